@@ -1,0 +1,3 @@
+"""UNISAL for salcli."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,191 @@
+"""Reads published weights files safely and writes salcli's own.
+
+Only tensors and plain containers are ever unpickled (`weights_only=True`); a file that needs arbitrary
+code is refused. salcli writes safetensors, with a JSON text under the metadata key `salcli`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+from salcli.errors import OutputError, WeightsError
+
+__all__ = ["Checkpoint", "load_strict", "read", "read_training", "save", "save_training", "sha256"]
+
+WRAPPERS = ("model_state_dict", "state_dict", "model")
+"""Keys under which training checkpoints keep the state dict."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state dict, and what its file says of itself.
+
+    Attributes:
+        state: Tensors on the CPU by published key.
+        path: The file.
+        metadata: What salcli wrote beside the tensors; empty for published files.
+    """
+
+    state: Mapping[str, Tensor]
+    path: Path
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Model options that the file says it needs."""
+        options: Mapping[str, Any] = self.metadata.get("options", {})
+        return options
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a `.safetensors` or PyTorch file (zip or legacy), plain or wrapped in a training checkpoint.
+
+    Raises:
+        WeightsError: The file is missing, is no weights file, or needs arbitrary pickle code.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights file '{path}' does not exist")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    content = _unpickle(path)
+    for key in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"'{path}' holds no state dict (a mapping from names to tensors)")
+    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    if strangers:
+        raise WeightsError(f"'{path}' is no state dict: '{strangers[0]}' is not a tensor")
+    return Checkpoint({key.removeprefix("module."): t for key, t in content.items()}, path)
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            text = (file.metadata() or {}).get("salcli", "{}")
+            return Checkpoint(state, path, json.loads(text))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"'{path}' is not a safetensors file: {error}") from error
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"'{path}' is not a weights file, or needs arbitrary pickle code, which salcli refuses; "
+            "re-save it as a plain state dict"
+        ) from error
+    except Exception as error:  # torch.load raises many kinds for a damaged file
+        raise WeightsError(f"'{path}' cannot be read as weights: {error}") from error
+
+
+def load_strict(network: nn.Module, saved: Checkpoint) -> None:
+    """Copy the tensors into the network; every key and shape must agree.
+
+    Raises:
+        WeightsError: Names the file and the first five disagreements of each kind.
+    """
+    wanted = network.state_dict()
+    missing = [key for key in wanted if key not in saved.state]
+    unexpected = [key for key in saved.state if key not in wanted]
+    shapes = [
+        f"{key} {list(saved.state[key].shape)} instead of {list(tensor.shape)}"
+        for key, tensor in wanted.items()
+        if key in saved.state and saved.state[key].shape != tensor.shape
+    ]
+    complaints = [
+        f"{len(found)} {what}: {', '.join(found[:5])}{', ...' if len(found) > 5 else ''}"
+        for what, found in (
+            ("missing keys", missing),
+            ("unexpected keys", unexpected),
+            ("wrong shapes", shapes),
+        )
+        if found
+    ]
+    if complaints:
+        raise WeightsError(f"'{saved.path}' does not fit the network: {'; '.join(complaints)}")
+    network.load_state_dict(saved.state)
+
+
+def save(
+    path: Path,
+    state: Mapping[str, Tensor],
+    *,
+    metadata: Mapping[str, Any],
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write safetensors atomically; `dtype` converts the floating-point tensors."""
+    tensors = {
+        key: (t.to(dtype) if dtype and t.is_floating_point() else t).detach().cpu().contiguous()
+        for key, t in state.items()
+    }
+    text = json.dumps(metadata, sort_keys=True)
+    write_atomically(path, safetensors_bytes(tensors, {"format": "pt", "salcli": text}))
+
+
+def save_training(path: Path, content: Mapping[str, Any]) -> None:
+    """Write everything that resuming needs (tensors, numbers, texts, containers) atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        torch.save(dict(content), name)
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """What `save_training` wrote.
+
+    Raises:
+        WeightsError: The file cannot be read.
+    """
+    content = _unpickle(path)
+    if not isinstance(content, dict):
+        raise WeightsError(f"'{path}' is not a training state")
+    return content
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that its final name never shows a part of it.
+
+    Raises:
+        OutputError: The folder cannot be written or is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

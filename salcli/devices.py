@@ -1,0 +1,59 @@
+"""Which device, precision and batch size a model runs with."""
+
+from __future__ import annotations
+
+import torch
+
+from salcli.errors import UsageError
+
+__all__ = ["available", "batch_size", "choose", "precision"]
+
+PRECISIONS = {
+    "auto": torch.float32,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+"""`auto` is float32: exactness first; the user asks for less."""
+
+CPU_BATCH, ACCELERATOR_BATCH = 4, 32
+"""Frames at once by default; a batch that does not fit into memory is halved by `salcli.predict`."""
+
+
+def available() -> list[str]:
+    """Names of the devices that can be asked for, the best first."""
+    names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return [*names, "cpu"]
+
+
+def choose(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means on this machine.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    names = available()
+    if name == "auto":
+        return torch.device(names[0])
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in names:
+        raise UsageError(f"--device {name}: not on this machine, which has {', '.join(names)}")
+    return torch.device(wanted)
+
+
+def precision(name: str) -> torch.dtype:
+    """The floating-point type that `auto`, `float32`, `bfloat16` or `float16` means.
+
+    Raises:
+        UsageError: No such precision.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"--precision {name}: must be one of {', '.join(PRECISIONS)}")
+    return PRECISIONS[name]
+
+
+def batch_size(device: torch.device) -> int:
+    """How many frames go through a network at once when the user does not say."""
+    return CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH

@@ -1,0 +1,78 @@
+"""The seam: every question that the core asks all plugins.
+
+A hook is a question that the core asks everybody; a method of `Model` is a question it asks one model. A
+plugin is a module named by an entry point of the group `salcli`; it implements any of these functions,
+marked with `salcli.hookimpl`. Importing that module must not import torch, numpy or the like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+    from torch import Tensor
+
+    from salcli.model import Model
+    from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
+    from salcli.types import Frame, Prediction, Stimulus
+
+__all__ = ["Hooks", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("salcli")
+hookimpl = pluggy.HookimplMarker("salcli")
+
+
+class Hooks(Protocol):
+    """All hooks; implementations are module-level functions of the same names, without `self`."""
+
+    @hookspec
+    def register_models(self) -> Iterable[ModelSpec]:
+        """The models that this plugin brings; asked when a model name is first needed."""
+
+    @hookspec
+    def register_datasets(self) -> Iterable[DatasetSpec]:
+        """The dataset layouts that this plugin can read; asked when a dataset is named."""
+
+    @hookspec
+    def register_metrics(self) -> Iterable[MetricSpec]:
+        """The metrics that this plugin defines; asked when scores are wanted."""
+
+    @hookspec
+    def register_commands(self, app: typer.Typer) -> None:
+        """Add sub-commands under the plugin's own name; called once per start, so import lazily."""
+
+    @hookspec(firstresult=True)
+    def fetch_weights(
+        self, weights: Weights, url: str, target: Path, report: Callable[[int, int | None], None]
+    ) -> bool | None:
+        """Download `url` into the temporary file `target`.
+
+        Bytes already in `target` are the beginning of an interrupted download and may be continued.
+        `report(done, total)` is called with byte counts, `total` being `None` where unknown. Return `True`
+        when `target` holds the whole file, `None` to leave this URL to somebody else. The core alone
+        verifies, locks, renames and caches, whoever downloaded.
+
+        Raises:
+            WeightsError: The URL is this plugin's, and it cannot be had.
+        """
+
+    @hookspec(firstresult=True)
+    def preprocess(self, model: Model, frames: Sequence[Frame]) -> Tensor | None:
+        """Network input for one chunk of RGB frames.
+
+        The core's own answer, asked last, is `model.preprocess(frames)`. A plugin may wrap it, for example
+        to remove letterbox bars.
+        """
+
+    @hookspec(firstresult=True)
+    def predict(self, model: Model, stimulus: Stimulus) -> Iterator[Prediction] | None:
+        """One prediction per frame of the stimulus, in order, lazily.
+
+        The core's own answer, asked last, is `model.predict(stimulus)`. A plugin may wrap it, for example
+        to smooth over time or to mask. Inference mode is switched on around each step by the core.
+        """

@@ -1,0 +1,166 @@
+"""The contract of a model, and how one is made ready to run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from salcli import checkpoint, devices, plugins, registry, weights
+from salcli.checkpoint import Checkpoint
+from salcli.errors import PluginError, UsageError
+from salcli.specs import ModelSpec, Weights, parse_options, resolve
+from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+
+if TYPE_CHECKING:
+    from salcli.recipe import Recipe
+
+__all__ = ["Loaded", "Model", "load_model"]
+
+
+class Model(ABC):
+    """A saliency model: a generator of one map per frame, around a network.
+
+    Subclasses keep everything temporal in local variables of `predict`; nothing made during a
+    prediction is stored on `self`, other than what is a pure function of shapes.
+
+    Attributes:
+        spec: The model's description.
+        options: An instance of `spec.options`, or `None`.
+        network: What `build` gave, on `device`, in evaluation mode.
+        device: Where the network runs.
+        precision: Floating-point type in which the network runs.
+        batch_size: How many frames go through the network at once.
+    """
+
+    def __init__(self, spec: ModelSpec, options: Any = None) -> None:
+        self.spec = spec
+        self.options = options
+        self.network: nn.Module = nn.Identity()
+        self.device = torch.device("cpu")
+        self.precision = torch.float32
+        self.batch_size = 1
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network for `self.options`, its attribute names being the published state-dict keys."""
+
+    @abstractmethod
+    def preprocess(self, frames: Sequence[Frame]) -> Tensor:
+        """Network input `[N, 3, h, w]` float32 on the CPU for RGB frames of one size."""
+
+    @abstractmethod
+    def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
+        """One prediction per frame, in order, lazily."""
+
+    def load(self, saved: Checkpoint) -> None:
+        """Fill the network with a checkpoint; a model with a format of its own overrides this.
+
+        Raises:
+            WeightsError: Keys are missing or unexpected, or shapes differ.
+        """
+        checkpoint.load_strict(self.network, saved)
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """What a training step minimises; several values if the step has several backward passes."""
+        raise UsageError(f"model '{self.spec.name}' cannot be trained: its plugin defines no losses")
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """Training recipes by name; the first is the default."""
+        return {}
+
+    def start_epoch(self, epoch: int) -> None:
+        """Called before each training epoch (from 0): freeze, thaw, set modes."""
+        self.network.train()
+
+    def inputs(self, frames: Sequence[Frame]) -> Tensor:
+        """Network input for a chunk, through the `preprocess` hook, on the model's device."""
+        tensor: Tensor = plugins.load().hook.preprocess(model=self, frames=frames)
+        return tensor.to(self.device, self.precision, non_blocking=True)
+
+    def to(self, device: torch.device, precision: torch.dtype) -> None:
+        """Move the network, ready for prediction."""
+        self.device, self.precision = device, precision
+        self.network = self.network.to(device, precision).eval()
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to run, and what it was made from.
+
+    Attributes:
+        model: The model, its network loaded.
+        row: The published weights that were asked for; `None` for a local file or no weights.
+        path: The weights file; `None` for a model without weights.
+        digest: SHA-256 of that file, hexadecimal.
+    """
+
+    model: Model
+    row: Weights | None
+    path: Path | None
+    digest: str | None
+
+    @property
+    def label(self) -> str:
+        """Model and weights, as in `unisal:open`."""
+        name = self.model.spec.name
+        if self.row is not None:
+            return f"{name}:{self.row.tag}"
+        return f"{name} with {self.path.name}" if self.path else name
+
+
+def create(
+    name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
+) -> Model:
+    """A model with a freshly initialised network, no weights loaded.
+
+    Raises:
+        UnknownName, UsageError: No such model or option.
+        PluginError: The plugin's factory does not give a `Model`.
+    """
+    spec, _ = registry.model(name)
+    factory = resolve(spec.factory)
+    model = factory(spec, parse_options(spec, options, defaults=defaults))
+    if not isinstance(model, Model):
+        raise PluginError(f"{spec.factory} of model '{spec.name}' is not a salcli.model.Model")
+    model.network = model.build()
+    return model
+
+
+def load_model(
+    name: str = registry.DEFAULT_MODEL,
+    *,
+    options: Sequence[str] | Mapping[str, Any] = (),
+    weights_file: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    offline: bool = False,
+) -> Loaded:
+    """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
+
+    Options come from, in rising order: the model's defaults, the weights row, the checkpoint's own
+    metadata, `options`.
+
+    Raises:
+        UnknownName, UsageError: No such model, tag, option or device.
+        WeightsError: The weights cannot be had, verified or loaded.
+    """
+    spec, row = registry.model(name)
+    if weights_file is not None:
+        row, path = None, weights_file
+    else:
+        path = weights.locate(spec, row, offline=offline) if row else None
+    saved = checkpoint.read(path) if path else None
+    defaults = {**(row.options if row else {}), **(saved.options if saved else {})}
+    model = create(spec.name, options=options, defaults=defaults)
+    if saved:
+        model.load(saved)
+    model.to(devices.choose(device), devices.precision(precision))
+    model.batch_size = batch_size or devices.batch_size(model.device)
+    return Loaded(model, row, path, checkpoint.sha256(path) if path else None)

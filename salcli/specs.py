@@ -1,0 +1,204 @@
+"""Plain frozen descriptions of models, weights, datasets and metrics; no heavy import."""
+
+from __future__ import annotations
+
+import dataclasses
+import pkgutil
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from salcli.errors import PluginError, UnknownName, UsageError
+
+__all__ = ["DatasetSpec", "MetricSpec", "ModelSpec", "Weights", "parse_options", "resolve"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published weights file of a model.
+
+    Attributes:
+        tag: Name after the colon, as in `unisal:open`.
+        urls: Where it can be downloaded, tried in order.
+        hash: `"sha256:<hex>"` or `"gitblob:<hex>"` (SHA-1 of `"blob <size>\\0"` + content). `None`
+            only where nobody knows it: then the first download records it.
+        size: Bytes, or `None` where unknown.
+        filename: Name in the cache and of a hand-downloaded copy.
+        resource: Path of a file inside the plugin's own package, instead of a download.
+        options: Model options that these weights need (`-O` wins over them).
+        licence: SPDX identifier or a short text.
+        trained_on: Datasets, and the recipe where known.
+        note: Anything else that a user must know.
+    """
+
+    tag: str
+    urls: tuple[str, ...] = ()
+    hash: str | None = None
+    size: int | None = None
+    filename: str = ""
+    resource: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    trained_on: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model as the command line knows it before anything heavy is imported.
+
+    Attributes:
+        name: What the user types.
+        summary: One line for `salcli models`.
+        factory: `"package.module:Class"`, a subclass of `salcli.model.Model`, imported on first use.
+        weights: Published files; the first is what the bare name means.
+        options: A frozen dataclass whose fields are the `-O key=value` options.
+        accepts: `"stills"`, `"clips"` or both.
+        rounding: How the published code rounds a map to 8 bit.
+        paper, year, licence, citation: Where it comes from and how to cite it (BibTeX).
+        scores: Published numbers, one line each.
+        card: Further rows for `salcli models NAME`: parameters, cost per frame, input size.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    weights: tuple[Weights, ...] = ()
+    options: type | None = None
+    accepts: frozenset[Literal["stills", "clips"]] = frozenset({"stills", "clips"})
+    rounding: Literal["floor", "nearest"] = "nearest"
+    paper: str = ""
+    year: int | None = None
+    licence: str = ""
+    citation: str = ""
+    scores: tuple[str, ...] = ()
+    card: Mapping[str, str] = field(default_factory=dict)
+
+    def weights_row(self, tag: str | None = None) -> Weights | None:
+        """The row with this tag; without a tag the first one, or `None` for a model without weights.
+
+        Raises:
+            UnknownName: No row has this tag.
+        """
+        if tag is None:
+            return self.weights[0] if self.weights else None
+        for row in self.weights:
+            if row.tag == tag:
+                return row
+        raise UnknownName(f"weights tag of model '{self.name}'", tag, [w.tag for w in self.weights])
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset layout: `factory(roots, split)` gives the recordings.
+
+    Attributes:
+        name: What the user types after `--data`.
+        summary: One line for `salcli datasets`.
+        factory: `"package.module:Class"`, imported on first use.
+        layout: What the reader expects below a root, one line per path.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    layout: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A saliency metric: `function(saliency, truth) -> float`.
+
+    Attributes:
+        name: Column title, the field's own term.
+        summary: One line.
+        function: `"package.module:function"`, imported on first use.
+        needs: Which ground truth the function takes as its second argument.
+        higher_is_better: Direction.
+    """
+
+    name: str
+    summary: str
+    function: str
+    needs: Literal["fixations", "density"]
+    higher_is_better: bool = True
+
+
+def resolve(target: str) -> Any:
+    """Import what `"package.module:attribute"` names.
+
+    Raises:
+        PluginError: The module cannot be imported or has no such attribute.
+    """
+    try:
+        return pkgutil.resolve_name(target)
+    except Exception as error:
+        raise PluginError(f"cannot import '{target}': {type(error).__name__}: {error}") from error
+
+
+def parse_options(
+    spec: ModelSpec, given: Sequence[str] | Mapping[str, Any], *, defaults: Mapping[str, Any]
+) -> Any:
+    """An instance of the model's Options from `-O key=value` texts or from a mapping.
+
+    `defaults` (the options of a weights row or of a checkpoint) come under what is given. `None` for
+    a model without options.
+
+    Raises:
+        UnknownName: The model has no such option.
+        UsageError: A text is not `key=value`, or a value does not fit the field's type.
+    """
+    if not isinstance(given, Mapping):
+        given = dict(_split(text) for text in given)
+    merged = {**defaults, **given}
+    if spec.options is None:
+        if merged:
+            raise UsageError(f"model '{spec.name}' has no options; remove -O {next(iter(merged))}=...")
+        return None
+    fields = {f.name: f for f in dataclasses.fields(spec.options)}
+    hints = typing.get_type_hints(spec.options)
+    values = {}
+    for key, value in merged.items():
+        if key not in fields:
+            raise UnknownName(f"option of model '{spec.name}'", key, fields)
+        values[key] = _convert(f"-O {key}={value}", value, hints[key])
+    try:
+        return spec.options(**values)
+    except ValueError as error:
+        raise UsageError(f"model '{spec.name}': {error}") from error
+
+
+def _split(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"-O takes key=value, not '{text}'")
+    return key.strip().replace("-", "_"), value.strip()
+
+
+def _convert(shown: str, value: Any, hint: Any) -> Any:
+    """`value` (a text, or already of the right type) as the type that `hint` says."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        lowered = {str(a).lower(): a for a in arguments}
+        if str(value).lower() not in lowered:
+            raise UsageError(f"{shown}: must be one of {', '.join(map(str, arguments))}")
+        return lowered[str(value).lower()]
+    if origin in (typing.Union, types.UnionType):
+        if value is None or str(value).lower() in ("none", ""):
+            return None
+        return _convert(shown, value, next(a for a in arguments if a is not type(None)))
+    if origin is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(_convert(shown, part, arguments[0]) for part in parts)
+    if hint is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() not in words:
+            raise UsageError(f"{shown}: must be true or false")
+        return words[str(value).lower()]
+    convert: Callable[[Any], Any] = hint
+    try:
+        return convert(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{shown}: must be {hint.__name__}") from error

@@ -1,0 +1,148 @@
+"""What passes between the parts: frames in, predictions out, and the data that training sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    Frame: TypeAlias = npt.NDArray[np.uint8]
+    """One RGB picture, uint8 `[H, W, 3]`."""
+
+__all__ = ["Batch", "Loss", "Prediction", "Recording", "Result", "Stimulus"]
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """What an observer looks at: one image, several unrelated stills, or a clip.
+
+    Attributes:
+        name: The output folder's name (the input's stem).
+        frames: RGB uint8 `[H, W, 3]`, decoded lazily. Iterating again starts from the first frame.
+        labels: Output name of each frame; `None` numbers them `0001`, `0002`, ... For stills it is
+            filled while they are decoded: `labels[i]` is there once frame i has been yielded.
+        fps: Frames per second of a clip; `None` means unrelated stills.
+        size: `(H, W)` of the first frame. Stills may differ from one to the next.
+        count: Number of frames where it is known without decoding, else `None`.
+        source: The file or folder that it was read from, if any.
+        times: Presentation time of each frame in seconds, filled while the frames are decoded:
+            `times[i]` is there once frame i has been yielded. Empty for stills.
+        problems: One message for each still that could not be read and was left out, filled while
+            the stills are decoded. A clip never leaves out a frame.
+    """
+
+    name: str
+    frames: Iterable[Frame]
+    labels: Sequence[str] | None = None
+    fps: float | None = None
+    size: tuple[int, int] = (0, 0)
+    count: int | None = None
+    source: Path | None = None
+    times: Sequence[float] = ()
+    problems: Sequence[str] = ()
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether the frames follow each other in time."""
+        return self.fps is not None
+
+    def label(self, index: int) -> str:
+        """Output name of the frame at `index` (from 0)."""
+        return f"{index + 1:04d}" if self.labels is None else self.labels[index]
+
+    def time(self, index: int) -> float | None:
+        """Presentation time in seconds of the frame at `index` (from 0); `None` for stills."""
+        if index < len(self.times):
+            return self.times[index]
+        return None if self.fps is None else index / self.fps
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one frame.
+
+    Attributes:
+        saliency: float32 `[h, w]` in [0, 1]: exactly what the published code has before it rounds
+            to 8 bit, at the size at which it writes it, on any device.
+        extras: Further maps of the same kind by name, such as time slices.
+    """
+
+    saliency: Tensor
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished map, ready to be written.
+
+    Attributes:
+        index: Position of the frame in the stimulus, from 0.
+        label: Output name of the frame.
+        time: Presentation time in seconds; `None` for stills.
+        saliency: float32 `[H, W]` numpy array at the size and scale that the user asked for.
+        extras: Further maps of the same kind by name.
+        frame: The RGB frame itself, where a writer needs it.
+    """
+
+    index: int
+    label: str
+    time: float | None
+    saliency: npt.NDArray[np.float32]
+    extras: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    frame: Frame | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One stimulus frame of a dataset with what observers did on it.
+
+    Attributes:
+        name: Unique within the dataset.
+        image: Where the stimulus is.
+        density: 8-bit fixation density map (a file of the image's size or any other), if there is one.
+        fixations: File with the fixated positions (`.mat` as SALICON publishes it, or a binary
+            fixation map as an image), if there is one.
+        group: Name of the folder or split part that it belongs to; scores are reported per group.
+    """
+
+    name: str
+    image: Path
+    density: Path | None
+    fixations: Path | None
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What `Model.losses` gets.
+
+    Attributes:
+        inputs: Network input `[B, T, 3, h, w]`, already preprocessed.
+        density: Ground-truth fixation density `[B, T, 1, H, W]`; every map sums to 1.
+        fixations: Binary fixation map `[B, T, 1, H, W]`, bool.
+        domain: Name of the dataset that the batch comes from, for models that care.
+    """
+
+    inputs: Tensor
+    density: Tensor
+    fixations: Tensor
+    domain: str = ""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One value to minimise, and its summands for the log.
+
+    Attributes:
+        total: Scalar tensor with a gradient.
+        parts: Detached scalar tensors by name, unweighted.
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
