@@ -3,21 +3,115 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["prefetch"]
+from salcli.errors import PluginError
+from salcli.types import Frame, Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["batched", "checked", "paired", "prefetch", "sliding"]
 
 T = TypeVar("T")
 
 
-def prefetch(iterable: Iterable[T], depth: int) -> Iterator[T]:
-    """The items of `iterable`, computed in a background thread at most `depth` ahead.
+def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Consecutive frames of one shape, at most `size` at a time, nothing left out or reordered.
 
-    The thread starts with the first item asked for. An exception of `iterable` is raised here, after
-    the items that came before it. Closing or dropping this generator ends the thread, and closes
-    `iterable` if it is a generator.
+    A frame of another shape than the one before starts a new batch, so a batch is ready to be stacked.
+
+    Raises:
+        ValueError: `size` is below 1.
+    """
+    if size < 1:
+        raise ValueError(f"size must be at least 1, not {size}")
+    batch: list[Frame] = []
+    for frame in frames:
+        if batch and frame.shape != batch[0].shape:
+            yield batch
+            batch = []
+        batch.append(frame)
+        if len(batch) == size:  # at once: waiting for the next frame would hold this batch back
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def sliding(items: Iterable[T], length: int) -> Iterator[tuple[T, ...]]:
+    """Every run of `length` consecutive items: n items give n - length + 1, or none if too few.
+
+    Raises:
+        ValueError: `length` is below 1.
+    """
+    if length < 1:
+        raise ValueError(f"length must be at least 1, not {length}")
+    window: deque[T] = deque(maxlen=length)
+    for item in items:
+        window.append(item)
+        if len(window) == length:
+            yield tuple(window)
+
+
+def paired(items: Iterable[T]) -> Iterator[tuple[T, T]]:
+    """Each item with the one before it: `(previous, item)`, one pair per item.
+
+    The first item has none before it and is paired with itself, which to optical flow is no motion.
+    """
+    previous: T | None = None
+    for item in items:
+        yield (item if previous is None else previous), item
+        previous = item
+
+
+def checked(predictions: Iterable[Prediction], name: str) -> Iterator[Prediction]:
+    """The predictions of the model `name`, refused where type or shape break the contract.
+
+    Nothing here waits for the device; what a map's values must be is checked in bulk by
+    `salcli.predict`.
+
+    Raises:
+        PluginError: Something is no `Prediction`, or a map is not float32 `[h, w]`.
+    """
+    for index, prediction in enumerate(predictions):
+        if not isinstance(prediction, Prediction):
+            raise PluginError(
+                f"model '{name}' gave a {type(prediction).__name__} for frame {index + 1}, "
+                "not a salcli.Prediction"
+            )
+        for what, map_ in (("saliency", prediction.saliency), *prediction.extras.items()):
+            complaint = _complaint(map_)
+            if complaint:
+                raise PluginError(
+                    f"model '{name}' gave {complaint} as {what} of frame {index + 1}, "
+                    "not a float32 tensor [h, w]"
+                )
+        yield prediction
+
+
+def _complaint(map_: Tensor) -> str:
+    """What is wrong with the type or the shape of a map; empty if nothing is."""
+    import torch  # here, because whoever only wants `prefetch` should not wait for torch
+
+    if not isinstance(map_, torch.Tensor):
+        return f"a {type(map_).__name__}"
+    if map_.dtype != torch.float32:
+        return f"a tensor of {map_.dtype}"
+    if map_.ndim != 2 or 0 in map_.shape:
+        return f"a tensor of shape {list(map_.shape)}"
+    return ""
+
+
+def prefetch(iterable: Iterable[T], depth: int) -> Iterator[T]:
+    """Yield the items of `iterable`, computed in a background thread at most `depth` ahead.
+
+    The thread starts with the first item asked for. An exception of `iterable` is raised here,
+    after the items that came before it. Closing or dropping this generator ends the thread, and
+    closes `iterable` if it is a generator.
 
     Raises:
         ValueError: `depth` is below 1.

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
-    Frame: TypeAlias = npt.NDArray[np.uint8]
-    """One RGB picture, uint8 `[H, W, 3]`."""
+Frame: TypeAlias = "npt.NDArray[np.uint8]"
+"""One RGB picture, uint8 `[H, W, 3]`."""
 
-__all__ = ["Batch", "Loss", "Prediction", "Recording", "Result", "Stimulus"]
+__all__ = ["Batch", "Frame", "Loss", "Prediction", "Recording", "Result", "Stimulus"]
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,24 @@ class Batch:
 
 @dataclass(frozen=True)
 class Loss:
-    """One value to minimise, and its summands for the log.
+    """What one backward pass minimises.
 
     Attributes:
-        total: Scalar tensor with a gradient.
-        parts: Detached scalar tensors by name, unweighted.
+        parts: Scalar tensors with a gradient, by name, unweighted; the recipe weighs them.
     """
 
-    total: Tensor
-    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    parts: Mapping[str, Tensor]
+
+    def total(self, weights: Mapping[str, float]) -> Tensor:
+        """The weighted sum of the parts; a part that `weights` does not name does not count."""
+        return sum_of(
+            [weights[name] * value for name, value in self.parts.items() if name in weights]
+        )
+
+
+def sum_of(terms: Sequence[Tensor]) -> Tensor:
+    """Sum of at least one tensor, in order."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
