@@ -1,0 +1,291 @@
+"""The only prediction loop: a model, a stimulus, and finished maps in order."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salcli import imageops, media, plugins, registry, stream
+from salcli.errors import InputError, PluginError, SalcliError
+from salcli.memory import OutOfMemoryError, shortage_told
+from salcli.model import Loaded, Model, load_model
+from salcli.types import Frame, Prediction, Result, Stimulus
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["predict", "run"]
+
+Size: TypeAlias = Literal["source", "published"] | tuple[int, int]
+"""`source`: the frame's; `published`: as the model's original writes its maps; or `(H, W)`."""
+
+Scale: TypeAlias = Literal["published", "max", "density"]
+"""`published`: the original's values; `max`: the peak is 1; `density`: the map sums to 1."""
+
+ROUNDING = 1e-5
+"""How far float32 arithmetic may leave [0, 1]."""
+
+MOVED_BYTES = 64 * 2**20
+"""At most so many bytes of finished maps leave the device in one go: eight maps of 1080p."""
+
+
+def predict(
+    source: str | Path | Frame | Sequence[Frame],
+    *,
+    model: str | Model | Loaded = registry.DEFAULT_MODEL,
+    device: str = "auto",
+    kind: Literal["auto", "clip", "stills"] = "auto",
+    fps: float | None = None,
+    size: Size = "source",
+    scale: Scale = "published",
+) -> Iterator[Result]:
+    """Saliency maps of a video, an image, a folder of frames, or frames in memory, lazily.
+
+    Frames in memory are RGB uint8, one `[H, W, 3]` or several, which are a clip if `fps` is given.
+    `load_model` gives more say in how a model is made; `device` only counts for a model's name.
+
+    Raises:
+        InputError: The source cannot be read, or the model does not take its kind.
+        UnknownName, UsageError, WeightsError: See `load_model`.
+        PluginError: The model broke its contract.
+    """
+    loaded = load_model(model, device=device) if isinstance(model, str) else model
+    chosen = loaded.model if isinstance(loaded, Loaded) else loaded
+    if isinstance(source, str | Path):
+        stimulus = media.open_stimulus(
+            Path(source), kind=kind, fps=fps, accepts=chosen.spec.accepts
+        )
+    else:
+        stimulus = _in_memory(source, None if kind == "stills" else fps)
+    return run(chosen, stimulus, size=size, scale=scale, keep_frames=True, notice=_warn)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
+def _in_memory(source: Frame | Sequence[Frame], fps: float | None) -> Stimulus:
+    frames = [source] if isinstance(source, np.ndarray) and source.ndim == 3 else list(source)
+    for frame in frames:
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+            raise InputError(
+                f"a frame must be an RGB uint8 array [H, W, 3], not {frame.dtype} "
+                f"{list(frame.shape)}"
+            )
+    if not frames:
+        raise InputError("there are no frames to predict")
+    size = (frames[0].shape[0], frames[0].shape[1])
+    return Stimulus("frames", frames, fps=fps, size=size, count=len(frames))
+
+
+def run(
+    model: Model,
+    stimulus: Stimulus,
+    *,
+    size: Size = "source",
+    scale: Scale = "published",
+    keep_frames: bool = False,
+    notice: Callable[[str], None],
+) -> Iterator[Result]:
+    """One finished map per frame, in order, lazily.
+
+    A batch that does not fit into memory is halved, for good, and the stimulus is started again;
+    maps that were already given are not given twice.
+
+    Args:
+        model: Ready to run (see `load_model`).
+        stimulus: What to look at.
+        size: Of the maps given.
+        scale: Of the values given.
+        keep_frames: Whether each result carries its frame.
+        notice: Called with a line for the user.
+
+    Raises:
+        InputError: The frames cannot be read, or the model does not take stimuli of this kind.
+        PluginError: The model failed or broke its contract.
+        SalcliError: Even one frame at a time does not fit into memory.
+    """
+    kind: Literal["stills", "clips"] = "clips" if stimulus.is_clip else "stills"
+    if kind not in model.spec.accepts:
+        raise InputError(
+            f"'{stimulus.name}' is {'a clip' if stimulus.is_clip else 'not a clip'}, and model "
+            f"'{model.spec.name}' takes {' and '.join(sorted(model.spec.accepts))} only; "
+            "see --as and --fps"
+        )
+    given = 0
+    while True:
+        try:
+            attempt = _attempt(model, stimulus, _Wanted(size, scale, keep_frames), skip=given)
+            with closing(attempt) as results:
+                for result in results:
+                    given += 1
+                    yield result
+            return
+        except OutOfMemoryError as error:
+            shortage = str(error)
+        # outside of the handler, because the exception holds the tensors that must be freed
+        _halve(model, shortage, notice)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the user asked for; see `run`."""
+
+    size: Size
+    scale: Scale
+    keep_frames: bool
+
+    def target(self, pending: _Pending) -> tuple[int, int]:
+        """`(H, W)` of the finished map."""
+        if self.size == "source":
+            return pending.frame_size
+        height, width = pending.prediction.saliency.shape if self.size == "published" else self.size
+        return height, width
+
+    def room(self, pending: _Pending, batch_size: int) -> int:
+        """How many maps like this one are finished and moved off the device together."""
+        height, width = self.target(pending)
+        float_bytes = 4 * height * width * (1 + len(pending.prediction.extras))
+        return max(1, min(batch_size, MOVED_BYTES // float_bytes))
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A map that is still on the device, with what belongs to its frame."""
+
+    index: int
+    prediction: Prediction
+    frame_size: tuple[int, int]
+    frame: Frame | None
+
+    @property
+    def maps(self) -> dict[str, Tensor]:
+        """The saliency map under the empty name, and the extras."""
+        return {"": self.prediction.saliency, **self.prediction.extras}
+
+    def shapes(self) -> object:
+        """What must agree for maps to be finished together."""
+        return self.frame_size, {name: map_.shape for name, map_ in self.maps.items()}
+
+
+def _attempt(
+    model: Model, stimulus: Stimulus, wanted: _Wanted, *, skip: int
+) -> Generator[Result, None, None]:
+    """The results from frame `skip` on, or `OutOfMemoryError` on the way."""
+    tap = stream.Tap(stimulus.frames, keep=wanted.keep_frames)
+    group: list[_Pending] = []
+    index = -1
+    with closing(tap), closing(_steps(model, replace(stimulus, frames=tap))) as steps:
+        for index, prediction in enumerate(stream.checked(steps, model.spec.name)):
+            if not tap.pending:
+                raise PluginError(
+                    f"model '{model.spec.name}' gave {index + 1} maps for '{stimulus.name}', but "
+                    f"took {tap.taken} frames of it; there must be one map per frame"
+                )
+            pending = _Pending(index, prediction, *tap.pending.popleft())
+            if index < skip:
+                continue
+            if group and pending.shapes() != group[0].shapes():
+                yield from _finished(model, stimulus, wanted, group=group)
+                group = []
+            group.append(pending)
+            if len(group) == wanted.room(pending, model.batch_size):
+                yield from _finished(model, stimulus, wanted, group=group)
+                group = []
+        if group:
+            yield from _finished(model, stimulus, wanted, group=group)
+        if tap.pending or tap.has_more():
+            raise PluginError(
+                f"model '{model.spec.name}' gave {index + 1} maps for '{stimulus.name}', which has "
+                "more frames; there must be one map per frame"
+            )
+
+
+def _steps(model: Model, stimulus: Stimulus) -> Generator[Prediction, None, None]:
+    """What the `predict` hook gives; every step in inference mode, every failure with a name."""
+    with _blamed_on(model), torch.inference_mode():
+        predictions = iter(plugins.load().hook.predict(model=model, stimulus=stimulus))
+    try:
+        while True:
+            # never across the yield, where the mode would leak into the consumer
+            with _blamed_on(model), torch.inference_mode():
+                prediction = next(predictions, None)
+            if prediction is None:
+                return
+            yield prediction
+    finally:
+        if isinstance(predictions, Generator):
+            predictions.close()
+
+
+def _finished(
+    model: Model, stimulus: Stimulus, wanted: _Wanted, *, group: Sequence[_Pending]
+) -> list[Result]:
+    """Check, resize and scale maps of one shape on their device, and move them in one go."""
+    arrays: dict[str, npt.NDArray[np.float32]] = {}
+    with shortage_told(), torch.inference_mode():
+        for name in group[0].maps:
+            maps = torch.stack([pending.maps[name] for pending in group])
+            _check_values(model, maps, name=name or "saliency", first=group[0].index)
+            maps = imageops.resize(maps, wanted.target(group[0]))
+            arrays[name] = imageops.rescale(maps, wanted.scale).cpu().numpy()
+    saliency = arrays.pop("")
+    return [
+        Result(
+            index=pending.index,
+            label=stimulus.label(pending.index),
+            time=stimulus.time(pending.index),
+            saliency=saliency[row],
+            extras={name: maps[row] for name, maps in arrays.items()},
+            frame=pending.frame,
+        )
+        for row, pending in enumerate(group)
+    ]
+
+
+def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
+    """Refuse what is not finite or not in [0, 1]; waits for the device once per group."""
+    ranges = torch.stack(torch.aminmax(maps.flatten(1), dim=1), dim=1).tolist()
+    for row, (low, high) in enumerate(ranges):
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # both are NaN if any value is
+            found = "NaN" if math.isnan(low) else f"{low:.4g} ... {high:.4g}"
+            raise PluginError(
+                f"model '{model.spec.name}' gave values outside of [0, 1] as {name} of frame "
+                f"{first + row + 1}: {found}"
+            )
+
+
+@contextmanager
+def _blamed_on(model: Model) -> Iterator[None]:
+    """Turn what a plugin lets through into an error that names its model."""
+    try:
+        with shortage_told():
+            yield
+    except (SalcliError, OutOfMemoryError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise PluginError(
+            f"model '{model.spec.name}' failed: {type(error).__name__}: {text}"
+        ) from error
+
+
+def _halve(model: Model, shortage: str, notice: Callable[[str], None]) -> None:
+    if model.batch_size == 1:
+        raise SalcliError(
+            f"out of memory on {model.device} with one frame at a time ({shortage}); use --device "
+            "cpu, --precision bfloat16, or smaller frames"
+        )
+    model.batch_size //= 2
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    notice(f"out of memory on {model.device}: going on with --batch-size {model.batch_size}")
