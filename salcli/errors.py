@@ -55,6 +55,8 @@ class UnknownName(UsageError):
         names = sorted(known)
         near = get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+        if not names:
+            hint = "there is none at all"
         super().__init__(f"no {kind} named '{name}'; {hint}{' ' if remedy else ''}{remedy}")
 
 

@@ -21,8 +21,8 @@ class OutOfMemoryError(Exception):
 def shortage_told() -> Iterator[None]:
     """Raise `OutOfMemoryError` in place of any of the errors that mean it.
 
-    Leave the handler of that error before trying again: until then, its context holds the tensors that
-    filled the memory.
+    Leave the handler of that error before trying again: until then, its context holds the tensors
+    that filled the memory.
     """
     try:
         yield

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -61,51 +62,62 @@ class Plugins:
             self._manager.register(module, name)
             self._manager.check_pending()
         except Exception as problem:  # a guest cannot burn the house
-            if self._manager.has_plugin(name):
+            if self._manager.get_plugin(name) is module:
                 self._manager.unregister(name=name)
             error = _one_line(problem)
         self._plugins[name] = Plugin(name, distribution, version, module, error)
 
     def load(self, entry_point: EntryPoint) -> None:
-        """Import one entry point and register it; a failing import is kept as broken."""
+        """Import one entry point and register it; what cannot be used is kept as broken."""
+        name = entry_point.name
         distribution = entry_point.dist.name if entry_point.dist else "?"
         version = entry_point.dist.version if entry_point.dist else "?"
+        if name in self._plugins:
+            first = self._plugins[name].distribution
+            name = f"{name} ({distribution})"
+            error = f"its name is taken by a plugin of {first}; uninstall one of them"
+            self._plugins[name] = Plugin(name, distribution, version, None, error)
+            return
         try:
             module = entry_point.load()
         except (Exception, SystemExit) as problem:  # a guest cannot burn the house
-            self._plugins[entry_point.name] = Plugin(
-                entry_point.name, distribution, version, None, _one_line(problem)
-            )
+            error = _one_line(problem)
+            self._plugins[name] = Plugin(name, distribution, version, None, error)
             return
-        self.add(module, name=entry_point.name, distribution=distribution, version=version)
+        self.add(module, name=name, distribution=distribution, version=version)
 
-    def ask_each(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, Any]]:
-        """The answer of each working plugin to a collecting hook, with who gave it.
+    def answers(self, hook: str) -> list[tuple[Plugin, Callable[..., Any]]]:
+        """The plugins that implement this hook, the core first, and their functions."""
+        functions = {i.plugin_name: i.function for i in getattr(self.hook, hook).get_hookimpls()}
+        return [(plugin, functions[plugin.name]) for plugin in self if plugin.name in functions]
 
-        A plugin whose implementation raises is kept as broken and gives no answer.
-        """
-        for implementation in getattr(self.hook, hook).get_hookimpls():
-            plugin = self._plugins[implementation.plugin_name]
-            try:
-                answer = implementation.function(
-                    *(arguments[name] for name in implementation.argnames)
-                )
-                if answer is not None:
-                    answer = tuple(answer)
-            except Exception as problem:  # a guest cannot burn the house
-                self.mark_broken(plugin, f"{hook}: {_one_line(problem)}")
-                continue
+    @contextmanager
+    def guest(self, plugin: Plugin, doing: str) -> Iterator[None]:
+        """Run a plugin's own code: if it raises, the plugin is kept as broken, and that is all."""
+        try:
+            yield
+        except (Exception, SystemExit) as problem:  # a guest cannot burn the house
+            self.mark_broken(plugin, f"{doing}: {_one_line(problem)}")
+
+    def ask_each(self, hook: str) -> Iterator[tuple[Plugin, tuple[Any, ...]]]:
+        """The answer of each working plugin to a collecting hook, with who gave it."""
+        for plugin, function in self.answers(hook):
+            answer: tuple[Any, ...] = ()
+            with self.guest(plugin, hook):
+                answer = tuple(function())
             yield plugin, answer
 
     def mark_broken(self, plugin: Plugin, error: str) -> None:
         """Remember that a plugin failed after it was loaded."""
-        self._plugins[plugin.name] = Plugin(
-            plugin.name, plugin.distribution, plugin.version, plugin.module, error
-        )
+        self._plugins[plugin.name] = replace(plugin, error=error)
 
     def broken(self) -> list[Plugin]:
         """The plugins that cannot be used, each with its error."""
         return [plugin for plugin in self if plugin.error]
+
+
+def _name_and_distribution(entry_point: EntryPoint) -> tuple[str, str]:
+    return entry_point.name, entry_point.dist.name if entry_point.dist else ""
 
 
 def _one_line(problem: BaseException) -> str:
@@ -120,6 +132,6 @@ def load() -> Plugins:
 
     plugins = Plugins()
     plugins.add(builtin, name="core", distribution="salcli", version=__version__)
-    for entry_point in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+    for entry_point in sorted(entry_points(group=GROUP), key=_name_and_distribution):
         plugins.load(entry_point)
     return plugins

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from salcli import plugins
 from salcli.errors import PluginError, UnknownName
@@ -29,17 +30,17 @@ Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec)
 
 def models() -> Mapping[str, ModelSpec]:
     """Every registered model by name."""
-    return {name: spec for name, (spec, _) in _models().items()}
+    return {name: spec for name, (spec, _) in _models().specs.items()}
 
 
 def datasets() -> Mapping[str, DatasetSpec]:
     """Every registered dataset layout by name."""
-    return {name: spec for name, (spec, _) in _datasets().items()}
+    return {name: spec for name, (spec, _) in _datasets().specs.items()}
 
 
 def metrics() -> Mapping[str, MetricSpec]:
     """Every registered metric by name."""
-    return {name: spec for name, (spec, _) in _metrics().items()}
+    return {name: spec for name, (spec, _) in _metrics().specs.items()}
 
 
 def provider(name: str) -> plugins.Plugin:
@@ -47,10 +48,9 @@ def provider(name: str) -> plugins.Plugin:
 
     Raises:
         UnknownName: No such model.
+        PluginError: Two plugins register it.
     """
-    if name not in _models():
-        raise _unknown("model", name, _models())
-    return _models()[name][1]
+    return _find("model", name, _models())[1]
 
 
 def model(name: str) -> tuple[ModelSpec, Weights | None]:
@@ -58,12 +58,11 @@ def model(name: str) -> tuple[ModelSpec, Weights | None]:
 
     Raises:
         UnknownName: No such model, or no such tag.
+        PluginError: Two plugins register it.
     """
-    base, _, tag = name.partition(":")
-    if base not in _models():
-        raise _unknown("model", base, _models())
-    spec = _models()[base][0]
-    return spec, spec.weights_row(tag or None)
+    base, colon, tag = name.partition(":")
+    spec, _ = _find("model", base, _models())
+    return spec, spec.weights_row(tag if colon else None)
 
 
 def dataset(name: str) -> DatasetSpec:
@@ -71,10 +70,9 @@ def dataset(name: str) -> DatasetSpec:
 
     Raises:
         UnknownName: No such dataset.
+        PluginError: Two plugins register it.
     """
-    if name not in _datasets():
-        raise _unknown("dataset", name, _datasets())
-    return _datasets()[name][0]
+    return _find("dataset", name, _datasets())[0]
 
 
 def model_names() -> list[str]:
@@ -86,43 +84,64 @@ def model_names() -> list[str]:
     ]
 
 
-def _unknown(kind: str, name: str, known: Mapping[str, object]) -> UnknownName:
+@dataclass(frozen=True)
+class _Found(Generic[Spec]):
+    """What the plugins registered.
+
+    Attributes:
+        specs: Everything that can be used, by name, with the plugin that brings it.
+        disputed: Names that nobody gets, with all the plugins that register them.
+    """
+
+    specs: Mapping[str, tuple[Spec, plugins.Plugin]]
+    disputed: Mapping[str, Sequence[plugins.Plugin]]
+
+
+def _find(kind: str, name: str, found: _Found[Spec]) -> tuple[Spec, plugins.Plugin]:
+    if name in found.specs:
+        return found.specs[name]
+    if name in found.disputed:
+        raise PluginError(_dispute(kind, name, found.disputed[name]))
     broken = plugins.load().broken()
-    remedy = f"; see 'salcli {kind}s'"
+    remedy = f"(see 'salcli {kind}s')"
     if broken:
-        listed = ", ".join(f"{p.distribution} ({p.error})" for p in broken)
-        remedy += f"; broken plugins that may bring it: {listed}"
-    return UnknownName(kind, name, known, remedy=remedy)
+        listed = ", ".join(f"{plugin.distribution}: {plugin.error}" for plugin in broken)
+        remedy += f"; these plugins are broken and may bring it: {listed}"
+    raise UnknownName(kind, name, found.specs, remedy=remedy)
 
 
-def _collect(hook: str, kind: type[Spec]) -> dict[str, tuple[Spec, plugins.Plugin]]:
+def _dispute(kind: str, name: str, plugins_: Sequence[plugins.Plugin]) -> str:
+    rivals = " and ".join(f"'{plugin.distribution}'" for plugin in plugins_)
+    return f"the {kind} '{name}' is registered by {rivals}; uninstall all but one"
+
+
+def _collect(hook: str, kind: type[Spec]) -> _Found[Spec]:
     loaded = plugins.load()
-    found: dict[str, tuple[Spec, plugins.Plugin]] = {}
+    noun = kind.__name__.removesuffix("Spec").lower()
+    claims: dict[str, list[tuple[Spec, plugins.Plugin]]] = {}
     for plugin, specs in loaded.ask_each(hook):
         for spec in specs:
-            if not isinstance(spec, kind):
+            if isinstance(spec, kind):
+                claims.setdefault(spec.name, []).append((spec, plugin))
+            else:
                 loaded.mark_broken(plugin, f"{hook} gave {spec!r}, not a {kind.__name__}")
-                continue
-            if spec.name in found:
-                raise PluginError(
-                    f"two plugins register the {kind.__name__.removesuffix('Spec').lower()} "
-                    f"'{spec.name}': {found[spec.name][1].distribution} and {plugin.distribution}; "
-                    "uninstall one of them"
-                )
-            found[spec.name] = (spec, plugin)
-    return found
+    disputed = {name: [p for _, p in many] for name, many in claims.items() if len(many) > 1}
+    for name, rivals in disputed.items():
+        for plugin in rivals:
+            loaded.mark_broken(plugin, _dispute(noun, name, rivals))
+    return _Found({name: one[0] for name, one in claims.items() if len(one) == 1}, disputed)
 
 
 @cache
-def _models() -> dict[str, tuple[ModelSpec, plugins.Plugin]]:
+def _models() -> _Found[ModelSpec]:
     return _collect("register_models", ModelSpec)
 
 
 @cache
-def _datasets() -> dict[str, tuple[DatasetSpec, plugins.Plugin]]:
+def _datasets() -> _Found[DatasetSpec]:
     return _collect("register_datasets", DatasetSpec)
 
 
 @cache
-def _metrics() -> dict[str, tuple[MetricSpec, plugins.Plugin]]:
+def _metrics() -> _Found[MetricSpec]:
     return _collect("register_metrics", MetricSpec)

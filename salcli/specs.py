@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from salcli.errors import PluginError, UnknownName, UsageError
@@ -52,7 +53,7 @@ class ModelSpec:
     Attributes:
         name: What the user types.
         summary: One line for `salcli models`.
-        factory: `"package.module:Class"`, a subclass of `salcli.model.Model`, imported on first use.
+        factory: `"package.module:Class"`, a subclass of `salcli.model.Model`, imported when needed.
         weights: Published files; the first is what the bare name means.
         options: A frozen dataclass whose fields are the `-O key=value` options.
         accepts: `"stills"`, `"clips"` or both.
@@ -77,7 +78,7 @@ class ModelSpec:
     card: Mapping[str, str] = field(default_factory=dict)
 
     def weights_row(self, tag: str | None = None) -> Weights | None:
-        """The row with this tag; without a tag the first one, or `None` for a model without weights.
+        """The row with this tag; without a tag the first one, `None` for a model without weights.
 
         Raises:
             UnknownName: No row has this tag.
@@ -143,8 +144,8 @@ def parse_options(
 ) -> Any:
     """An instance of the model's Options from `-O key=value` texts or from a mapping.
 
-    `defaults` (the options of a weights row or of a checkpoint) come under what is given. `None` for
-    a model without options.
+    `defaults` (the options of a weights row or of a checkpoint) come under what is given. `None`
+    for a model without options.
 
     Raises:
         UnknownName: The model has no such option.
@@ -155,7 +156,9 @@ def parse_options(
     merged = {**defaults, **given}
     if spec.options is None:
         if merged:
-            raise UsageError(f"model '{spec.name}' has no options; remove -O {next(iter(merged))}=...")
+            raise UsageError(
+                f"model '{spec.name}' has no options; remove -O {next(iter(merged))}=..."
+            )
         return None
     fields = {f.name: f for f in dataclasses.fields(spec.options)}
     hints = typing.get_type_hints(spec.options)
@@ -191,14 +194,43 @@ def _convert(shown: str, value: Any, hint: Any) -> Any:
         return _convert(shown, value, next(a for a in arguments if a is not type(None)))
     if origin is tuple:
         parts = value.split(",") if isinstance(value, str) else value
+        if arguments[-1] is not Ellipsis and len(parts) != len(arguments):
+            raise UsageError(f"{shown}: must be {len(arguments)} values with commas between")
         return tuple(_convert(shown, part, arguments[0]) for part in parts)
-    if hint is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if str(value).lower() not in words:
-            raise UsageError(f"{shown}: must be true or false")
-        return words[str(value).lower()]
-    convert: Callable[[Any], Any] = hint
+    if hint not in CONVERTERS:
+        raise PluginError(f"{shown}: an option cannot be of the type {hint}")
     try:
-        return convert(value)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{shown}: must be {hint.__name__}") from error
+        return CONVERTERS[hint](value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{shown}: must be {WORDS[hint]}") from error
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if not isinstance(value, str) and number != value:
+        raise ValueError("not a whole number")
+    return number
+
+
+def _truth(value: Any) -> bool:
+    return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+        str(value).lower()
+    ]
+
+
+CONVERTERS: Mapping[Any, Callable[[Any], Any]] = {
+    bool: _truth,
+    float: float,
+    int: _whole,
+    Path: Path,
+    str: str,
+}
+"""The types of a model's options, besides `Literal`, `X | None` and `tuple[X, ...]` of them."""
+
+WORDS = {
+    bool: "true or false",
+    float: "a number",
+    int: "a whole number",
+    Path: "a path",
+    str: "a text",
+}
