@@ -1,7 +1,8 @@
 """Reads published weights files safely and writes salcli's own.
 
-Only tensors and plain containers are ever unpickled (`weights_only=True`); a file that needs arbitrary
-code is refused. salcli writes safetensors, with a JSON text under the metadata key `salcli`.
+Only tensors and plain containers are ever unpickled (`weights_only=True`); a file that needs
+arbitrary code is refused. salcli writes safetensors, with a JSON text under the metadata key
+`salcli`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Checkpoint:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a `.safetensors` or PyTorch file (zip or legacy), plain or wrapped in a training checkpoint.
+    """Read a `.safetensors` or PyTorch file, plain or wrapped in a training checkpoint.
 
     Raises:
         WeightsError: The file is missing, is no weights file, or needs arbitrary pickle code.
@@ -88,8 +89,8 @@ def _unpickle(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"'{path}' is not a weights file, or needs arbitrary pickle code, which salcli refuses; "
-            "re-save it as a plain state dict"
+            f"'{path}' is not a weights file, or needs arbitrary pickle code, which salcli "
+            "refuses; re-save it as a plain state dict"
         ) from error
     except Exception as error:  # torch.load raises many kinds for a damaged file
         raise WeightsError(f"'{path}' cannot be read as weights: {error}") from error

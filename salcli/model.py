@@ -48,7 +48,7 @@ class Model(ABC):
 
     @abstractmethod
     def build(self) -> nn.Module:
-        """The network for `self.options`, its attribute names being the published state-dict keys."""
+        """The network for `self.options`; attribute names are the published state-dict keys."""
 
     @abstractmethod
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
@@ -66,9 +66,19 @@ class Model(ABC):
         """
         checkpoint.load_strict(self.network, saved)
 
+    def start_from(self, saved: Checkpoint) -> None:
+        """Fill the network before a training; a model with a known backbone overrides this.
+
+        Raises:
+            WeightsError: The file is neither this model's nor a backbone that it knows.
+        """
+        self.load(saved)
+
     def losses(self, batch: Batch) -> Iterator[Loss]:
-        """What a training step minimises; several values if the step has several backward passes."""
-        raise UsageError(f"model '{self.spec.name}' cannot be trained: its plugin defines no losses")
+        """What a training step minimises, one value per backward pass."""
+        raise UsageError(
+            f"model '{self.spec.name}' cannot be trained: its plugin defines no losses"
+        )
 
     def recipes(self) -> Mapping[str, Recipe]:
         """Training recipes by name; the first is the default."""
@@ -152,15 +162,16 @@ def load_model(
         WeightsError: The weights cannot be had, verified or loaded.
     """
     spec, row = registry.model(name)
+    path: Path | None = weights_file
     if weights_file is not None:
-        row, path = None, weights_file
-    else:
-        path = weights.locate(spec, row, offline=offline) if row else None
-    saved = checkpoint.read(path) if path else None
+        row = None
+    elif row is not None:
+        path = weights.locate(spec, row, offline=offline)
+    saved = checkpoint.read(path) if path is not None else None
     defaults = {**(row.options if row else {}), **(saved.options if saved else {})}
     model = create(spec.name, options=options, defaults=defaults)
     if saved:
         model.load(saved)
     model.to(devices.choose(device), devices.precision(precision))
     model.batch_size = batch_size or devices.batch_size(model.device)
-    return Loaded(model, row, path, checkpoint.sha256(path) if path else None)
+    return Loaded(model, row, path, checkpoint.sha256(path) if path is not None else None)

@@ -1,3 +1,121 @@
-"""UNISAL for salcli."""
+"""UNISAL for salcli: "Unified Image and Video Saliency Modeling", ECCV 2020."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from salcli import ModelSpec, Weights, hookimpl
 
 __version__ = "0.1.0"
+
+Domain: TypeAlias = Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"]
+
+DOMAINS: tuple[Domain, ...] = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
+"""What the published weights know: three video datasets and one of stills."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `-O key=value` sets.
+
+    Raises:
+        ValueError: An unknown domain among the sources, or a domain that is not among them.
+    """
+
+    domain: Literal["auto", Domain] = field(
+        default="auto",
+        metadata={
+            "help": "training domain whose norms, priors, fusion and smoothing are used; auto "
+            "is SALICON for stills and DHF1K for clips. SALICON treats every frame as a still"
+        },
+    )
+    sources: tuple[Domain, ...] = field(
+        default=DOMAINS, metadata={"help": "domains that the weights know, with commas between"}
+    )
+    padding: Literal["symmetric", "same"] = field(
+        default="symmetric",
+        metadata={
+            "help": "how the encoder halves resolution: symmetric as published, same for an "
+            "encoder that was trained in TensorFlow"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        unknown = [source for source in self.sources if source not in DOMAINS]
+        if unknown or not self.sources:
+            raise ValueError(f"sources must be some of {', '.join(DOMAINS)}, not {unknown}")
+        if self.domain not in ("auto", *self.sources):
+            raise ValueError(f"these weights know {', '.join(self.sources)}, not {self.domain}")
+
+
+PUBLISHED = "https://github.com/rdroste/unisal/raw/master/training_runs/pretrained_unisal"
+RAW = "https://raw.githubusercontent.com/rdroste/unisal/master/training_runs/pretrained_unisal"
+
+WEIGHTS = (
+    Weights(
+        tag="best",
+        urls=(f"{PUBLISHED}/weights_best.pth", f"{RAW}/weights_best.pth"),
+        hash="gitblob:f06b52c56405bbf11b40cf1b4307573aa4035bea",
+        filename="weights_best.pth",
+        licence="Apache-2.0",
+        trained_on="DHF1K, Hollywood-2, UCF-Sports and SALICON, jointly",
+    ),
+    Weights(
+        tag="mit1003",
+        urls=(f"{PUBLISHED}/weights_ft_mit1003.pth", f"{RAW}/weights_ft_mit1003.pth"),
+        hash="gitblob:2a14bf648bf090a771152bb0f9da2da311c1cbef",
+        filename="weights_ft_mit1003.pth",
+        options={"domain": "SALICON"},
+        licence="Apache-2.0",
+        trained_on="as best, then finetuned on MIT1003 (fold 0)",
+    ),
+    Weights(
+        tag="open",
+        resource="weights/unisal-open.safetensors",
+        filename="unisal-open.safetensors",
+        options={"sources": ("SALICON",), "padding": "same"},
+        licence="MIT",
+        trained_on="1,334 images of OSIE, crowd and scene with human fixations, all MIT-licensed",
+        note="ships in the wheel; treats clips frame by frame; see the README of salcli-unisal",
+    ),
+)
+
+UNISAL = ModelSpec(
+    name="unisal",
+    summary="images and video with one small network; the default, with weights that ship",
+    factory="salcli_unisal.model:Unisal",
+    weights=WEIGHTS,
+    options=Options,
+    rounding="floor",
+    paper="R. Droste, J. Jiao, J. A. Noble: Unified Image and Video Saliency Modeling. ECCV 2020. "
+    "https://arxiv.org/abs/2003.05477",
+    year=2020,
+    licence="code: MIT; published weights: Apache-2.0; unisal:open: MIT",
+    citation="""@inproceedings{drostejiao2020,
+    author = {{Droste}, Richard and {Jiao}, Jianbo and {Noble}, J. Alison},
+    title = "{Unified Image and Video Saliency Modeling}",
+    booktitle = {Proceedings of the 16th European Conference on Computer Vision (ECCV)},
+    year = {2020},
+}""",
+    scores=(
+        "DHF1K test (paper): AUC-J 0.901, SIM 0.390, s-AUC 0.691, CC 0.490, NSS 2.776",
+        "Hollywood-2 test (paper): AUC-J 0.934, SIM 0.542, s-AUC 0.795, CC 0.673, NSS 3.901",
+        "UCF-Sports test (paper): AUC-J 0.918, SIM 0.523, s-AUC 0.775, CC 0.644, NSS 3.381",
+        "SALICON 2017 test (paper): SIM 0.775, s-AUC 0.739, CC 0.879, NSS 1.952",
+    ),
+    card={
+        "parameters": "3.71 million (3.19 million for SALICON alone)",
+        "cost": "about 0.85 to 1.1 billion multiply-adds per frame",
+        "input": "RGB, 7 to 13 cells of 32 pixels a side, nearest to the frame's aspect ratio",
+        "output": "density divided by its maximum, at the frame's size",
+        "time": "every fifth (DHF1K) or fourth frame shares a recurrent state, zero at first",
+    },
+)
+
+
+@hookimpl
+def register_models() -> Iterable[ModelSpec]:
+    """UNISAL."""
+    yield UNISAL

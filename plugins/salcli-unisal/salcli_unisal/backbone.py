@@ -1,0 +1,72 @@
+"""Starts UNISAL's encoder from MobileNetV2 weights trained on ImageNet."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+from salcli.checkpoint import Checkpoint, load_strict
+from salcli_unisal.network import UNISAL
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+COUNTER = "num_batches_tracked"
+
+NESTED = re.compile(r"^(features\.\d+\.conv)\.(\d)\.(?:(\d)\.)?(\w+)$")
+"""torchvision groups a convolution with its norm; UNISAL numbers a block's layers in one row."""
+
+
+def is_mobilenet(saved: Checkpoint) -> bool:
+    """Whether a file holds a MobileNetV2, as torchvision or as UNISAL's authors keep it."""
+    return "features.0.0.weight" in saved.state
+
+
+def load(network: UNISAL, saved: Checkpoint, *, inputs_from_minus_one: bool) -> None:
+    """Fill the encoder; the classifier is left out.
+
+    `inputs_from_minus_one`: the file was trained on inputs (p - 127.5) / 127.5, as TensorFlow's
+    MobileNets are; the first layer is then changed to take UNISAL's standardised inputs.
+
+    Raises:
+        WeightsError: The file is not this MobileNetV2.
+    """
+    nested = "features.1.conv.0.0.weight" in saved.state
+    # Some files store the batch counters, which nothing here uses, as vectors.
+    state = {key: t for key, t in network.cnn.state_dict().items() if key.endswith(COUNTER)}
+    for key, tensor in saved.state.items():
+        if key.startswith("features.") and not key.endswith(COUNTER):
+            state[flat_name(key) if nested else key] = tensor.float()
+    if inputs_from_minus_one:
+        fold_normalisation(state)
+    load_strict(network.cnn, Checkpoint(state, saved.path))
+
+
+def flat_name(key: str) -> str:
+    """The key of torchvision in UNISAL's numbering.
+
+    A group holds convolution, norm and activation and so counts for three layers; the last 1x1
+    convolution and its norm follow the groups one by one.
+    """
+    match = NESTED.match(key)
+    if match is None:
+        return key
+    block, outer, inner, rest = match.groups()
+    if inner is not None:
+        return f"{block}.{3 * int(outer) + int(inner)}.{rest}"
+    groups = 1 if block == "features.1.conv" else 2
+    return f"{block}.{3 * groups + int(outer) - groups}.{rest}"
+
+
+def fold_normalisation(state: dict[str, Tensor]) -> None:
+    """Make a first layer for inputs in -1..1 take (p / 255 - mean) / std instead; same function.
+
+    x = 2 (std z + mean) - 1 for the standardised z, so the weights are scaled per input channel and
+    the constant goes to the bias of the norm behind (whose statistics are 0 and 1).
+    """
+    weight, bias = state["features.0.0.weight"], state["features.0.1.bias"]
+    mean, std = torch.tensor(MEAN)[None, :, None, None], torch.tensor(STD)[None, :, None, None]
+    scale = state["features.0.1.weight"] / (state["features.0.1.running_var"] + 1e-5).sqrt()
+    state["features.0.1.bias"] = bias + scale * (weight * (2 * mean - 1)).sum(dim=(1, 2, 3))
+    state["features.0.0.weight"] = weight * 2 * std

@@ -1,0 +1,170 @@
+"""UNISAL's preprocessing, prediction and training."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from salcli import losses
+from salcli.checkpoint import Checkpoint
+from salcli.model import Model
+from salcli.recipe import Augmentation, ParameterGroup, Recipe
+from salcli.stream import batched, prefetch
+from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli_unisal import DOMAINS, Domain, Options, backbone
+from salcli_unisal.network import UNISAL, resize
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+CELL = 32
+"""Input sides are multiples of this."""
+
+CELLS = tuple((a, b) for a in range(7, 14) for b in range(7, 14) if 100 <= a * b <= 120)
+"""Candidate input sizes, height and width in cells."""
+
+CLIP_SIZES = {"Hollywood": (224, 416), "UCFSports": (256, 384)}
+DHF1K_FRAME, DHF1K_INPUT = (360, 640), (224, 384)
+
+LANES = {"DHF1K": 5, "Hollywood": 4, "UCFSports": 4}
+"""How many recurrences take turns: the network was trained on every fifth or fourth frame."""
+
+AHEAD = 2
+"""Chunks that are resized while the network works on another one."""
+
+
+def best_size(frame_size: tuple[int, int]) -> tuple[int, int]:
+    """Network input size (h, w) for a frame (H, W): the candidate of the nearest aspect ratio."""
+    ratio = frame_size[0] / frame_size[1]
+
+    def likeness(cells: tuple[int, int]) -> float:
+        other = cells[0] / cells[1]
+        return min(ratio, other) / max(ratio, other)
+
+    height, width = max(CELLS, key=likeness)
+    return CELL * height, CELL * width
+
+
+def input_size(frame_size: tuple[int, int], domain: str) -> tuple[int, int]:
+    """Network input size (h, w) for a frame (H, W) in a domain."""
+    if domain == "DHF1K" and frame_size == DHF1K_FRAME:
+        return DHF1K_INPUT
+    return CLIP_SIZES.get(domain) or best_size(frame_size)
+
+
+class Unisal(Model):
+    """One network for stills and clips."""
+
+    options: Options
+    network: UNISAL
+
+    def build(self) -> UNISAL:
+        """The network for the domains that the weights know."""
+        return UNISAL(self.options.sources, first=1 if self.options.padding == "same" else 0)
+
+    def start_from(self, saved: Checkpoint) -> None:
+        """Whole networks, and MobileNetV2 files of torchvision or of the original."""
+        if backbone.is_mobilenet(saved):
+            backbone.load(self.network, saved, inputs_from_minus_one=self.options.padding == "same")
+        else:
+            self.load(saved)
+
+    def domain(self, *, clip: bool) -> Domain:
+        """The domain that the option, or the kind of stimulus, selects."""
+        if self.options.domain != "auto":
+            return self.options.domain
+        preferred = DOMAINS if clip else ("SALICON", *DOMAINS)
+        return next(domain for domain in preferred if domain in self.options.sources)
+
+    def for_stimulus(self, stimulus: Stimulus) -> Unisal:
+        """This model with the domain decided."""
+        decided = copy.copy(self)
+        decided.options = dataclasses.replace(
+            self.options, domain=self.domain(clip=stimulus.is_clip)
+        )
+        return decided
+
+    def preprocess(self, frames: Sequence[Frame]) -> Tensor:
+        """Lanczos-resized by Pillow, as published, then standardised: `[N, 3, h, w]`."""
+        domain = self.domain(clip=False)
+        height, width = input_size((frames[0].shape[0], frames[0].shape[1]), domain)
+        pictures = [
+            np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+            for frame in frames
+        ]
+        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div_(255)
+        mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+        return pixels.sub_(mean).div_(std)
+
+    def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
+        """Density divided by its maximum, at the frame's size."""
+        decided = self.for_stimulus(stimulus)
+        domain = decided.options.domain
+        lanes = LANES.get(domain)
+        # Each chunk gives every recurrence the same number of frames.
+        size = self.batch_size if lanes is None else -(-self.batch_size // lanes) * lanes
+        chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
+        state: Tensor | None = None
+        for inputs, frame_size in prefetch(chunks, AHEAD):
+            feature, skip_2x, skip_4x = self.network.encode(inputs, domain)
+            if lanes is not None:
+                feature, state = self.network.recur(feature, state, lanes=lanes, domain=domain)
+            logits = self.network.decode(feature, skip_2x, skip_4x, domain).float()
+            logits = resize(logits, frame_size)[:, 0]
+            for saliency in (logits - logits.amax(dim=(1, 2), keepdim=True)).exp():
+                yield Prediction(saliency)
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """KLD, NSS and CC at the size of the ground truth (section 3.6 of the paper)."""
+        domain = batch.domain or self.domain(clip=batch.inputs.shape[1] > 1)
+        log_density, _ = self.network(
+            batch.inputs,
+            domain=domain,
+            static=domain == "SALICON",
+            size=(batch.density.shape[-2], batch.density.shape[-1]),
+        )
+        parts = {
+            "kld": losses.kld(log_density, batch.density),
+            "nss": losses.nss(log_density, batch.fixations),
+            "cc": losses.cc(log_density, batch.density),
+        }
+        yield Loss({name: value.mean() for name, value in parts.items()})
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """`open`: how the weights that ship were trained."""
+        return {
+            "open": Recipe(
+                epochs=12,
+                batch_size=8,
+                optimiser="adam",
+                learning_rate=1e-3,
+                weight_decay=1e-5,
+                groups=(ParameterGroup("cnn.", rate=0.15, weight_decay=1e-5, frozen_epochs=3),),
+                schedule="cosine",
+                warmup_steps=100,
+                gradient_clip=2.0,
+                losses={"kld": 1.0, "nss": -0.1, "cc": -0.5},
+                ema=0.998,
+                augmentation=Augmentation(
+                    flip=0.5,
+                    scale=0.75,
+                    aspects=((4 / 3, 6), (16 / 9, 2), (1.0, 1), (3 / 4, 1)),
+                    brightness=0.2,
+                    contrast=0.2,
+                    saturation=0.2,
+                    hue=0.02,
+                ),
+                select="CC",
+                seed=20,
+            )
+        }
+
+    def start_epoch(self, epoch: int) -> None:
+        """Training mode, but the encoder's batch norms keep their statistics, as published."""
+        self.network.train()
+        self.network.cnn.eval()

@@ -1,0 +1,525 @@
+"""UNISAL as a network: Droste, Jiao, Noble, "Unified Image and Video Saliency Modeling", ECCV 2020.
+
+Attribute names are the keys of the published state dict. Shapes: N frames, h x w network input
+(multiples of 32). All work that does not depend on the recurrent state is done for many frames at
+once; three rewritings give the same numbers with about a quarter less arithmetic: blocks 2 and 4
+convolve with stride 2 instead of dropping rows afterwards; the first 1x1 convolution after each
+upsampling is applied before it; the smoothing of the nearest-upsampled map is done by one kernel
+per output phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DOMAINS = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
+ENCODER_BLOCKS = (
+    # (out channels, expansion, stride) of features 1..17, MobileNetV2 table 2
+    (16, 1, 1),
+    (24, 6, 2),
+    (24, 6, 1),
+    (32, 6, 2),
+    (32, 6, 1),
+    (32, 6, 1),
+    (64, 6, 2),
+    (64, 6, 1),
+    (64, 6, 1),
+    (64, 6, 1),
+    (96, 6, 1),
+    (96, 6, 1),
+    (96, 6, 1),
+    (160, 6, 2),
+    (160, 6, 1),
+    (160, 6, 1),
+    (320, 6, 1),
+)
+TAP_4X, TAP_2X = 7, 14
+"""Blocks whose output before subsampling is a skip connection: 64 channels at 1/8, 160 at 1/16."""
+
+HIDDEN = 256
+PRIOR_GAIN = 6.0
+SMOOTHING, UPSAMPLING = 41, 8
+SMOOTHING_LOG_SIGMA = -2.0
+SHARED_MOMENTUM, STATIC_MOMENTUM, OTHER_MOMENTUM = 0.1, 0.1, 0.01
+"""Batch-norm momentum: of norms that no domain owns, of the SALICON norms, of all others."""
+
+STATE_DROPOUT = 0.2
+
+
+class PlainNorm(nn.BatchNorm2d):
+    """One batch norm for all domains."""
+
+    def forward(self, x: Tensor, domain: str = "") -> Tensor:
+        """`[N, C, h, w]` normalised; the domain makes no difference."""
+        return super().forward(x)
+
+
+class DomainNorm(nn.Module):
+    """Domain-specific batch norm (section 3.2 of the paper): one complete batch norm per domain."""
+
+    def __init__(self, channels: int, domains: Iterable[str]) -> None:
+        super().__init__()
+        for domain in domains:
+            momentum = STATIC_MOMENTUM if domain == "SALICON" else OTHER_MOMENTUM
+            self.add_module(f"bn_{domain}", nn.BatchNorm2d(channels, momentum=momentum))
+
+    def forward(self, x: Tensor, domain: str) -> Tensor:
+        """`[N, C, h, w]` normalised by the statistics of `domain`."""
+        normalised: Tensor = self.get_submodule(f"bn_{domain}")(x)
+        return normalised
+
+
+class Chain(nn.ModuleList):
+    """Layers in a row; those that know domains are told which one."""
+
+    def forward(self, x: Tensor, domain: str = "", *, start: int = 0) -> Tensor:
+        """Apply the layers from index `start` on to `[N, C, h, w]`."""
+        for layer in list(self)[start:]:
+            knows_domains = isinstance(layer, DomainNorm | PlainNorm)
+            x = layer(x, domain) if knows_domains else layer(x)
+        return x
+
+
+def chain(*layers: nn.Module) -> Chain:
+    """The layers as a `Chain`."""
+    return Chain(layers)
+
+
+class Norms:
+    """Makes the batch norms of everything behind the encoder, domain-specific or not."""
+
+    def __init__(self, domains: Sequence[str], *, specific: bool) -> None:
+        self.domains, self.specific = domains, specific
+
+    def __call__(self, channels: int) -> nn.Module:
+        """A new norm."""
+        if self.specific:
+            return DomainNorm(channels, self.domains)
+        return PlainNorm(channels, momentum=SHARED_MOMENTUM)
+
+
+def expansion(cin: int, cout: int, factor: int, norm: Norms) -> Chain:
+    """The layers of an inverted residual: 1x1 expansion (if any), 3x3 depthwise, 1x1 projection."""
+    wide = cin * factor
+    widen = [nn.Conv2d(cin, wide, 1, bias=False), norm(wide), nn.ReLU6()] if factor > 1 else []
+    return chain(
+        *widen,
+        nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False),
+        norm(wide),
+        nn.ReLU6(),
+        nn.Conv2d(wide, cout, 1, bias=False),
+        norm(cout),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2 block of the encoder.
+
+    A block of stride 2 is published as: run with stride 1, then keep every second row and column.
+    The blocks whose full output nobody needs convolve with stride 2, which is the same.
+
+    `first` is the first row and column that is kept: 0 as published (PyTorch's symmetric padding),
+    1 for weights trained with TensorFlow's SAME padding, which pads the bottom and the right only.
+    """
+
+    def __init__(self, cin: int, cout: int, *, factor: int, stride: int, first: int) -> None:
+        super().__init__()
+        norm = Norms((), specific=False)
+        self.conv = expansion(cin, cout, factor, norm)
+        self.stride, self.first = stride, first
+        self.residual = stride == 1 and cin == cout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, cin, h, w]` -> `[N, cout, h / stride, w / stride]`."""
+        if self.stride == 1:
+            y: Tensor = self.conv(x)
+            return x + y if self.residual else y
+        y = x
+        for layer in self.conv:
+            if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+                y = strided_convolution(y, layer, self.first)
+            else:
+                y = layer(y)
+        return y
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The output before and after subsampling."""
+        full: Tensor = self.conv(x)
+        return full, full[:, :, self.first :: 2, self.first :: 2]
+
+
+def strided_convolution(x: Tensor, layer: nn.Conv2d, first: int) -> Tensor:
+    """Stride-2 3x3 convolution whose first output is centred on row and column `first` (0 or 1)."""
+    if first == 0:
+        return F.conv2d(x, layer.weight, stride=2, padding=1, groups=layer.groups)
+    return F.conv2d(F.pad(x, (0, 1, 0, 1)), layer.weight, stride=2, groups=layer.groups)
+
+
+class Encoder(nn.Module):
+    """MobileNetV2 without its classifier, with two taps (section 3.1 of the paper)."""
+
+    def __init__(self, *, first: int) -> None:
+        super().__init__()
+        stem = nn.Sequential(
+            nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()
+        )
+        blocks: list[nn.Module] = [stem]
+        cin = 32
+        for cout, factor, stride in ENCODER_BLOCKS:
+            blocks.append(InvertedResidual(cin, cout, factor=factor, stride=stride, first=first))
+            cin = cout
+        last = nn.Sequential(nn.Conv2d(cin, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6())
+        self.features = nn.ModuleList([*blocks, last])
+        self.first = first
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`[N, 3, h, w]` -> 1280 channels at 1/32, 160 at 1/16, 64 at 1/8."""
+        taps: dict[int, Tensor] = {}
+        for index, block in enumerate(self.features):
+            if index == 0:
+                convolution, norm, activation = block.children()
+                assert isinstance(convolution, nn.Conv2d)
+                x = activation(norm(strided_convolution(x, convolution, self.first)))
+            elif index in (TAP_4X, TAP_2X):
+                assert isinstance(block, InvertedResidual)
+                taps[index], x = block.both(x)
+            else:
+                x = block(x)
+        return x, taps[TAP_2X], taps[TAP_4X]
+
+
+class Skip(nn.Module):
+    """Skip connection: 1x1 to twice the channels, dropout of whole channels, 1x1 down."""
+
+    def __init__(self, cin: int, cout: int, norm: Norms, *, dropout: float) -> None:
+        super().__init__()
+        wide = 2 * cin
+        self.expansion = chain(nn.Conv2d(cin, wide, 1, bias=False), norm(wide), nn.ReLU6())
+        self.dropout = nn.Dropout2d(dropout)
+        self.reduction = chain(nn.Conv2d(wide, cout, 1), norm(cout))
+
+    def forward(self, x: Tensor, domain: str) -> Tensor:
+        """`[N, cin, h, w]` -> `[N, cout, h, w]`."""
+        y: Tensor = self.reduction(self.dropout(self.expansion(x, domain)), domain)
+        return y
+
+
+class Block(nn.Module):
+    """Holds layers under the published name `conv`."""
+
+    def __init__(self, layers: Chain) -> None:
+        super().__init__()
+        self.conv = layers
+
+
+class Stage(nn.Module):
+    """An inverted residual under the published name `inv_res`."""
+
+    def __init__(self, cin: int, cout: int, factor: int, norm: Norms) -> None:
+        super().__init__()
+        self.inv_res = Block(expansion(cin, cout, factor, norm))
+
+    @property
+    def layers(self) -> Chain:
+        """The block's layers."""
+        return self.inv_res.conv
+
+    def forward(self, x: Tensor, domain: str) -> Tensor:
+        """`[N, cin, h, w]` -> `[N, cout, h, w]`."""
+        y: Tensor = self.layers(x, domain)
+        return y
+
+    def upsampled(self, x: Tensor, skip: Tensor, domain: str) -> Tensor:
+        """The block applied to [x upsampled twofold, skip].
+
+        A 1x1 convolution and bilinear upsampling commute, so the share of x is convolved at its
+        own, four times smaller, resolution.
+        """
+        widen = self.layers[0]
+        assert isinstance(widen, nn.Conv2d)
+        split = x.shape[1]
+        y = F.conv2d(x, widen.weight[:, :split])
+        y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+        y = y + F.conv2d(skip, widen.weight[:, split:])
+        z: Tensor = self.layers(y, domain, start=1)
+        return z
+
+
+class SeparableConv(nn.Module):
+    """3x3 depthwise, norm, ReLU6, 1x1."""
+
+    def __init__(self, channels: int, norm: Norms) -> None:
+        super().__init__()
+        self.conv_dw = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.sep_bn = norm(channels)
+        self.conv_sep = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, x: Tensor, domain: str) -> Tensor:
+        """`[N, C, h, w]` -> the same shape."""
+        y: Tensor = self.conv_sep(F.relu6(self.sep_bn(self.conv_dw(x), domain)))
+        return y
+
+
+def scale(channels: int, value: float) -> nn.Parameter:
+    """One trainable number per channel."""
+    return nn.Parameter(torch.full((channels, 1, 1), float(value)))
+
+
+class GRUCell(nn.Module):
+    """Convolutional GRU whose transforms are separable, normalised and scaled (section 3.3)."""
+
+    def __init__(self, channels: int, norm: Norms, *, dropout: float) -> None:
+        super().__init__()
+        self.w_r, self.w_z, self.w = (SeparableConv(channels, norm) for _ in range(3))
+        self.u_r, self.u_z, self.u = (SeparableConv(channels, norm) for _ in range(3))
+        self.norm_r_x, self.norm_z_x, self.norm_out_x = (norm(channels) for _ in range(3))
+        self.norm_r_h, self.norm_z_h, self.norm_out_h = (norm(channels) for _ in range(3))
+        self.a_r_x, self.a_z_x, self.a_h_x = (scale(channels, 1) for _ in range(3))
+        self.a_r_h, self.a_z_h, self.a_h_h = (scale(channels, 1) for _ in range(3))
+        self.b_r, self.b_z, self.b_h = (scale(channels, 0) for _ in range(3))
+        # A mask that the published file happens to hold; dropout draws its own.
+        self.register_buffer("drop_mask_1", torch.ones(3, channels))
+        self.dropout = dropout
+
+    def input_paths(self, x: Tensor, domain: str) -> tuple[Tensor, Tensor, Tensor]:
+        """What the gates r, z and the candidate get from the input, for any number of frames."""
+        return (
+            self.norm_r_x(self.w_r(x, domain), domain) * self.a_r_x + self.b_r,
+            self.norm_z_x(self.w_z(x, domain), domain) * self.a_z_x + self.b_z,
+            self.norm_out_x(self.w(x, domain), domain) * self.a_h_x + self.b_h,
+        )
+
+    def dropout_masks(self, like: Tensor) -> Tensor:
+        """One mask per clip and gate, `[3, C, 1, 1]`, shared by the batch."""
+        keep = 1 - self.dropout
+        return torch.bernoulli(like.new_full((3, like.shape[1], 1, 1), keep)) / keep
+
+    def step(
+        self, paths: Sequence[Tensor], state: Tensor, *, masks: Tensor | None, domain: str
+    ) -> Tensor:
+        """The next state from one time step's input paths and the state, all `[N, C, h, w]`."""
+        from_r, from_z, from_n = paths
+        state_r, state_z, state_n = (
+            (state, state, state) if masks is None else state * masks[:, None]
+        )
+        r = torch.sigmoid(from_r + self.norm_r_h(self.u_r(state_r, domain), domain) * self.a_r_h)
+        z = torch.sigmoid(from_z + self.norm_z_h(self.u_z(state_z, domain), domain) * self.a_z_h)
+        n = torch.tanh(from_n + r * (self.norm_out_h(self.u(state_n, domain), domain) * self.a_h_h))
+        return torch.lerp(state, n, z)
+
+
+class Recurrent(nn.Module):
+    """The one-layer recurrent network under its published name `cell_list.0`."""
+
+    def __init__(self, norm: Norms, *, dropout: float) -> None:
+        super().__init__()
+        self.cell_list = nn.ModuleList([GRUCell(HIDDEN, norm, dropout=dropout)])
+
+    def forward(self, x: Tensor, state: Tensor | None, *, lanes: int, domain: str) -> Tensor:
+        """States after each frame, `[N, C, h, w]`, for frames in temporal order.
+
+        Frame k belongs to lane k modulo `lanes`; each lane is a recurrence of its own, so one step
+        takes `lanes` frames at once. The last step may hold fewer. `state` is `[lanes, C, h, w]`
+        after the frames before, `None` at the start.
+        """
+        cell = self.cell_list[0]
+        assert isinstance(cell, GRUCell)
+        paths = cell.input_paths(x, domain)
+        masks = cell.dropout_masks(x) if cell.training else None
+        last = x.new_zeros(lanes, *x.shape[1:]) if state is None else state
+        states = []
+        for start in range(0, len(x), lanes):
+            step = [path[start : start + lanes] for path in paths]
+            last = cell.step(step, last[: len(step[0])], masks=masks, domain=domain)
+            states.append(last)
+        return torch.cat(states)
+
+
+class UNISAL(nn.Module):
+    """The whole network.
+
+    Args:
+        sources: Domains that the weights know; a network for SALICON alone has no recurrent part.
+        ds_bn, ds_gaussians, ds_adaptation, ds_smoothing: Which parts are private to a domain.
+        n_gaussians: 16 prior maps, or 0 for none.
+        bypass_rnn: Stills skip the recurrent part.
+        res_rnn: The recurrent feature is added to the still feature instead of replacing it.
+        drop_probs: Dropout of the skips at 1/16 and 1/8.
+        state_dropout: Dropout of the recurrent state.
+        first: Which of two rows and columns the encoder keeps when it halves the resolution; see
+            `InvertedResidual`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str] = DOMAINS,
+        *,
+        ds_bn: bool = True,
+        ds_gaussians: bool = True,
+        ds_adaptation: bool = True,
+        ds_smoothing: bool = True,
+        n_gaussians: int = 16,
+        bypass_rnn: bool = True,
+        res_rnn: bool = True,
+        drop_probs: tuple[float, float] = (0.6, 0.6),
+        state_dropout: float = STATE_DROPOUT,
+        first: int = 0,
+    ) -> None:
+        super().__init__()
+        self.sources = tuple(sources)
+        self.bypass_rnn, self.res_rnn, self.n_gaussians = bypass_rnn, res_rnn, n_gaussians
+        self.ds_gaussians, self.ds_adaptation = ds_gaussians, ds_adaptation
+        self.ds_smoothing = ds_smoothing
+        norm = Norms(self.sources, specific=ds_bn)
+        self.cnn = Encoder(first=first)
+        if n_gaussians:
+            for name in self._names("coarse_gaussians", ds_gaussians):
+                self.register_parameter(name, nn.Parameter(manual_gaussians()))
+        self.post_cnn = Stage(1280 + n_gaussians, HIDDEN, 1, Norms((), specific=False))
+        for layer in self.post_cnn.layers:
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = OTHER_MOMENTUM
+        if not (bypass_rnn and set(self.sources) == {"SALICON"}):
+            self.rnn = Recurrent(norm, dropout=state_dropout)
+            self.post_rnn = chain(
+                nn.Conv2d(HIDDEN, HIDDEN, 1, bias=False), norm(HIDDEN), nn.ReLU6()
+            )
+        self.skip_2x = Skip(160, 128, norm, dropout=drop_probs[0])
+        self.skip_4x = Skip(64, 64, norm, dropout=drop_probs[1])
+        self.upsampling_2 = Stage(HIDDEN + 128, 128, 2, norm)
+        self.post_upsampling_2 = Stage(128 + 64, 64, 2, norm)
+        for name in self._names("adaptation", ds_adaptation):
+            self.add_module(name, nn.Sequential(nn.Conv2d(64, 1, 1)))
+        for name in self._names("smoothing", ds_smoothing):
+            self.add_module(name, smoothing_layer())
+        for stage in (self.upsampling_2, self.post_upsampling_2):
+            initialise(stage)
+
+    def _names(self, part: str, specific: bool) -> list[str]:
+        return [f"{part}_{source.lower()}" for source in self.sources] if specific else [part]
+
+    def _name(self, part: str, specific: bool, domain: str) -> str:
+        return f"{part}_{domain.lower()}" if specific else part
+
+    def encode(self, x: Tensor, domain: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames `[N, 3, h, w]` -> still feature `[N, 256, h/32, w/32]`, skips at 1/16 and 1/8."""
+        feature, tap_2x, tap_4x = self.cnn(x)
+        if self.n_gaussians:
+            parameter = self.get_parameter(
+                self._name("coarse_gaussians", self.ds_gaussians, domain)
+            )
+            priors = gaussian_maps(parameter, feature.shape[-2:])
+            feature = torch.cat([feature, priors.expand(len(x), -1, -1, -1)], dim=1)
+        feature = self.post_cnn(feature, domain)
+        return feature, self.skip_2x(tap_2x, domain), self.skip_4x(tap_4x, domain)
+
+    def recur(
+        self, feature: Tensor, state: Tensor | None, *, lanes: int, domain: str
+    ) -> tuple[Tensor, Tensor]:
+        """Feature with what the past says, and the states of the lanes after the last frame."""
+        states = self.rnn(feature, state, lanes=lanes, domain=domain)
+        past: Tensor = self.post_rnn(states, domain)
+        return (feature + past if self.res_rnn else past), states[-lanes:]
+
+    def decode(self, feature: Tensor, skip_2x: Tensor, skip_4x: Tensor, domain: str) -> Tensor:
+        """Unnormalised log-saliency `[N, 1, h, w]` at the network's input size."""
+        x = self.upsampling_2.upsampled(feature, skip_2x, domain)
+        x = self.post_upsampling_2.upsampled(x, skip_4x, domain)
+        x = self.get_submodule(self._name("adaptation", self.ds_adaptation, domain))(x)
+        smoothing = self.get_submodule(self._name("smoothing", self.ds_smoothing, domain))
+        assert isinstance(smoothing, nn.Conv2d)
+        return smooth_upsampled(x, smoothing.weight)
+
+    def is_static(self, domain: str, steps: int) -> bool:
+        """Whether the recurrent part is skipped when the caller does not say."""
+        return steps == 1 or set(self.sources) == {"SALICON"}
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        *,
+        domain: str,
+        static: bool | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Clips `[B, T, 3, h, w]` -> log-densities `[B, T, 1, H, W]` and the state after them.
+
+        `exp` of a map sums to 1. `static` skips the recurrent part; by default that is done for
+        single frames. `size` is `(H, W)`, by default the input's.
+        """
+        batch, steps = x.shape[:2]
+        frames = x.transpose(0, 1).flatten(0, 1)  # time first: the clips are the lanes
+        feature, skip_2x, skip_4x = self.encode(frames, domain)
+        skips_rnn = self.is_static(domain, steps) if static is None else static
+        if not (skips_rnn and self.bypass_rnn):
+            feature, state = self.recur(feature, state, lanes=batch, domain=domain)
+        logits = resize(self.decode(feature, skip_2x, skip_4x, domain), size)
+        log_density = F.log_softmax(logits.flatten(1), dim=1).view_as(logits)
+        return log_density.view(steps, batch, *log_density.shape[1:]).transpose(0, 1), state
+
+
+def resize(logits: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Bilinear without antialiasing, as published; the identity if the size is the same."""
+    if size is None or tuple(logits.shape[-2:]) == tuple(size):
+        return logits
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def gaussian_maps(parameters: Tensor, size: Sequence[int]) -> Tensor:
+    """Prior maps `[K, h, w]` from `[K, (y, x), (mean, log sigma)]` (section 3.4 of the paper)."""
+    sides = []
+    for axis, length in enumerate(size):
+        position = torch.linspace(0, 1, length, device=parameters.device, dtype=parameters.dtype)
+        mean, sigma = parameters[:, axis, 0, None], parameters[:, axis, 1, None].exp()
+        sides.append(torch.exp(-0.5 * ((position - mean) / sigma) ** 2))
+    return PRIOR_GAIN * sides[0][:, :, None] * sides[1][:, None, :]
+
+
+def manual_gaussians() -> Tensor:
+    """Start of the priors: 3 x 3 round ones, three wide, three tall, one over everything."""
+    round_ones = [((y, x), (-1.5, -1.5)) for y in (0.25, 0.5, 0.75) for x in (0.25, 0.5, 0.75)]
+    tall = [((0.5, x), (0.0, -1.5)) for x in (0.25, 0.5, 0.75)]
+    wide = [((y, 0.5), (-1.5, 0.0)) for y in (0.25, 0.5, 0.75)]
+    everything = [((0.5, 0.5), (0.0, 0.0))]
+    rows = [*round_ones, *tall, *wide, *everything]
+    return torch.tensor(rows).transpose(1, 2).contiguous()
+
+
+def smoothing_layer() -> nn.Conv2d:
+    """The 41 x 41 smoothing convolution, at first a Gaussian of sigma 5.41 pixels."""
+    layer = nn.Conv2d(1, 1, SMOOTHING, bias=False)
+    start = torch.tensor([[[0.5, SMOOTHING_LOG_SIGMA], [0.5, SMOOTHING_LOG_SIGMA]]])
+    kernel = gaussian_maps(start, (SMOOTHING, SMOOTHING))
+    layer.weight.data = (kernel / kernel.sum())[None]
+    return layer
+
+
+def smooth_upsampled(x: Tensor, kernel: Tensor) -> Tensor:
+    """Nearest upsampling by 8, replicate padding by 20, 41 x 41 convolution: `[N,1,h,w]` -> x8.
+
+    Under one output pixel the kernel sees at most 7 x 7 different source pixels, and which of its
+    taps fall on which source pixel depends only on the output's phase (row and column modulo 8). So
+    64 kernels of 7 x 7 on the small map give all phases at once.
+    """
+    reach = SMOOTHING // 2
+    phase = torch.arange(UPSAMPLING, device=x.device)[:, None]
+    tap = torch.arange(SMOOTHING, device=x.device)[None, :]
+    offset = torch.div(phase + tap - reach, UPSAMPLING, rounding_mode="floor")
+    radius = -int(offset.min())
+    share = F.one_hot(offset + radius, 2 * radius + 1).to(kernel.dtype)  # [8, 41, 7]
+    kernels = torch.einsum("pua,uv,qvb->pqab", share, kernel[0, 0], share)
+    padded = F.pad(x, (radius,) * 4, mode="replicate")
+    return F.pixel_shuffle(F.conv2d(padded, kernels.flatten(0, 1)[:, None]), UPSAMPLING)
+
+
+def initialise(stage: Stage) -> None:
+    """Start of a decoder block: normal with variance 2 / (kernel area x out channels)."""
+    for layer in stage.layers:
+        if isinstance(layer, nn.Conv2d):
+            area = layer.kernel_size[0] * layer.kernel_size[1]
+            nn.init.normal_(layer.weight, std=(2 / (area * layer.out_channels)) ** 0.5)

@@ -1,0 +1,100 @@
+"""Reads what observers did: fixations and fixation density maps, from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+from scipy.io import loadmat
+from scipy.ndimage import gaussian_filter
+
+from salcli.errors import InputError
+from salcli.types import Recording
+
+__all__ = ["fixation_map", "read_density", "read_fixations"]
+
+Points: TypeAlias = npt.NDArray[np.float64]
+
+FIXATED = 127
+"""8-bit values above this mark a fixation in a binary fixation map (once JPEG, perhaps)."""
+
+KERNEL_SHARE = 0.03
+"""Sigma of the density that is made where only fixations exist, as a share of the image's width:
+about one degree of visual angle in the usual set-ups (24 pixels of 800 in OSIE)."""
+
+
+def read_fixations(recording: Recording, size: tuple[int, int]) -> Points:
+    """Fixated positions `[n, 2]` as (x, y) pixels from 0, on an image of size (H, W).
+
+    Positions outside the image are left out. Without a fixation file, `[0, 2]`.
+
+    Raises:
+        InputError: The file cannot be read or has another layout.
+    """
+    if recording.fixations is None:
+        return np.empty((0, 2))
+    read = _from_mat if recording.fixations.suffix.lower() == ".mat" else _from_picture
+    points, (height, width) = read(recording.fixations)
+    points = points * (size[1] / width, size[0] / height)
+    inside = (points >= 0).all(1) & (points[:, 0] < size[1]) & (points[:, 1] < size[0])
+    return points[inside]
+
+
+def fixation_map(points: Points, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Binary fixation map `[H, W]` of positions (x, y) in pixels from 0."""
+    fixated = np.zeros(size, dtype=bool)
+    x, y = points.astype(int).T
+    fixated[y, x] = True
+    return fixated
+
+
+def read_density(recording: Recording, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Fixation density `[H', W']`, any scale, of an image of size (H, W).
+
+    The map's own size where there is a map; else a Gaussian of 3 % of the width over the fixations.
+
+    Raises:
+        InputError: The map cannot be read.
+    """
+    if recording.density is None:
+        counts = np.zeros(size, dtype=np.float32)
+        x, y = read_fixations(recording, size).astype(int).T
+        np.add.at(counts, (y, x), 1)
+        density: npt.NDArray[np.float32] = gaussian_filter(
+            counts, KERNEL_SHARE * size[1], mode="constant"
+        )
+        return density
+    return _read_grey(recording.density).astype(np.float32)
+
+
+def _read_grey(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise InputError(f"cannot read the map '{path}': {error}") from error
+
+
+def _from_picture(path: Path) -> tuple[Points, tuple[int, int]]:
+    grey = _read_grey(path)
+    y, x = np.nonzero(grey > FIXATED)
+    # The pixel's centre, so that scaling to another size hits the right pixel.
+    return np.stack([x + 0.5, y + 0.5], axis=1), (grey.shape[0], grey.shape[1])
+
+
+def _from_mat(path: Path) -> tuple[Points, tuple[int, int]]:
+    """SALICON's layout: `gaze`, one struct per observer with `fixations`; `resolution` [h, w]."""
+    try:
+        content: dict[str, Any] = loadmat(path)
+        height, width = (int(n) for n in np.ravel(content["resolution"]))
+        observers = np.ravel(content["gaze"])
+        records = [np.reshape(record["fixations"], (-1, 2)) for record in observers]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(
+            f"'{path}' does not hold SALICON-like fixations (gaze.fixations, resolution): {error}"
+        ) from error
+    points = np.concatenate(records) if records else np.empty((0, 2))
+    return points.astype(np.float64) - 0.5, (height, width)
