@@ -1,0 +1,138 @@
+"""Runs ffmpeg as a decoder: pictures through a pipe, their times beside them, no trust in metadata.
+
+Each frame arrives as a PPM picture, which states its size. The times come through a small file
+beside the log, a line for each frame, written before the frame itself. Frames are never duplicated
+or dropped (`-fps_mode passthrough`).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import IO
+
+import imageio_ffmpeg
+import numpy as np
+
+from salcli.errors import SalcliError
+from salcli.types import Frame
+
+__all__ = ["Run", "decoding"]
+
+NO_TIME = -(2**63)
+"""How ffmpeg writes that a frame has no time stamp of its own."""
+
+DAMAGE = re.compile(
+    r"corrupt input packet|corrupt decoded frame|File ended prematurely|partial file|"
+    r"Decoding error: .*|Error during demuxing: .*"
+)
+"""What ffmpeg logs when data are missing, although it ends as if all was well."""
+
+
+class Run:
+    """One ffmpeg process: gives (frame, time in seconds, whether the file itself states it)."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.process, self.log, self.clock = process, folder / "log", folder / "times"
+        self.rate: float = 0.0
+
+    def __iter__(self) -> Iterator[tuple[Frame, float, bool]]:
+        pictures = self.process.stdout
+        if pictures is None or not pictures.peek(1):  # type: ignore[attr-defined]
+            return
+        with self.clock.open(encoding="ascii") as clock:
+            while (frame := _read_ppm(pictures)) is not None:
+                fields = clock.readline().split()
+                if len(fields) != 4:
+                    raise OSError("ffmpeg could not write the time of a frame")
+                stamp, unit, number, period = fields
+                self.rate = 1 / _ratio(period)
+                timed = int(stamp) != NO_TIME
+                time = int(stamp) * _ratio(unit) if timed else int(number) * _ratio(period)
+                yield frame, time, timed
+
+    def failure(self) -> str | None:
+        """Why ffmpeg stopped, in its own words; `None` if it read everything and all was sound."""
+        if self.process.stdout:
+            self.process.stdout.close()  # or ffmpeg could wait for us while we wait for it
+        code = self.process.wait()
+        log = self.text()
+        if damage := DAMAGE.search(log):
+            return damage.group()
+        if code == 0:
+            return None
+        if "does not contain any stream" in log:
+            return "it holds no video stream"
+        lines = [line for line in log.splitlines() if line and not line.startswith("Exiting")]
+        causes = re.findall(r"(?:Error opening input|Error initializing filters?): (.*)", log)
+        return causes[0] if causes else lines[-1] if lines else f"ffmpeg ended with code {code}"
+
+    def text(self) -> str:
+        """Everything that ffmpeg has said so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+@contextmanager
+def decoding(path: Path, options: list[str]) -> Iterator[Run]:
+    """Decode in a process that is gone when the block ends, however it ends.
+
+    Raises:
+        SalcliError: ffmpeg cannot be run, or the temporary folder cannot be written.
+    """
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise SalcliError(
+            "ffmpeg was not found; reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg"
+        ) from error
+    try:
+        with TemporaryDirectory(prefix="salcli-", ignore_cleanup_errors=True) as name:
+            yield from _started(program, path, options, folder=Path(name))
+    except OSError as error:
+        raise SalcliError(
+            f"ffmpeg cannot do its work: {error}; is there space in '{gettempdir()}' (TMPDIR)?"
+        ) from error
+
+
+def _started(program: str, path: Path, options: list[str], *, folder: Path) -> Iterator[Run]:
+    command = [program, "-hide_banner", "-nostdin", "-nostats", "-v", "verbose", "-copyts"]
+    # A playlist may name other files, but nothing that makes us talk to the network.
+    command += ["-protocol_whitelist", "file,crypto,data", "-i", f"file:{path}"]
+    command += ["-an", "-sn", "-dn", *options, "-fps_mode", "passthrough"]
+    command += ["-stats_enc_pre", str(folder / "times")]
+    command += ["-stats_enc_pre_fmt", "{ptsi} {tbi} {pts} {tb}"]
+    command += ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us: ffmpeg must not seem to fail first
+        ) as process,
+    ):
+        try:
+            yield Run(process, folder)
+        finally:
+            process.kill()
+
+
+def _read_ppm(pipe: IO[bytes]) -> Frame | None:
+    """The next whole picture, `None` at the end of the stream (also where it breaks off)."""
+    if pipe.readline() != b"P6\n":
+        return None
+    width, height = map(int, pipe.readline().split())
+    pipe.readline()  # the largest value, 255
+    frame = np.empty((height, width, 3), dtype=np.uint8)
+    whole = pipe.readinto(frame.data.cast("B")) == frame.nbytes  # type: ignore[attr-defined]
+    return frame if whole else None
+
+
+def _ratio(text: str) -> float:
+    numerator, denominator = text.split("/")
+    return int(numerator) / int(denominator)

@@ -1,0 +1,100 @@
+"""Finds the inputs that files, folders and globs stand for, by the names in them.
+
+A folder with images, or with a sub-folder `images` that has some (the layout of DHF1K, UCF Sports
+and SALICON), is one input: a folder of frames; videos beside the images are inputs too. Any other
+folder stands for what is in it, at any depth. Hidden files and files of other kinds are ignored.
+Order is natural: `2.png` comes before `10.png`.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from natsort import natsorted, ns
+
+from salcli.errors import InputError
+from salcli.images import SUFFIXES
+from salcli.video import is_video
+
+__all__ = ["find_inputs", "images_in"]
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "h264", "hevc", "ivf", "m2ts"),
+        *("m2v", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "ogm"),
+        *("ogv", "rm", "rmvb", "ts", "vob", "webm", "wmv", "y4m"),
+    )
+)
+"""What counts as a video inside a folder without a look at its content."""
+
+
+def find_inputs(patterns: Sequence[str]) -> list[Path]:
+    """List the stimuli that files, folders and globs (also `**`) stand for, each once.
+
+    A path that does not exist, a glob without a match and a folder without media are kept as they
+    are: `open_stimulus` says what is wrong with them.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        paths = _matches(pattern)
+        folders = {path for path in paths if path.is_dir()}
+        for path in paths:
+            if not folders.isdisjoint(path.parents):
+                continue  # `**` names a folder and what is in it; the folder stands for both
+            inputs = _expanded(path) if path in folders else []
+            found.update(dict.fromkeys(inputs or [path]))
+    return list(found)
+
+
+def _matches(pattern: str) -> list[Path]:
+    path = Path(pattern).expanduser()
+    if path.exists() or not glob.has_magic(pattern):
+        return [path]
+    # Not Path.glob: it takes no absolute patterns, and it gives hidden files.
+    found = glob.glob(str(path), recursive=True)  # noqa: PTH207
+    return _sorted(map(Path, found)) or [path]
+
+
+def _sorted(paths: Iterable[Path]) -> list[Path]:
+    # By parts, so that a folder's files stay together whatever characters its name holds.
+    return natsorted(paths, key=lambda path: path.parts, alg=ns.IGNORECASE)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return _sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"'{folder}' cannot be read: {error.strerror}") from error
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Image files in the folder itself, else in its sub-folder `images`."""
+    own = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    nested = folder / "images"
+    return own if own or not nested.is_dir() else images_in(nested)
+
+
+def _expanded(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """Stimuli in a folder: itself if it holds frames, its videos, else those of its sub-folders."""
+    real = folder.resolve()
+    if real in above:
+        return []  # a link that leads back up
+    try:
+        entries = _entries(folder)
+        found = [folder] if images_in(folder) else []
+    except InputError:
+        return [folder]  # opening it will say why; the other inputs must not suffer
+    for entry in entries:
+        if entry.is_dir() and folder not in found:
+            found += _expanded(entry, above | {real})
+        elif entry.is_file() and _looks_like_video(entry):
+            found.append(entry)
+    return found
+
+
+def _looks_like_video(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES or (not suffix and is_video(path))

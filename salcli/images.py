@@ -1,0 +1,248 @@
+"""Decodes images with Pillow to RGB uint8 `[H, W, 3]`, and what consists of them: stills, clips.
+
+What every format becomes: EXIF orientation is applied; grey is repeated; 16 bit keeps its upper 8;
+CMYK, palettes and 1 bit are converted; transparency lies on mid-grey, on which neither dark nor
+light content vanishes. Colour profiles are ignored, as the published models ignored them. Of a file
+with several pages (TIFF, MPO) the first is taken; only GIF, PNG, WebP and AVIF hold animations.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from salcli.errors import InputError
+from salcli.stream import prefetch
+from salcli.types import Frame
+
+__all__ = ["SUFFIXES", "Animation", "FrameFolder", "Stills", "kind_of", "read"]
+
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("avif", "bmp", "gif", "jfif", "jp2", "jpe", "jpeg", "jpg"),
+        *("pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"),
+    )
+)
+"""What counts as an image inside a folder; a file that is named itself is judged by its content."""
+
+ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+STILL_FORMATS = frozenset({"JPEG", "MPO", "TIFF", "BMP", "PPM", "JPEG2000"})
+MID_GREY = (128, 128, 128, 255)
+DECODED_AHEAD = 4
+"""Images that wait for the network at most."""
+
+UNTIMED_SECONDS = 0.1
+"""How long a frame of an animation is shown that does not say; browsers do the same."""
+
+# Above 89 megapixels Pillow warns, above twice that it refuses: here it always refuses.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+def kind_of(path: Path) -> Literal["still", "animation"] | None:
+    """What Pillow recognises in the file's content; `None` if it is no image.
+
+    Raises:
+        InputError: The file cannot be opened, or is an image that is too large.
+    """
+    try:
+        with _opened(path) as image:
+            animated = image.format in ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1
+            return "animation" if animated else "still"
+    except _NotAnImageError:
+        return None
+
+
+def read(path: Path) -> Frame:
+    """Decode one image, upright.
+
+    Raises:
+        InputError: The file cannot be read as an image; the message names it and the reason.
+    """
+    with _opened(path) as image:
+        return _rgb(ImageOps.exif_transpose(image))
+
+
+class _NotAnImageError(InputError):
+    """Nothing that Pillow recognises."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image; whatever Pillow raises in the block becomes an `InputError`."""
+    Image.init()
+    formats = sorted((ANIMATED_FORMATS | STILL_FORMATS) & Image.OPEN.keys())
+    try:
+        with Image.open(path, formats=formats) as image:
+            yield image
+    except UnidentifiedImageError as error:
+        raise _NotAnImageError(f"'{path}' is not an image that can be read") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"'{path}' has more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels; shrink it first"
+        ) from error
+    except Exception as error:  # Pillow raises many kinds for a damaged file
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"'{path}' cannot be read as an image: {reason}") from error
+
+
+def _rgb(image: Image.Image) -> Frame:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return np.repeat(_grey_8bit(np.asarray(image))[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, MID_GREY)
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    return np.array(image.convert("RGB"))
+
+
+def _grey_8bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """8 bit from 16-bit integers, or from floats in [0, 1]; other ranges have no known white."""
+    low, high = values.min(), values.max()
+    if np.issubdtype(values.dtype, np.floating):
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"float values must lie in [0, 1], these lie in [{low:g}, {high:g}]")
+        return np.rint(values * 255).astype(np.uint8)
+    if low < 0 or high > 0xFFFF:
+        raise ValueError(f"grey values must fit into 16 bit, these lie in [{low}, {high}]")
+    return (values >> 8).astype(np.uint8)
+
+
+class Stills:
+    """Unrelated images; those that cannot be read are left out and reported.
+
+    Attributes:
+        files: Label and path of every image, in order.
+        labels: Labels of the images decoded so far.
+        problems: One message for each image found unreadable so far.
+    """
+
+    def __init__(self, files: Sequence[tuple[str, Path]]) -> None:
+        self.files = tuple(files)
+        self.labels: list[str] = []
+        self.problems: list[str] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        """RGB uint8 `[H, W, 3]`, decoded in the background; sizes may differ."""
+        return prefetch(self._decode(), DECODED_AHEAD)
+
+    def __length_hint__(self) -> int:
+        """Number of images, readable or not; good for progress only."""
+        return len(self.files)
+
+    def _decode(self) -> Iterator[Frame]:
+        index = 0
+        for label, path in self.files:
+            try:
+                frame = read(path)
+            except InputError as error:
+                if str(error) not in self.problems:
+                    self.problems.append(str(error))
+                continue
+            if index == len(self.labels):
+                self.labels.append(label)
+            index += 1
+            yield frame
+
+    def first_size(self) -> tuple[int, int] | None:
+        """`(H, W)` of the first image that can be read; `None` if there is none."""
+        for frame in self._decode():
+            return frame.shape[0], frame.shape[1]
+        return None
+
+    def without(self, done: Callable[[str], bool]) -> Stills:
+        """The images whose label is not done; nothing is decoded."""
+        return Stills([(label, path) for label, path in self.files if not done(label)])
+
+
+class FrameFolder:
+    """The frames of one clip as image files, all of one size."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = tuple(files)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """RGB uint8 `[H, W, 3]`, decoded in the background.
+
+        Raises:
+            InputError: A frame cannot be read, or has another size than the first.
+        """
+        return prefetch(self._decode(), DECODED_AHEAD)
+
+    def _decode(self) -> Iterator[Frame]:
+        size: tuple[int, ...] | None = None
+        for path in self.files:
+            frame = read(path)
+            size = size or frame.shape
+            if frame.shape != size:
+                raise InputError(
+                    f"'{path}' is {frame.shape[1]}x{frame.shape[0]}, but the clip's first frame "
+                    f"is {size[1]}x{size[0]}; use --as stills for unrelated images"
+                )
+            yield frame
+
+
+class Animation:
+    """The frames of an animated GIF, PNG, WebP or AVIF file.
+
+    Attributes:
+        fps: Average frame rate.
+        size: `(H, W)`.
+        count: Number of frames; `None` if the file is damaged.
+        times: Presentation times in seconds, one for each frame decoded so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Decode all frames once, to know how long each is shown.
+
+        Raises:
+            InputError: Not even the first frame can be decoded.
+        """
+        self.path = path
+        self.times: list[float] = []
+        self.size = (0, 0)
+        self.count: int | None
+        decoded, end = 0, 0.0
+        try:
+            for frame, _, end in self._timed():  # noqa: B007 (the last end is the duration)
+                self.size, decoded = (frame.shape[0], frame.shape[1]), decoded + 1
+        except InputError:
+            if not decoded:
+                raise
+            self.count = None
+        else:
+            self.count = decoded
+        self.fps = decoded / end
+
+    def __iter__(self) -> Iterator[Frame]:
+        """RGB uint8 `[H, W, 3]`, decoded in the background.
+
+        Raises:
+            InputError: The file is damaged; the frames that decode come before.
+        """
+        return prefetch(self._decode(), DECODED_AHEAD)
+
+    def _decode(self) -> Iterator[Frame]:
+        for index, (frame, start, _) in enumerate(self._timed()):
+            if index == len(self.times):
+                self.times.append(start)
+            yield frame
+
+    def _timed(self) -> Iterator[tuple[Frame, float, float]]:
+        """Each frame with the seconds at which it appears and goes."""
+        start = 0.0
+        with _opened(self.path) as image:
+            # The picture that an APNG shows where animation is unknown is not part of it.
+            first = 1 if getattr(image, "default_image", False) else 0
+            for index in range(first, getattr(image, "n_frames", 1)):
+                image.seek(index)
+                image.load()
+                end = start + (image.info.get("duration", 0) / 1000 or UNTIMED_SECONDS)
+                yield _rgb(image), start, end
+                start = end

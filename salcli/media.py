@@ -1,0 +1,181 @@
+"""Opens whatever the user names: a video, an image, an animation, or a folder of frames.
+
+What a file is, its content decides. A folder of frames is a clip if its files are numbered without
+a gap, stills otherwise, unless the user says which. `salcli.folders` finds the inputs in folders.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from salcli.errors import InputError, UsageError
+from salcli.folders import find_inputs, images_in
+from salcli.images import Animation, FrameFolder, Stills, kind_of, read
+from salcli.types import Stimulus
+from salcli.video import Video
+
+__all__ = ["find_inputs", "open_stimulus", "remaining"]
+
+FOLDER_FPS = 30.0
+"""Frame rate of a clip that is a folder of frames, where the user does not say."""
+
+Kind = Literal["auto", "clip", "stills"]
+BOTH = frozenset({"stills", "clips"})
+
+
+def open_stimulus(
+    path: Path,
+    *,
+    kind: Kind = "auto",
+    fps: float | None = None,
+    accepts: frozenset[str] = BOTH,
+) -> Stimulus:
+    """Open one input; only its first frame is decoded (of an animation all, for its frame rate).
+
+    Args:
+        path: A video, an image, an animation, or a folder of frames.
+        kind: `clip` or `stills` where the user decides. `auto`: a folder of frames is a clip if
+            `fps` is given, or if its files are numbered without a gap and the model accepts clips.
+        fps: Frame rate of a folder of frames, 30 if not given. A video or animation has its own.
+        accepts: What the model takes: `stills`, `clips` or both.
+
+    Raises:
+        UsageError: `fps` is not above 0.
+        InputError: There is nothing at `path` that can be read. Damage further on is raised when
+            the frames are decoded.
+    """
+    if fps is not None and not fps > 0:
+        raise UsageError(f"the frame rate must be above 0, not {fps:g}")
+    try:
+        if path.is_dir():
+            return _open_folder(path, kind, fps=fps, accepts=accepts)
+        return _open_file(path, kind, fps)
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror or error}") from error
+
+
+def remaining(stimulus: Stimulus, done: Callable[[str], bool]) -> Stimulus:
+    """Return the stills whose label is not done, without decoding the others.
+
+    A clip comes back as it is: what a model sees of a frame may depend on all those before it.
+    """
+    stills = stimulus.frames
+    if not isinstance(stills, Stills):
+        return stimulus
+    rest = stills.without(done)
+    return replace(
+        stimulus,
+        frames=rest,
+        labels=rest.labels,
+        problems=rest.problems,
+        size=rest.first_size() or stimulus.size,
+        count=0 if not rest.files else None,
+    )
+
+
+def _open_file(path: Path, kind: Kind, fps: float | None) -> Stimulus:
+    if not path.exists():
+        what = "matches no file" if glob.has_magic(str(path)) else "does not exist"
+        raise InputError(f"'{path}' {what}; check the spelling, or quote the name")
+    if not path.is_file():
+        raise InputError(f"'{path}' is neither a file nor a folder")
+    if not path.stat().st_size:
+        raise InputError(f"'{path}' is empty (0 bytes); get it again")
+    match kind_of(path):
+        case "still":
+            return _clip([path], path, fps) if kind == "clip" else _stills([path], path)
+        case "animation":
+            return _moving(Animation(path), path, kind)
+        case None:
+            return _moving(Video(path), path, kind)
+
+
+def _open_folder(path: Path, kind: Kind, *, fps: float | None, accepts: frozenset[str]) -> Stimulus:
+    files = images_in(path)
+    if not files:
+        raise InputError(f"'{path}' holds no images; name a folder of frames, a video or an image")
+    clip = fps is not None or ("clips" in accepts and _numbered(files))
+    if kind == "clip" or (kind == "auto" and clip):
+        return _clip(files, path, fps)
+    return _stills(files, path)
+
+
+def _numbered(files: Sequence[Path]) -> bool:
+    """Whether the stems are whole numbers that follow each other."""
+    if len(files) < 2 or not all(path.stem.isascii() and path.stem.isdigit() for path in files):
+        return False
+    numbers = [int(path.stem) for path in files]
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _clip(files: Sequence[Path], source: Path, fps: float | None) -> Stimulus:
+    height, width, _ = read(files[0]).shape
+    return Stimulus(
+        name=_name(source),
+        frames=FrameFolder(files),
+        labels=[label for label, _ in _labelled(files)],
+        fps=fps or FOLDER_FPS,
+        size=(height, width),
+        count=len(files),
+        source=source,
+    )
+
+
+def _stills(files: Sequence[Path], source: Path) -> Stimulus:
+    stills = Stills(_labelled(files))
+    size = stills.first_size()
+    if size is None:
+        problem = stills.problems[0]
+        raise InputError(
+            problem
+            if len(files) == 1
+            else f"none of the images in '{source}' is readable: {problem}"
+        )
+    return Stimulus(
+        name=_name(source),
+        frames=stills,
+        labels=stills.labels,
+        size=size,
+        count=1 if len(files) == 1 else None,
+        source=source,
+        problems=stills.problems,
+    )
+
+
+def _moving(frames: Video | Animation, source: Path, kind: Kind) -> Stimulus:
+    whole = Stimulus(
+        name=_name(source),
+        frames=frames,
+        fps=frames.fps,
+        size=frames.size,
+        count=frames.count if isinstance(frames, Animation) else None,
+        source=source,
+        times=frames.times,
+    )
+    return replace(whole, fps=None, times=()) if kind == "stills" else whole
+
+
+def _name(source: Path) -> str:
+    if source.is_file():
+        return source.stem
+    return source.name if source.name not in ("", "..") else source.resolve().name
+
+
+def _labelled(files: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Give each file its stem as a label; a later one whose stem is taken keeps its suffix.
+
+    Letter case does not tell labels apart, because it does not on every file system.
+    """
+    taken: set[str] = set()
+    labelled = []
+    for path in files:
+        label = path.stem if path.stem.casefold() not in taken else path.name
+        while label.casefold() in taken:
+            label += path.suffix
+        taken.add(label.casefold())
+        labelled.append((label, path))
+    return labelled

@@ -1,0 +1,170 @@
+"""Decodes any video that ffmpeg reads: every frame once, with its own presentation time.
+
+Edit lists and rotation are honoured by ffmpeg. Pixels keep their stored grid (a sample aspect ratio
+other than 1 is not resampled) and their stored colours, as the published models saw them; HDR (PQ,
+HLG) is tone-mapped to the range that they were made for. Of several video streams the one that
+ffmpeg prefers is taken: the largest that is not a cover picture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from salcli import ffmpeg
+from salcli.errors import InputError
+from salcli.stream import prefetch
+from salcli.types import Frame
+
+__all__ = ["Video", "is_video"]
+
+DECODED_AHEAD = 4
+"""Frames that wait for the network at most; 4 x 25 MB for 4K."""
+
+MOST_FRAMES = 10_000_000
+"""No estimate of a length goes beyond this (four days at 30 frames/s): headers can say anything."""
+
+REFUSED_DEMUXERS = frozenset({"tty", "bin", "xbin", "idf", "adf"})
+"""ffmpeg renders text files as pictures of a terminal; nobody means that."""
+
+TONE_MAP = (
+    "zscale=tin={transfer}:pin=bt2020:min={matrix}:t=linear:npl=100,format=gbrpf32le,"
+    "zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:r=full,format=gbrp"
+)
+HDR = re.compile(r"(?P<matrix>[\w-]+)/[\w-]+/(?P<transfer>smpte2084|arib-std-b67)")
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What one decoded frame and ffmpeg's log tell of a video."""
+
+    size: tuple[int, int]
+    fps: float
+    filters: str | None
+    frames: int
+
+
+class Video:
+    """The frames of a video file; iterating again decodes again from the first frame.
+
+    Attributes:
+        path: The file.
+        size: `(H, W)` as shown, after rotation.
+        fps: Average frame rate.
+        times: Presentation times in seconds as they stand in the file, one for each frame decoded
+            so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Decode the first frame.
+
+        Raises:
+            InputError: The file is no video, has no picture, or cannot be read.
+        """
+        self.path = path
+        self.times: list[float] = []
+        header = _probe(path)
+        self.size, self.fps = header.size, header.fps
+        self._filters, self._estimate = header.filters, header.frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        """RGB uint8 `[H, W, 3]`, decoded in the background.
+
+        Raises:
+            InputError: The stream is damaged or cut short; the frames that decode come before.
+        """
+        return prefetch(self._decode(), DECODED_AHEAD)
+
+    def __length_hint__(self) -> int:
+        """Number of frames that the file's header promises, 0 if none; good for progress only."""
+        return self._estimate
+
+    def _decode(self) -> Iterator[Frame]:
+        options = ["-vf", self._filters] if self._filters else []
+        index = -1
+        with ffmpeg.decoding(self.path, options) as run:
+            for index, (frame, time, _) in enumerate(run):
+                if index == len(self.times):
+                    self.times.append(time)
+                yield frame
+            reason = run.failure() or _missing_bytes(self.path)
+        if reason:
+            raise InputError(
+                f"'{self.path}' is damaged or cut short: after {index + 1} frames: {reason}; "
+                "get a complete copy, or repair it (ffmpeg -i IN -c:v libx264 OUT)"
+            )
+
+
+def is_video(path: Path) -> bool:
+    """Whether ffmpeg finds a picture in the file."""
+    try:
+        _probe(path)
+    except InputError:
+        return False
+    return True
+
+
+def _probe(path: Path) -> _Header:
+    with ffmpeg.decoding(path, ["-frames:v", "1"]) as run:
+        first = next(iter(run), None)
+        reason = run.failure()
+        log, rate = run.text(), run.rate
+    demuxer = re.search(r"^Input #0, (\w+)", log, re.MULTILINE)
+    if demuxer and demuxer[1] in REFUSED_DEMUXERS:
+        first, reason = None, "it is text"
+    elif "(attached pic)" in log.partition("\nOutput #0")[2]:
+        first, reason = None, "its only picture is a cover"
+    if first is None:
+        reason = reason or "no frame of it can be decoded"
+        raise InputError(
+            f"'{path}' is neither an image nor a video that can be read: {reason}; "
+            "check that it is complete and really a media file"
+        )
+    frame, _, timed = first
+    fps = _frame_rate(log, rate, timed=timed)
+    hdr = HDR.search(log.partition("\nOutput #0")[0])
+    return _Header(
+        size=(frame.shape[0], frame.shape[1]),
+        fps=fps,
+        filters=_tone_map(hdr["transfer"], hdr["matrix"]) if hdr else None,
+        frames=_promised(log, fps),
+    )
+
+
+def _frame_rate(log: str, rate: float, *, timed: bool) -> float:
+    """The average rate, exact where the log's two decimals agree with ffmpeg's own ratio.
+
+    Frames without time stamps are numbered by ffmpeg at `rate`, so that is theirs.
+    """
+    stated = re.search(r"Video: .*?, ([\d.]+)(k?) fps", log)
+    if not timed or not stated:
+        return rate
+    average = float(stated[1]) * (1000 if stated[2] else 1)
+    candidates = (rate, round(average) * 1000 / 1001)  # 29.97 means 30000/1001
+    return next((exact for exact in candidates if abs(exact - average) < 0.006), average)
+
+
+def _tone_map(transfer: str, matrix: str) -> str:
+    return TONE_MAP.format(
+        transfer=transfer, matrix="bt2020nc" if matrix in ("unknown", "reserved") else matrix
+    )
+
+
+def _promised(log: str, fps: float) -> int:
+    duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", log)
+    if duration is None:
+        return 0
+    hours, minutes, seconds = map(float, duration.groups())
+    return min(round((hours * 3600 + minutes * 60 + seconds) * fps), MOST_FRAMES)
+
+
+def _missing_bytes(path: Path) -> str | None:
+    """Say how many bytes an AVI file lacks; ffmpeg plays what is left of it without a word."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[:4] != b"RIFF" or start[8:] != b"AVI ":
+        return None
+    missing = int.from_bytes(start[4:8], "little") + 8 - path.stat().st_size
+    return f"{missing} bytes are missing at the end" if missing > 0 else None
