@@ -53,7 +53,8 @@ class Hooks(Protocol):
         """Download `url` into the temporary file `target`.
 
         Bytes already in `target` are the beginning of an interrupted download and may be continued.
-        `report(done, total)` is called with byte counts, `total` being `None` where unknown. Return `True`
+        Write from front to back and call `report(done, total)` with byte counts once these bytes are
+        in the file (they are hashed then), `total` being `None` where unknown. Return `True`
         when `target` holds the whole file, `None` to leave this URL to somebody else. The core alone
         verifies, locks, renames and caches, whoever downloaded.
 

@@ -1,0 +1,259 @@
+"""`salcli weights`: what published weights are on this machine, and getting them there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from salcli.commands.options import Json, Offline, complete_model
+
+if TYPE_CHECKING:
+    from salcli.download import Report
+    from salcli.specs import ModelSpec, Weights
+    from salcli.weights import Condition
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, help="List, fetch, verify, import and remove published weights."
+)
+
+Names: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME[:TAG]]...",
+        help="Models; a bare NAME means its first weights.",
+        autocompletion=complete_model,
+    ),
+]
+Name: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME[:TAG]",
+        help="Model; a bare NAME means its first weights.",
+        autocompletion=complete_model,
+    ),
+]
+Everything: TypeAlias = Annotated[bool, typer.Option("--all", help="All weights of all models.")]
+
+
+@app.command("list")
+def list_(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME[:TAG]]...",
+            help="Only these; a bare NAME means all its weights.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List published weights: size, whether they are on this machine, licence."""
+    from salcli import registry, weights
+    from salcli.commands import tables
+
+    wanted = _every_row()
+    if names:
+        asked = [(registry.model(name)[0].name, name.partition(":")[2]) for name in names]
+        wanted = [
+            (spec, row)
+            for spec, row in wanted
+            if (spec.name, "") in asked or (spec.name, row.tag) in asked
+        ]
+    found = [(spec, row, weights.examine(spec, row)) for spec, row in wanted]
+    if as_json:
+        return _show_json([_document(*each) for each in found])
+    rows = [
+        (weights.label(spec, row), _size(row, now), now.state, row.licence or spec.licence or "-")
+        for spec, row, now in found
+    ]
+    return tables.show(("WEIGHTS", "SIZE", "STATE", "LICENCE"), rows)
+
+
+@app.command()
+def fetch(names: Names = None, *, everything: Everything = False, offline: Offline = False) -> None:
+    """Download weights, unless they are there already; print where they are."""
+    from salcli import weights
+    from salcli.errors import WeightsError
+
+    failures = []
+    for spec, row in _chosen(names, everything=everything):
+        name = weights.label(spec, row)
+        try:
+            with _progress(name) as report:
+                path = weights.locate(spec, row, offline=offline, report=report)
+        except WeightsError as error:
+            failures.append(str(error))
+            continue
+        typer.echo(f"{name}  {path}")
+    if failures:
+        raise WeightsError("\n".join(failures))
+
+
+@app.command()
+def verify(names: Names = None, *, as_json: Json = False) -> None:
+    """Hash the weights that are on this machine and compare; exit code 3 if one is damaged."""
+    from salcli import weights
+    from salcli.errors import WeightsError
+
+    wanted = _chosen(names, everything=not names)
+    found = [(spec, row, weights.examine(spec, row, thorough=True)) for spec, row in wanted]
+    if not names:
+        found = [each for each in found if each[2].state != "not downloaded"]
+    if as_json:
+        _show_json([_document(*each) for each in found])
+    else:
+        for spec, row, now in found:
+            verdict = now.state if now.state in ("damaged", "not downloaded") else "ok"
+            typer.echo(f"{weights.label(spec, row)}  {verdict}  {now.path}")
+    damaged = [
+        f"{weights.label(spec, row)}: '{now.path}' {now.fault}; {_cure(spec, row)}"
+        for spec, row, now in found
+        if now.state == "damaged"
+    ]
+    if damaged:
+        raise WeightsError("\n".join(damaged))
+
+
+@app.command()
+def path(name: Name) -> None:
+    """Print where the file is, or where a copy downloaded by hand may be put."""
+    from salcli import weights
+
+    typer.echo(weights.cache_path(*_one(name)))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy downloaded by hand.")],
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME[:TAG]",
+            help="Which weights it holds.",
+            autocompletion=complete_model,
+        ),
+    ],
+) -> None:
+    """Verify a file that you downloaded yourself, and copy it to its place in the cache."""
+    from salcli import weights
+
+    spec, row = _one(model)
+    placed = weights.import_file(spec, row, file)
+    typer.echo(f"{weights.label(spec, row)}  {placed}")
+
+
+@app.command()
+def remove(names: Names = None, *, everything: Everything = False) -> None:
+    """Delete downloaded weights from the cache, interrupted downloads included."""
+    from salcli import weights
+
+    chosen = _chosen(names, everything=everything)
+    if everything:
+        chosen = [(spec, row) for spec, row in chosen if row.resource is None]
+    for spec, row in chosen:
+        if weights.remove(spec, row):
+            typer.echo(f"{weights.label(spec, row)}  removed")
+        elif not everything:
+            typer.echo(f"{weights.label(spec, row)}  was not downloaded")
+
+
+def _every_row() -> list[tuple[ModelSpec, Weights]]:
+    from salcli import registry
+
+    return [(spec, row) for _, spec in sorted(registry.models().items()) for row in spec.weights]
+
+
+def _one(name: str) -> tuple[ModelSpec, Weights]:
+    from salcli import registry
+    from salcli.errors import UsageError
+
+    spec, row = registry.model(name)
+    if row is None:
+        raise UsageError(f"model '{spec.name}' has no published weights")
+    return spec, row
+
+
+def _chosen(names: list[str] | None, *, everything: bool) -> list[tuple[ModelSpec, Weights]]:
+    from salcli.errors import UsageError
+
+    if bool(names) == everything:
+        raise UsageError("name weights as NAME[:TAG], or say --all; see 'salcli weights list'")
+    return [_one(name) for name in names] if names else _every_row()
+
+
+def _cure(spec: ModelSpec, row: Weights) -> str:
+    from salcli import weights
+
+    if row.resource is not None:
+        return "reinstall its plugin"
+    return f"to download it again: salcli weights fetch {weights.label(spec, row)}"
+
+
+def _size(row: Weights, now: Condition) -> str:
+    size = now.path.stat().st_size if now.path.is_file() else row.size
+    return "unknown" if size is None else f"{size / 1e6:.1f} MB"
+
+
+def _document(spec: ModelSpec, row: Weights, now: Condition) -> dict[str, str | int | None]:
+    return {
+        "model": spec.name,
+        "tag": row.tag,
+        "state": now.state,
+        "fault": now.fault,
+        "path": str(now.path),
+        "size": row.size,
+        "hash": row.hash,
+        "licence": row.licence or spec.licence,
+    }
+
+
+def _show_json(documents: list[dict[str, str | int | None]]) -> None:
+    typer.echo(json.dumps(documents, indent=2))
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Report]:
+    """A bar on stderr while bytes arrive, if that is a terminal; one plain line otherwise."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        told = False
+
+        def tell(done: int, total: int | None) -> None:
+            nonlocal told
+            if not told:
+                size = f" ({total / 1e6:.1f} MB)" if total else ""
+                typer.echo(f"{name}: downloading{size}", err=True)
+                told = True
+
+        yield tell
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=console) as bars:
+        task = bars.add_task(name, total=None, start=False, visible=False)
+
+        def move(done: int, total: int | None) -> None:
+            bars.start_task(task)
+            bars.update(task, completed=done, total=total, visible=True)
+
+        yield move

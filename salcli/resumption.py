@@ -1,0 +1,115 @@
+"""How far an interrupted download came, and what HTTP headers say about continuing it.
+
+Beside the target lies a note (`<target>.json`) of the file's validator (ETag or Last-Modified) and
+length, so that also a later process can continue. Without a validator a download starts over,
+because nothing would tell that the rest belongs to the beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from requests import Response
+
+__all__ = ["Begun", "note_path", "retry_after", "size", "total_length"]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An interrupted download: what its note says, and how far it came."""
+
+    link: str
+    validator: str = ""
+    total: int | None = None
+    offset: int = 0
+
+    @classmethod
+    def read(cls, target: Path, link: str) -> Begun:
+        """What can be continued; `offset` 0 if there is nothing, or if it is of another link."""
+        try:
+            note = json.loads(note_path(target).read_text(encoding="utf-8"))
+            begun = cls(note["link"], note["validator"], note["total"], size(target))
+        except (OSError, ValueError, KeyError, TypeError):
+            return cls(link)
+        return begun if begun.link == link and begun.validator else cls(link)
+
+    def of(self, response: Response, total: int | None) -> Begun:
+        """A new download of the same link, as this response describes it."""
+        encoded = "Content-Encoding" in response.headers  # then offsets here and there differ
+        return Begun(self.link, "" if encoded else _validator(response), total)
+
+    def write(self, target: Path) -> None:
+        """Leave the note beside `target`."""
+        note = {key: value for key, value in asdict(self).items() if key != "offset"}
+        note_path(target).write_text(json.dumps(note), encoding="utf-8")
+
+    def headers(self) -> dict[str, str]:
+        """Ask for the rest only, on condition that the file is still the same."""
+        if not self.offset:
+            return {}
+        return {"Range": f"bytes={self.offset}-", "If-Range": self.validator}
+
+    def is_continued_by(self, response: Response) -> bool:
+        """Whether a 206 begins where the file ends, and is of the same version."""
+        start, total = _content_range(response)
+        return (
+            start == self.offset
+            and (total == self.total or None in (total, self.total))
+            and _validator(response) in ("", self.validator)
+        )
+
+
+def retry_after(response: Response) -> float | None:
+    """The wait in seconds that the server asks for, as a number or as a date."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max((moment.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+def _validator(response: Response) -> str:
+    """What If-Range takes: a strong ETag, else Last-Modified, else nothing."""
+    tag: str = response.headers.get("ETag", "")
+    if tag and not tag.startswith("W/"):
+        return tag
+    return str(response.headers.get("Last-Modified", ""))
+
+
+def _content_range(response: Response) -> tuple[int | None, int | None]:
+    """First byte and total length that a 206 states."""
+    text = response.headers.get("Content-Range", "")
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", text.strip())
+    if match is None:
+        return None, None
+    return int(match[1]), None if match[2] == "*" else int(match[2])
+
+
+def total_length(response: Response) -> int | None:
+    """Length of the whole file in bytes, where the server states it."""
+    if response.status_code == 206:
+        return _content_range(response)[1]
+    length = response.headers.get("Content-Length", "")
+    return (
+        int(length) if length.isdecimal() and "Content-Encoding" not in response.headers else None
+    )
+
+
+def note_path(target: Path) -> Path:
+    """Where the note about an interrupted download into `target` lies."""
+    return target.with_name(f"{target.name}.json")
+
+
+def size(path: Path) -> int:
+    """Bytes in a file; 0 if there is none."""
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,274 @@
+"""The store of published weights: where a file lies, whether it is sound, and how it gets there.
+
+Every file has one place, `<cache>/weights/<model>/<tag>/<file>`, and gets its name there only after it
+was verified. A copy that was put there by hand is verified when it is first used. Notices (trust on
+first use, a damaged file) are warnings of the logger `salcli.weights`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from salcli import plugins
+from salcli.cache import cache_path, cache_root, discard_parts, label, locked, part_path
+from salcli.download import Report
+from salcli.errors import SalcliError, UsageError, WeightsError
+from salcli.resumption import note_path
+from salcli.specs import ModelSpec, Weights
+from salcli.verification import Digest, Receipt, expected_hash, fault
+
+__all__ = [
+    "Condition",
+    "cache_path",
+    "cache_root",
+    "examine",
+    "import_file",
+    "label",
+    "locate",
+    "remove",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is known of one weights file on this machine.
+
+    Attributes:
+        state: `bundled` files lie inside their plugin, `cached` ones in the cache, both verified.
+        path: Where the file is, or would be.
+        fault: What is wrong with a damaged file.
+    """
+
+    state: Literal["bundled", "cached", "not downloaded", "damaged"]
+    path: Path
+    fault: str = ""
+
+
+def examine(spec: ModelSpec, row: Weights, *, thorough: bool = False) -> Condition:
+    """Look at what is on the disk; never downloads.
+
+    Args:
+        spec: The model.
+        row: The weights.
+        thorough: Hash a file also if it looks untouched since it was last verified.
+    """
+    path = cache_path(spec, row)
+    if not path.is_file():
+        if row.resource is not None:
+            return Condition("damaged", path, "is missing from the installed plugin")
+        return Condition("not downloaded", path)
+    try:
+        wrong = _fault_on_disk(spec, row, path, thorough=thorough)
+    except OSError as error:
+        wrong = f"cannot be read: {error.strerror}"
+    if wrong:
+        return Condition("damaged", path, wrong)
+    return Condition("cached" if row.resource is None else "bundled", path)
+
+
+def locate(
+    spec: ModelSpec, row: Weights, *, offline: bool = False, report: Report | None = None
+) -> Path:
+    """The verified file, downloaded first if need be.
+
+    Args:
+        spec: The model.
+        row: The weights.
+        offline: Use no network; `SALCLI_OFFLINE=1` says the same.
+        report: Called with the bytes that are there and the total, if known, while downloading.
+
+    Raises:
+        WeightsError: The file can neither be found nor downloaded, or is not the published one.
+    """
+    found = examine(spec, row)
+    if found.state in ("bundled", "cached"):
+        return found.path
+    if row.resource is not None:
+        raise WeightsError(
+            f"weights '{label(spec, row)}': '{found.path}' {found.fault}; reinstall its plugin"
+        )
+    urls = _urls(spec, row, found.path)
+    if offline or os.environ.get("SALCLI_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+        urls = [url for url in urls if urlsplit(url).scheme == "file"]
+        if not urls:
+            raise _unavailable(spec, row, found, ["downloading is switched off (offline)"])
+    if found.state == "damaged":
+        logger.warning("'%s' %s; downloading it again", found.path, found.fault)
+    with locked(found.path):
+        if examine(spec, row).state != "cached":  # else another process was faster
+            _download(spec, row, found, urls, report)
+    return found.path
+
+
+def import_file(spec: ModelSpec, row: Weights, source: Path) -> Path:
+    """Copy a hand-downloaded file to its place in the cache, verified.
+
+    Raises:
+        UsageError: These weights ship with their plugin.
+        WeightsError: The file is missing, is not the published one, or cannot be copied.
+    """
+    path = cache_path(spec, row)
+    if row.resource is not None:
+        raise UsageError(f"weights '{label(spec, row)}' ship with their plugin; nothing to import")
+    if not source.is_file():
+        raise WeightsError(f"there is no file '{source}' to import")
+    with locked(path):
+        copy = part_path(path, "import")
+        try:
+            shutil.copyfile(source, copy)
+            wrong = _accept(spec, row, copy, path, Digest(_kind(path, row)))
+        except OSError as error:
+            raise WeightsError(f"cannot copy '{source}' to '{path}': {error.strerror}") from error
+        finally:
+            copy.unlink(missing_ok=True)
+    if wrong:
+        raise WeightsError(
+            f"'{source}' is not the published file of '{label(spec, row)}': it {wrong}; "
+            "nothing was imported"
+        )
+    return path
+
+
+def remove(spec: ModelSpec, row: Weights) -> bool:
+    """Delete the cached file with its receipt and interrupted downloads; whether there was a file.
+
+    Raises:
+        UsageError: These weights ship with their plugin.
+        WeightsError: The file cannot be deleted.
+    """
+    path = cache_path(spec, row)
+    if row.resource is not None:
+        raise UsageError(f"weights '{label(spec, row)}' ship with their plugin; uninstall that")
+    if not path.parent.is_dir():
+        return False
+    with locked(path):
+        was_there = path.is_file()
+        try:
+            path.unlink(missing_ok=True)
+            Receipt.path(path).unlink(missing_ok=True)
+            discard_parts(path)
+        except OSError as error:
+            raise WeightsError(f"cannot remove '{path}': {error.strerror}") from error
+    return was_there
+
+
+def _kind(path: Path, row: Weights) -> str:
+    """Which hash the file at `path` is verified with."""
+    return (expected_hash(path, row) or "sha256").partition(":")[0]
+
+
+def _fault_on_disk(spec: ModelSpec, row: Weights, path: Path, *, thorough: bool) -> str:
+    """What is wrong with the file at its place; leaves a receipt if nothing is."""
+    expected = expected_hash(path, row)
+    receipt = Receipt.read(path)
+    if row.resource is not None and not thorough:
+        return ""  # the installer has verified the wheel
+    if receipt and receipt.fits(path) and receipt.hash == expected and not thorough:
+        return ""
+    digest = Digest(_kind(path, row))
+    wrong = fault(path, row, expected=expected, digest=digest)
+    if not wrong and row.resource is None:
+        _record(spec, row, path, digest.finish(path), first_use=expected is None)
+    return wrong
+
+
+def _accept(spec: ModelSpec, row: Weights, part: Path, path: Path, digest: Digest) -> str:
+    """Give a verified temporary file its final name; what is wrong with it otherwise."""
+    expected = expected_hash(path, row)
+    wrong = fault(part, row, expected=expected, digest=digest)
+    if not wrong:
+        part.replace(path)
+        _record(spec, row, path, digest.finish(path), first_use=expected is None)
+    return wrong
+
+
+def _record(spec: ModelSpec, row: Weights, path: Path, digest: str, *, first_use: bool) -> None:
+    Receipt.write(path, digest)
+    if first_use:
+        logger.warning(
+            "nobody has published a hash of weights '%s'; the file '%s' has %s, which is trusted "
+            "and remembered from now on",
+            label(spec, row),
+            path,
+            digest,
+        )
+
+
+def _urls(spec: ModelSpec, row: Weights, path: Path) -> list[str]:
+    """Where to try, in order: the mirror if there is one, then the published addresses."""
+    mirror = os.environ.get("SALCLI_WEIGHTS_MIRROR", "").rstrip("/")
+    mirrored = "/".join(quote(part) for part in (spec.name, row.tag, path.name))
+    return [*([f"{mirror}/{mirrored}"] if mirror else []), *row.urls]
+
+
+def _download(
+    spec: ModelSpec, row: Weights, found: Condition, urls: list[str], report: Report | None
+) -> None:
+    """Try the URLs in order until one gives the published file."""
+    reasons = []
+    for url in urls:
+        continued = part_path(found.path, url).exists()
+        try:
+            wrong = _fetch(spec, row, found.path, url=url, report=report)
+            if wrong and continued:  # the beginning may have been spoilt: once more, afresh
+                wrong = _fetch(spec, row, found.path, url=url, report=report)
+        except WeightsError as error:
+            wrong = str(error)
+        if not wrong:
+            return discard_parts(found.path)
+        reasons.append(f"{url}: {wrong}")
+    raise _unavailable(spec, row, found, reasons or ["no address of it is known"])
+
+
+def _fetch(spec: ModelSpec, row: Weights, path: Path, *, url: str, report: Report | None) -> str:
+    """Have one URL downloaded, verify what came and give it its name; what is wrong otherwise."""
+    part, digest = part_path(path, url), Digest(_kind(path, row))
+
+    def arrived(done: int, total: int | None) -> None:
+        digest.follow(part, done, total)
+        if report:
+            report(done, total)
+
+    hook = plugins.load().hook.fetch_weights
+    try:
+        if not hook(weights=row, url=url, target=part, report=arrived):
+            raise WeightsError(f"no plugin can download '{urlsplit(url).scheme}:' addresses")
+        wrong = _accept(spec, row, part, path, digest)
+    except SalcliError:
+        raise
+    except Exception as error:  # a guest cannot burn the house
+        raise WeightsError(f"{type(error).__name__}: {error}") from error
+    if wrong:
+        part.unlink(missing_ok=True)
+        note_path(part).unlink(missing_ok=True)
+        return f"what came {wrong}"
+    return ""
+
+
+def _unavailable(
+    spec: ModelSpec, row: Weights, found: Condition, reasons: list[str]
+) -> WeightsError:
+    """Says why, and where a copy that was downloaded by hand may be put."""
+    if found.fault:
+        reasons = [f"{found.path}: {found.fault}", *reasons]
+    listed = "".join(f"\n  {reason}" for reason in reasons)
+    name = label(spec, row)
+    remedy = (
+        f"Put a copy that you downloaded yourself into the folder '{found.path.parent}' under the "
+        f"name '{found.path.name}', or run: salcli weights import FILE --model {name}"
+    )
+    pinned = row.hash is None and Receipt.read(found.path) is not None
+    if pinned:
+        remedy += (
+            f"\nIf the publisher has replaced the file, forget the first one: "
+            f"salcli weights remove {name}"
+        )
+    return WeightsError(f"weights '{name}' cannot be had{listed}\n{remedy}")
