@@ -1,0 +1,68 @@
+"""Files that have either their final name and their whole content, or neither."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from salcli.errors import OutputError
+
+__all__ = ["REASONS", "replacing", "sweep", "temporary", "told"]
+
+PREFIX = ".salcli-"
+
+REASONS = {
+    errno.ENOSPC: "make room, or choose another folder with -o",
+    errno.EDQUOT: "make room, or choose another folder with -o",
+    errno.EFBIG: "choose a folder on another file system with -o",
+    errno.EACCES: "choose a folder that you may write to with -o",
+    errno.EPERM: "choose a folder that you may write to with -o",
+    errno.EROFS: "choose a folder that you may write to with -o",
+    errno.ENOTDIR: "a part of the path is a file; choose another folder with -o",
+    errno.EEXIST: "a file has the name of the folder; choose another one with -o",
+    errno.EIO: "the disk or network share fails; choose another folder with -o",
+}
+"""What to do about an operating system error."""
+
+
+def temporary(path: Path) -> Path:
+    """Where the content of `path` is collected: beside it, so that renaming is atomic."""
+    return path.with_name(PREFIX + path.name)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, which becomes `path` if the block ends without an exception.
+
+    Raises:
+        OutputError: The folder cannot be written or is full.
+    """
+    part = temporary(path)
+    with told(path):
+        try:
+            yield part
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def sweep(folder: Path, pattern: str = "*") -> None:
+    """Remove what killed runs left of files whose final names match `pattern`."""
+    with told(folder):
+        for leftover in folder.glob(PREFIX + pattern):
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn an operating system error into one that says which file, why, and what to do next."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or os.strerror(error.errno or errno.EIO)
+        remedy = REASONS.get(error.errno or 0, "choose another folder with -o")
+        raise OutputError(f"cannot write '{path}': {reason}; {remedy}") from error

@@ -1,0 +1,145 @@
+"""H.264 in MP4 by ffmpeg, fed through a pipe.
+
+Nothing in a file depends on the time, on the number of cores or on ffmpeg's version text, so equal
+pictures give equal bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from salcli.atomic import REASONS
+from salcli.errors import OutputError
+
+__all__ = ["REPRODUCIBLE", "Encoder", "failure", "ffmpeg"]
+
+QUALITY = "18"
+"""x264's constant rate factor: hardly told from the original."""
+
+THREADS = "4"
+"""Fixed, because what x264 writes depends on it."""
+
+REPRODUCIBLE = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
+
+
+class Encoder:
+    """One running ffmpeg that writes RGB pictures of one size into an MP4 file.
+
+    `end` or `kill` must be called in the end.
+
+    Args:
+        path: Where the file is written.
+        shown: What errors call it.
+        size: `(H, W)` of every picture; the movie has exactly this size.
+        rate: Pictures per second.
+    """
+
+    def __init__(self, path: Path, *, shown: Path, size: tuple[int, int], rate: Fraction) -> None:
+        self._shown = shown
+        height, width = size
+        # 4:2:0, which every player knows, halves both sides
+        layout = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        command = [
+            *ffmpeg(),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s:v", f"{width}x{height}"),
+            *("-framerate", str(rate), "-i", "pipe:0", "-vf", _matrix(layout)),
+            *("-c:v", "libx264", "-preset", "veryfast", "-crf", QUALITY, "-threads", THREADS),
+            *("-flags:v", "+bitexact", *REPRODUCIBLE, "-movflags", "+faststart"),
+            *("-f", "mp4", f"file:{path}"),
+        ]
+        with ExitStack() as stack:
+            # a file, since a pipe that nobody empties would block ffmpeg
+            self._messages = stack.enter_context(tempfile.TemporaryFile())
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stderr=self._messages,
+                start_new_session=True,  # Ctrl-C is salcli's to handle
+            )
+            self._resources = stack.pop_all()
+
+    def write(self, picture: memoryview) -> None:
+        """Append a picture: `H * W * 3` bytes.
+
+        Raises:
+            OutputError: ffmpeg has ended, for example because the disk is full.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(picture)
+        except BrokenPipeError:
+            self.end()
+            raise OutputError(f"cannot write '{self._shown}': the encoder ended early") from None
+
+    def end(self) -> None:
+        """Complete the file.
+
+        Raises:
+            OutputError: It could not be completed.
+        """
+        with self._resources:
+            code = self._wait()
+            self._messages.seek(0)
+            messages = self._messages.read()
+        if code:
+            raise failure(self._shown, code, messages)
+
+    def kill(self) -> None:
+        """Stop at once and leave the file as it is; does no harm after `end`."""
+        with self._resources:
+            self._process.kill()
+            self._wait()
+
+    def _wait(self) -> int:
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # then the exit code tells
+            self._process.stdin.close()
+        return self._process.wait()
+
+
+def ffmpeg() -> list[str]:
+    """The beginning of a command line that asks nothing and speaks of errors only.
+
+    Raises:
+        OutputError: There is no ffmpeg.
+    """
+    try:
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise OutputError(
+            "cannot write movies without ffmpeg; reinstall imageio-ffmpeg, or set "
+            "IMAGEIO_FFMPEG_EXE to an ffmpeg program"
+        ) from error
+    return [program, "-v", "error", "-nostdin", "-y"]
+
+
+def failure(shown: Path, code: int, messages: bytes) -> OutputError:
+    """What ffmpeg's exit code and messages mean for the file `shown`."""
+    text = messages.decode(errors="replace")
+    for number, remedy in REASONS.items():
+        too_large = number == errno.EFBIG and code == -getattr(signal, "SIGXFSZ", 0)
+        if os.strerror(number) in text or too_large:
+            return OutputError(f"cannot write '{shown}': {os.strerror(number)}; {remedy}")
+    lines = [re.sub(r"^\[[^\]]*\] *", "", line) for line in text.splitlines() if line.strip()]
+    told = lines[0] if lines else f"it ended with code {code}"
+    return OutputError(
+        f"cannot write '{shown}': ffmpeg failed: {told}; leave this format out, or check "
+        "`salcli doctor`"
+    )
+
+
+def _matrix(layout: str) -> str:
+    """The filter to BT.709, and its tags: untagged, some players take HD for it and some do not."""
+    tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+    scale = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
+    return f"{scale},format={layout},setparams={tags}"

@@ -1,0 +1,149 @@
+"""MP4 movies of what is drawn for each frame of a clip, with the clip's sound.
+
+The pictures are encoded first. The sound joins them in the end, when their length is known, and
+whether the container can hold its codec shows by itself.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from salcli.atomic import told
+from salcli.encoder import REPRODUCIBLE, Encoder, failure, ffmpeg
+from salcli.errors import OutputError
+
+if TYPE_CHECKING:
+    from salcli.types import Frame, Result
+
+__all__ = ["Movie"]
+
+LARGEST_DENOMINATOR = 1001
+"""Of a frame rate: NTSC's are n * 1000 / 1001."""
+
+
+class Movie:
+    """Encodes pictures into the MP4 file `path`, of which errors speak as `shown`.
+
+    Args:
+        path: Where the file is written.
+        shown: The name that it gets in the end.
+        draw: Makes the picture `[H, W, 3]` of a result; all must have one size, odd or even.
+        fps: Pictures per second.
+        source: What the pictures come from. If it has sound, its first track is copied, from the
+            first picture on and as long as the pictures last.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        shown: Path,
+        draw: Callable[[Result], Frame],
+        fps: float,
+        source: Path | None,
+    ) -> None:
+        self._path = path
+        self._silent = path.with_name(f"{path.stem}.silent{path.suffix}")
+        self._shown = shown
+        self._draw = draw
+        self._rate = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
+        self._source = source
+        self._size = (0, 0)
+        self._count = 0
+        self._encoder: Encoder | None = None
+
+    def add(self, result: Result) -> None:
+        """Append the picture of a result.
+
+        Raises:
+            OutputError: The file cannot be written, or the picture has another size.
+        """
+        picture = self._draw(result)
+        size = (picture.shape[0], picture.shape[1])
+        if self._encoder is None:
+            self._size = size
+            self._encoder = Encoder(self._silent, shown=self._shown, size=size, rate=self._rate)
+        if size != self._size:
+            raise OutputError(
+                f"cannot write '{self._shown}': frame '{result.label}' is {size[1]}x{size[0]}, the "
+                f"first one {self._size[1]}x{self._size[0]}; use --as stills for pictures of "
+                "different sizes"
+            )
+        self._encoder.write(picture.data)
+        self._count += 1
+
+    def finish(self) -> None:
+        """Complete the file, and give it the sound of the source.
+
+        Raises:
+            OutputError: The file cannot be written, or the sound neither copied nor converted.
+        """
+        if self._encoder is not None:
+            self._encoder.end()
+        lead = _lead(self._source)
+        with told(self._shown):
+            if lead is None:
+                self._silent.replace(self._path)
+            else:
+                self._join(lead)
+                self._silent.unlink()
+
+    def discard(self) -> None:
+        """Remove the file, whatever state it is in."""
+        if self._encoder is not None:
+            self._encoder.kill()
+        with told(self._shown):
+            self._silent.unlink(missing_ok=True)
+            self._path.unlink(missing_ok=True)
+
+    def _join(self, lead: float) -> None:
+        """Put pictures and sound together; the sound is converted only if it cannot be copied."""
+        length = self._count / float(self._rate)
+        command = [
+            *ffmpeg(),
+            *("-i", f"file:{self._silent}"),
+            *("-itsoffset", f"{-lead:.6f}", "-t", f"{length:.6f}", "-i", f"file:{self._source}"),
+            *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy"),
+            *(*REPRODUCIBLE, "-movflags", "+faststart", "-f", "mp4"),
+        ]
+        for codec in (["-c:a", "copy"], ["-c:a", "aac", "-b:a", "192k", "-flags:a", "+bitexact"]):
+            done = subprocess.run(
+                [*command, *codec, f"file:{self._path}"],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                check=False,
+                start_new_session=True,
+            )
+            if done.returncode == 0:
+                return
+        raise failure(self._shown, done.returncode, done.stderr)
+
+
+def _lead(source: Path | None) -> float | None:
+    """Seconds from the start of the file to its first picture; `None` for a source without sound.
+
+    Found by decoding, since containers start at any time, cut pictures off by edit lists, and may
+    let the sound begin first.
+    """
+    if source is None or not source.is_file():
+        return None
+    done = subprocess.run(
+        [
+            *(*ffmpeg(), "-i", f"file:{source}", "-map", "0:V:0", "-map", "0:a:0"),
+            *("-frames:v", "1", "-fps_mode", "passthrough"),
+            *("-c:v", "rawvideo", "-enc_time_base:v", "1:1000000", "-c:a", "copy"),
+            *("-f", "framecrc", "-"),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # most often: there is no sound to map
+        check=False,
+        start_new_session=True,
+    )
+    found = re.search(rb"^0, *-?\d+, *(-?\d+),", done.stdout, re.MULTILINE)
+    return int(found[1]) / 1e6 if found else None

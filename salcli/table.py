@@ -1,0 +1,91 @@
+"""The CSV table: one row per frame, saying in numbers where its map is salient."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+from scipy.special import entr
+
+from salcli.atomic import told
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from salcli.types import Result
+
+__all__ = ["COLUMNS", "Table", "row"]
+
+COLUMNS = (
+    "frame",  # from 1
+    "label",
+    "time_s",  # presentation time in seconds; empty for stills
+    "peak_x",  # column and row of the highest value, from 0; the first one in reading order
+    "peak_y",
+    "centroid_x",  # mean column and row, weighted by saliency
+    "centroid_y",
+    "entropy_bits",  # of the map normalised to sum 1: log2(H * W) if it prefers no place
+)
+
+
+class Table:
+    """Writes the table to `path` while the rows come in; errors speak of `shown`.
+
+    Raises:
+        OutputError: From any method; the file cannot be written.
+    """
+
+    def __init__(self, path: Path, *, shown: Path) -> None:
+        self._path = path
+        self._shown = shown
+        self._file: TextIO | None = None
+
+    def add(self, result: Result) -> None:
+        """Append the result's row."""
+        with told(self._shown):
+            if self._file is None:
+                self._file = self._path.open("w", encoding="utf-8", newline="")
+                self._file.write(_line(COLUMNS))
+            self._file.write(_line(row(result)))
+
+    def finish(self) -> None:
+        """Complete the file."""
+        if self._file is not None:
+            with told(self._shown):
+                self._file.close()
+
+    def discard(self) -> None:
+        """Remove the file, whatever state it is in."""
+        with told(self._shown):
+            try:
+                self.finish()
+            finally:
+                self._path.unlink(missing_ok=True)
+
+
+def row(result: Result) -> tuple[str, ...]:
+    """The cells of one result; a map of zeros has neither peak nor centroid nor entropy."""
+    time = "" if result.time is None else f"{result.time:.6f}"
+    return (str(result.index + 1), result.label, time, *_summary(result.saliency))
+
+
+def _summary(saliency: npt.NDArray[np.float32]) -> tuple[str, ...]:
+    total = saliency.sum(dtype=np.float64)
+    if total <= 0:
+        return ("",) * 5
+    peak_y, peak_x = np.unravel_index(saliency.argmax(), saliency.shape)
+    density = saliency / total
+    height, width = saliency.shape
+    centroid_x = density.sum(axis=0) @ np.arange(width)
+    centroid_y = density.sum(axis=1) @ np.arange(height)
+    bits = entr(density).sum() / np.log(2)
+    return (str(peak_x), str(peak_y), f"{centroid_x:.3f}", f"{centroid_y:.3f}", f"{bits:.6f}")
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()

@@ -1,0 +1,236 @@
+"""Writes results in the formats that the user asked for: in the background, and atomically."""
+
+from __future__ import annotations
+
+import glob
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from salcli import imageops, png, render
+from salcli.atomic import replacing, sweep, temporary, told
+from salcli.background import Background
+from salcli.errors import UnknownName
+from salcli.movie import Movie
+from salcli.table import Table
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from salcli.types import Frame, Result, Stimulus
+
+__all__ = ["FORMATS", "Writer", "files_of", "open_writer", "shared_files"]
+
+FORMATS = ("png", "npy", "npz", "heatmap", "overlay", "csv")
+
+MAPS = ("png", "npy", "npz")
+"""Formats of which every frame has a file, and every extra map too."""
+
+PICTURES = ("heatmap", "overlay")
+"""Formats that are a movie for clips and a PNG per frame for stills."""
+
+FILE_THREADS = 2
+"""Compressing releases the interpreter, and is faster than most networks."""
+
+Rounding = Literal["floor", "nearest"]
+
+
+def files_of(
+    label: str, formats: Sequence[str], folder: Path, *, single: bool, clip: bool
+) -> list[Path]:
+    """The files that one frame has for itself; extra maps come on top.
+
+    All of them exist exactly if the frame is done, as far as `shared_files` do not need it.
+    """
+    names = [f"{label}.{format_}" for format_ in formats if format_ in MAPS]
+    if not clip:
+        names += [f"{label}.{format_}.png" for format_ in formats if format_ in PICTURES]
+    if single and "csv" in formats:
+        names.append(f"{label}.csv")
+    return [folder / name for name in names]
+
+
+def shared_files(formats: Sequence[str], folder: Path, *, single: bool, clip: bool) -> list[Path]:
+    """The files that several frames have together: they need all of the frames in one run."""
+    if single:
+        return []
+    return list(_collected(formats, folder, name="", single=False, clip=clip).values())
+
+
+@contextmanager
+def open_writer(
+    formats: Sequence[str],
+    folder: Path,
+    *,
+    stimulus: Stimulus,
+    rounding: Rounding,
+    single: bool,
+) -> Iterator[Writer]:
+    """A writer for the results of one stimulus, in the order of its frames.
+
+    On a clean exit everything has its final name. On an exception the files of finished frames
+    stay, movies and tables are removed. Nothing is ever half-written under a final name.
+
+    Args:
+        formats: Of `FORMATS`.
+        folder: Where the files go; made if it does not exist. What killed runs left is removed.
+        stimulus: What the results are of.
+        rounding: How maps become 8 bit.
+        single: Whether it is one still, in a folder that it shares with others.
+
+    Raises:
+        UnknownName: No such format.
+        OutputError: Something cannot be written: at once, at a later `write`, or on exit.
+    """
+    for format_ in formats:
+        if format_ not in FORMATS:
+            raise UnknownName("output format", format_, FORMATS)
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, f"{glob.escape(stimulus.name)}.*" if single else "*")
+    writer = Writer(formats, folder, stimulus=stimulus, rounding=rounding, single=single)
+    try:
+        yield writer
+        writer.finish()
+    except BaseException:
+        writer.cancel()
+        raise
+
+
+class Writer:
+    """Takes results and writes them in background threads; made by `open_writer`."""
+
+    def __init__(
+        self,
+        formats: Sequence[str],
+        folder: Path,
+        *,
+        stimulus: Stimulus,
+        rounding: Rounding,
+        single: bool,
+    ) -> None:
+        self._folder = folder
+        self._rounding = rounding
+        collected = _collected(
+            formats, folder, name=stimulus.name, single=single, clip=stimulus.is_clip
+        )
+        self._by_frame = [format_ for format_ in dict.fromkeys(formats) if format_ not in collected]
+        self._files = Background(threads=FILE_THREADS)
+        self._lanes = [
+            _Lane(path, _collector(format_, path, stimulus)) for format_, path in collected.items()
+        ]
+        self._empty = True
+
+    def write(self, result: Result) -> None:
+        """Have a result written; returns at once unless writing is behind by several frames.
+
+        Raises:
+            OutputError: This or an earlier result cannot be written.
+        """
+        self._empty = False
+        for format_ in self._by_frame:
+            self._files.submit(partial(self._write_files, format_, result))
+        for lane in self._lanes:
+            lane.background.submit(partial(lane.collector.add, result))
+
+    def finish(self) -> None:
+        """Wait until everything is written, then give movies and tables their final names.
+
+        Raises:
+            OutputError: Something cannot be written.
+        """
+        self._files.finish()
+        for lane in self._lanes:
+            lane.background.finish()
+        if self._empty:
+            return
+        for lane in self._lanes:
+            lane.collector.finish()
+        for lane in self._lanes:
+            with told(lane.path):
+                temporary(lane.path).replace(lane.path)
+
+    def cancel(self) -> None:
+        """Stop, and remove what has no final name yet."""
+        self._files.cancel()
+        for lane in self._lanes:
+            lane.background.cancel()
+            lane.collector.discard()
+
+    def _write_files(self, format_: str, result: Result) -> None:
+        if format_ in PICTURES:
+            content = png.encode(_draw(format_, result))
+            _write(self._folder / f"{result.label}.{format_}.png", content)
+            return
+        for name, saliency in {"": result.saliency, **result.extras}.items():
+            stem = f"{result.label}.{name}" if name else result.label
+            _write(self._folder / f"{stem}.{format_}", self._encoded(format_, saliency))
+
+    def _encoded(self, format_: str, saliency: npt.NDArray[np.float32]) -> bytes:
+        if format_ == "png":
+            return png.encode(imageops.to_8bit(saliency, self._rounding))
+        content = io.BytesIO()
+        if format_ == "npy":
+            np.save(content, saliency)
+        else:
+            np.savez_compressed(content, saliency=saliency)
+        return content.getvalue()
+
+
+class _Collector(Protocol):
+    """Makes one file of many results."""
+
+    def add(self, result: Result) -> None: ...
+    def finish(self) -> None: ...
+    def discard(self) -> None: ...
+
+
+class _Lane:
+    """The file `path`, what makes it under its temporary name, and the thread that this is in."""
+
+    def __init__(self, path: Path, collector: _Collector) -> None:
+        self.path = path
+        self.collector = collector
+        self.background = Background()
+
+
+def _collected(
+    formats: Sequence[str], folder: Path, *, name: str, single: bool, clip: bool
+) -> dict[str, Path]:
+    """The files that grow with every frame, by format."""
+    paths = {f: folder / f"{f}.mp4" for f in formats if clip and f in PICTURES}
+    if "csv" in formats:
+        paths["csv"] = folder / (f"{name}.csv" if single else "saliency.csv")
+    return paths
+
+
+def _collector(format_: str, path: Path, stimulus: Stimulus) -> _Collector:
+    if format_ == "csv":
+        return Table(temporary(path), shown=path)
+    assert stimulus.fps is not None  # what is no clip has no movies
+    return Movie(
+        temporary(path),
+        shown=path,
+        draw=partial(_draw, format_, size=stimulus.size),
+        fps=stimulus.fps,
+        source=stimulus.source,
+    )
+
+
+def _draw(format_: str, result: Result, *, size: tuple[int, int] | None = None) -> Frame:
+    """The picture of one result; a heat map has the map's own size, or the one that is given."""
+    if format_ == "heatmap":
+        return render.heatmap(render.fitted(result.saliency, size or result.saliency.shape))
+    if result.frame is None:
+        raise ValueError("an overlay needs results that carry their frame (keep_frames=True)")
+    return render.overlay(result.frame, result.saliency)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as part:
+        part.write_bytes(content)
