@@ -14,7 +14,7 @@ from salcli.types import Prediction, Stimulus
 
 if TYPE_CHECKING:
     from salcli.model import load_model
-    from salcli.predict import predict
+    from salcli.prediction import predict
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
 
         return load_model
     if name == "predict":
-        from salcli.predict import predict
+        from salcli.prediction import predict
 
         return predict
     raise AttributeError(f"module 'salcli' has no attribute '{name}'")

@@ -93,9 +93,10 @@ def run(
     *,
     size: Size = "source",
     scale: Scale = "published",
+    extras: bool = True,
     keep_frames: bool = False,
     notice: Callable[[str], None],
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """One finished map per frame, in order, lazily.
 
     A batch that does not fit into memory is halved, for good, and the stimulus is started again;
@@ -106,6 +107,7 @@ def run(
         stimulus: What to look at.
         size: Of the maps given.
         scale: Of the values given.
+        extras: Whether each result carries the model's further maps.
         keep_frames: Whether each result carries its frame.
         notice: Called with a line for the user.
 
@@ -121,10 +123,11 @@ def run(
             f"'{model.spec.name}' takes {' and '.join(sorted(model.spec.accepts))} only; "
             "see --as and --fps"
         )
+    wanted = _Wanted(size, scale, extras, keep_frames)
     given = 0
     while True:
         try:
-            attempt = _attempt(model, stimulus, _Wanted(size, scale, keep_frames), skip=given)
+            attempt = _attempt(model, stimulus, wanted, skip=given)
             with closing(attempt) as results:
                 for result in results:
                     given += 1
@@ -142,6 +145,7 @@ class _Wanted:
 
     size: Size
     scale: Scale
+    extras: bool
     keep_frames: bool
 
     def target(self, pending: _Pending) -> tuple[int, int]:
@@ -191,6 +195,8 @@ def _attempt(
                     f"model '{model.spec.name}' gave {index + 1} maps for '{stimulus.name}', but "
                     f"took {tap.taken} frames of it; there must be one map per frame"
                 )
+            if not wanted.extras:
+                prediction = Prediction(prediction.saliency)
             pending = _Pending(index, prediction, *tap.pending.popleft())
             if index < skip:
                 continue

@@ -1,0 +1,125 @@
+"""The command line: which commands there are, and how an error ends the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.main import get_command
+
+from salcli import __version__, plugins
+from salcli.commands.doctor import doctor
+from salcli.commands.models import models
+from salcli.commands.plugins import list_plugins
+from salcli.commands.predict import predict
+from salcli.commands.train import train
+from salcli.errors import SalcliError
+
+__all__ = ["build", "main"]
+
+INTERRUPTED = 130
+"""Exit code of a process that Ctrl-C ended: 128 + SIGINT."""
+
+
+def main() -> NoReturn:
+    """Run the command line; ends the process with the exit code of the error, if there is one."""
+    try:
+        build()(prog_name="salcli")
+    except SystemExit as end:
+        sys.exit(_flushed(end.code))
+    except SalcliError as error:
+        _complain(str(error), error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(_hushed())
+    except Exception as error:
+        text = " ".join(str(error).split())
+        _complain(
+            f"unexpected {type(error).__name__}: {text} (this is a bug in salcli; --verbose shows "
+            "where it happened)",
+            error,
+        )
+        sys.exit(1)
+    sys.exit(_flushed(0))
+
+
+def build() -> typer.Typer:
+    """The application with the core's commands and those of the plugins."""
+    app = typer.Typer(
+        help="Where humans look in images and video.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.command()(predict)
+    app.command()(train)
+    app.command()(models)
+    app.command("plugins")(list_plugins)
+    app.command()(doctor)
+    _add_guests(app)
+    return app
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(f"salcli {__version__}")
+        raise typer.Exit
+
+
+def _add_guests(app: typer.Typer) -> None:
+    """Add the commands of each plugin, unless they do not work or their name is taken."""
+    loaded = plugins.load()
+    for plugin, register in loaded.answers("register_commands"):
+        own = typer.Typer()  # apart, so that a failure halfway leaves nothing behind
+        with loaded.guest(plugin, "register_commands"):
+            register(app=own)
+            _check(app, own)
+            app.registered_commands += own.registered_commands
+            app.registered_groups += own.registered_groups
+
+
+def _check(app: typer.Typer, own: typer.Typer) -> None:
+    """Raise if typer cannot build these commands, or if one has the name of another."""
+    holder = typer.Typer()
+    holder.callback()(_root)
+    holder.registered_commands = own.registered_commands
+    holder.registered_groups = own.registered_groups
+    doubled = sorted(_names(app) & _names(holder))
+    if doubled:
+        raise ValueError(f"there already is a command '{doubled[0]}'")
+
+
+def _names(app: typer.Typer) -> set[str]:
+    group: Any = get_command(app)
+    return set(group.commands)
+
+
+def _complain(text: str, error: Exception) -> None:
+    if {"-v", "--verbose"} & set(sys.argv):
+        traceback.print_exception(error)
+    print(f"salcli: error: {text}", file=sys.stderr)
+
+
+def _flushed(code: str | int | None) -> str | int | None:
+    """The exit code, once what was printed is out; whoever reads it may have gone (`| head`)."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _hushed()
+    return code
+
+
+def _hushed() -> int:
+    """Let nothing more be written to a closed pipe when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1

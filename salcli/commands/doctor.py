@@ -1,0 +1,140 @@
+"""`salcli doctor`: what works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import typer
+
+from salcli.commands.options import Json
+
+if TYPE_CHECKING:
+    from salcli.plugins import Plugin
+
+__all__ = ["doctor"]
+
+LITTLE_SPACE = 2**30
+"""Free bytes below which the next download or video may not fit."""
+
+
+@dataclass
+class Report:
+    """What was found.
+
+    Attributes:
+        facts: What is there, by name.
+        problems: What is wrong, each with what to do.
+    """
+
+    facts: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Look for problems: torch, devices, ffmpeg, plugins, weights cache. Exit code 1 if any."""
+    report = Report()
+    _look_at_core(report)
+    _look_at_torch(report)
+    _look_at_ffmpeg(report)
+    _look_at_plugins(report)
+    _look_at_cache(report)
+    if as_json:
+        document = {"facts": report.facts, "problems": report.problems}
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        width = max(map(len, report.facts))
+        for name, value in report.facts.items():
+            typer.echo(f"{name.ljust(width)}  {value}")
+        typer.echo("")
+        for problem in report.problems:
+            typer.echo(f"problem: {problem}")
+        if not report.problems:
+            typer.echo("no problems found")
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _look_at_core(report: Report) -> None:
+    from salcli import __version__
+
+    report.facts["salcli"] = __version__
+    report.facts["python"] = f"{platform.python_version()} on {platform.platform()}"
+
+
+def _look_at_torch(report: Report) -> None:
+    try:
+        import torch
+
+        from salcli import devices
+    except (ImportError, OSError) as error:
+        report.problems.append(f"torch cannot be imported ({error}); install salcli again")
+        return
+    report.facts["torch"] = torch.__version__
+    for name in devices.available():
+        shown = torch.cuda.get_device_name(name) if name.startswith("cuda") else ""
+        report.facts[f"device {name}"] = shown or f"{torch.get_num_threads()} threads"
+    if not torch.cuda.is_available() and shutil.which("nvidia-smi") and torch.version.cuda is None:
+        report.problems.append(
+            "there is an NVIDIA driver, but this torch is built without CUDA; install torch as "
+            "https://pytorch.org/get-started says for your CUDA version"
+        )
+
+
+def _look_at_ffmpeg(report: Report) -> None:
+    try:
+        import imageio_ffmpeg
+
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        shown = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
+        report.facts["ffmpeg"] = f"{shown.stdout.splitlines()[0]} ({program})"
+    except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        report.problems.append(
+            f"ffmpeg cannot be run ({error}); install imageio-ffmpeg again, or set "
+            "IMAGEIO_FFMPEG_EXE to an ffmpeg program"
+        )
+
+
+def _look_at_plugins(report: Report) -> None:
+    from salcli import plugins, registry
+
+    models = registry.models()
+    registry.datasets()
+    registry.metrics()
+    loaded: list[Plugin] = list(plugins.load())
+    for plugin in loaded:
+        state = f"broken: {plugin.error}" if plugin.error else "ok"
+        report.facts[f"plugin {plugin.name}"] = f"{plugin.distribution} {plugin.version}, {state}"
+        if plugin.error:
+            report.problems.append(
+                f"plugin '{plugin.name}' is broken: {plugin.error}; update or uninstall "
+                f"{plugin.distribution}"
+            )
+    report.facts["models"] = ", ".join(sorted(models)) or "none"
+    if not models:
+        report.problems.append("there are no models; install a plugin, such as salcli-unisal")
+
+
+def _look_at_cache(report: Report) -> None:
+    from salcli import weights
+
+    folder = weights.cache_root()
+    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    report.facts["weights cache"] = f"{folder} ({kept / 1e6:.1f} MB, {free / 1e9:.1f} GB free)"
+    if free < LITTLE_SPACE:
+        report.problems.append(
+            f"only {free / 1e6:.0f} MB are free at '{existing}'; make room, or set SALCLI_CACHE_DIR"
+        )
+    if not os.access(existing, os.W_OK):
+        report.problems.append(
+            f"'{existing}' cannot be written; change its permissions, or set SALCLI_CACHE_DIR"
+        )
+    for variable in ("SALCLI_OFFLINE", "SALCLI_WEIGHTS_MIRROR"):
+        report.facts[variable] = os.environ.get(variable) or "not set"

@@ -1,0 +1,156 @@
+"""`salcli models`: which models there are, and the card of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from salcli.commands.options import Json, complete_model
+
+if TYPE_CHECKING:
+    from salcli.specs import ModelSpec, Weights
+
+__all__ = ["models"]
+
+
+def models(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Show the card of this model.", autocompletion=complete_model
+        ),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List the models, or show all that is known of one: options, weights, paper, licence."""
+    from salcli import plugins, registry
+
+    if name is not None:
+        spec, _ = registry.model(name)
+        if as_json:
+            typer.echo(json.dumps(_document(spec), indent=2, default=str))
+        else:
+            for line in _card(spec):
+                typer.echo(line)
+        return
+    known = [spec for _, spec in sorted(registry.models().items())]
+    if as_json:
+        typer.echo(json.dumps([_document(spec) for spec in known], indent=2, default=str))
+        return
+    _table(known)
+    for plugin in plugins.load().broken():
+        text = f"salcli: broken plugin {plugin.distribution}: {plugin.error}"
+        typer.echo(text, err=True)
+
+
+def _table(known: list[ModelSpec]) -> None:
+    from salcli import registry
+    from salcli.commands import tables
+
+    if not known:
+        typer.echo("no models are installed; install a plugin, such as salcli-unisal", err=True)
+        return
+    rows = [
+        (
+            spec.name,
+            " ".join(row.tag for row in spec.weights) or "-",
+            " ".join(sorted(spec.accepts)),
+            spec.licence or "-",
+            spec.summary,
+        )
+        for spec in known
+    ]
+    tables.show(("MODEL", "WEIGHTS", "TAKES", "LICENCE", "SUMMARY"), rows)
+    typer.echo(f"\ndefault: {registry.DEFAULT_MODEL}; more on one: salcli models NAME")
+
+
+def _document(spec: ModelSpec) -> dict[str, Any]:
+    from salcli import registry
+
+    plugin = registry.provider(spec.name)
+    plain = {
+        field.name: getattr(spec, field.name)
+        for field in dataclasses.fields(spec)
+        if field.name not in ("weights", "options", "accepts", "card")
+    }
+    return {
+        **plain,
+        "accepts": sorted(spec.accepts),
+        "card": dict(spec.card),
+        "weights": [{**vars(row), "options": dict(row.options)} for row in spec.weights],
+        "options": [
+            {"name": field.name, "type": _type(hint), "default": default, "help": text}
+            for field, hint, default, text in _options(spec)
+        ],
+        "plugin": {"distribution": plugin.distribution, "version": plugin.version},
+    }
+
+
+def _options(
+    spec: ModelSpec,
+) -> Iterator[tuple[dataclasses.Field[Any], Any, Any, str]]:
+    """Each option with its type, default and help text."""
+    if spec.options is None:
+        return
+    hints: Mapping[str, Any] = typing.get_type_hints(spec.options)
+    defaults = spec.options()
+    for field in dataclasses.fields(spec.options):
+        text = str(field.metadata.get("help", ""))
+        yield field, hints[field.name], getattr(defaults, field.name), text
+
+
+def _type(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "|".join(map(str, typing.get_args(hint)))
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _card(spec: ModelSpec) -> Iterator[str]:
+    """The lines of a model's card."""
+    from salcli import registry
+
+    plugin = registry.provider(spec.name)
+    yield f"{spec.name}: {spec.summary}"
+    yield ""
+    facts = {
+        "takes": " and ".join(sorted(spec.accepts)),
+        "paper": f"{spec.paper} ({spec.year})" if spec.paper and spec.year else spec.paper,
+        "licence": spec.licence,
+        **spec.card,
+        "plugin": f"{plugin.distribution} {plugin.version}",
+    }
+    width = max(map(len, facts))
+    yield from (f"{key.ljust(width)}  {value}" for key, value in facts.items() if value)
+    if spec.options is not None:
+        yield from ("", "options (-O key=value):")
+        for field, hint, default, text in _options(spec):
+            yield f"  {field.name}={default}  [{_type(hint)}]  {text}".rstrip()
+    if spec.weights:
+        yield from ("", f"weights (-m {spec.name}:TAG; the first is what '{spec.name}' means):")
+    for row in spec.weights:
+        yield from _weights_lines(row)
+    if spec.scores:
+        yield from ("", "published scores:", *(f"  {line}" for line in spec.scores))
+    if spec.citation:
+        yield from ("", "to cite:", *(f"  {line}" for line in spec.citation.strip().splitlines()))
+
+
+def _weights_lines(row: Weights) -> Iterator[str]:
+    size = f"{row.size / 1e6:.1f} MB" if row.size else "size unknown"
+    where = "ships with the plugin" if row.resource else "download"
+    yield f"  {row.tag}  ({size}, {where})"
+    facts = {
+        "trained on": row.trained_on,
+        "licence": row.licence,
+        "options": " ".join(f"{key}={value}" for key, value in row.options.items()),
+        "hash": row.hash or ("" if row.resource else "unknown; recorded at the first download"),
+        "note": row.note,
+    }
+    yield from (f"      {key}: {value}" for key, value in facts.items() if value)
+    yield from (f"      url: {url}" for url in row.urls)

@@ -1,0 +1,47 @@
+"""`salcli plugins`: what is installed, and what is broken."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from salcli.commands.options import Json
+
+__all__ = ["list_plugins"]
+
+
+def list_plugins(*, as_json: Json = False) -> None:
+    """List the installed plugins; a broken one with its error."""
+    from salcli import plugins, registry
+    from salcli.commands import tables
+
+    loaded = plugins.load()
+    names = registry.models()  # asked first, because answering may show a plugin to be broken
+    registry.datasets()
+    registry.metrics()
+    brought: dict[str, list[str]] = {}
+    for name in names:
+        brought.setdefault(registry.provider(name).name, []).append(name)
+    if as_json:
+        rows = [
+            {
+                "name": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "models": brought.get(plugin.name, []),
+                "error": plugin.error,
+            }
+            for plugin in loaded
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    tables.show(
+        ("PLUGIN", "DISTRIBUTION", "VERSION", "MODELS"),
+        [
+            (p.name, p.distribution, p.version, ", ".join(brought.get(p.name, ["-"])))
+            for p in loaded
+        ],
+    )
+    for plugin in loaded.broken():
+        typer.echo(f"broken: {plugin.name} ({plugin.distribution}): {plugin.error}")

@@ -1,0 +1,242 @@
+"""`salcli predict`: saliency maps of videos, images and folders of frames."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from salcli import registry
+from salcli.commands import options
+
+if TYPE_CHECKING:
+    from salcli.job import Job, Outcome
+    from salcli.manifest import Place
+    from salcli.model import Loaded
+    from salcli.prediction import Scale, Size
+    from salcli.progress import Watcher
+
+__all__ = ["predict"]
+
+FORMATS = ("png", "npy", "npz", "heatmap", "overlay", "csv")
+SCALES = ("published", "max", "density")
+KINDS = ("auto", "clip", "stills")
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Videos, images, folders of frames, folders of these, or globs.",
+            show_default=False,
+        ),
+    ],
+    model: options.ModelName = registry.DEFAULT_MODEL,
+    option: options.ModelOptions = None,
+    weights: options.WeightsFile = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    batch_size: options.BatchSize = "auto",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
+    ] = Path("saliency"),
+    save: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORMAT", help=f"{', '.join(FORMATS)}; repeatable.", show_default="png"
+        ),
+    ] = None,
+    size: Annotated[
+        str,
+        typer.Option(
+            metavar="source|published|WxH",
+            help="Size of the maps: the frame's, the one that the model's authors write, or yours.",
+        ),
+    ] = "source",
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="published|max|density",
+            help="Values of the maps: the authors', peak = 1, or sum = 1 (float formats only).",
+        ),
+    ] = "published",
+    extras: Annotated[
+        bool, typer.Option("--extras", help="Save the model's further maps, too.")
+    ] = False,
+    kind: Annotated[
+        str,
+        typer.Option("--as", metavar="auto|clip|stills", help="What the frames of a folder are."),
+    ] = "auto",
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Do again what is finished.")
+    ] = False,
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Predict where people look: one saliency map per frame.
+
+    Maps of a clip or a folder go to DIR/NAME/0001.png and so on, the map of a lone image to
+    DIR/NAME.png, with a record of what made them in salcli.json. Finished inputs are skipped, and a
+    run that was stopped goes on where it was.
+
+    Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
+    """
+    formats = tuple(dict.fromkeys(_one_of("--save", name, FORMATS) for name in save or ["png"]))
+    wanted_size = _size(size)
+    wanted_scale: Any = _one_of("--scale", scale, SCALES)
+    wanted_kind: Any = _one_of("--as", kind, KINDS)
+    count = _batch_size(batch_size)
+    _check_scale(wanted_scale, formats)
+    registry.model(model)
+    _check_writable(output)
+    if quiet:
+        logging.getLogger("salcli").setLevel(logging.ERROR)
+
+    from salcli import manifest, media
+    from salcli.job import Job
+    from salcli.model import load_model
+    from salcli.progress import watch
+
+    loaded = load_model(
+        model,
+        options=option or (),
+        weights_file=weights,
+        device=device,
+        precision=precision,
+        batch_size=count,
+        offline=offline,
+    )
+    job = Job(
+        loaded, formats, wanted_size, wanted_scale, extras, wanted_kind, fps, overwrite=overwrite
+    )
+    paths = media.find_inputs(inputs)
+    with watch(len(paths), quiet=quiet) as watcher:
+        watcher.note(_introduction(loaded))
+        places = manifest.places(paths, output)
+        outcomes = [
+            _run(job, path, place, watcher) for path, place in zip(paths, places, strict=True)
+        ]
+    if as_json:
+        typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
+    if not all(outcome.complete for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _one_of(option: str, value: str, known: Sequence[str]) -> str:
+    from salcli.errors import UsageError
+
+    if value not in known:
+        raise UsageError(f"{option} {value}: must be one of {', '.join(known)}")
+    return value
+
+
+def _size(text: str) -> Size:
+    from salcli.errors import UsageError
+
+    if text == "source":
+        return "source"
+    if text == "published":
+        return "published"
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"--size {text}: must be source, published, or WxH such as 640x360")
+    return int(height), int(width)
+
+
+def _batch_size(text: str) -> int | None:
+    from salcli.errors import UsageError
+
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--batch-size {text}: must be auto or a whole number from 1 on")
+    return int(text)
+
+
+def _check_scale(scale: Scale, formats: Sequence[str]) -> None:
+    from salcli.errors import UsageError
+
+    if scale == "density" and "png" in formats:
+        raise UsageError(
+            "--scale density: 8-bit PNG cannot hold values that sum to 1; use --save npy or npz"
+        )
+
+
+def _check_writable(output: Path) -> None:
+    """Refuse an output folder that cannot be written, before any work is done; makes nothing."""
+    from salcli.atomic import told
+
+    output = output.absolute()
+    existing = next(path for path in (output, *output.parents) if path.exists())
+    with told(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
+        pass
+
+
+def _introduction(loaded: Loaded) -> str:
+    model = loaded.model
+    text = f"model {loaded.label}"
+    if loaded.path is not None and loaded.digest is not None:
+        text += f" ({loaded.path.name}, sha256 {loaded.digest[:12]}...)"
+    return f"{text} on {model.device}, {str(model.precision).removeprefix('torch.')}"
+
+
+def _run(job: Job, path: Path, place: Place, watcher: Watcher) -> Outcome:
+    """One input; whatever is wrong with it does not stop the others."""
+    from salcli.errors import PluginError, SalcliError
+    from salcli.job import Outcome
+
+    try:
+        outcome = job.run(path, place, watcher=watcher)
+    except PluginError:
+        raise  # every other input would fail as this one did
+    except SalcliError as error:
+        watcher.fail(str(error))
+        return Outcome(path, place.output, "failed", error=str(error))
+    for problem in outcome.problems:
+        watcher.note(f"left out: {problem}")
+    watcher.finish(_line(outcome))
+    return outcome
+
+
+def _line(outcome: Outcome) -> str:
+    frames = "1 map" if outcome.frames == 1 else f"{outcome.frames} maps"
+    if outcome.status == "skipped":
+        return f"{outcome.source}: done before, {frames} in {outcome.results} (see --overwrite)"
+    speed = outcome.frames / outcome.seconds if outcome.seconds else 0.0
+    return (
+        f"{outcome.source}: {frames} in {outcome.results}, {outcome.seconds:.1f} s, "
+        f"{speed:.1f} frames/s"
+    )
+
+
+def _document(loaded: Loaded, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return {
+        "model": loaded.label,
+        "weights": str(loaded.path) if loaded.path else None,
+        "weights_sha256": loaded.digest,
+        "device": str(loaded.model.device),
+        "inputs": [
+            {
+                "source": str(outcome.source),
+                "results": str(outcome.results),
+                "status": outcome.status,
+                "frames": outcome.frames,
+                "seconds": outcome.seconds,
+                "problems": outcome.problems,
+                "error": outcome.error or None,
+            }
+            for outcome in outcomes
+        ],
+    }

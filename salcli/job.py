@@ -1,0 +1,244 @@
+"""From one input to one folder of results: skip, continue or do it, and record what was done."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from salcli import __version__, journal, manifest, media, prediction, registry, writers
+from salcli.errors import OutputError
+from salcli.manifest import Place
+from salcli.model import Loaded
+from salcli.progress import Watcher
+from salcli.types import Stimulus
+
+__all__ = ["Job", "Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input.
+
+    Attributes:
+        source: The input.
+        results: The folder that its results are in.
+        status: `done`, `skipped` (it was done before) or `failed`.
+        frames: How many maps there are.
+        seconds: How long it took.
+        problems: Stills that were left out, with the reason.
+        error: Why it failed.
+    """
+
+    source: Path
+    results: Path
+    status: Literal["done", "skipped", "failed"]
+    frames: int = 0
+    seconds: float = 0.0
+    problems: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a map for everything."""
+        return self.status != "failed" and not self.problems
+
+
+@dataclass
+class _Given:
+    """What a run has given to the writer: labels of the maps, names of the extras."""
+
+    labels: list[str] = field(default_factory=list)
+    extras: set[str] = field(default_factory=set)
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done with every input.
+
+    Attributes:
+        loaded: The model.
+        formats: What to write; see `salcli.writers.FORMATS`.
+        size, scale, extras: Of the maps; see `salcli.prediction.run`.
+        kind, fps: How inputs are taken; see `salcli.media.open_stimulus`.
+        overwrite: Whether what is finished is done again.
+    """
+
+    loaded: Loaded
+    formats: tuple[str, ...] = ("png",)
+    size: prediction.Size = "source"
+    scale: prediction.Scale = "published"
+    extras: bool = False
+    kind: Literal["auto", "clip", "stills"] = "auto"
+    fps: float | None = None
+    overwrite: bool = False
+
+    def run(self, source: Path, place: Place, *, watcher: Watcher) -> Outcome:
+        """Predict one input, unless that has been done.
+
+        Raises:
+            InputError: It cannot be read.
+            OutputError: Results cannot be written.
+            PluginError: The model broke its contract.
+            SalcliError: The memory does not suffice.
+        """
+        began = time.monotonic()
+        settings = self._settings(source)
+        record = place.read()
+        kept = record if record and record["settings"] == settings and not self.overwrite else None
+        if kept and self._is_finished(place, kept):
+            results = place.output if kept["single"] else place.folder
+            problems = tuple(kept["problems"])
+            return Outcome(source, results, "skipped", kept["frames"], problems=problems)
+        stimulus, single = self._open(source, place)
+        if record and not kept:
+            if not self.overwrite:
+                watcher.note(f"{source}: was done with other settings; doing it again")
+            place.discard(record)
+        given = self._write(stimulus, place, settings, single=single, watcher=watcher)
+        new = {
+            "settings": settings,
+            **self._facts(stimulus),
+            "formats": sorted({*self.formats, *(kept["formats"] if kept else ())}),
+            "single": single,
+            "frames": len(given.labels),
+            "labels": None if stimulus.labels is None else given.labels,
+            "extras": sorted(given.extras),
+            "problems": given.problems,
+            "seconds": round(time.monotonic() - began, 3),
+        }
+        place.write(new)
+        journal.remove(place.folder)
+        results = place.output if single else place.folder
+        return Outcome(source, results, "done", new["frames"], new["seconds"], given.problems)
+
+    def _settings(self, source: Path) -> dict[str, Any]:
+        """Everything that decides about the bytes of the results, as JSON gives it back."""
+        model, row = self.loaded.model, self.loaded.row
+        options = dataclasses.asdict(model.options) if model.options else {}
+        return {
+            "model": model.spec.name,
+            "tag": row.tag if row else None,
+            "weights_sha256": self.loaded.digest,
+            "options": {key: _plain(value) for key, value in options.items()},
+            "precision": str(model.precision).removeprefix("torch."),
+            "size": _plain(self.size),
+            "scale": self.scale,
+            "extras": self.extras,
+            "as": self.kind,
+            "fps": self.fps,
+            "source": manifest.fingerprint(source),
+        }
+
+    def _facts(self, stimulus: Stimulus) -> dict[str, Any]:
+        """What else is worth knowing about a run."""
+        plugin = registry.provider(self.loaded.model.spec.name)
+        path = self.loaded.path
+        height, width = stimulus.size
+        return {
+            "model": self.loaded.label,
+            "weights": {"file": path.name if path else None, "sha256": self.loaded.digest},
+            "versions": {
+                "salcli": __version__,
+                plugin.distribution: plugin.version,
+                "torch": torch.__version__,
+            },
+            "device": str(self.loaded.model.device),
+            "source": str(stimulus.source.absolute()) if stimulus.source else None,
+            "kind": "clip" if stimulus.is_clip else "stills",
+            "fps": stimulus.fps,
+            "width": width,
+            "height": height,
+        }
+
+    def _is_finished(self, place: Place, record: Mapping[str, Any]) -> bool:
+        return set(self.formats) <= set(record["formats"]) and all(
+            file.is_file() for file in place.files(record)
+        )
+
+    def _open(self, source: Path, place: Place) -> tuple[Stimulus, bool]:
+        """The stimulus, and whether it is a lone image."""
+        accepts = self.loaded.model.spec.accepts
+        stimulus = media.open_stimulus(source, kind=self.kind, fps=self.fps, accepts=accepts)
+        single = source.is_file() and not stimulus.is_clip and stimulus.count == 1
+        if single:
+            stimulus = replace(stimulus, labels=[place.name])
+        inside = [source.resolve(), (source / "images").resolve()]
+        written = place.folder.resolve()
+        if single:
+            files = writers.files_of(
+                place.name, self.formats, place.output, single=True, clip=False
+            )
+            clash = source.resolve() in [file.resolve() for file in files]
+        else:
+            clash = written in inside
+        if clash:
+            raise OutputError(
+                f"the results of '{source}' would overwrite it; choose another folder with -o"
+            )
+        return replace(stimulus, name=place.name), single
+
+    def _write(
+        self,
+        stimulus: Stimulus,
+        place: Place,
+        settings: Mapping[str, Any],
+        *,
+        single: bool,
+        watcher: Watcher,
+    ) -> _Given:
+        """Predict and write what is not written yet."""
+        given = _Given()
+        diary = None
+        # one table of all stills needs them all, and how many extras there are is not known before
+        resumable = stimulus.source is not None and stimulus.source.is_dir()
+        if resumable and not stimulus.is_clip and "csv" not in self.formats and not self.extras:
+            diary = journal.Journal(
+                place.folder,
+                settings=settings,
+                formats=self.formats,
+                batch_size=self.loaded.model.batch_size,
+            )
+            given.labels += diary.resume()
+            stimulus = media.remaining(stimulus, set(given.labels).__contains__)
+        watcher.start(stimulus.name, stimulus.count)
+        results = prediction.run(
+            self.loaded.model,
+            stimulus,
+            size=self.size,
+            scale=self.scale,
+            extras=self.extras,
+            keep_frames="overlay" in self.formats or diary is not None,
+            notice=watcher.note,
+        )
+        folder = place.output if single else place.folder
+        rounding = self.loaded.model.spec.rounding
+        with (
+            closing(results),
+            writers.open_writer(
+                self.formats, folder, stimulus=stimulus, rounding=rounding, single=single
+            ) as writer,
+        ):
+            for result in results:
+                if diary:
+                    diary.add(result)
+                writer.write(result)
+                given.labels.append(result.label)
+                given.extras.update(result.extras)
+                watcher.step()
+        given.problems = tuple(stimulus.problems)
+        return given
+
+
+def _plain(value: Any) -> Any:
+    """The value as it comes back from JSON."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

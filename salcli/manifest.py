@@ -1,0 +1,129 @@
+"""What the results of one input were made with (`salcli.json`), and where they go.
+
+`salcli.json` is written last, so that its presence means that everything beside it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from salcli import writers
+from salcli.atomic import replacing, told
+
+__all__ = ["Place", "fingerprint", "places"]
+
+
+KEYS = {"settings", "formats", "single", "kind", "frames", "labels", "extras", "problems"}
+"""What a record must have to be one of ours."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the results of one input go.
+
+    Attributes:
+        output: The folder that the user named.
+        name: The input's own name in there.
+    """
+
+    output: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Of a clip or of several stills; a lone image goes straight into `output`."""
+        return self.output / self.name
+
+    def record_file(self, *, single: bool) -> Path:
+        """Where the record is kept."""
+        return self.output / f"{self.name}.salcli.json" if single else self.folder / "salcli.json"
+
+    def read(self) -> dict[str, Any] | None:
+        """The record of a finished run; `None` if there is none that can be read."""
+        for single in (False, True):
+            try:
+                record = json.loads(self.record_file(single=single).read_text("utf-8"))
+            except (OSError, ValueError):
+                continue  # there is none, or it is not ours: the input counts as unfinished
+            if isinstance(record, dict) and record.keys() >= KEYS and record["single"] is single:
+                return record
+        return None
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Keep the record: from now on the input is finished.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        with replacing(self.record_file(single=record["single"])) as part:
+            part.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+
+    def files(self, record: Mapping[str, Any]) -> Iterator[Path]:
+        """Every file that a record stands for."""
+        single, clip, formats = record["single"], record["kind"] == "clip", record["formats"]
+        folder = self.output if single else self.folder
+        names = record["labels"] or [f"{n + 1:04d}" for n in range(record["frames"])]
+        maps = [f for f in formats if f in writers.MAPS]
+        for label in names:
+            yield from writers.files_of(label, formats, folder, single=single, clip=clip)
+            yield from (folder / f"{label}.{x}.{f}" for x in record["extras"] for f in maps)
+        yield from writers.shared_files(formats, folder, single=single, clip=clip)
+
+    def discard(self, record: Mapping[str, Any]) -> None:
+        """Remove what a record stands for, itself first, so that no other run's files stay behind.
+
+        Raises:
+            OutputError: A file cannot be removed.
+        """
+        own = self.record_file(single=record["single"])
+        with told(own):
+            own.unlink(missing_ok=True)
+            for file in self.files(record):
+                file.unlink(missing_ok=True)
+
+
+def places(inputs: Sequence[Path], output: Path) -> list[Place]:
+    """A place for each input, no two the same, also where names differ in case only.
+
+    The first input of a name gets its stem, later ones keep their extension, then their parent's
+    name, then a number.
+    """
+    taken: set[str] = set()
+    found = []
+    for path in inputs:
+        full = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
+        name = next(n for n in _names(full) if n.casefold() not in taken)
+        taken.add(name.casefold())
+        found.append(Place(output, name))
+    return found
+
+
+def _names(path: Path) -> Iterator[str]:
+    stem = (path.name if path.is_dir() else path.stem) or "input"
+    yield stem
+    yield path.name or stem
+    yield f"{path.parent.name}-{path.name}"
+    number = 2
+    while True:
+        yield f"{stem}-{number}"
+        number += 1
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Tells whether an input has changed, without reading it: files, bytes, latest change."""
+    files = [path]
+    if path.is_dir():
+        folders = (path, path / "images")
+        files = [f for folder in folders if folder.is_dir() for f in folder.iterdir()]
+    states = [file.stat() for file in files if file.is_file()]
+    return {
+        "name": path.name,
+        "files": len(states),
+        "bytes": sum(state.st_size for state in states),
+        "modified_ns": max((state.st_mtime_ns for state in states), default=0),
+    }

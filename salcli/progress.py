@@ -1,0 +1,160 @@
+"""Tells the person at the terminal how far a run is: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, Task
+    from rich.text import Text
+
+__all__ = ["Bars", "Lines", "Silence", "Watcher", "watch"]
+
+
+class Watcher(AbstractContextManager["Watcher"]):
+    """What a run tells; everything goes to stderr.
+
+    `Silence` is this very class: only errors are printed.
+    """
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it was."""
+
+    def start(self, name: str, count: int | None) -> None:
+        """An input is begun; it has `count` frames, if that is known."""
+
+    def step(self) -> None:
+        """One more frame is done."""
+
+    def finish(self, line: str) -> None:
+        """The input is done or skipped."""
+
+    def note(self, line: str) -> None:
+        """Something the user should know."""
+
+    def fail(self, line: str) -> None:
+        """The input failed, which is said in any case."""
+        self.say(f"salcli: error: {line}")
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        print(line, file=sys.stderr, flush=True)
+
+
+Silence = Watcher
+
+
+class Lines(Watcher):
+    """One plain line per finished input: for log files and pipes."""
+
+    def finish(self, line: str) -> None:
+        """Print what became of the input."""
+        self.say(line)
+
+    def note(self, line: str) -> None:
+        """Print the note."""
+        self.say(line)
+
+
+class Bars(Lines):
+    """A bar for the input at hand, and one over all if there are several; speed and time left."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        class Speed(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return _speed(task)
+
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[shown]}"),
+            Speed(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._all = (
+            self._progress.add_task("all inputs", total=total, shown=f"0/{total}", unit="inputs")
+            if total > 1
+            else None
+        )
+        self._one = self._progress.add_task("", total=None, visible=False, shown="", unit="frames")
+        self._total, self._finished, self._done = total, 0, 0
+        self._count: int | None = None
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the bars."""
+        self._progress.stop()
+
+    def start(self, name: str, count: int | None) -> None:
+        """Begin a new bar; it only pulses if the number of frames is not known."""
+        self._done, self._count = 0, count
+        self._progress.reset(self._one, total=count, description=name, visible=True, shown="")
+
+    def step(self) -> None:
+        """Move the bar by one frame."""
+        self._done += 1
+        shown = f"{self._done}/{self._count}" if self._count else str(self._done)
+        self._progress.update(self._one, advance=1, shown=shown)
+
+    def finish(self, line: str) -> None:
+        """Print what became of the input, and move the bar over all."""
+        super().finish(line)
+        self._next()
+
+    def fail(self, line: str) -> None:
+        """Print the error, and move the bar over all."""
+        super().fail(line)
+        self._next()
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _next(self) -> None:
+        self._finished += 1
+        self._progress.update(self._one, visible=False)
+        if self._all is not None:
+            shown = f"{self._finished}/{self._total}"
+            self._progress.update(self._all, advance=1, shown=shown)
+
+
+def _speed(task: Task) -> Text:
+    from rich.text import Text
+
+    if task.fields["unit"] != "frames" or not task.speed:
+        return Text("")
+    return Text(f"{task.speed:.1f} frames/s")
+
+
+def watch(total: int, *, quiet: bool) -> Watcher:
+    """The watcher that fits: bars on a terminal, lines elsewhere, silence if asked for."""
+    if quiet:
+        return Silence()
+    return Bars(total) if sys.stderr.isatty() else Lines()
