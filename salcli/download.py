@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from salcli import sharing
 from salcli.errors import WeightsError
-from salcli.resumption import Begun, retry_after, size, total_length
+from salcli.resumption import Begun, body_length, retry_after, size, total_length
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -23,10 +23,11 @@ __all__ = ["Report", "fetch"]
 Report = Callable[[int, int | None], None]
 """`report(done, total)` in bytes; `total` is `None` where unknown."""
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
+"""Bytes between two reports; a cut connection costs the chunk that was begun."""
 HEAD = 512
 """Bytes that are looked at to recognise a web page."""
-PAGE_CHUNKS = 8
+PAGE_CHUNKS = 16
 PAGES = 2
 """How many confirmation pages in a row are followed."""
 
@@ -70,7 +71,7 @@ def _copy(url: str, target: Path, report: Report) -> None:
     if not source.is_file():
         raise WeightsError(f"there is no file '{source}'")
     total, done = source.stat().st_size, 0
-    _check_space(target, total)
+    _check_space(total, target)
     with source.open("rb") as original, target.open("wb") as file:
         while block := original.read(CHUNK):
             file.write(block)
@@ -142,6 +143,7 @@ def _transfer(session: Session, link: str, target: Path, report: Report) -> None
             address, headers=begun.headers(), stream=True, timeout=TIMEOUT
         ) as response:
             _check_status(response, target, begun)
+            _check_space(body_length(response), target)
             blocks = response.iter_content(CHUNK)
             head = _head(blocks)
             continued = response.status_code == 206
@@ -161,7 +163,6 @@ def _save(
     continued = response.status_code == 206
     total = total_length(response) or (begun.total if continued else None)
     done = begun.offset if continued else 0
-    _check_space(target, None if total is None else total - done)
     with target.open("ab" if continued else "wb") as file:
         if not continued:  # the old bytes are gone by now, so the note cannot belong to them
             begun.of(response, total).write(target)
@@ -211,11 +212,11 @@ def _text(head: bytes, blocks: Iterator[bytes]) -> str:
     return (head + rest).decode("utf-8", errors="replace")
 
 
-def _check_space(target: Path, needed: int | None) -> None:
+def _check_space(coming: int | None, target: Path) -> None:
     free = shutil.disk_usage(target.parent).free
-    if needed is not None and needed > free:
+    if coming is not None and coming > free:
         raise WeightsError(
-            f"{needed / 1e6:,.1f} MB are to come, but '{target.parent}' has only "
+            f"{coming / 1e6:,.1f} MB are to come, but '{target.parent}' has only "
             f"{free / 1e6:,.1f} MB free; make room, or set SALCLI_CACHE_DIR to a folder "
             "on a larger disk"
         )

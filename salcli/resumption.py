@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from requests import Response
 
-__all__ = ["Begun", "note_path", "retry_after", "size", "total_length"]
+__all__ = ["Begun", "body_length", "note_path", "retry_after", "size", "total_length"]
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,13 @@ def total_length(response: Response) -> int | None:
     """Length of the whole file in bytes, where the server states it."""
     if response.status_code == 206:
         return _content_range(response)[1]
+    return None if "Content-Encoding" in response.headers else body_length(response)
+
+
+def body_length(response: Response) -> int | None:
+    """Bytes that are to come, where the server states it."""
     length = response.headers.get("Content-Length", "")
-    return (
-        int(length) if length.isdecimal() and "Content-Encoding" not in response.headers else None
-    )
+    return int(length) if length.isdecimal() else None
 
 
 def note_path(target: Path) -> Path:

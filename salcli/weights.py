@@ -1,7 +1,7 @@
 """The store of published weights: where a file lies, whether it is sound, and how it gets there.
 
-Every file has one place, `<cache>/weights/<model>/<tag>/<file>`, and gets its name there only after it
-was verified. A copy that was put there by hand is verified when it is first used. Notices (trust on
+Every file has one place, `<cache>/weights/<model>/<tag>/<file>`, and gets its name there only after
+it was verified. A copy that was put there by hand is verified when first used. Notices (trust on
 first use, a damaged file) are warnings of the logger `salcli.weights`.
 """
 

@@ -26,7 +26,7 @@ app = typer.Typer(
 Names: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME[:TAG]]...",
+        metavar="NAME[:TAG]",
         help="Models; a bare NAME means its first weights.",
         autocompletion=complete_model,
     ),
@@ -47,7 +47,7 @@ def list_(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME[:TAG]]...",
+            metavar="NAME[:TAG]",
             help="Only these; a bare NAME means all its weights.",
             autocompletion=complete_model,
         ),
