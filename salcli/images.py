@@ -67,6 +67,7 @@ def read(path: Path) -> Frame:
         InputError: The file cannot be read as an image; the message names it and the reason.
     """
     with _opened(path) as image:
+        image.load()  # turns TIFF files upright, and says so, which exif_transpose then respects
         return _rgb(ImageOps.exif_transpose(image))
 
 
@@ -108,7 +109,8 @@ def _grey_8bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if np.issubdtype(values.dtype, np.floating):
         if not (low >= 0 and high <= 1):
             raise ValueError(f"float values must lie in [0, 1], these lie in [{low:g}, {high:g}]")
-        return np.rint(values * 255).astype(np.uint8)
+        rounded: npt.NDArray[np.uint8] = np.rint(values * 255).astype(np.uint8)
+        return rounded
     if low < 0 or high > 0xFFFF:
         raise ValueError(f"grey values must fit into 16 bit, these lie in [{low}, {high}]")
     return (values >> 8).astype(np.uint8)
