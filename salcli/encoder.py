@@ -18,13 +18,15 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from salcli.atomic import REASONS
+from salcli.atomic import REASONS, told
 from salcli.errors import OutputError
 
 __all__ = ["REPRODUCIBLE", "Encoder", "failure", "ffmpeg"]
 
 QUALITY = "18"
 """x264's constant rate factor: hardly told from the original."""
+
+NEEDED = "reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg program"
 
 THREADS = "4"
 """Fixed, because what x264 writes depends on it."""
@@ -42,6 +44,9 @@ class Encoder:
         shown: What errors call it.
         size: `(H, W)` of every picture; the movie has exactly this size.
         rate: Pictures per second.
+
+    Raises:
+        OutputError: There is no ffmpeg.
     """
 
     def __init__(self, path: Path, *, shown: Path, size: tuple[int, int], rate: Fraction) -> None:
@@ -57,15 +62,20 @@ class Encoder:
             *("-flags:v", "+bitexact", *REPRODUCIBLE, "-movflags", "+faststart"),
             *("-f", "mp4", f"file:{path}"),
         ]
-        with ExitStack() as stack:
+        with told(shown), ExitStack() as stack:
             # a file, since a pipe that nobody empties would block ffmpeg
             self._messages = stack.enter_context(tempfile.TemporaryFile())
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stderr=self._messages,
-                start_new_session=True,  # Ctrl-C is salcli's to handle
-            )
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stderr=self._messages,
+                    start_new_session=True,  # Ctrl-C is salcli's to handle
+                )
+            except OSError as error:
+                raise OutputError(
+                    f"cannot run '{command[0]}': {error.strerror}; {NEEDED}"
+                ) from error
             self._resources = stack.pop_all()
 
     def write(self, picture: memoryview) -> None:
@@ -116,10 +126,7 @@ def ffmpeg() -> list[str]:
     try:
         program = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
-        raise OutputError(
-            "cannot write movies without ffmpeg; reinstall imageio-ffmpeg, or set "
-            "IMAGEIO_FFMPEG_EXE to an ffmpeg program"
-        ) from error
+        raise OutputError(f"cannot find ffmpeg; {NEEDED}") from error
     return [program, "-v", "error", "-nostdin", "-y"]
 
 
