@@ -67,7 +67,6 @@ def read(path: Path) -> Frame:
         InputError: The file cannot be read as an image; the message names it and the reason.
     """
     with _opened(path) as image:
-        image.load()  # turns TIFF files upright, and says so, which exif_transpose then respects
         return _rgb(ImageOps.exif_transpose(image))
 
 
@@ -81,7 +80,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     Image.init()
     formats = sorted((ANIMATED_FORMATS | STILL_FORMATS) & Image.OPEN.keys())
     try:
-        with Image.open(path, formats=formats) as image:
+        # Not by name: Pillow would map the file into memory, which scrambles turned TIFF files.
+        with path.open("rb") as file, Image.open(file, formats=formats) as image:
             yield image
     except UnidentifiedImageError as error:
         raise _NotAnImageError(f"'{path}' is not an image that can be read") from error
