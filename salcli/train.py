@@ -149,11 +149,14 @@ def rate_factor(step: int, steps: int, recipe: Recipe) -> float:
 
 
 def make_average(network: nn.Module, recipe: Recipe) -> AveragedModel:
-    """The moving average of weights and buffers; without one in the recipe it follows exactly."""
-    share = 1 - (recipe.ema or 0.0)
+    """The moving average of weights and buffers; without one in the recipe it follows exactly.
 
-    def follow(averaged: Tensor, current: Tensor, _: Tensor | int) -> Tensor:
-        return averaged + share * (current - averaged)
+    At first the average is short, so that it soon forgets the random start.
+    """
+
+    def follow(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        decay = min(recipe.ema or 0.0, (1 + float(count)) / (10 + float(count)))
+        return averaged + (1 - decay) * (current - averaged)
 
     return AveragedModel(network, avg_fn=follow, use_buffers=True)
 
