@@ -16,6 +16,7 @@ from salcli.commands.models import models
 from salcli.commands.plugins import list_plugins
 from salcli.commands.predict import predict
 from salcli.commands.train import train
+from salcli.commands.weights import app as weights
 from salcli.errors import SalcliError
 
 __all__ = ["build", "main"]
@@ -60,6 +61,7 @@ def build() -> typer.Typer:
     app.command()(predict)
     app.command()(train)
     app.command()(models)
+    app.add_typer(weights, name="weights")
     app.command("plugins")(list_plugins)
     app.command()(doctor)
     _add_guests(app)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from salcli import checkpoint, devices, plugins, registry, weights
 from salcli.checkpoint import Checkpoint
-from salcli.errors import PluginError, UsageError
+from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 
@@ -134,11 +134,18 @@ def create(
         PluginError: The plugin's factory does not give a `Model`.
     """
     spec, _ = registry.model(name)
+    parsed = parse_options(spec, options, defaults=defaults)
     factory = resolve(spec.factory)
-    model = factory(spec, parse_options(spec, options, defaults=defaults))
-    if not isinstance(model, Model):
+    if not (isinstance(factory, type) and issubclass(factory, Model)):
         raise PluginError(f"{spec.factory} of model '{spec.name}' is not a salcli.model.Model")
-    model.network = model.build()
+    try:
+        model = factory(spec, parsed)
+        model.network = model.build()
+    except SalcliError:
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise PluginError(f"model '{spec.name}' cannot be built: {text}") from error
     return model
 
 

@@ -1,0 +1,148 @@
+"""The contract kit for plugin authors: `check_model(spec)` in your plugin's tests is all it takes.
+
+The model is built with a randomly initialised network, so no weights are needed, and looks at small
+generated stimuli on the CPU. How a model must behave is in `salcli.conduct`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from salcli import conduct, registry
+from salcli.conduct import Subject, broken
+from salcli.errors import SalcliError
+from salcli.specs import ModelSpec, Weights, parse_options
+
+__all__ = ["check_model"]
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Names and tags are typed by people, and become folders."""
+
+HASH = re.compile(r"sha256:[0-9a-f]{64}|gitblob:[0-9a-f]{40}")
+
+HEAVY = ("torch", "numpy", "torchvision", "imageio", "PIL", "requests", "matplotlib")
+"""What the module of a plugin must not import: every start of salcli imports that module."""
+
+
+def check_model(spec: ModelSpec) -> None:
+    """Check that a model keeps the contract of `salcli.model.Model`.
+
+    Args:
+        spec: Of an installed plugin, as `salcli.registry.model(NAME)` gives it.
+
+    Raises:
+        PluginError: Names the model, the law that it breaks, and how.
+    """
+    _check_description(spec)
+    _check_weights(spec)
+    _check_light_import(spec)
+    _check_options(spec)
+    subject = Subject(spec)
+    with _law(spec, "factory"):
+        subject.fresh()
+    for check in conduct.LAWS:
+        check(subject)
+
+
+@contextmanager
+def _law(spec: ModelSpec, law: str) -> Iterator[None]:
+    """Give a failure the name of the law."""
+    try:
+        yield
+    except SalcliError as error:
+        raise broken(spec, law, str(error)) from error
+
+
+def _check_description(spec: ModelSpec) -> None:
+    if not NAME.fullmatch(spec.name):
+        raise broken(spec, "description", "a name is lower case letters, digits, '.', '_', '-'")
+    if not spec.summary or "\n" in spec.summary:
+        raise broken(spec, "description", "the summary is one line")
+    if not spec.accepts or not spec.accepts <= {"stills", "clips"}:
+        raise broken(spec, "description", "it accepts 'stills', 'clips' or both")
+    registered, _ = registry.model(spec.name)
+    if registered != spec:
+        raise broken(spec, "description", "what the plugin registers under this name differs")
+
+
+def _check_weights(spec: ModelSpec) -> None:
+    tags = [row.tag for row in spec.weights]
+    if len(set(tags)) < len(tags):
+        raise broken(spec, "weights", f"two rows have the same tag: {', '.join(tags)}")
+    for row in spec.weights:
+        complaint = _complaint(row)
+        if complaint:
+            raise broken(spec, "weights", f"row '{row.tag}': {complaint}")
+
+
+def _complaint(row: Weights) -> str:
+    """What is wrong with a row; empty if nothing is."""
+    if not NAME.fullmatch(row.tag):
+        return "a tag is lower case letters, digits, '.', '_', '-'"
+    if not row.urls and not row.resource:
+        return "it needs URLs, or a resource inside the plugin"
+    if row.hash is None and not row.note:
+        return "it needs a hash, or a note that says why nobody knows it"
+    if row.hash is not None and not HASH.fullmatch(row.hash):
+        return f"'{row.hash}' is no hash such as sha256:<64 hexadecimal digits>"
+    return ""
+
+
+def _check_light_import(spec: ModelSpec) -> None:
+    """Import the plugin's module in a fresh interpreter, and look at what came with it."""
+    module = registry.provider(spec.name).module
+    name = module.__name__ if module else spec.factory.partition(".")[0]
+    code = f"import sys, {name}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    path = os.pathsep.join(filter(None, sys.path))
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        last = result.stderr.strip().splitlines()[-1]
+        raise broken(spec, "light import", f"importing '{name}' fails: {last}")
+    if result.stdout.strip():
+        found = ", ".join(result.stdout.split())
+        raise broken(
+            spec, "light import", f"importing '{name}' imports {found}; move that into the factory"
+        )
+
+
+def _check_options(spec: ModelSpec) -> None:
+    if spec.options is not None:
+        _check_options_class(spec, spec.options)
+    with _law(spec, "options"):
+        for row in spec.weights:
+            parse_options(spec, {}, defaults=row.options)
+    try:
+        parse_options(spec, ["no_such_option=1"], defaults={})
+    except SalcliError:
+        return
+    raise broken(spec, "options", "an unknown option is not refused")
+
+
+def _check_options_class(spec: ModelSpec, options: type) -> None:
+    parameters = getattr(options, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        raise broken(spec, "options", f"{options.__name__} is not a frozen dataclass")
+    for field in dataclasses.fields(options):
+        if field.default is field.default_factory:  # both are MISSING
+            raise broken(spec, "options", f"'{field.name}' has no default")
+        if not field.metadata.get("help"):
+            raise broken(spec, "options", f"'{field.name}' has no metadata['help']")
+    with _law(spec, "options"):
+        for field in dataclasses.fields(options):
+            default = getattr(options(), field.name)
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+            parsed = parse_options(spec, [f"{field.name}={shown}"], defaults={})
+            if getattr(parsed, field.name) != default:
+                raise broken(spec, "options", f"-O {field.name}={shown} does not give the default")

@@ -1,0 +1,164 @@
+"""Small fake plugins that are really installed, small stimuli, and the salcli command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+FAKES = Path(__file__).parent / "fakes"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def install(site: Path, package: str, *, name: str | None = None, entry: str | None = None) -> None:
+    """Install tests/fakes/PACKAGE into a folder as pip does, files and entry point."""
+    distribution = name or package.replace("_", "-")
+    shutil.copytree(
+        FAKES / package,
+        site / package,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    folder = site / f"{distribution.replace('-', '_')}-1.5.dist-info"
+    folder.mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n"
+    (folder / "METADATA").write_text(metadata)
+    point = entry or package.removeprefix("salcli_")
+    (folder / "entry_points.txt").write_text(f"[salcli]\n{point} = {package}\n")
+
+
+@pytest.fixture(scope="session")
+def fake_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site folder with the obedient fake plugin."""
+    site = tmp_path_factory.mktemp("fake")
+    install(site, "salcli_fake")
+    return site
+
+
+@pytest.fixture(scope="session")
+def wrong_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site folder with the plugin whose models are all wrong."""
+    site = tmp_path_factory.mktemp("wrong")
+    install(site, "salcli_wrong")
+    return site
+
+
+def forget_plugins() -> None:
+    from salcli import plugins, registry
+
+    plugins.load.cache_clear()
+    for found in (registry._models, registry._datasets, registry._metrics):
+        found.cache_clear()
+
+
+@pytest.fixture
+def install_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Make the plugins of site folders known to this process, until the test ends."""
+
+    def known(*sites: Path) -> None:
+        for site in sites:
+            monkeypatch.syspath_prepend(site)
+        forget_plugins()
+
+    yield known
+    forget_plugins()
+
+
+@pytest.fixture
+def fakes(install_plugins: Callable[..., None], fake_site: Path) -> None:
+    """The obedient fake plugin, in this process."""
+    install_plugins(fake_site)
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Callable[..., Path]:
+    """Install several plugins, given as (package, distribution, entry point), into one folder."""
+
+    def make(*plugins: str | tuple[str, str, str]) -> Path:
+        site = tmp_path / "site"
+        site.mkdir(exist_ok=True)
+        for plugin in plugins:
+            package, name, entry = (plugin, None, None) if isinstance(plugin, str) else plugin
+            install(site, package, name=name, entry=entry)
+        return site
+
+    return make
+
+
+def environment(sites: Sequence[Path], **more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("SALCLI_")}
+    path = os.pathsep.join(map(str, sites))
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **more}
+
+
+@pytest.fixture
+def salcli(fake_site: Path, tmp_path: Path) -> Run:
+    """Run the salcli command in tmp_path, with the fake plugin installed."""
+
+    def run(
+        *arguments: str | Path,
+        sites: Sequence[Path] | None = None,
+        cwd: Path = tmp_path,
+        **more: str,
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "salcli", *map(str, arguments)]
+        variables = environment([fake_site] if sites is None else sites, **more)
+        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 12 frames, 64 x 48, 8 frames per second, with a moving pattern."""
+    path = tmp_path_factory.mktemp("media") / "clip.mp4"
+    source = "testsrc=size=64x48:rate=8:duration=1.5"
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    command = [program, "-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", path]
+    subprocess.run(command, check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def sw1() -> Callable[..., None]:
+    """Fill a UNISAL network with the synthetic weights that its goldens were computed with.
+
+    Each tensor is drawn with a seed made of `salt` and its key; the goldens state the rule.
+    """
+    import zlib
+
+    import numpy as np
+    import torch
+
+    def draw(key: str, tensor: torch.Tensor, salt: str) -> np.ndarray:
+        random = np.random.RandomState(zlib.crc32((salt + key).encode()))
+        shape = tuple(tensor.shape)
+        if not tensor.is_floating_point():
+            return np.zeros(shape)
+        if key.endswith("running_var") or (tensor.ndim == 1 and key.endswith("weight")):
+            return random.uniform(0.5, 1.5, shape)
+        if key.startswith("smoothing"):
+            kernel = np.abs(random.randn(*shape))
+            return kernel / kernel.sum()
+        if tensor.ndim < 2 or key.endswith("running_mean"):
+            return np.asarray(0.1 * random.randn(*shape))
+        gain = 0.75 if key.startswith("cnn.") else 1.0
+        if key.startswith("adaptation") and key.endswith(".weight"):
+            gain = 0.5
+        return random.randn(*shape) * gain * np.sqrt(2 / (tensor.numel() / shape[0]))
+
+    def fill(network: torch.nn.Module, *, salt: str = "") -> None:
+        state = {
+            key: torch.as_tensor(draw(key, tensor, salt)).to(tensor.dtype)
+            for key, tensor in network.state_dict().items()
+        }
+        network.load_state_dict(state)
+
+    return fill

@@ -1,0 +1,158 @@
+import numpy as np
+import torch
+from torch import nn
+
+from salcli.model import Model
+from salcli.recipe import Recipe
+from salcli.stream import batched
+from salcli.types import Prediction
+
+
+class Right(Model):
+    def build(self):
+        return nn.Conv2d(3, 1, 1)
+
+    def preprocess(self, frames):
+        return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float().div(255)
+
+    def maps(self, batch):
+        return self.network(self.inputs(batch))[:, 0].sigmoid()
+
+    def predict(self, stimulus):
+        for batch in batched(stimulus.frames, self.batch_size):
+            for saliency in self.maps(batch):
+                yield Prediction(saliency)
+
+
+class TooFew(Right):
+    def predict(self, stimulus):
+        held = None
+        for prediction in super().predict(stimulus):
+            if held is not None:
+                yield held
+            held = prediction
+
+
+class TooMany(Right):
+    def predict(self, stimulus):
+        for prediction in super().predict(stimulus):
+            yield prediction
+        yield prediction
+
+
+class ReversedStills(Right):
+    def predict(self, stimulus):
+        predictions = super().predict(stimulus)
+        if stimulus.is_clip:
+            yield from predictions
+        else:
+            yield from reversed(list(predictions))
+
+
+class ReversedClip(Right):
+    def predict(self, stimulus):
+        predictions = super().predict(stimulus)
+        if not stimulus.is_clip:
+            yield from predictions
+            return
+        chunk = []
+        for prediction in predictions:
+            chunk.append(prediction)
+            if len(chunk) == 8:
+                yield from reversed(chunk)
+                chunk = []
+        yield from reversed(chunk)
+
+
+class Changed(Right):
+    def change(self, saliency):
+        return saliency
+
+    def predict(self, stimulus):
+        for prediction in super().predict(stimulus):
+            yield Prediction(self.change(prediction.saliency))
+
+
+class Float64(Changed):
+    def change(self, saliency):
+        return saliency.double()
+
+
+class ThreeDimensional(Changed):
+    def change(self, saliency):
+        return saliency[None]
+
+
+class OutOfRange(Changed):
+    def change(self, saliency):
+        return saliency * 255
+
+
+class NotANumber(Changed):
+    def change(self, saliency):
+        return saliency / 0 - saliency / 0
+
+
+class WrongExtra(Right):
+    def predict(self, stimulus):
+        for prediction in super().predict(stimulus):
+            yield Prediction(prediction.saliency, {"early": prediction.saliency.half()})
+
+
+class NoPrediction(Right):
+    def predict(self, stimulus):
+        for prediction in super().predict(stimulus):
+            yield prediction.saliency
+
+
+class Leaking(Right):
+    last = 0.0
+
+    def predict(self, stimulus):
+        for prediction in super().predict(stimulus):
+            saliency = prediction.saliency
+            if isinstance(self.last, torch.Tensor) and self.last.shape == saliency.shape:
+                saliency = (saliency + self.last) / 2
+            self.last = saliency
+            yield Prediction(saliency)
+
+
+class Buffering(Right):
+    def build(self):
+        return nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1))
+
+    def predict(self, stimulus):
+        self.network.train()
+        yield from super().predict(stimulus)
+
+
+class Remembering(Right):
+    def predict(self, stimulus):
+        for prediction in super().predict(stimulus):
+            self.newest = prediction
+            yield prediction
+
+
+class Eager(Right):
+    def predict(self, stimulus):
+        frames = list(stimulus.frames)
+        for frame in frames:
+            yield Prediction(self.maps([frame])[0])
+
+
+class BatchDependent(Right):
+    def predict(self, stimulus):
+        for batch in batched(stimulus.frames, self.batch_size):
+            for saliency in self.maps(batch):
+                yield Prediction(saliency / len(batch))
+
+
+class Random(Right):
+    def predict(self, stimulus):
+        for prediction in super().predict(stimulus):
+            yield Prediction(torch.rand_like(prediction.saliency))
+
+
+class UnhappyRecipe(Right):
+    def recipes(self):
+        return {"main": Recipe(epochs=1, batch_size=1, optimiser="adam", learning_rate=1e-3)}
