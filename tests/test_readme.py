@@ -1,0 +1,192 @@
+"""Everything that the README says can be done is done here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+from typer.main import get_command
+from uv import find_uv_bin
+
+from salcli import cli, errors
+
+CHECKOUT = Path(__file__).parents[1]
+README = (CHECKOUT / "README.md").read_text("utf-8")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: the language, the word after it, and the text."""
+
+    language: str
+    mark: str
+    text: str
+
+
+BLOCKS = [
+    Block(*found.groups())
+    for found in re.finditer(r"^```(\w+) ?(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+]
+
+
+def blocks(language: str, mark: str = "") -> list[str]:
+    return [b.text for b in BLOCKS if (b.language, b.mark) == (language, mark)]
+
+
+def commands(mark: str) -> list[list[str]]:
+    """The salcli command lines in `sh` blocks, without the name of the program."""
+    words = [
+        shlex.split(line, comments=True)
+        for block in blocks("sh", mark)
+        for line in block.splitlines()
+    ]
+    return [line[1:] for line in words if line and line[0] == "salcli"]
+
+
+SETUP = [line for line in "".join(blocks("sh")).splitlines() if not line.startswith("salcli")]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with everything that the examples name; nothing downloaded yet."""
+    clip = np.random.default_rng(0).integers(0, 255, (3, 90, 160, 3), np.uint8)
+    writer = imageio_ffmpeg.write_frames(tmp_path / "bikes.mp4", (160, 90), macro_block_size=2)
+    writer.send(None)
+    for frame in clip:
+        writer.send(frame.tobytes())
+    writer.close()
+    pictures = ["photo.jpg", "photos/street.jpg", "photos/beach.jpg"]
+    for name in [*pictures, "frames/0001.png", "frames/0002.png"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(clip[0]).save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SALCLI_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("SALCLI_OFFLINE", "1")
+    return tmp_path
+
+
+def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["salcli", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code in (0, None), words
+
+
+def test_every_block_is_of_a_kind_that_is_tested() -> None:
+    kinds = {(b.language, b.mark) for b in BLOCKS}
+    tested = {("sh", ""), ("sh", "unrun"), ("python", ""), ("python", "plugin")}
+    assert kinds == tested | {("toml", ""), ("text", "files")}
+    assert README.count("```") == 2 * len(BLOCKS)
+
+
+def test_opens_with_the_two_commands_and_ci_runs_the_second() -> None:
+    demo, tests, install = SETUP
+    assert README.index(demo) < README.index(tests) < 500
+    assert demo == 'python3 -m pip install "nox[uv]" && python3 -m nox -s demo'
+    assert tests == 'python3 -m pip install "nox[uv]" && python3 -m nox -s tests'
+    assert install == "pip install salcli salcli-unisal"
+    assert (CHECKOUT / ".ci" / "run").read_text().splitlines()[-1] == tests
+    sessions = re.findall(r"@nox\.session\ndef (\w+)", (CHECKOUT / "noxfile.py").read_text())
+    assert sessions == ["demo", "tests"]
+
+
+def test_examples_work_and_write_the_files_that_the_readme_names(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words in commands(""):
+        run(words, monkeypatch)
+    for name in "".join(blocks("text", "files")).split():
+        assert (desk / name).is_file(), name
+
+
+def parse(group: Any, words: list[str]) -> None:
+    """Go through a command line as click does, without running it."""
+    context = group.make_context("salcli", list(words))
+    while hasattr(group, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            return
+        name, group, rest = group.resolve_command(context, rest)
+        context = group.make_context(name, rest, parent=context)
+
+
+@pytest.mark.parametrize("words", commands("unrun"), ids=" ".join)
+def test_commands_that_are_not_run_exist_with_these_options(words: list[str], desk: Path) -> None:
+    if words == ["--install-completion"]:
+        assert words[0] in {o for p in get_command(cli.build()).params for o in p.opts}
+        return
+    parse(get_command(cli.build()), words)
+
+
+def test_a_command_line_that_does_not_exist_is_found(desk: Path) -> None:
+    with pytest.raises(Exception, match="No such option"):
+        parse(get_command(cli.build()), ["weights", "fetch", "unisal", "--nonsense"])
+
+
+def test_environment_variables_are_those_that_the_code_reads() -> None:
+    code = "".join(file.read_text() for file in (CHECKOUT / "salcli").rglob("*.py"))
+    named = set(re.findall(r"SALCLI_[A-Z_]+", README))
+    assert named == set(re.findall(r"[\"']?(SALCLI_[A-Z_]+)", code))
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    section = README.partition("## Exit codes")[2].partition("##")[0]
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    assert told == {0, cli.INTERRUPTED, *(kind.exit_code for kind in kinds)}
+
+
+@pytest.mark.parametrize("text", blocks("python"), ids=["path", "arrays"])
+def test_python_examples_run(text: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(text, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
+def test_links_lead_to_files() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (CHECKOUT / target).is_file(), target
+
+
+@pytest.fixture
+def plugin(desk: Path) -> Path:
+    """The plugin of the README, installed into a folder of its own."""
+    description, model, _ = blocks("python", "plugin")
+    assert len((description + model).splitlines()) <= 65
+    project = desk / "project"
+    (project / "salcli_contrast").mkdir(parents=True)
+    (project / "pyproject.toml").write_text(blocks("toml")[0])
+    (project / "salcli_contrast" / "__init__.py").write_text(description)
+    (project / "salcli_contrast" / "model.py").write_text(model)
+    install = [find_uv_bin(), "pip", "install", "--offline", "--no-build-isolation", "--no-deps"]
+    where = ["--python", sys.executable, "--target", desk / "site", project]
+    ran = subprocess.run([*install, *where], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return desk / "site"
+
+
+def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(plugin)}
+    (example,) = re.findall(r"`salcli (predict .* --model contrast .*?)`", README)
+    check = blocks("python", "plugin")[2]
+    for arguments in (["-m", "salcli", *shlex.split(example)], ["-c", check]):
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", *arguments],
+            cwd=desk,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stderr
+    saliency = np.asarray(Image.open(desk / "saliency" / "photo.png"))
+    assert saliency.shape == (90, 160)
+    assert saliency.max() == 255
