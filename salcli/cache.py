@@ -106,8 +106,10 @@ def _bundled_path(spec: ModelSpec, resource: str) -> Path:
     package = module.rpartition(".")[0] or module
     try:
         found = resources.files(package).joinpath(resource)
-    except ImportError as error:
-        raise PluginError(f"model '{spec.name}': cannot import its package '{package}'") from error
+    except (ImportError, TypeError) as error:  # TypeError: a module, which holds no files
+        raise PluginError(
+            f"model '{spec.name}': '{resource}' is to be in '{package}', which is no importable package"
+        ) from error
     if not isinstance(found, Path):
         raise PluginError(f"package '{package}' must be installed unpacked, not as a zip file")
     return found

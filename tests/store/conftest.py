@@ -37,6 +37,8 @@ class Reply:
     """Closes the connection after so many bytes of the body."""
     pause: float = 0.0
     """Seconds before each block of the body."""
+    hold: threading.Event | None = None
+    """The last block of the body is sent only once this is set."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,6 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self.sent = 0
         self._answers: dict[str, list[Reply]] = {}
         self._lock = threading.Lock()
         owner = self
@@ -122,11 +123,13 @@ class Server:
         for name, value in extra.items():
             handler.send_header(name, value)
         handler.end_headers()
-        for start in range(0, len(body[: answer.cut]), BLOCK):
+        body = body[: answer.cut]
+        for start in range(0, len(body), BLOCK):
             if answer.pause:
                 time.sleep(answer.pause)
-            handler.wfile.write(body[: answer.cut][start : start + BLOCK])
-            self.sent += BLOCK
+            if answer.hold and start + BLOCK >= len(body):
+                answer.hold.wait(60)
+            handler.wfile.write(body[start : start + BLOCK])
         handler.wfile.flush()
 
 
