@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Movie"]
 
-LARGEST_DENOMINATOR = 1001
-"""Of a frame rate: NTSC's are n * 1000 / 1001."""
+LARGEST_DENOMINATOR = 100_000
+"""Of a frame rate: finer than NTSC's n * 1000 / 1001, and still what a container can hold."""
 
 
 class Movie:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
-from scipy.special import entr
 
 from salcli.atomic import told
 
@@ -77,12 +76,13 @@ def _summary(saliency: npt.NDArray[np.float32]) -> tuple[str, ...]:
     if total <= 0:
         return ("",) * 5
     peak_y, peak_x = np.unravel_index(saliency.argmax(), saliency.shape)
-    density = saliency / total
     height, width = saliency.shape
-    centroid_x = density.sum(axis=0) @ np.arange(width)
-    centroid_y = density.sum(axis=1) @ np.arange(height)
-    bits = entr(density).sum() / np.log(2)
-    return (str(peak_x), str(peak_y), f"{centroid_x:.3f}", f"{centroid_y:.3f}", f"{bits:.6f}")
+    centroid_x = saliency.sum(axis=0, dtype=np.float64) @ np.arange(width) / total
+    centroid_y = saliency.sum(axis=1, dtype=np.float64) @ np.arange(height) / total
+    # with p = s / total: -sum p log p = log total - sum s log s / total, in one pass over float32
+    values = saliency[saliency > 0]
+    bits = np.log2(total) - (values * np.log2(values)).sum(dtype=np.float64) / total
+    return (str(peak_x), str(peak_y), f"{centroid_x:.3f}", f"{centroid_y:.3f}", f"{bits:z.4f}")
 
 
 def _line(cells: tuple[str, ...]) -> str:

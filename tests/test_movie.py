@@ -83,7 +83,8 @@ def test_colours_are_tagged_and_right(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fps", "shown"), [(25.0, "25 fps"), (30000 / 1001, "29.97 fps"), (7.5, "7.50 fps")]
+    ("fps", "shown"),
+    [(25.0, "25 fps"), (30000 / 1001, "29.97 fps"), (7.5, "7.50 fps"), (12.3456, "12.35 fps")],
 )
 def test_the_rate_is_that_of_the_source(tmp_path, fps, shown):
     path = make(tmp_path / "a.mp4", fps=fps, count=30)

@@ -35,6 +35,18 @@ def test_a_map_of_zeros_has_no_numbers():
     assert {row[c] for c in COLUMNS if c not in ("frame", "label")} == {""}
 
 
+@pytest.mark.parametrize("total", [1e-6, 1.0, 1e4])
+def test_entropy_is_that_of_the_map_normalised_to_sum_1(total):
+    saliency = np.random.default_rng(0).random((40, 60)) ** 4
+    density = saliency / saliency.sum()
+    row = cells(density * total)
+    assert float(row["entropy_bits"]) == pytest.approx(
+        -(density * np.log2(density)).sum(), abs=1e-4
+    )
+    assert float(row["centroid_x"]) == pytest.approx(density.sum(axis=0) @ np.arange(60), abs=1e-3)
+    assert float(row["centroid_y"]) == pytest.approx(density.sum(axis=1) @ np.arange(40), abs=1e-3)
+
+
 def test_labels_are_quoted_where_needed(tmp_path):
     path = tmp_path / "part.csv"
     writing = Table(path, shown=path)
