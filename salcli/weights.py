@@ -63,7 +63,7 @@ def examine(spec: ModelSpec, row: Weights, *, thorough: bool = False) -> Conditi
     path = cache_path(spec, row)
     if not path.is_file():
         if row.resource is not None:
-            return Condition("damaged", path, "is missing from the installed plugin")
+            return Condition("damaged", path, "is missing")
         return Condition("not downloaded", path)
     try:
         wrong = _fault_on_disk(spec, row, path, thorough=thorough)

@@ -149,8 +149,10 @@ def content() -> bytes:
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A cache of its own, no user's settings, and no long waits; the cache's folder."""
-    for name in ("SALCLI_OFFLINE", "SALCLI_WEIGHTS_MIRROR", "http_proxy", "HTTP_PROXY"):
+    for name in ("SALCLI_OFFLINE", "SALCLI_WEIGHTS_MIRROR"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
     monkeypatch.setenv("SALCLI_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "BACKOFF", 0.01)
     return tmp_path / "cache"

@@ -304,7 +304,7 @@ def test_bundled_weights_lie_in_their_package(
     (package / "open.safetensors").write_bytes(b"rot")
     assert weights.examine(spec, bundled, thorough=True).state == "damaged"
     (package / "open.safetensors").unlink()
-    with pytest.raises(WeightsError, match="is missing from the installed plugin; reinstall"):
+    with pytest.raises(WeightsError, match="is missing; reinstall"):
         weights.locate(spec, bundled)
 
 
@@ -340,11 +340,12 @@ def test_a_cache_that_cannot_be_written(
     assert server.requests == []
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_cache_is_read(content: bytes, place: Path) -> None:
     place.parent.mkdir(parents=True)
     place.write_bytes(content)
     place.parent.chmod(0o555)
+    if os.access(place.parent, os.W_OK):
+        pytest.skip("this user may write everywhere")
     try:
         assert weights.locate(SPEC, row(hash=sha256(content))) == place
         with pytest.raises(WeightsError, match="cannot write into the weights cache"):
