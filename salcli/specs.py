@@ -93,7 +93,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset layout: `factory(roots, split)` gives the recordings.
+    """A dataset layout: `factory(roots, hold_out=...)` makes a `salcli.train.Dataset`.
 
     Attributes:
         name: What the user types after `--data`.

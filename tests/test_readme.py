@@ -18,7 +18,7 @@ from PIL import Image
 from typer.main import get_command
 from uv import find_uv_bin
 
-from salcli import cli, errors
+from salcli import cli, errors, hookspecs
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
@@ -190,3 +190,14 @@ def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
     saliency = np.asarray(Image.open(desk / "saliency" / "photo.png"))
     assert saliency.shape == (90, 160)
     assert saliency.max() == 255
+
+
+def test_architecture_names_every_module_once_and_no_other() -> None:
+    text = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
+    told = re.findall(r"^\| `([\w./]+)` \|", text, re.MULTILINE)
+    hooks = {name for name in vars(hookspecs.Hooks) if not name.startswith("_")}
+    package = CHECKOUT / "salcli"
+    there = {p.name for p in package.glob("*.py")} | {
+        f"{p.parent.name}/" for p in package.glob("*/*.py")
+    }
+    assert sorted(told) == sorted(there | hooks)
