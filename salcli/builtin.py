@@ -35,9 +35,7 @@ def register_datasets() -> Iterable[DatasetSpec]:
 def register_metrics() -> Iterable[MetricSpec]:
     """The metrics of `salcli/metrics.py`."""
     yield MetricSpec("CC", "Pearson correlation of the maps", "salcli.metrics:cc", "density")
-    yield MetricSpec(
-        "NSS", "normalised scanpath saliency", "salcli.metrics:nss", "fixations"
-    )
+    yield MetricSpec("NSS", "normalised scanpath saliency", "salcli.metrics:nss", "fixations")
     yield MetricSpec(
         "AUC-Judd", "area under the ROC curve, all pixels", "salcli.metrics:auc_judd", "fixations"
     )

@@ -1,8 +1,9 @@
 """The seam: every question that the core asks all plugins.
 
-A hook is a question that the core asks everybody; a method of `Model` is a question it asks one model. A
-plugin is a module named by an entry point of the group `salcli`; it implements any of these functions,
-marked with `salcli.hookimpl`. Importing that module must not import torch, numpy or the like.
+A hook is a question that the core asks everybody; a method of `Model` is a question it asks one
+model. A plugin is a module named by an entry point of the group `salcli`; it implements any of
+these functions, marked with `salcli.hookimpl`. Importing that module must not import torch, numpy
+or the like.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ class Hooks(Protocol):
         """Download `url` into the temporary file `target`.
 
         Bytes already in `target` are the beginning of an interrupted download and may be continued.
-        Write from front to back and call `report(done, total)` with byte counts once these bytes are
-        in the file (they are hashed then), `total` being `None` where unknown. Return `True`
-        when `target` holds the whole file, `None` to leave this URL to somebody else. The core alone
-        verifies, locks, renames and caches, whoever downloaded.
+        Write from front to back and call `report(done, total)` with byte counts once these bytes
+        are in the file (they are hashed then), `total` being `None` where unknown. Return `True`
+        when `target` holds the whole file, `None` to leave this URL to somebody else. The core
+        alone verifies, locks, renames and caches, whoever downloaded.
 
         Raises:
             WeightsError: The URL is this plugin's, and it cannot be had.
@@ -66,14 +67,15 @@ class Hooks(Protocol):
     def preprocess(self, model: Model, frames: Sequence[Frame]) -> Tensor | None:
         """Network input for one chunk of RGB frames.
 
-        The core's own answer, asked last, is `model.preprocess(frames)`. A plugin may wrap it, for example
-        to remove letterbox bars.
+        The core's own answer, asked last, is `model.preprocess(frames)`. A plugin may wrap it, for
+        example to remove letterbox bars.
         """
 
     @hookspec(firstresult=True)
     def predict(self, model: Model, stimulus: Stimulus) -> Iterator[Prediction] | None:
         """One prediction per frame of the stimulus, in order, lazily.
 
-        The core's own answer, asked last, is `model.predict(stimulus)`. A plugin may wrap it, for example
-        to smooth over time or to mask. Inference mode is switched on around each step by the core.
+        The core's own answer, asked last, is `model.predict(stimulus)`. A plugin may wrap it, for
+        example to smooth over time or to mask. Inference mode is switched on around each step by
+        the core.
         """

@@ -105,7 +105,8 @@ class Recording:
     Attributes:
         name: Unique within the dataset.
         image: Where the stimulus is.
-        density: 8-bit fixation density map (a file of the image's size or any other), if there is one.
+        density: 8-bit fixation density map (a file of the image's size or any other), if there is
+            one.
         fixations: File with the fixated positions (`.mat` as SALICON publishes it, or a binary
             fixation map as an image), if there is one.
         group: Name of the folder or split part that it belongs to; scores are reported per group.
