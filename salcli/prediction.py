@@ -148,17 +148,17 @@ class _Wanted:
     extras: bool
     keep_frames: bool
 
-    def target(self, pending: _Pending) -> tuple[int, int]:
-        """`(H, W)` of the finished map."""
+    def target(self, map_: Tensor, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """`(H, W)` of the finished map, for a map `[..., h, w]`."""
         if self.size == "source":
-            return pending.frame_size
-        height, width = pending.prediction.saliency.shape if self.size == "published" else self.size
+            return frame_size
+        height, width = map_.shape[-2:] if self.size == "published" else self.size
         return height, width
 
     def room(self, pending: _Pending, batch_size: int) -> int:
         """How many maps like this one are finished and moved off the device together."""
-        height, width = self.target(pending)
-        float_bytes = 4 * height * width * (1 + len(pending.prediction.extras))
+        sizes = (self.target(map_, pending.frame_size) for map_ in pending.maps.values())
+        float_bytes = sum(4 * height * width for height, width in sizes)
         return max(1, min(batch_size, MOVED_BYTES // float_bytes))
 
 
@@ -242,7 +242,7 @@ def _finished(
         for name in group[0].maps:
             maps = torch.stack([pending.maps[name] for pending in group])
             _check_values(model, maps, name=name or "saliency", first=group[0].index)
-            maps = imageops.resize(maps, wanted.target(group[0]))
+            maps = imageops.resize(maps, wanted.target(maps, group[0].frame_size))
             arrays[name] = imageops.rescale(maps, wanted.scale).cpu().numpy()
     saliency = arrays.pop("")
     return [

@@ -99,18 +99,47 @@ def environment(sites: Sequence[Path], **more: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def salcli(fake_site: Path, tmp_path: Path) -> Run:
-    """Run the salcli command in tmp_path, with the fake plugin installed."""
+def salcli(
+    fakes: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Run:
+    """Run the salcli command in tmp_path, with the fake plugin installed, inside this process."""
+    from salcli import cli
+
+    for variable in [name for name in os.environ if name.startswith("SALCLI_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = ["salcli", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", command)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        code = end.value.code
+        assert isinstance(code, int | None)
+        return subprocess.CompletedProcess(command, code or 0, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def salcli_process(fake_site: Path, tmp_path: Path) -> Run:
+    """Run the salcli command as a process of its own, with the plugins of the site folders."""
 
     def run(
-        *arguments: str | Path,
-        sites: Sequence[Path] | None = None,
-        cwd: Path = tmp_path,
-        **more: str,
+        *arguments: str | Path, sites: Sequence[Path] = (fake_site,), **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "salcli", *map(str, arguments)]
-        variables = environment([fake_site] if sites is None else sites, **more)
-        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "salcli", *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment(sites, **variables),
+            capture_output=True,
+            text=True,
+        )
 
     return run
 
