@@ -8,10 +8,9 @@ arbitrary code is refused. salcli writes safetensors, with a JSON text under the
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from salcli.errors import OutputError, WeightsError
+from salcli.atomic import replacing, told
+from salcli.errors import WeightsError
 
 __all__ = ["Checkpoint", "load_strict", "read", "read_training", "save", "save_training", "sha256"]
 
@@ -93,7 +93,8 @@ def _unpickle(path: Path) -> Any:
             "refuses; re-save it as a plain state dict"
         ) from error
     except Exception as error:  # torch.load raises many kinds for a damaged file
-        raise WeightsError(f"'{path}' cannot be read as weights: {error}") from error
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"'{path}' cannot be read as weights: {reason}") from error
 
 
 def load_strict(network: nn.Module, saved: Checkpoint) -> None:
@@ -131,7 +132,11 @@ def save(
     metadata: Mapping[str, Any],
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write safetensors atomically; `dtype` converts the floating-point tensors."""
+    """Write safetensors atomically; `dtype` converts the floating-point tensors.
+
+    Raises:
+        OutputError: The folder cannot be written or is full.
+    """
     tensors = {
         key: (t.to(dtype) if dtype and t.is_floating_point() else t).detach().cpu().contiguous()
         for key, t in state.items()
@@ -141,16 +146,15 @@ def save(
 
 
 def save_training(path: Path, content: Mapping[str, Any]) -> None:
-    """Write everything that resuming needs (tensors, numbers, texts, containers) atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        torch.save(dict(content), name)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
+    """Write everything that resuming needs (tensors, numbers, texts, containers) atomically.
+
+    Raises:
+        OutputError: The folder cannot be written or is full.
+    """
+    # In memory first: torch's own writer hides why a disk refused.
+    buffer = io.BytesIO()
+    torch.save(dict(content), buffer)
+    write_atomically(path, buffer.getbuffer())
 
 
 def read_training(path: Path) -> dict[str, Any]:
@@ -165,25 +169,16 @@ def read_training(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | memoryview) -> None:
     """Write a file so that its final name never shows a part of it.
 
     Raises:
         OutputError: The folder cannot be written or is full.
     """
-    try:
+    with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror}") from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replacing(path) as part:
+        part.write_bytes(content)
 
 
 def sha256(path: Path) -> str:

@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+import torch
+from PIL import Image
 from scipy.io import loadmat
-from scipy.ndimage import gaussian_filter
 
+from salcli import imageops, images
 from salcli.errors import InputError
 from salcli.types import Recording
 
@@ -19,11 +20,15 @@ __all__ = ["fixation_map", "read_density", "read_fixations"]
 Points: TypeAlias = npt.NDArray[np.float64]
 
 FIXATED = 127
-"""8-bit values above this mark a fixation in a binary fixation map (once JPEG, perhaps)."""
+"""Grey levels above this mark a fixation in a binary fixation map (it was JPEG once, perhaps). In a
+map that has none, which holds 0 and 1 or counts, everything above 0 does."""
 
 KERNEL_SHARE = 0.03
 """Sigma of the density that is made where only fixations exist, as a share of the image's width:
 about one degree of visual angle in the usual set-ups (24 pixels of 800 in OSIE)."""
+
+LARGEST_SIDE = 800
+"""Of a density that is made here: it is smooth, so that more pixels would only cost time."""
 
 
 def read_fixations(recording: Recording, size: tuple[int, int]) -> Points:
@@ -57,44 +62,48 @@ def read_density(recording: Recording, size: tuple[int, int]) -> npt.NDArray[np.
     The map's own size where there is a map; else a Gaussian of 3 % of the width over the fixations.
 
     Raises:
-        InputError: The map cannot be read.
+        InputError: The file cannot be read or has another layout.
     """
-    if recording.density is None:
-        counts = np.zeros(size, dtype=np.float32)
-        x, y = read_fixations(recording, size).astype(int).T
-        np.add.at(counts, (y, x), 1)
-        density: npt.NDArray[np.float32] = gaussian_filter(
-            counts, KERNEL_SHARE * size[1], mode="constant"
-        )
-        return density
-    return _read_grey(recording.density).astype(np.float32)
+    if recording.density is not None:
+        return _read_grey(recording.density).astype(np.float32)
+    shrink = min(1.0, LARGEST_SIDE / max(size))
+    height, width = (max(1, round(side * shrink)) for side in size)
+    counts = np.zeros((height, width), dtype=np.float32)
+    x, y = read_fixations(recording, (height, width)).astype(int).T
+    np.add.at(counts, (y, x), 1)
+    sigma = KERNEL_SHARE * width
+    density: npt.NDArray[np.float32] = imageops.gaussian_blur(
+        torch.from_numpy(counts), sigma
+    ).numpy()
+    return density
 
 
 def _read_grey(path: Path) -> npt.NDArray[np.uint8]:
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("L"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"cannot read the map '{path}': {error}") from error
+    return np.asarray(Image.fromarray(images.read(path)).convert("L"))
 
 
 def _from_picture(path: Path) -> tuple[Points, tuple[int, int]]:
     grey = _read_grey(path)
-    y, x = np.nonzero(grey > FIXATED)
+    y, x = np.nonzero(grey > (FIXATED if grey.max() > FIXATED else 0))
     # The pixel's centre, so that scaling to another size hits the right pixel.
     return np.stack([x + 0.5, y + 0.5], axis=1), (grey.shape[0], grey.shape[1])
 
 
 def _from_mat(path: Path) -> tuple[Points, tuple[int, int]]:
-    """SALICON's layout: `gaze`, one struct per observer with `fixations`; `resolution` [h, w]."""
+    """SALICON's layout: `gaze`, one struct per observer with `fixations`; `resolution` [h, w].
+
+    Positions there are (x, y) pixels from 1; the centre of pixel 1 lies at 0.5 here.
+    """
     try:
         content: dict[str, Any] = loadmat(path)
         height, width = (int(n) for n in np.ravel(content["resolution"]))
         observers = np.ravel(content["gaze"])
         records = [np.reshape(record["fixations"], (-1, 2)) for record in observers]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        points = np.concatenate([np.empty((0, 2)), *records]).astype(np.float64)
+        if height < 1 or width < 1:
+            raise ValueError(f"the resolution is {height} x {width}")
+    except Exception as error:  # scipy raises many kinds for a damaged file
         raise InputError(
             f"'{path}' does not hold SALICON-like fixations (gaze.fixations, resolution): {error}"
         ) from error
-    points = np.concatenate(records) if records else np.empty((0, 2))
-    return points.astype(np.float64) - 0.5, (height, width)
+    return points - 0.5, (height, width)

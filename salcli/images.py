@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from salcli.errors import InputError
 from salcli.stream import prefetch
 from salcli.types import Frame
 
-__all__ = ["SUFFIXES", "Animation", "FrameFolder", "Stills", "kind_of", "read"]
+__all__ = ["SUFFIXES", "Animation", "FrameFolder", "Stills", "kind_of", "read", "size_of"]
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -36,6 +36,9 @@ SUFFIXES = frozenset(
 ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 STILL_FORMATS = frozenset({"JPEG", "MPO", "TIFF", "BMP", "PPM", "JPEG2000"})
 MID_GREY = (128, 128, 128, 255)
+QUARTER_TURNED = 5
+"""EXIF orientations from this one on exchange the sides."""
+
 DECODED_AHEAD = 4
 """Images that wait for the network at most."""
 
@@ -68,6 +71,18 @@ def read(path: Path) -> Frame:
     """
     with _opened(path) as image:
         return _rgb(ImageOps.exif_transpose(image))
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """`(H, W)` of what `read` gives, from the file's header alone.
+
+    Raises:
+        InputError: The file cannot be read as an image.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= QUARTER_TURNED
+        return (width, height) if turned else (height, width)
 
 
 class _NotAnImageError(InputError):

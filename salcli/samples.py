@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import functional as colour
 
-from salcli import groundtruth
-from salcli.images import read_image
+from salcli import groundtruth, images
+from salcli.errors import InputError
 from salcli.model import Model
 from salcli.recipe import Augmentation, Recipe
 from salcli.types import Batch, Frame, Recording
 
-__all__ = ["EpochBatches"]
+__all__ = ["EpochBatches", "load"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class EpochBatches(Dataset[Batch]):
         self, recording: Recording, aspect: float | None, random: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Network input `[3, h, w]`, density `[h, w]` that sums to 1, fixation map `[h, w]`."""
-        frame = read_image(recording.image)
+        frame = images.read(recording.image)
         size = (frame.shape[0], frame.shape[1])
         crop = _draw_crop(size, aspect, self._recipe.augmentation, random)
         picture = _crop_frame(frame, crop, self._recipe.augmentation, random)
@@ -83,6 +84,34 @@ class EpochBatches(Dataset[Batch]):
         )
 
 
+def load(batches: EpochBatches, *, workers: int) -> Iterator[Batch]:
+    """The batches in order, prepared by so many processes; by this one if `workers` is 0.
+
+    Raises:
+        InputError: A file of a recording cannot be read.
+    """
+    for batch in DataLoader(_Told(batches), batch_size=None, num_workers=workers):
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch
+
+
+class _Told(Dataset[Batch | InputError]):
+    """Gives errors as items: raised in a worker, they would arrive with a traceback inside."""
+
+    def __init__(self, batches: EpochBatches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> Batch | InputError:
+        try:
+            return self._batches[index]
+        except InputError as error:
+            return error
+
+
 def _plan(
     recordings: Sequence[Recording], recipe: Recipe, random: np.random.Generator
 ) -> list[list[int]]:
@@ -93,18 +122,15 @@ def _plan(
     order = random.permutation(len(recordings)).tolist()
     groups: dict[object, list[int]] = defaultdict(list)
     for i in order:
-        groups[None if recipe.augmentation.aspects else _size(recordings[i])].append(i)
+        groups[None if recipe.augmentation.aspects else images.size_of(recordings[i].image)].append(
+            i
+        )
     batches = [
         group[start : start + recipe.batch_size]
         for group in groups.values()
         for start in range(0, len(group) - recipe.batch_size + 1, recipe.batch_size)
     ]
     return [batches[i] for i in random.permutation(len(batches))]
-
-
-def _size(recording: Recording) -> tuple[int, int]:
-    with Image.open(recording.image) as picture:
-        return picture.size
 
 
 def _draw_aspect(augmentation: Augmentation, random: np.random.Generator) -> float | None:
@@ -150,7 +176,7 @@ def _crop_frame(
     return np.asarray(picture)
 
 
-def _crop_density(density: np.ndarray, crop: Crop, target: tuple[int, int]) -> Tensor:
+def _crop_density(density: npt.NDArray[np.float32], crop: Crop, target: tuple[int, int]) -> Tensor:
     picture = Image.fromarray(density).resize(
         target[::-1], Image.Resampling.BILINEAR, box=crop.box(density.shape[:2])
     )

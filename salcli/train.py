@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import copy
-import json
-import random
+import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
-from salcli import checkpoint, groundtruth, imageops, registry
-from salcli.errors import InputError, SalcliError, UsageError
-from salcli.images import read_image
+from salcli import checkpoint, registry
+from salcli.errors import SalcliError, UnknownName, UsageError
 from salcli.model import Model
 from salcli.recipe import Recipe
-from salcli.samples import EpochBatches
-from salcli.specs import resolve
-from salcli.types import Batch, Recording, Stimulus
+from salcli.runs import BEST, Report, resume, save_state, write
+from salcli.samples import EpochBatches, load
+from salcli.score import validate
+from salcli.types import Batch, Recording
 
-__all__ = ["Dataset", "train", "validate"]
+__all__ = ["Dataset", "train"]
 
-LAST, BEST, LOG = "last.pt", "best.safetensors", "log.jsonl"
 STEPS_PER_LINE = 20
-
-Report = Callable[[Mapping[str, Any]], None]
-"""Receives what is also written as one line of the log."""
 
 
 class Dataset(Protocol):
@@ -60,39 +53,44 @@ def train(
     the epoch with the best `recipe.select` on the validation recordings, ordinary weights for every
     other command.
 
+    Args:
+        model: Its network is trained from the weights that it has.
+        dataset: Gives the recordings.
+        recipe: How.
+        output: Folder of the run.
+        metadata: Goes into `best.safetensors`, with the epoch and its scores. Only a training with
+            the same metadata goes on in the same folder.
+        workers: Processes that prepare batches; 0 for this one. Makes no difference to the result.
+        report: Receives every line of the log.
+
     Raises:
-        UsageError: There are too few recordings, or `output` holds another training.
+        UsageError: There are too few recordings, `output` holds another training, or the selecting
+            metric does not exist.
+        InputError: A file of a recording cannot be read.
+        OutputError: `output` cannot be written.
         SalcliError: The loss is not finite any more.
     """
     training, validation = dataset.recordings("train"), dataset.recordings("valid")
-    if not validation or not EpochBatches(training, model, recipe=recipe, epoch=0):
-        raise UsageError(
-            f"{len(training)} recordings to train on and {len(validation)} to validate on do not "
-            f"make a batch of {recipe.batch_size} and a validation"
-        )
-    torch.manual_seed(recipe.seed)
-    random.seed(recipe.seed)
-    network = model.network.to(memory_format=torch.channels_last)
-    optimiser = make_optimiser(network, recipe)
     steps = len(EpochBatches(training, model, recipe=recipe, epoch=0))
+    check_data(training, validation, steps=steps, recipe=recipe)
+    torch.manual_seed(recipe.seed)
+    network = to_channels_last(model.network)
+    optimiser = make_optimiser(network, recipe)
     schedule = LambdaLR(optimiser, lambda step: rate_factor(step, steps, recipe))
     average = make_average(network, recipe)
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule, "average": average}
-    first_epoch, best = resume(output / LAST, parts, metadata)
+    first_epoch, best = resume(output, parts, metadata)
 
     for epoch in range(first_epoch, recipe.epochs):
         model.start_epoch(epoch)
         freeze(network, recipe, epoch)
         batches = EpochBatches(training, model, recipe=recipe, epoch=epoch)
-        loader = DataLoader(batches, batch_size=None, num_workers=workers)
+        place = {"epoch": epoch, "epochs": recipe.epochs}
         started, running = time.perf_counter(), defaultdict[str, float](float)
-        for step, batch in enumerate(loader, start=1):
+        for step, batch in enumerate(load(batches, workers=workers), start=1):
             for loss in model.losses(on(batch, model.device)):
                 total = loss.total(recipe.losses)
-                if not torch.isfinite(total):
-                    raise SalcliError(
-                        f"the loss became {total.item()} in epoch {epoch}, step {step}"
-                    )
+                check_finite(total, epoch, step)
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(total)
                 if recipe.gradient_clip is not None:
@@ -104,19 +102,48 @@ def train(
             schedule.step()
             average.update_parameters(network)
             if step % STEPS_PER_LINE == 0 or step == steps:
-                line = {name: value / step for name, value in running.items()}
-                seconds = time.perf_counter() - started
-                write(output, {"epoch": epoch, "step": step, **line, "seconds": seconds}, report)
+                seconds = round(time.perf_counter() - started, 3)
+                progress = {"step": step, "steps": steps, "seconds": seconds}
+                means = {name: value / step for name, value in running.items()}
+                write(output, {**place, **progress, "losses": means}, report)
 
         scores = validate(with_network(model, average.module), validation)
-        write(output, {"epoch": epoch, "validation": scores}, report)
-        score = direction(recipe) * scores["all"][recipe.select]
-        if best is None or score > best:
+        score = rank(scores.get("all", {}).get(recipe.select), recipe)
+        if better := best is None or score > best:
             best = score
             content = {**metadata, "epoch": epoch, "validation": scores}
             checkpoint.save(output / BEST, average.module.state_dict(), metadata=content)
-        save_state(output / LAST, parts, metadata, epoch=epoch + 1, best=best)
+        write(output, {**place, "validation": scores, "best": better}, report)
+        save_state(output, parts, metadata, epoch=epoch + 1, best=best)
     return output / BEST
+
+
+def check_data(
+    training: Sequence[Recording], validation: Sequence[Recording], *, steps: int, recipe: Recipe
+) -> None:
+    """Raise `UsageError` if an epoch has no step, or if nothing can be selected by."""
+    found = f"{len(training)} images to train on and {len(validation)} to validate on"
+    if not validation:
+        raise UsageError(f"{found}: at least one must validate; choose another --hold-out")
+    if not steps:
+        raise UsageError(
+            f"{found}: too few for one batch of {recipe.batch_size}; add images, or choose a "
+            "smaller --batch-size"
+        )
+    known = registry.metrics()
+    if recipe.select not in known:
+        raise UnknownName("metric", recipe.select, known)
+    fixated = any(recording.fixations for recording in validation)
+    if known[recipe.select].needs == "fixations" and not fixated:
+        raise UsageError(f"the recipe selects by {recipe.select}, which needs fixations/")
+
+
+def to_channels_last(network: nn.Module) -> nn.Module:
+    """The network with its 2-D convolutions laid out as is fastest; `to` would refuse 3-D ones."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -142,7 +169,7 @@ def rate_factor(step: int, steps: int, recipe: Recipe) -> float:
     warmup = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
     if recipe.schedule == "cosine":
         share = min(1.0, step / (steps * recipe.epochs))
-        return warmup * 0.5 * (1 + float(np.cos(np.pi * share)))
+        return warmup * 0.5 * (1 + math.cos(math.pi * share))
     if recipe.schedule == "exponential":
         return warmup * recipe.gamma ** (step // steps)
     return warmup
@@ -181,80 +208,17 @@ def with_network(model: Model, network: nn.Module) -> Model:
     return other
 
 
-def direction(recipe: Recipe) -> int:
-    """1 if more of the selecting metric is better, else -1."""
-    return 1 if registry.metrics()[recipe.select].higher_is_better else -1
+def check_finite(loss: Tensor, epoch: int, step: int) -> None:
+    """Raise `SalcliError` if the loss is infinite or no number."""
+    if not torch.isfinite(loss):
+        raise SalcliError(
+            f"the loss became {loss.item()} in epoch {epoch + 1}, step {step}; start again with a "
+            "smaller --lr and another -o"
+        )
 
 
-def validate(model: Model, recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
-    """Mean of every metric over the images of each group, and of `"all"` recordings.
-
-    Maps are predicted at the image's own size and compared there; an image on which a metric is
-    undefined does not count for it.
-    """
-    values = defaultdict[str, dict[str, list[float]]](lambda: defaultdict(list))
-    for recording in recordings:
-        for name, value in score(model, recording):
-            values[recording.group][name].append(value)
-            values["all"][name].append(value)
-    return {
-        group: {name: float(np.nanmean(found)) for name, found in metrics.items()}
-        for group, metrics in values.items()
-    }
-
-
-def score(model: Model, recording: Recording) -> Iterator[tuple[str, float]]:
-    """Every metric of one image."""
-    frame = read_image(recording.image)
-    size = (frame.shape[0], frame.shape[1])
-    stimulus = Stimulus(recording.name, [frame], labels=[recording.name], size=size, count=1)
-    with torch.inference_mode():
-        prediction = next(iter(model.predict(stimulus)))
-        saliency = imageops.resize(prediction.saliency[None], size)[0].cpu().numpy()
-    density = torch.from_numpy(groundtruth.read_density(recording, size))
-    truth = {
-        "density": imageops.resize(density[None], size)[0].numpy(),
-        "fixations": groundtruth.fixation_map(groundtruth.read_fixations(recording, size), size),
-    }
-    for name, metric in registry.metrics().items():
-        if metric.needs == "density" or recording.fixations is not None:
-            yield name, resolve(metric.function)(saliency, truth[metric.needs])
-
-
-def write(output: Path, line: Mapping[str, Any], report: Report) -> None:
-    """Append one line to the log and report it."""
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / LOG).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(line) + "\n")
-    report(line)
-
-
-def save_state(
-    path: Path, parts: Mapping[str, Any], metadata: Mapping[str, Any], *, epoch: int, best: float
-) -> None:
-    """Write everything that resuming needs."""
-    content = {name: part.state_dict() for name, part in parts.items()}
-    content |= {"epoch": epoch, "best": best, "metadata": json.dumps(metadata, sort_keys=True)}
-    checkpoint.save_training(path, {**content, "random": torch.get_rng_state()})
-
-
-def resume(
-    path: Path, parts: Mapping[str, Any], metadata: Mapping[str, Any]
-) -> tuple[int, float | None]:
-    """Go on from a training state, if there is one: the next epoch, and the best score so far.
-
-    Raises:
-        UsageError: The state belongs to a training with other settings.
-        InputError: The folder cannot be used.
-    """
-    if path.parent.exists() and not path.parent.is_dir():
-        raise InputError(f"'{path.parent}' is not a folder")
-    if not path.exists():
-        return 0, None
-    content = checkpoint.read_training(path)
-    if content["metadata"] != json.dumps(metadata, sort_keys=True):
-        raise UsageError(f"'{path.parent}' holds a training with other settings; choose another -o")
-    for name, part in parts.items():
-        part.load_state_dict(content[name])
-    torch.set_rng_state(content["random"])
-    return content["epoch"], content["best"]
+def rank(score: float | None, recipe: Recipe) -> float:
+    """The selecting metric such that more is better; one that is undefined is the worst."""
+    if score is None:
+        return -math.inf
+    return score if registry.metrics()[recipe.select].higher_is_better else -score

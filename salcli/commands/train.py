@@ -5,60 +5,79 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from salcli.commands import options
+
 if TYPE_CHECKING:
     from salcli.model import Model
     from salcli.recipe import Recipe
+    from salcli.train import Dataset
+
+__all__ = ["train"]
 
 
 def train(
     root: Annotated[
         list[Path],
-        typer.Option(help="Folder with images/ and maps/ and/or fixations/; repeatable."),
+        typer.Option(metavar="DIR", help="Folder with your data; repeatable.", show_default=False),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="Model to train.")] = "unisal",
-    data: Annotated[str, typer.Option(help="Layout of the data.")] = "folder",
+    model: options.ModelName = "unisal",
+    data: Annotated[str, typer.Option(metavar="NAME", help="Layout of the data.")] = "folder",
     hold_out: Annotated[
         str,
         typer.Option(
-            help="EVERY[:FIRST]: keep every so-many-th image of each root for validation, "
-            "counting from position FIRST (from 0) in the natural order of names."
+            metavar="EVERY[:FIRST]",
+            help="Keep every so-many-th image of each folder for validation, counting from FIRST "
+            "(0 if not given) in the natural order of names.",
         ),
     ] = "10",
     start: Annotated[
         Path | None,
-        typer.Option(help="Weights to start from: this model's own, or a backbone that it knows."),
+        typer.Option(
+            metavar="FILE",
+            help="Weights to start from: this model's own, or of a backbone that it knows.",
+        ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe of the model; default its first.")
+        str | None,
+        typer.Option(metavar="NAME", help="Recipe of the model; its first if not given."),
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-O", help="Model option key=value; repeatable.")
-    ] = None,
+    option: options.ModelOptions = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--lr", min=0, help="In place of the recipe's.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="In place of the recipe's.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: options.Device = "auto",
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the run; an interrupted run goes on.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder of the run; an interrupted run goes on."
+        ),
     ] = Path("runs/train"),
     as_json: Annotated[
-        bool, typer.Option("--json", help="Log lines as JSON on stdout, nothing else there.")
+        bool, typer.Option("--json", help="One JSON document per line on stdout, nothing else.")
     ] = False,
+    verbose: options.Verbose = False,
 ) -> None:
-    """Train a model; the best weights end up in OUTPUT/best.safetensors.
+    """Train a model on your own images; the best weights are OUTPUT/best.safetensors.
 
-    Layout of a root (--data folder): images/NAME.jpg with maps/NAME.png (8-bit density), and/or
-    fixations/NAME.mat (as SALICON publishes them) or fixations/NAME.png (binary map).
+    A folder given by --root holds:
+
+    images/NAME.jpg - the images, of any format;
+
+    maps/NAME.png - their fixation density, 8-bit grey, of any size; and/or
+
+    fixations/NAME.mat - fixations as SALICON publishes them, or NAME.png, a binary fixation map.
+
+    --model NAME trains from scratch or from --start; --model NAME:TAG goes on from these weights.
     """
     from salcli import registry
     from salcli.datasets.folder import HoldOut
@@ -71,45 +90,71 @@ def train(
         "learning_rate": learning_rate,
         "seed": seed,
     }
-    prepared, origin = prepare(model, option or [], start, device)
-    chosen = choose_recipe(prepared, recipe, {k: v for k, v in given.items() if v is not None})
     dataset = resolve(registry.dataset(data).factory)(root, hold_out=HoldOut.parse(hold_out))
+    prepared, origin = prepare(model, option or [], start=start, device=device)
+    chosen = choose_recipe(prepared, recipe, {k: v for k, v in given.items() if v is not None})
     metadata = {
         **origin,
-        "data": {"layout": data, "roots": [folder.name for folder in root], "hold_out": hold_out},
+        "data": {"layout": data, "hold_out": hold_out, **describe(dataset)},
         "recipe": dataclasses.asdict(chosen),
     }
-    best = run(
-        prepared,
-        dataset,
-        recipe=chosen,
-        output=output,
-        metadata=metadata,
-        workers=workers,
-        report=print_json if as_json else print_line,
-    )
-    typer.echo(f"best weights: {best}", err=True)
+    report = print_json if as_json else print_line
+    try:
+        best = run(
+            prepared,
+            dataset,
+            recipe=chosen,
+            output=output,
+            metadata=metadata,
+            workers=workers,
+            report=report,
+        )
+    except KeyboardInterrupt:
+        say(f"interrupted; the same command goes on from the last whole epoch in '{output}'")
+        raise
+    report({"weights": str(best)})
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """What the metadata says of the data: names of the groups, and how many images."""
+    training, validation = dataset.recordings("train"), dataset.recordings("valid")
+    groups = dict.fromkeys(recording.group for recording in (*training, *validation))
+    return {"roots": list(groups), "images": {"train": len(training), "valid": len(validation)}}
 
 
 def prepare(
-    name: str, options: list[str], start: Path | None, device: str
+    name: str, given: Sequence[str], *, start: Path | None, device: str
 ) -> tuple[Model, dict[str, Any]]:
-    """The model with its starting weights, and what its metadata shall say of it."""
+    """The model with its starting weights, and what its metadata shall say of it.
+
+    Raises:
+        UsageError: Both a tag and a file say where to start.
+    """
     import torch
 
-    from salcli import __version__, checkpoint, devices, registry
+    from salcli import __version__, checkpoint, devices, registry, weights
+    from salcli.errors import UsageError
     from salcli.model import create
 
-    plugin = registry.provider(name.partition(":")[0])
-    model = create(name, options=options, defaults={})
-    if start is not None:
-        model.start_from(checkpoint.read(start))
+    spec, row = registry.model(name)
+    path, defaults = start, {}
+    if ":" in name:
+        if start is not None:
+            raise UsageError(f"--model {name} and --start both say where to start; drop one")
+        assert row is not None  # there is no tag without a row
+        path, defaults = weights.locate(spec, row), dict(row.options)
+    saved = checkpoint.read(path) if path else None
+    if saved:
+        defaults |= saved.options
+    model = create(spec.name, options=given, defaults=defaults)
+    if saved:
+        model.start_from(saved)
     model.to(devices.choose(device), torch.float32)
-    settings = dataclasses.asdict(model.options) if model.options else {}
+    plugin = registry.provider(spec.name)
     return model, {
-        "model": model.spec.name,
-        "options": settings,
-        "start": start.name if start else None,
+        "model": spec.name,
+        "options": dataclasses.asdict(model.options) if model.options else {},
+        "start": path.name if path else None,
         "versions": {"salcli": __version__, plugin.distribution: plugin.version},
     }
 
@@ -138,13 +183,30 @@ def print_json(line: Mapping[str, Any]) -> None:
 
 def print_line(line: Mapping[str, Any]) -> None:
     """A readable line on stderr."""
+    if "weights" in line:
+        say(f"best weights: {line['weights']}")
+        return
+    place = f"epoch {line['epoch'] + 1}/{line['epochs']}"
     if "validation" in line:
         for group, scores in line["validation"].items():
-            text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-            print(f"epoch {line['epoch']}  validation {group:<10} {text}", file=sys.stderr)
+            mark = "  (best so far)" if line["best"] and group == "all" else ""
+            say(f"{place}  validation {group:<10} {shown(scores)}{mark}")
         return
-    values = "  ".join(
-        f"{k} {v:.4f}" for k, v in line.items() if k not in ("epoch", "step", "seconds")
-    )
-    text = f"epoch {line['epoch']}  step {line['step']}  {values}  {line['seconds']:.0f} s"
+    step, steps, seconds = line["step"], line["steps"], line["seconds"]
+    left = seconds / step * (steps - step)
+    say(f"{place}  step {step}/{steps}  {shown(line['losses'])}  {clock(left)} left")
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def shown(values: Mapping[str, float]) -> str:
+    """Numbers by name, in one line."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from natsort import natsorted
 
 from salcli.errors import InputError, UsageError
+from salcli.images import SUFFIXES
 from salcli.types import Recording
 
 __all__ = ["Folder", "HoldOut"]
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 FIXATION_SUFFIXES = (".mat", ".png")
 
 
@@ -52,44 +52,69 @@ class HoldOut:
 class Folder:
     """Recordings below one or more roots with `images/` and `maps/` and/or `fixations/`.
 
+    Each root is a group, named like its folder, or by its whole path where two have one name.
+
     Raises:
-        InputError: A root has no `images/` folder, or an image has neither map nor fixations.
+        InputError: A root has no `images/` folder or no images in it, an image has neither map nor
+            fixations, or two images would share them.
     """
 
     def __init__(self, roots: Sequence[Path], *, hold_out: HoldOut) -> None:
         self._splits: dict[str, list[Recording]] = {"train": [], "valid": []}
-        for root in roots:
-            for position, recording in enumerate(_recordings(root)):
+        named = [root if root.name not in ("", "..") else root.resolve() for root in roots]
+        names = Counter(root.name for root in dict.fromkeys(named))
+        for root in dict.fromkeys(named):
+            group = root.name if names[root.name] == 1 else str(root)
+            for position, image in enumerate(_images(root)):
                 split = "valid" if hold_out.holds(position) else "train"
-                self._splits[split].append(recording)
+                self._splits[split].append(_recording(root, image, group))
 
-    def recordings(self, split: Literal["train", "valid"]) -> Sequence[Recording]:
-        """The recordings of a split, in the natural order of their names, root after root."""
+    def recordings(self, split: str, /) -> Sequence[Recording]:
+        """The recordings of `"train"` or `"valid"`, in natural order, root after root."""
         return self._splits[split]
 
 
-def _recordings(root: Path) -> list[Recording]:
+def _images(root: Path) -> list[Path]:
+    """The images below a root in the natural order of their names, hidden files left out."""
     folder = root / "images"
     if not folder.is_dir():
         raise InputError(
             f"'{root}' has no folder 'images'; see 'salcli train --help' for the layout"
         )
-    images = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
+    found = natsorted(
+        (
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        ),
+        key=lambda file: file.name,
+    )
+    if not found:
         raise InputError(f"'{folder}' holds no images")
-    return [_recording(root, image) for image in natsorted(images, key=lambda f: f.name)]
+    stems: dict[str, Path] = {}
+    for image in found:
+        twin = stems.setdefault(image.stem, image)
+        if twin is not image:
+            raise InputError(
+                f"'{twin}' and '{image.name}' would share one map and one set of fixations; "
+                "rename one of them, and what belongs to it"
+            )
+    return found
 
 
-def _recording(root: Path, image: Path) -> Recording:
+def _recording(root: Path, image: Path, group: str) -> Recording:
     density = root / "maps" / f"{image.stem}.png"
     candidates = [root / "fixations" / f"{image.stem}{suffix}" for suffix in FIXATION_SUFFIXES]
     fixations = next((file for file in candidates if file.is_file()), None)
     if not density.is_file() and fixations is None:
-        raise InputError(f"'{image}' has neither '{density}' nor '{candidates[0]}'")
+        raise InputError(
+            f"'{image}' has neither a map '{density}' nor fixations '{candidates[0]}'; add one of "
+            "them, or take the image away"
+        )
     return Recording(
-        name=f"{root.name}/{image.stem}",
+        name=f"{group}/{image.stem}",
         image=image,
         density=density if density.is_file() else None,
         fixations=fixations,
-        group=root.name,
+        group=group,
     )
