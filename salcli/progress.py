@@ -115,7 +115,9 @@ class Bars(Lines):
     def start(self, name: str, count: int | None) -> None:
         """Begin a new bar; it only pulses if the number of frames is not known."""
         self._done, self._count = 0, count
-        self._progress.reset(self._one, total=count, description=name, visible=True, shown="")
+        self._progress.reset(
+            self._one, total=count, description=name, visible=True, shown="", unit="frames"
+        )
 
     def step(self) -> None:
         """Move the bar by one frame."""

@@ -1,0 +1,167 @@
+"""Commands that look, how errors end, completion, and the progress that people see."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import salcli as package
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_the_version(salcli: Run) -> None:
+    assert salcli("--version").stdout == f"salcli {package.__version__}\n"
+
+
+def test_no_command_shows_the_help(salcli: Run) -> None:
+    for command in ("predict", "train", "models", "weights", "plugins", "doctor"):
+        assert command in salcli("--help").stdout
+    assert salcli().returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [("dance",), ("predict",), ("predict", "--loud", "x")])
+def test_wrong_usage_ends_with_2(salcli: Run, arguments: tuple[str, ...]) -> None:
+    run = salcli(*arguments)
+
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+
+
+def test_the_list_of_models(salcli: Run) -> None:
+    run = salcli("models")
+
+    assert run.returncode == 0
+    lines = [line.split() for line in run.stdout.splitlines()]
+    assert "brightness - clips stills MIT bright is salient".split() in lines
+    assert "default: unisal:open" in run.stdout
+    documents = {d["name"]: d for d in json.loads(salcli("models", "--json").stdout)}
+    assert documents["trail"]["accepts"] == ["clips"]
+
+
+def test_the_card_of_a_model(salcli: Run) -> None:
+    run = salcli("models", "brightness")
+
+    for text in (
+        "brightness: bright is salient",
+        "paper    None, yet (2024)",
+        "plugin   salcli-fake 1.5",
+        "  mode=plain  [plain|inverted]  which way",
+        "  gain=1.0  [float]  factor on the brightness",
+        "  CC 0.1 on nothing",
+        "  @misc{none}",
+    ):
+        assert text in run.stdout.splitlines()
+    document = json.loads(salcli("models", "brightness", "--json").stdout)
+    assert document["options"][1] == {
+        "name": "mode",
+        "type": "plain|inverted",
+        "default": "plain",
+        "help": "which way",
+    }
+
+
+def test_the_card_lists_the_weights(salcli: Run) -> None:
+    run = salcli("models", "unisal")
+
+    assert "weights (-m unisal:TAG; the first is what 'unisal' means):" in run.stdout
+    assert "open" in run.stdout
+    rows = json.loads(salcli("models", "unisal:open", "--json").stdout)["weights"]
+    assert all(row["hash"] for row in rows if row["urls"])
+
+
+def test_an_unknown_model_has_no_card(salcli: Run) -> None:
+    run = salcli("models", "brihtness")
+
+    assert run.returncode == 2
+    assert run.stderr.startswith("salcli: error: no model named 'brihtness'; did you mean")
+
+
+def test_the_doctor_finds_nothing_wrong(
+    salcli: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SALCLI_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("SALCLI_OFFLINE", "1")
+
+    run = salcli("doctor", "--json")
+
+    assert run.returncode == 0, run.stdout
+    facts = json.loads(run.stdout)["facts"]
+    assert facts["ffmpeg"].startswith("ffmpeg version")
+    assert facts["plugin fake"] == "salcli-fake 1.5, ok"
+    assert facts["weights cache"].startswith(str(tmp_path / "cache"))
+    assert facts["SALCLI_OFFLINE"] == "1"
+    assert {"python", "torch", "device cpu"} <= set(facts)
+    assert "no problems found" in salcli("doctor").stdout
+
+
+def test_the_doctor_says_what_to_do(
+    salcli: Run, install_plugins: Callable[..., None], make_site: Callable[..., Path]
+) -> None:
+    install_plugins(make_site("salcli_broken"))
+
+    run = salcli("doctor")
+
+    assert run.returncode == 1
+    problem = (
+        "problem: plugin 'broken' is broken: RuntimeError: this plugin needs a newer everything"
+    )
+    assert f"{problem}; update or uninstall salcli-broken" in run.stdout.splitlines()
+
+
+def test_completion_knows_the_models(salcli_process: Run) -> None:
+    run = salcli_process(
+        _SALCLI_COMPLETE="complete_bash",
+        COMP_WORDS="salcli predict --model unisal:o",
+        COMP_CWORD="3",
+    )
+
+    assert run.stdout.split() == ["unisal:open"]
+
+
+def test_a_closed_pipe_is_no_error(fake_site: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(fake_site)}
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run(
+        [sys.executable, "-m", "salcli", "models"],
+        env=environment,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+
+    assert run.stderr == ""
+
+
+def test_a_terminal_gets_bars(fake_site: Path, clip_file: Path, tmp_path: Path) -> None:
+    main, side = pty.openpty()
+    arguments = ["predict", str(clip_file), "none.png", "-m", "brightness", "-O", "delay=0.1"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "salcli", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(fake_site), "TERM": "xterm", "COLUMNS": "120"},
+        stderr=side,
+    )
+    os.close(side)
+    shown = b""
+    try:
+        while piece := os.read(main, 4096):
+            shown += piece
+    except OSError:
+        pass  # Linux: the other side is closed
+    os.close(main)
+
+    assert run.wait() == 1
+    text = shown.decode()
+    assert "all inputs" in text
+    assert "frames/s" in text
+    assert "salcli: error: '" in text
+    assert "12 maps in saliency/clip" in text

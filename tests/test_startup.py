@@ -1,0 +1,73 @@
+"""What every start costs: nothing heavy, with all plugins installed and with broken ones."""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from salcli.testing import HEAVY
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+SPY = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=open({path!r}, "w")))
+"""
+
+
+@pytest.fixture
+def imported(salcli_process: Run, make_site: Callable[..., Path], tmp_path: Path) -> Callable:
+    """Run salcli with a fake and a broken plugin; what it imported."""
+    site = make_site("salcli_fake", "salcli_broken", "salcli_noisy")
+    report = tmp_path / "modules.json"
+    (site / "sitecustomize.py").write_text(SPY.format(path=str(report)))
+
+    def run(*arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+        done = salcli_process(*arguments, sites=[site])
+        return done, set(json.loads(report.read_text()))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("models",),
+        ("models", "trail"),
+        ("plugins",),
+        ("predict", "--help"),
+        ("weights", "list"),
+        ("train", "--help"),
+    ],
+)
+def test_nothing_heavy_is_imported(imported: Callable, arguments: tuple[str, ...]) -> None:
+    run, modules = imported(*arguments)
+
+    assert run.returncode == 0, run.stderr
+    assert modules.isdisjoint(HEAVY)
+    assert "salcli_fake" in modules
+
+
+def test_the_import_of_the_package_is_light() -> None:
+    code = f"import salcli, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout.strip() == "[]"
+
+
+def test_help_is_quick(salcli_process: Run) -> None:
+    def seconds() -> float:
+        """Of computing, because what else the machine does is not salcli's fault."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        salcli_process("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    # half of it on a quiet machine; an import of torch alone takes longer
+    assert min(seconds() for _ in range(3)) < 1
