@@ -91,17 +91,21 @@ class Job:
         """
         began = time.monotonic()
         settings = self._settings(source)
-        record = place.read()
-        kept = record if record and record["settings"] == settings and not self.overwrite else None
+        records = [place.read(single=single) for single in (False, True)]
+        known = (record for record in records if record and record["settings"] == settings)
+        kept = None if self.overwrite else next(known, None)
         if kept and self._is_finished(place, kept):
             results = place.output if kept["single"] else place.folder
             problems = tuple(kept["problems"])
             return Outcome(source, results, "skipped", kept["frames"], problems=problems)
         stimulus, single = self._open(source, place)
-        if record and not kept:
+        replaced = records[single]  # the other one, if any, is of another input
+        if replaced and replaced is not kept:
             if not self.overwrite:
                 watcher.note(f"{source}: was done with other settings; doing it again")
-            place.discard(record)
+            place.discard(replaced)
+        if self.overwrite:
+            journal.remove(place.folder)
         given = self._write(stimulus, place, settings, single=single, watcher=watcher)
         new = {
             "settings": settings,

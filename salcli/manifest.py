@@ -14,6 +14,7 @@ from typing import Any
 
 from salcli import writers
 from salcli.atomic import replacing, told
+from salcli.errors import InputError
 
 __all__ = ["Place", "fingerprint", "places"]
 
@@ -43,16 +44,14 @@ class Place:
         """Where the record is kept."""
         return self.output / f"{self.name}.salcli.json" if single else self.folder / "salcli.json"
 
-    def read(self) -> dict[str, Any] | None:
+    def read(self, *, single: bool) -> dict[str, Any] | None:
         """The record of a finished run; `None` if there is none that can be read."""
-        for single in (False, True):
-            try:
-                record = json.loads(self.record_file(single=single).read_text("utf-8"))
-            except (OSError, ValueError):
-                continue  # there is none, or it is not ours: the input counts as unfinished
-            if isinstance(record, dict) and record.keys() >= KEYS and record["single"] is single:
-                return record
-        return None
+        try:
+            record = json.loads(self.record_file(single=single).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None  # there is none, or it is not ours: the input counts as unfinished
+        ours = isinstance(record, dict) and record.keys() >= KEYS and record["single"] is single
+        return record if ours else None
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Keep the record: from now on the input is finished.
@@ -115,12 +114,19 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Tells whether an input has changed, without reading it: files, bytes, latest change."""
-    files = [path]
-    if path.is_dir():
-        folders = (path, path / "images")
-        files = [f for folder in folders if folder.is_dir() for f in folder.iterdir()]
-    states = [file.stat() for file in files if file.is_file()]
+    """Tell whether an input has changed, without reading it: files, bytes, latest change.
+
+    Raises:
+        InputError: It cannot be looked at.
+    """
+    try:
+        files = [path]
+        if path.is_dir():
+            folders = (path, path / "images")
+            files = [f for folder in folders if folder.is_dir() for f in folder.iterdir()]
+        states = [file.stat() for file in files if file.is_file()]
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror}") from error
     return {
         "name": path.name,
         "files": len(states),

@@ -140,6 +140,18 @@ def test_a_lone_image_goes_beside_others(salcli: Run, tmp_path: Path) -> None:
     assert salcli("predict", *paths, *FAKE, "-o", "out").stderr.count("done before") == 3
 
 
+def test_a_photo_and_a_film_of_one_name_do_not_disturb_each_other(
+    salcli: Run, clip_file: Path, tmp_path: Path
+) -> None:
+    photo = picture(tmp_path / "clip.png")
+    for _ in range(2):
+        last = [salcli("predict", source, *FAKE, "-o", "out") for source in (photo, clip_file)]
+
+    assert all("done before" in run.stderr for run in last)
+    assert (tmp_path / "out/clip.png").exists()
+    assert (tmp_path / "out/clip/0012.png").exists()
+
+
 def test_sizes_scales_extras_and_json(salcli: Run, tmp_path: Path) -> None:
     image = picture(tmp_path / "a.png", size=(21, 13))
     common = ("predict", image, "-m", "brightness", "-O", "rows=5", "--save", "npy", "--json")
