@@ -18,7 +18,8 @@ class Augmentation:
         scale: Smallest share of the sides that a random crop keeps; 1 keeps all.
         aspects: Width / height of the crops, with weights; one is drawn for each batch. Empty keeps
             each image's own, and then all images of a batch must have the same.
-        brightness, contrast, saturation, hue: Ranges of torchvision's `ColorJitter`.
+        brightness, contrast, saturation: Factors are drawn within so much of 1.
+        hue: The colour circle is turned by at most this share of it, either way.
     """
 
     flip: float = 0.0
@@ -66,10 +67,11 @@ class Recipe:
         gradient_clip: Largest global norm of the gradient; `None` for no limit.
         losses: Weight of each part of the model's losses.
         ema: Decay per step of an exponential moving average of the weights, which is then what is
-            validated and saved; `None` for none.
+            validated and saved; `None` for none. After n steps the decay is at most (1 + n) / (10 +
+            n), so that the start is soon forgotten.
         augmentation: Random changes of the training data.
         select: Metric by which the best epoch is chosen on the validation recordings.
-        seed: Of everything random.
+        seed: Of everything random: the network's start, order, augmentation, dropout.
     """
 
     epochs: int

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import functional as colour
 
 from salcli import groundtruth, images
 from salcli.errors import InputError
@@ -164,16 +163,23 @@ def _crop_frame(
     picture = Image.fromarray(frame[top:bottom, left:right])
     if crop.flipped:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    for adjust, strength in (
-        (colour.adjust_brightness, augmentation.brightness),
-        (colour.adjust_contrast, augmentation.contrast),
-        (colour.adjust_saturation, augmentation.saturation),
+    for enhancer, strength in (
+        (ImageEnhance.Brightness, augmentation.brightness),
+        (ImageEnhance.Contrast, augmentation.contrast),
+        (ImageEnhance.Color, augmentation.saturation),
     ):
         if strength:
-            picture = adjust(picture, random.uniform(1 - strength, 1 + strength))
+            picture = enhancer(picture).enhance(random.uniform(1 - strength, 1 + strength))
     if augmentation.hue:
-        picture = colour.adjust_hue(picture, random.uniform(-augmentation.hue, augmentation.hue))
+        picture = _turn_hue(picture, random.uniform(-augmentation.hue, augmentation.hue))
     return np.asarray(picture)
+
+
+def _turn_hue(picture: Image.Image, turn: float) -> Image.Image:
+    """The picture with every hue further by a share of the colour circle."""
+    hue, saturation, value = picture.convert("HSV").split()
+    turned = Image.fromarray(np.asarray(hue) + np.uint8(int(turn * 255) % 256))
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
 
 def _crop_density(density: npt.NDArray[np.float32], crop: Crop, target: tuple[int, int]) -> Tensor:

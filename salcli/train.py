@@ -176,13 +176,13 @@ def rate_factor(step: int, steps: int, recipe: Recipe) -> float:
 
 
 def make_average(network: nn.Module, recipe: Recipe) -> AveragedModel:
-    """The moving average of weights and buffers; without one in the recipe it follows exactly.
-
-    At first the average is short, so that it soon forgets the random start.
-    """
+    """The moving average of weights and buffers; without one in the recipe it follows exactly."""
 
     def follow(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        decay = min(recipe.ema or 0.0, (1 + float(count)) / (10 + float(count)))
+        if recipe.ema is None or not averaged.is_floating_point():
+            return current
+        # Rising, or the random start would weigh on the average for many epochs.
+        decay = min(recipe.ema, (1 + float(count)) / (10 + float(count)))
         return averaged + (1 - decay) * (current - averaged)
 
     return AveragedModel(network, avg_fn=follow, use_buffers=True)

@@ -14,6 +14,7 @@ import typer
 from salcli.commands import options
 
 if TYPE_CHECKING:
+    from salcli.checkpoint import Checkpoint
     from salcli.model import Model
     from salcli.recipe import Recipe
     from salcli.train import Dataset
@@ -90,12 +91,14 @@ def train(
         "learning_rate": learning_rate,
         "seed": seed,
     }
+    changes = {name: value for name, value in given.items() if value is not None}
     dataset = resolve(registry.dataset(data).factory)(root, hold_out=HoldOut.parse(hold_out))
-    prepared, origin = prepare(model, option or [], start=start, device=device)
-    chosen = choose_recipe(prepared, recipe, {k: v for k, v in given.items() if v is not None})
+    prepared, saved = create(model, option or [], start)
+    chosen = choose_recipe(prepared, recipe, changes)
+    start_network(prepared, saved, seed=chosen.seed, device=device)
     metadata = {
-        **origin,
-        "data": {"layout": data, "hold_out": hold_out, **describe(dataset)},
+        **describe_model(prepared, saved),
+        "data": {"layout": data, "hold_out": hold_out, **describe_data(dataset)},
         "recipe": dataclasses.asdict(chosen),
     }
     report = print_json if as_json else print_line
@@ -115,48 +118,58 @@ def train(
     report({"weights": str(best)})
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """What the metadata says of the data: names of the groups, and how many images."""
-    training, validation = dataset.recordings("train"), dataset.recordings("valid")
-    groups = dict.fromkeys(recording.group for recording in (*training, *validation))
-    return {"roots": list(groups), "images": {"train": len(training), "valid": len(validation)}}
-
-
-def prepare(
-    name: str, given: Sequence[str], *, start: Path | None, device: str
-) -> tuple[Model, dict[str, Any]]:
-    """The model with its starting weights, and what its metadata shall say of it.
+def create(name: str, given: Sequence[str], start: Path | None) -> tuple[Model, Checkpoint | None]:
+    """The model with the options of the weights from which it starts, and these weights.
 
     Raises:
         UsageError: Both a tag and a file say where to start.
     """
-    import torch
-
-    from salcli import __version__, checkpoint, devices, registry, weights
+    from salcli import checkpoint, model, registry, weights
     from salcli.errors import UsageError
-    from salcli.model import create
 
     spec, row = registry.model(name)
-    path, defaults = start, {}
-    if ":" in name:
+    path, defaults = start, dict[str, Any]()
+    if row is not None and ":" in name:
         if start is not None:
             raise UsageError(f"--model {name} and --start both say where to start; drop one")
-        assert row is not None  # there is no tag without a row
         path, defaults = weights.locate(spec, row), dict(row.options)
     saved = checkpoint.read(path) if path else None
     if saved:
         defaults |= saved.options
-    model = create(spec.name, options=given, defaults=defaults)
+    return model.create(spec.name, options=given, defaults=defaults), saved
+
+
+def start_network(model: Model, saved: Checkpoint | None, *, seed: int, device: str) -> None:
+    """Give the model its network: drawn with the seed, then loaded as far as there are weights."""
+    import torch
+
+    from salcli import devices
+
+    torch.manual_seed(seed)
+    model.network = model.build()
     if saved:
         model.start_from(saved)
     model.to(devices.choose(device), torch.float32)
-    plugin = registry.provider(spec.name)
-    return model, {
-        "model": spec.name,
+
+
+def describe_model(model: Model, saved: Checkpoint | None) -> dict[str, Any]:
+    """What the metadata says of the model: name, options, start, versions."""
+    from salcli import __version__, registry
+
+    plugin = registry.provider(model.spec.name)
+    return {
+        "model": model.spec.name,
         "options": dataclasses.asdict(model.options) if model.options else {},
-        "start": path.name if path else None,
+        "start": saved.path.name if saved else None,
         "versions": {"salcli": __version__, plugin.distribution: plugin.version},
     }
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """What the metadata says of the data: names of the groups, and how many images."""
+    training, validation = dataset.recordings("train"), dataset.recordings("valid")
+    groups = dict.fromkeys(recording.group for recording in (*training, *validation))
+    return {"roots": list(groups), "images": {"train": len(training), "valid": len(validation)}}
 
 
 def choose_recipe(model: Model, name: str | None, changes: Mapping[str, Any]) -> Recipe:
