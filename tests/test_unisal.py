@@ -1,0 +1,319 @@
+"""UNISAL against the goldens of the original code, from the network's input and from RGB frames."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from salcli_unisal import DOMAINS, Options, backbone
+from salcli_unisal.model import Unisal, best_size, input_size
+from salcli_unisal.network import UNISAL, smooth_upsampled
+from torch import nn
+from torch.nn import functional as F
+from torchvision.models import mobilenet_v2
+
+from salcli.checkpoint import Checkpoint
+from salcli.errors import UsageError, WeightsError
+from salcli.model import create
+from salcli.types import Stimulus
+
+GOLDENS = Path(__file__).parent / "goldens" / "unisal"
+LOG_DENSITY, INTERMEDIATE = 1e-4, 2e-4
+"""Absolute tolerances that the goldens state."""
+
+Sw1 = Callable[..., None]
+
+
+def golden(name: str) -> tuple[dict, dict[str, np.ndarray]]:
+    arrays = GOLDENS / f"{name}.npz"
+    described = json.loads((GOLDENS / f"{name}.json").read_text())
+    return described, dict(np.load(arrays)) if arrays.exists() else {}
+
+
+def network_input(shape: tuple[int, int, int, int], phase: float) -> torch.Tensor:
+    """The formula in the goldens, `[B, T, 3, H, W]`."""
+    batch, steps, height, width = shape
+    b, t, c, y, x = np.meshgrid(*map(np.arange, (batch, steps, 3, height, width)), indexing="ij")
+    values = (
+        np.sin(0.11 * x + 0.5 * t + 0.9 * c + phase)
+        + np.cos(0.17 * y - 0.3 * t + 1.3 * b)
+        + 0.5 * np.sin(0.05 * x * (1 + c) + 0.07 * y + 0.2 * t * b)
+    )
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def cases(name: str) -> list:
+    return [pytest.param(name, case, id=case["tag"]) for case in golden(name)[0]["cases"]]
+
+
+@pytest.mark.parametrize(("name", "case"), [*cases("net_domains"), *cases("net_variants")])
+def test_network_equals_the_original(name: str, case: dict, sw1: Sw1) -> None:
+    described, arrays = golden(name)
+    network = UNISAL(**case["model_kwargs"]).eval()
+    assert len(network.state_dict()) == case["state_dict_entries"]
+    assert sum(p.numel() for p in network.parameters()) == case["parameters"]
+    sw1(network)
+    call = dict(case["forward_kwargs"])
+    how = {"domain": call["source"], "static": call.get("static"), "size": call.get("target_size")}
+    x = network_input((case["B"], case["T"], described["H"], described["W"]), case["ph"])
+    chunks = x.split(2, dim=1) if case["two_chunks_with_carried_hidden"] else [x]
+    state, outputs = None, []
+    with torch.inference_mode():
+        for chunk in chunks:
+            output, state = network(chunk, state, **how)
+            outputs.append(output)
+    log_density = torch.cat(outputs, dim=1)[:, :, 0].numpy()
+    np.testing.assert_allclose(log_density, arrays[f"logp_{case['tag']}"], rtol=0, atol=LOG_DENSITY)
+    hidden = arrays.get(f"hidden_{case['tag']}_sub")
+    if hidden is not None:
+        np.testing.assert_allclose(state[:, ::16].numpy(), hidden, rtol=0, atol=INTERMEDIATE)
+
+
+def test_state_dict_keys_are_the_published_ones() -> None:
+    lines = (GOLDENS / "keys.tsv").read_text().splitlines()[1:]
+    published = {line.split("\t")[0]: line.split("\t")[1] for line in lines}
+    ours = {
+        key: "x".join(map(str, tensor.shape)) or "scalar"
+        for key, tensor in UNISAL().state_dict().items()
+    }
+    assert ours == published
+
+
+def make(sw1: Sw1, *, salt: str = "", options: dict | None = None) -> Unisal:
+    model = create("unisal", options=options or {}, defaults={})
+    assert isinstance(model, Unisal)
+    sw1(model.network, salt=salt)
+    model.network.eval()
+    return model
+
+
+def predict(model: Unisal, frames: list[np.ndarray], fps: float | None) -> list[np.ndarray]:
+    stimulus = Stimulus("golden", frames, fps=fps, size=frames[0].shape[:2])
+    with torch.inference_mode():
+        return [prediction.saliency.numpy() for prediction in model.predict(stimulus)]
+
+
+def assert_map_equals(
+    saliency: np.ndarray, map_8bit: np.ndarray, log_density: np.ndarray, step: int
+) -> None:
+    ours = np.log(saliency / saliency.sum(dtype=np.float64))[::step, ::step]
+    np.testing.assert_allclose(ours, log_density, rtol=0, atol=LOG_DENSITY)
+    difference = np.abs(np.floor(saliency * np.float32(255)) - map_8bit.astype(np.float32))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 0.01
+
+
+CLIPS = (("video_dhf1k_bbb", {}, 8), ("video_ucfsports_carphone", {"domain": "UCFSports"}, 3))
+STILLS = (("image_salicon", "", {}, 3), ("image_mit1003_finetuned", "ft:", {}, 1))
+
+
+@pytest.mark.parametrize(("name", "options", "step"), CLIPS)
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_clip_equals_the_original(
+    name: str, options: dict, step: int, batch_size: int, sw1: Sw1
+) -> None:
+    _, arrays = golden(name)
+    model = make(sw1, options=options)
+    model.batch_size = batch_size
+    maps = predict(model, list(arrays["frames"]), 30.0)
+    assert len(maps) == len(arrays["map8"])
+    for saliency, map_8bit, log_density in zip(
+        maps, arrays["map8"], arrays["logp_sub"], strict=True
+    ):
+        assert_map_equals(saliency, map_8bit, log_density, step)
+
+
+@pytest.mark.parametrize(("name", "salt", "options", "step"), STILLS)
+def test_stills_equal_the_original(
+    name: str, salt: str, options: dict, step: int, sw1: Sw1
+) -> None:
+    described, arrays = golden(name)
+    model = make(sw1, salt=salt, options=options)
+    indices = range(len(described["images"]))
+    maps = predict(model, [arrays[f"image{i}"] for i in indices], None)
+    for i in indices:
+        assert_map_equals(maps[i], arrays[f"map8_{i}"], arrays[f"logp_sub_{i}"], step)
+        inputs = model.preprocess([arrays[f"image{i}"]])
+        assert list(inputs.shape[-2:]) == described["images"][i]["net_input_size"]
+        np.testing.assert_allclose(
+            inputs[0, :, ::8, ::8], arrays[f"net_in_sub_{i}"], rtol=0, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("name", ["video_dhf1k_bbb", "video_ucfsports_carphone"])
+def test_intermediate_tensors_equal_the_original(name: str, sw1: Sw1) -> None:
+    described, arrays = golden(name)
+    domain = "UCFSports" if "ucf" in name else "DHF1K"
+    model = make(sw1, options={"domain": domain})
+    frames, lanes = list(arrays["frames"]), described["options"]["frame_modulo"]
+    with torch.inference_mode():
+        inputs = model.preprocess(frames)
+        first = model.network.cnn(inputs[:1])
+        still, _, _ = model.network.encode(inputs, domain)
+        states = model.network.rnn(still, None, lanes=lanes, domain=domain)
+    stream = range(0, len(frames), lanes)
+    expected = {
+        "net_in_first_sub": inputs[0, :, ::8, ::8],
+        "cnn_1x_first_sub": first[0][0, ::64],
+        "cnn_2x_first_sub": first[1][0, ::16],
+        "cnn_4x_first_sub": first[2][0, ::16, ::2, ::2],
+        "rnn_hidden_stream0_last_sub": states[stream[-1], ::16],
+    }
+    if "post_cnn_first_sub" in arrays:
+        expected["post_cnn_first_sub"] = still[0, ::16]
+    for key, ours in expected.items():
+        np.testing.assert_allclose(
+            ours.numpy(), arrays[key], rtol=0, atol=INTERMEDIATE, err_msg=key
+        )
+
+
+def save_frames(folder: Path, frames: list[np.ndarray]) -> Path:
+    folder.mkdir()
+    for number, frame in enumerate(frames, start=1):
+        Image.fromarray(frame).save(folder / f"{number:04d}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("name", "options", "step"), CLIPS)
+def test_installed_command_equals_the_original_on_clips(
+    name: str, options: dict, step: int, sw1: Sw1, tmp_path: Path
+) -> None:
+    _, arrays = golden(name)
+    network = UNISAL()
+    sw1(network)
+    torch.save(network.state_dict(), tmp_path / "sw1.pth", _use_new_zipfile_serialization=False)
+    folder = save_frames(tmp_path / "clip", list(arrays["frames"]))
+    command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", "unisal"]
+    command += ["--weights", str(tmp_path / "sw1.pth"), "--save", "npy", "--save", "png"]
+    command += ["-o", str(tmp_path / "out"), "--size", "published"]
+    command += [text for key, value in options.items() for text in ("-O", f"{key}={value}")]
+    subprocess.run(command, check=True)
+    for index, map_8bit in enumerate(arrays["map8"]):
+        stem = tmp_path / "out" / "clip" / f"{index + 1:04d}"
+        saliency = np.load(stem.with_suffix(".npy"))
+        assert_map_equals(saliency, map_8bit, arrays["logp_sub"][index], step)
+        written = np.asarray(Image.open(stem.with_suffix(".png")))
+        assert np.array_equal(written, np.floor(saliency * np.float32(255)))
+
+
+def test_installed_command_equals_the_original_on_stills(sw1: Sw1, tmp_path: Path) -> None:
+    _, arrays = golden("image_salicon")
+    network = UNISAL()
+    sw1(network)
+    torch.save(network.state_dict(), tmp_path / "sw1.pth")
+    folder = save_frames(tmp_path / "images", [arrays["image0"], arrays["image1"]])
+    command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", "unisal"]
+    command += ["--weights", str(tmp_path / "sw1.pth"), "--save", "npy", "--as", "stills"]
+    subprocess.run([*command, "-o", str(tmp_path / "out")], check=True)
+    for index in range(2):
+        saliency = np.load(tmp_path / "out" / "images" / f"{index + 1:04d}.npy")
+        assert_map_equals(saliency, arrays[f"map8_{index}"], arrays[f"logp_sub_{index}"], 3)
+
+
+def test_input_sizes_follow_the_published_rule() -> None:
+    for case in golden("net_sizes")[0]["cases"]:
+        assert list(best_size(tuple(case["source"]))) == case["eval_or_folder"]
+    assert input_size((360, 640), "DHF1K") == (224, 384)
+    assert input_size((720, 1280), "DHF1K") == best_size((720, 1280))
+    assert input_size((100, 900), "Hollywood") == (224, 416)
+    assert input_size((900, 100), "UCFSports") == (256, 384)
+
+
+def test_domain_is_chosen_by_the_kind_of_stimulus() -> None:
+    model = create("unisal", defaults={})
+    assert isinstance(model, Unisal)
+    assert model.domain(clip=True) == "DHF1K"
+    assert model.domain(clip=False) == "SALICON"
+    reduced = Unisal(model.spec, Options(sources=("SALICON",)))
+    assert reduced.domain(clip=True) == "SALICON"
+
+
+@pytest.mark.parametrize(
+    "options", [["domain=Mars"], ["sources=SALICON", "domain=DHF1K"], ["sources=Mars"]]
+)
+def test_impossible_domains_are_refused(options: list[str]) -> None:
+    with pytest.raises(UsageError):
+        create("unisal", options=options, defaults={})
+
+
+def test_static_domain_treats_every_frame_alone(sw1: Sw1) -> None:
+    model = make(sw1, options={"domain": "SALICON"})
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(3)]
+    clip = predict(model, frames, 25.0)
+    for frame, saliency in zip(frames, clip, strict=True):
+        np.testing.assert_allclose(predict(model, [frame], None)[0], saliency, rtol=0, atol=1e-5)
+
+
+def test_smoothing_by_phases_equals_the_plain_convolution() -> None:
+    torch.manual_seed(0)
+    x, kernel = torch.randn(2, 1, 5, 7), torch.randn(1, 1, 41, 41)
+    upsampled = F.interpolate(x, scale_factor=8, mode="nearest")
+    plain = F.conv2d(F.pad(upsampled, (20,) * 4, mode="replicate"), kernel)
+    torch.testing.assert_close(smooth_upsampled(x, kernel), plain, rtol=0, atol=2e-4)
+
+
+def test_torchvision_weights_start_the_encoder() -> None:
+    torch.manual_seed(0)
+    reference = mobilenet_v2(weights=None).eval()
+    network = UNISAL(("SALICON",)).eval()
+    saved = Checkpoint(reference.state_dict(), Path("mobilenet.pth"))
+    assert backbone.is_mobilenet(saved)
+    backbone.load(network, saved, inputs_from_minus_one=False)
+    x = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.cnn(x)[0], reference.features(x))
+    original = Checkpoint(network.cnn.state_dict(), Path("mobilenet_v2.pth.tar"))
+    again = UNISAL(("SALICON",)).eval()
+    backbone.load(again, original, inputs_from_minus_one=False)
+    for ours, wanted in zip(again.cnn.parameters(), network.cnn.parameters(), strict=True):
+        assert torch.equal(ours, wanted)
+
+
+def test_same_padding_equals_tensorflow_s_rule() -> None:
+    """For even sizes SAME pads one row and column at the bottom and the right only."""
+    torch.manual_seed(0)
+    network = UNISAL(("SALICON",), first=1).eval()
+    reference = mobilenet_v2(weights=None).eval()
+    backbone.load(
+        network, Checkpoint(reference.state_dict(), Path("m")), inputs_from_minus_one=False
+    )
+    for module in reference.features.modules():
+        if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
+            module.padding = (0, 0)
+            module.register_forward_pre_hook(lambda _, x: (F.pad(x[0], (0, 1, 0, 1)),))
+    x = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(network.cnn(x)[0], reference.features(x))
+
+
+def test_normalisation_is_folded_into_the_first_layer() -> None:
+    torch.manual_seed(0)
+    state = mobilenet_v2(weights=None).state_dict()
+    state["features.0.1.running_var"] = torch.full((32,), 1 - 1e-5)
+    network = UNISAL(("SALICON",), first=1).eval()
+    backbone.load(network, Checkpoint(state, Path("m")), inputs_from_minus_one=True)
+    pixels = torch.rand(1, 3, 32, 32)
+    mean, std = torch.tensor(backbone.MEAN), torch.tensor(backbone.STD)
+    standard = (pixels - mean[:, None, None]) / std[:, None, None]
+    convolution, norm = network.cnn.features[0][0], network.cnn.features[0][1]
+    with torch.inference_mode():
+        ours = norm(F.conv2d(standard, convolution.weight, stride=2))
+        wanted = F.conv2d(2 * pixels - 1, state["features.0.0.weight"], stride=2)
+        wanted += state["features.0.1.bias"][:, None, None]
+    torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-4)
+
+
+def test_foreign_backbone_is_refused() -> None:
+    saved = Checkpoint({"features.0.0.weight": torch.zeros(1)}, Path("stranger.pth"))
+    with pytest.raises(WeightsError, match=r"stranger\.pth"):
+        backbone.load(UNISAL(("SALICON",)), saved, inputs_from_minus_one=False)
+
+
+def test_domains_of_options_are_those_of_the_network() -> None:
+    assert Options().sources == DOMAINS
