@@ -187,8 +187,8 @@ def _check_writable(output: Path) -> None:
 def _introduction(loaded: Loaded) -> str:
     model = loaded.model
     text = f"model {loaded.label}"
-    if loaded.path is not None and loaded.digest is not None:
-        text += f" ({loaded.path.name}, sha256 {loaded.digest[:12]}...)"
+    if loaded.digest is not None:
+        text += f" (sha256 {loaded.digest[:12]}...)"
     return f"{text} on {model.device}, {str(model.precision).removeprefix('torch.')}"
 
 
