@@ -293,10 +293,10 @@ class GRUCell(nn.Module):
             self.norm_out_x(self.w(x, domain), domain) * self.a_h_x + self.b_h,
         )
 
-    def dropout_masks(self, like: Tensor) -> Tensor:
+    def dropout_masks(self) -> Tensor:
         """One mask per clip and gate, `[3, C, 1, 1]`, shared by the batch."""
         keep = 1 - self.dropout
-        return torch.bernoulli(like.new_full((3, like.shape[1], 1, 1), keep)) / keep
+        return torch.bernoulli(self.b_h.new_full((3, *self.b_h.shape), keep)) / keep
 
     def step(
         self, paths: Sequence[Tensor], state: Tensor, *, masks: Tensor | None, domain: str
@@ -319,17 +319,30 @@ class Recurrent(nn.Module):
         super().__init__()
         self.cell_list = nn.ModuleList([GRUCell(HIDDEN, norm, dropout=dropout)])
 
-    def forward(self, x: Tensor, state: Tensor | None, *, lanes: int, domain: str) -> Tensor:
+    @property
+    def cell(self) -> GRUCell:
+        """The one layer."""
+        cell = self.cell_list[0]
+        assert isinstance(cell, GRUCell)
+        return cell
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Tensor | None,
+        *,
+        lanes: int,
+        domain: str,
+        masks: Tensor | None = None,
+    ) -> Tensor:
         """States after each frame, `[N, C, h, w]`, for frames in temporal order.
 
         Frame k belongs to lane k modulo `lanes`; each lane is a recurrence of its own, so one step
         takes `lanes` frames at once. The last step may hold fewer. `state` is `[lanes, C, h, w]`
-        after the frames before, `None` at the start.
+        after the frames before, `None` at the start; `masks` drop parts of it.
         """
-        cell = self.cell_list[0]
-        assert isinstance(cell, GRUCell)
+        cell = self.cell
         paths = cell.input_paths(x, domain)
-        masks = cell.dropout_masks(x) if cell.training else None
         last = x.new_zeros(lanes, *x.shape[1:]) if state is None else state
         states = []
         for start in range(0, len(x), lanes):
@@ -418,10 +431,16 @@ class UNISAL(nn.Module):
         return feature, self.skip_2x(tap_2x, domain), self.skip_4x(tap_4x, domain)
 
     def recur(
-        self, feature: Tensor, state: Tensor | None, *, lanes: int, domain: str
+        self,
+        feature: Tensor,
+        state: Tensor | None,
+        *,
+        lanes: int,
+        domain: str,
+        masks: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Feature with what the past says, and the states of the lanes after the last frame."""
-        states = self.rnn(feature, state, lanes=lanes, domain=domain)
+        states = self.rnn(feature, state, lanes=lanes, domain=domain, masks=masks)
         past: Tensor = self.post_rnn(states, domain)
         return (feature + past if self.res_rnn else past), states[-lanes:]
 
@@ -453,13 +472,20 @@ class UNISAL(nn.Module):
         single frames. `size` is `(H, W)`, by default the input's.
         """
         batch, steps = x.shape[:2]
-        frames = x.transpose(0, 1).flatten(0, 1)  # time first: the clips are the lanes
-        feature, skip_2x, skip_4x = self.encode(frames, domain)
-        skips_rnn = self.is_static(domain, steps) if static is None else static
-        if not (skips_rnn and self.bypass_rnn):
-            feature, state = self.recur(feature, state, lanes=batch, domain=domain)
-        logits = resize(self.decode(feature, skip_2x, skip_4x, domain), size)
-        log_density = F.log_softmax(logits.flatten(1), dim=1).view_as(logits)
+        static = self.is_static(domain, steps) if static is None else static
+        recurrent = not (static and self.bypass_rnn)
+        masks = self.rnn.cell.dropout_masks() if recurrent and self.training else None
+        # In training a batch norm's statistics are those of one time step, as published.
+        in_time = x.transpose(0, 1)  # the clips are the lanes
+        chunks = in_time.unbind() if self.training else [in_time.flatten(0, 1)]
+        outputs = []
+        for frames in chunks:
+            feature, skip_2x, skip_4x = self.encode(frames, domain)
+            if recurrent:
+                feature, state = self.recur(feature, state, lanes=batch, domain=domain, masks=masks)
+            logits = resize(self.decode(feature, skip_2x, skip_4x, domain), size)
+            outputs.append(F.log_softmax(logits.flatten(1), dim=1).view_as(logits))
+        log_density = torch.cat(outputs)
         return log_density.view(steps, batch, *log_density.shape[1:]).transpose(0, 1), state
 
 

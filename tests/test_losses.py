@@ -1,0 +1,172 @@
+"""The losses against the metrics, against the goldens, and their gradients."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from salcli_unisal.network import UNISAL
+from torch import Tensor, nn
+
+from salcli import losses, metrics
+
+GOLDENS = Path(__file__).parent / "goldens" / "unisal"
+
+
+def log_density(raw: Tensor) -> Tensor:
+    return raw.flatten(-2).log_softmax(-1).view_as(raw)
+
+
+def example(seed: int = 0, count: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    raw = 2 * torch.randn(count, 1, 9, 12, generator=generator)
+    density = torch.rand(count, 1, 9, 12, generator=generator)
+    density[..., :3, :] = 0
+    density /= density.sum((-2, -1), keepdim=True)
+    fixations = torch.rand(count, 1, 9, 12, generator=generator) > 0.9
+    return raw, density, fixations
+
+
+def test_losses_equal_the_metrics() -> None:
+    raw, density, fixations = example()
+    saliency = log_density(raw)
+    for index in range(len(raw)):
+        p, q = saliency[index, 0].exp().numpy(), density[index, 0].numpy()
+        fixated = fixations[index, 0].numpy()
+        pairs = (
+            (losses.cc(saliency, density), metrics.cc(p, q)),
+            (losses.kld(saliency, density), metrics.kld(p, q)),
+            (losses.nss(saliency, fixations), metrics.nss(p, fixated)),
+        )
+        for loss, metric in pairs:
+            assert loss.shape == (3, 1)
+            assert loss[index, 0].item() == pytest.approx(metric, abs=1e-5)
+
+
+def test_leading_dimensions_are_free() -> None:
+    raw, density, fixations = example(count=6)
+    saliency = log_density(raw)
+    for loss, truth in ((losses.kld, density), (losses.cc, density), (losses.nss, fixations)):
+        whole = loss(saliency, truth)
+        folded = loss(saliency.view(2, 3, 1, 9, 12), truth.view(2, 3, 1, 9, 12))
+        torch.testing.assert_close(folded, whole.view(2, 3, 1))
+
+
+def test_gradients_are_finite_and_go_downhill() -> None:
+    raw, density, fixations = example()
+    for loss, truth, sign in (
+        (losses.kld, density, 1),
+        (losses.cc, density, -1),
+        (losses.nss, fixations, -1),
+    ):
+        x = raw.clone().requires_grad_()
+        before = sign * loss(log_density(x), truth).sum()
+        (gradient,) = torch.autograd.grad(before, x)
+        assert gradient.isfinite().all()
+        after = sign * loss(log_density(raw - 0.01 * gradient), truth).sum()
+        assert after < before
+
+
+def test_a_map_without_fixations_counts_as_one_and_pulls_nowhere() -> None:
+    raw, _, fixations = example()
+    fixations[1] = False
+    x = raw.clone().requires_grad_()
+    value = losses.nss(log_density(x), fixations)
+    assert value[1].item() == 1
+    (gradient,) = torch.autograd.grad(value.sum(), x)
+    assert gradient.isfinite().all()
+    assert (gradient[1] == 0).all()
+    assert (gradient[0] != 0).any()
+
+
+def test_density_without_support_contributes_nothing() -> None:
+    raw, density, _ = example()
+    x = raw.clone().requires_grad_()
+    value = losses.kld(log_density(x), density)
+    assert value.isfinite().all()
+    assert (value > 0).all()
+    truth = density.clamp(min=1e-30).log()
+    assert losses.kld(truth, density).abs().max() < 1e-6
+
+
+def targets(shape: tuple[int, int, int, int], phase: float) -> tuple[Tensor, Tensor]:
+    """The formula in the goldens: density and fixations `[B, T, 1, H, W]`."""
+    height, width = shape[2:]
+    b, t, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    cx = width * (0.5 + 0.25 * np.sin(0.7 * t + 1.1 * b + phase))
+    cy = height * (0.5 + 0.2 * np.cos(0.9 * t + 0.6 * b + phase))
+    g = np.exp(
+        -((x - cx) ** 2 / (2 * (0.12 * width) ** 2) + (y - cy) ** 2 / (2 * (0.15 * height) ** 2))
+    )
+    fixations = ((7 * x + 13 * y + 29 * t + 31 * b) % 211 < 1) & (g > 0.3)
+    density = torch.from_numpy((np.round(255 * g) / 255).astype(np.float32))
+    density = density / density.sum((-2, -1), keepdim=True)
+    return density[:, :, None], torch.from_numpy(fixations)[:, :, None]
+
+
+def network_input(shape: tuple[int, int, int, int], phase: float) -> Tensor:
+    """The formula in the goldens, `[B, T, 3, H, W]`."""
+    batch, steps, height, width = shape
+    b, t, c, y, x = np.meshgrid(*map(np.arange, (batch, steps, 3, height, width)), indexing="ij")
+    values = (
+        np.sin(0.11 * x + 0.5 * t + 0.9 * c + phase)
+        + np.cos(0.17 * y - 0.3 * t + 1.3 * b)
+        + 0.5 * np.sin(0.05 * x * (1 + c) + 0.07 * y + 0.2 * t * b)
+    )
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def norms(tensors: dict[str, Tensor], keys: dict[str, float]) -> dict[str, float]:
+    return {key: tensors[key].norm().item() for key in keys}
+
+
+def test_a_training_step_equals_the_original(sw1: Callable[..., None]) -> None:
+    golden: dict[str, Any] = json.loads((GOLDENS / "train_video_dhf1k.json").read_text())
+    shape = (golden["B"], golden["T"], golden["H"], golden["W"])
+    results, rates = golden["results"], golden["optimiser"]
+    network = UNISAL(drop_probs=(0.0, 0.0), state_dropout=0.0)
+    sw1(network)
+    network.train()
+    network.cnn.eval()
+    buffers, parameters = dict(network.named_buffers()), dict(network.named_parameters())
+    before = results["running_mean_l2_before"]
+    assert norms(buffers, before) == pytest.approx(before, rel=1e-4)
+
+    saliency, _ = network(network_input(shape, golden["ph"]), domain="DHF1K", size=shape[2:])
+    density, fixations = targets(shape, golden["ph"])
+    summands = {
+        "kld": losses.kld(saliency, density).mean(),
+        "nss": losses.nss(saliency, fixations).mean(),
+        "cc": losses.cc(saliency, density).mean(),
+    }
+    loss = summands["kld"] - 0.1 * summands["nss"] - 0.1 * summands["cc"]
+    torch.autograd.backward(loss)
+    found = {name: value.item() for name, value in summands.items()}
+    assert found == pytest.approx(results["loss_summands"], rel=1e-4)
+    assert loss.item() == pytest.approx(results["loss"], rel=1e-4)
+    gradients = {k: p.grad for k, p in parameters.items() if p.grad is not None}
+    assert len(gradients) == results["n_params_with_grad"]
+    expected = results["grad_norms_before_clip"]
+    assert norms(gradients, expected) == pytest.approx(expected, rel=5e-3)
+
+    groups = [
+        {
+            "params": [p for k, p in parameters.items() if k.startswith("cnn.") == in_encoder],
+            "lr": rates["cnn_lr" if in_encoder else "lr"],
+            "weight_decay": rates["cnn_weight_decay" if in_encoder else "weight_decay"],
+        }
+        for in_encoder in (True, False)
+    ]
+    optimiser = torch.optim.SGD(groups, lr=rates["lr"], momentum=rates["momentum"])
+    old = {key: parameters[key].detach().clone() for key in parameters}
+    total = nn.utils.clip_grad_norm_(network.parameters(), rates["grad_clip"])
+    assert total.item() == pytest.approx(results["total_grad_norm_before_clip"], rel=5e-3)
+    optimiser.step()
+    change = {key: parameters[key].detach() - old[key] for key in parameters}
+    expected = results["param_l2_change_after_one_step"]
+    assert norms(change, expected) == pytest.approx(expected, rel=5e-3)
+    after = results["running_mean_l2_after_forward"]
+    assert norms(buffers, after) == pytest.approx(after, rel=1e-4)
