@@ -18,6 +18,7 @@ from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 
 if TYPE_CHECKING:
+    from salcli.download import Report
     from salcli.recipe import Recipe
 
 __all__ = ["Loaded", "Model", "load_model"]
@@ -158,11 +159,12 @@ def load_model(
     precision: str = "auto",
     batch_size: int | None = None,
     offline: bool = False,
+    report: Report | None = None,
 ) -> Loaded:
     """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
 
     Options come from, in rising order: the model's defaults, the weights row, the checkpoint's own
-    metadata, `options`.
+    metadata, `options`. `report(done, total)` is called with byte counts while weights arrive.
 
     Raises:
         UnknownName, UsageError: No such model, tag, option or device.
@@ -173,7 +175,7 @@ def load_model(
     if weights_file is not None:
         row = None
     elif row is not None:
-        path = weights.locate(spec, row, offline=offline)
+        path = weights.locate(spec, row, offline=offline, report=report)
     saved = checkpoint.read(path) if path is not None else None
     defaults = {**(row.options if row else {}), **(saved.options if saved else {})}
     model = create(spec.name, options=options, defaults=defaults)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, Task
     from rich.text import Text
 
-__all__ = ["Bars", "Lines", "Silence", "Watcher", "watch"]
+    from salcli.download import Report
+
+__all__ = ["Bars", "Lines", "Silence", "Watcher", "download_bar", "watch"]
 
 
 class Watcher(AbstractContextManager["Watcher"]):
@@ -160,3 +163,40 @@ def watch(total: int, *, quiet: bool) -> Watcher:
     if quiet:
         return Silence()
     return Bars(total) if sys.stderr.isatty() else Lines()
+
+
+@contextmanager
+def download_bar(name: str, *, quiet: bool = False) -> Iterator[Report]:
+    """A bar on stderr while bytes arrive, if that is a terminal; one plain line otherwise."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True, quiet=quiet)
+    if quiet or not console.is_terminal:
+        told = quiet
+
+        def tell(done: int, total: int | None) -> None:
+            nonlocal told
+            if not told:
+                size = f" ({total / 1e6:.1f} MB)" if total else ""
+                print(f"{name}: downloading{size}", file=sys.stderr, flush=True)
+                told = True
+
+        yield tell
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=console) as bars:
+        task = bars.add_task(name, total=None, start=False, visible=False)
+
+        def move(done: int, total: int | None) -> None:
+            bars.start_task(task)
+            bars.update(task, completed=done, total=total, visible=True)
+
+        yield move

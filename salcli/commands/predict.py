@@ -107,17 +107,19 @@ def predict(
     from salcli import manifest, media
     from salcli.job import Job
     from salcli.model import load_model
-    from salcli.progress import watch
+    from salcli.progress import download_bar, watch
 
-    loaded = load_model(
-        model,
-        options=option or (),
-        weights_file=weights,
-        device=device,
-        precision=precision,
-        batch_size=count,
-        offline=offline,
-    )
+    with download_bar(model, quiet=quiet) as report:
+        loaded = load_model(
+            model,
+            options=option or (),
+            weights_file=weights,
+            device=device,
+            precision=precision,
+            batch_size=count,
+            offline=offline,
+            report=report,
+        )
     job = Job(
         loaded, formats, wanted_size, wanted_scale, extras, wanted_kind, fps, overwrite=overwrite
     )

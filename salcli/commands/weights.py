@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -13,7 +11,6 @@ import typer
 from salcli.commands.options import Json, Offline, complete_model
 
 if TYPE_CHECKING:
-    from salcli.download import Report
     from salcli.specs import ModelSpec, Weights
     from salcli.weights import Condition
 
@@ -82,12 +79,13 @@ def fetch(names: Names = None, *, everything: Everything = False, offline: Offli
     """Download weights, unless they are there already; print where they are."""
     from salcli import weights
     from salcli.errors import WeightsError
+    from salcli.progress import download_bar
 
     failures = []
     for spec, row in _chosen(names, everything=everything):
         name = weights.label(spec, row)
         try:
-            with _progress(name) as report:
+            with download_bar(name) as report:
                 path = weights.locate(spec, row, offline=offline, report=report)
         except WeightsError as error:
             failures.append(str(error))
@@ -220,40 +218,3 @@ def _document(spec: ModelSpec, row: Weights, now: Condition) -> dict[str, str | 
 
 def _show_json(documents: list[dict[str, str | int | None]]) -> None:
     typer.echo(json.dumps(documents, indent=2))
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Report]:
-    """A bar on stderr while bytes arrive, if that is a terminal; one plain line otherwise."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        told = False
-
-        def tell(done: int, total: int | None) -> None:
-            nonlocal told
-            if not told:
-                size = f" ({total / 1e6:.1f} MB)" if total else ""
-                typer.echo(f"{name}: downloading{size}", err=True)
-                told = True
-
-        yield tell
-        return
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), *columns, console=console) as bars:
-        task = bars.add_task(name, total=None, start=False, visible=False)
-
-        def move(done: int, total: int | None) -> None:
-            bars.start_task(task)
-            bars.update(task, completed=done, total=total, visible=True)
-
-        yield move
