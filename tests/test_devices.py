@@ -1,0 +1,32 @@
+"""Devices and precisions by name."""
+
+import pytest
+import torch
+
+from salcli import devices
+from salcli.errors import UsageError
+
+
+def test_the_processor_is_always_there() -> None:
+    assert devices.available()[-1] == "cpu"
+    assert devices.choose("cpu") == torch.device("cpu")
+    assert str(devices.choose("auto")) == devices.available()[0]
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", "", "CPU", "cpu:1"])
+def test_an_unknown_device_is_refused_with_those_that_exist(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"--device {name}: .*cpu"):
+        devices.choose(name)
+
+
+def test_precisions() -> None:
+    assert devices.precision("auto") is torch.float32
+    assert devices.precision("bfloat16") is torch.bfloat16
+    assert devices.precision("float16") is torch.float16
+    with pytest.raises(UsageError, match="float32"):
+        devices.precision("float64")
+
+
+def test_accelerators_take_more_frames_at_once() -> None:
+    assert devices.batch_size(torch.device("cpu")) >= 1
+    assert devices.batch_size(torch.device("cpu")) < devices.batch_size(torch.device("cuda"))
