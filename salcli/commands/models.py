@@ -108,7 +108,14 @@ def _options(
 def _type(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return "|".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) is tuple:
+        return f"{_type(typing.get_args(hint)[0])},..."
     return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _value(value: Any) -> str:
+    """As it is typed after the equals sign."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _card(spec: ModelSpec) -> Iterator[str]:
@@ -130,7 +137,7 @@ def _card(spec: ModelSpec) -> Iterator[str]:
     if spec.options is not None:
         yield from ("", "options (-O key=value):")
         for field, hint, default, text in _options(spec):
-            yield f"  {field.name}={default}  [{_type(hint)}]  {text}".rstrip()
+            yield f"  {field.name}={_value(default)}  [{_type(hint)}]  {text}".rstrip()
     if spec.weights:
         yield from ("", f"weights (-m {spec.name}:TAG; the first is what '{spec.name}' means):")
     for row in spec.weights:
@@ -148,7 +155,7 @@ def _weights_lines(row: Weights) -> Iterator[str]:
     facts = {
         "trained on": row.trained_on,
         "licence": row.licence,
-        "options": " ".join(f"{key}={value}" for key, value in row.options.items()),
+        "options": " ".join(f"{k}={_value(v)}" for k, v in row.options.items()),
         "hash": row.hash or ("" if row.resource else "unknown; recorded at the first download"),
         "note": row.note,
     }

@@ -76,7 +76,7 @@ WEIGHTS = (
         resource="weights/unisal-open.safetensors",
         filename="unisal-open.safetensors",
         options={"sources": ("SALICON",), "padding": "same"},
-        licence="MIT",
+        licence="MIT AND Apache-2.0",
         trained_on="1,334 images of OSIE, crowd and scene with human fixations, all MIT-licensed",
         note="ships in the wheel; treats clips frame by frame; see the README of salcli-unisal",
     ),
@@ -92,7 +92,7 @@ UNISAL = ModelSpec(
     paper="R. Droste, J. Jiao, J. A. Noble: Unified Image and Video Saliency Modeling. ECCV 2020. "
     "https://arxiv.org/abs/2003.05477",
     year=2020,
-    licence="code: MIT; published weights: Apache-2.0; unisal:open: MIT",
+    licence="code: MIT; published weights: Apache-2.0",
     citation="""@inproceedings{drostejiao2020,
     author = {{Droste}, Richard and {Jiao}, Jianbo and {Noble}, J. Alison},
     title = "{Unified Image and Video Saliency Modeling}",
