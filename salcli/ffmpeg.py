@@ -11,9 +11,9 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import IO
 
 import imageio_ffmpeg
 import numpy as np
@@ -42,7 +42,7 @@ class Run:
 
     def __iter__(self) -> Iterator[tuple[Frame, float, bool]]:
         pictures = self.process.stdout
-        if pictures is None or not pictures.peek(1):  # type: ignore[attr-defined]
+        if not isinstance(pictures, BufferedReader) or not pictures.peek(1):
             return
         with self.clock.open(encoding="ascii") as clock:
             while (frame := _read_ppm(pictures)) is not None:
@@ -122,14 +122,14 @@ def _started(program: str, path: Path, options: list[str], *, folder: Path) -> I
             process.kill()
 
 
-def _read_ppm(pipe: IO[bytes]) -> Frame | None:
+def _read_ppm(pipe: BufferedReader) -> Frame | None:
     """The next whole picture, `None` at the end of the stream (also where it breaks off)."""
     if pipe.readline() != b"P6\n":
         return None
     width, height = map(int, pipe.readline().split())
     pipe.readline()  # the largest value, 255
     frame = np.empty((height, width, 3), dtype=np.uint8)
-    whole = pipe.readinto(frame.data.cast("B")) == frame.nbytes  # type: ignore[attr-defined]
+    whole = pipe.readinto(frame.data.cast("B")) == frame.nbytes
     return frame if whole else None
 
 
