@@ -74,6 +74,8 @@ WEIGHTS = (
     Weights(
         tag="open",
         resource="weights/unisal-open.safetensors",
+        hash="sha256:0fa9a8187af626fc40edff46c298ccfd3c02d42fba9f5a051aefe1c13d3db0a2",
+        size=6_505_828,
         filename="unisal-open.safetensors",
         options={"sources": ("SALICON",), "padding": "same"},
         licence="MIT AND Apache-2.0",
