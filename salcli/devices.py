@@ -16,7 +16,7 @@ PRECISIONS = {
 }
 """`auto` is float32: exactness first; the user asks for less."""
 
-CPU_BATCH, ACCELERATOR_BATCH = 4, 32
+CPU_BATCH, ACCELERATOR_BATCH = 2, 32
 """Frames at once by default; `salcli.predict` halves a batch that does not fit into memory."""
 
 
