@@ -8,6 +8,7 @@ import signal
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -171,23 +172,28 @@ def test_files_have_the_permissions_that_the_user_wants(tmp_path: Path, umask: N
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-@pytest.fixture
+TOO_LARGE = os.strerror(errno.EFBIG)
+
+
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond some bytes."""
+    """No file may grow beyond some bytes: also not the one that pytest's output may go to."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_what_does_not_fit_leaves_the_old_file(tmp_path: Path, full_disk: None) -> None:
+def test_what_does_not_fit_leaves_the_old_file(tmp_path: Path) -> None:
     for name in ("a.safetensors", "b.pt"):
         (tmp_path / name).write_text("old")
-    with pytest.raises(OutputError, match=r"a\.safetensors.*" + os.strerror(errno.EFBIG)):
+    with full_disk(), pytest.raises(OutputError, match=rf"a\.safetensors.*{TOO_LARGE}"):
         checkpoint.save(tmp_path / "a.safetensors", state(), metadata={})
-    with pytest.raises(OutputError, match=r"b\.pt.*" + os.strerror(errno.EFBIG)):
+    with full_disk(), pytest.raises(OutputError, match=rf"b\.pt.*{TOO_LARGE}"):
         checkpoint.save_training(tmp_path / "b.pt", state())
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "a.safetensors": "old",
