@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -357,8 +357,17 @@ def without_seconds(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in log_of(folder)]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Arithmetic in one thread, as in the processes that the tests start: equal to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def test_interrupted_trainings_go_on_as_if_nothing_had_happened(
-    tiny: None, tiny_site: Path, salcli: Run, data: Path, tmp_path: Path
+    tiny: None, one_thread: None, tiny_site: Path, salcli: Run, data: Path, tmp_path: Path
 ) -> None:
     long = [*settings(data, tmp_path / "cut"), "--epochs", "12"]
     killed = stop(tiny_site, long, tmp_path / "cut" / "log.jsonl", lines=5, how=signal.SIGKILL)
