@@ -8,9 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import imageio_ffmpeg
 import pytest
+
+if TYPE_CHECKING:
+    import torch
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -191,3 +195,24 @@ def sw1() -> Callable[..., None]:
         network.load_state_dict(state)
 
     return fill
+
+
+@pytest.fixture(scope="session")
+def golden_input() -> Callable[..., torch.Tensor]:
+    """The network input `[B, T, 3, H, W]` of UNISAL's goldens, by the formula that they state."""
+    import numpy as np
+    import torch
+
+    def compute(shape: tuple[int, int, int, int], phase: float) -> torch.Tensor:
+        batch, steps, height, width = shape
+        b, t, c, y, x = np.meshgrid(
+            *map(np.arange, (batch, steps, 3, height, width)), indexing="ij"
+        )
+        values = (
+            np.sin(0.11 * x + 0.5 * t + 0.9 * c + phase)
+            + np.cos(0.17 * y - 0.3 * t + 1.3 * b)
+            + 0.5 * np.sin(0.05 * x * (1 + c) + 0.07 * y + 0.2 * t * b)
+        )
+        return torch.from_numpy(values.astype(np.float32))
+
+    return compute

@@ -107,23 +107,13 @@ def targets(shape: tuple[int, int, int, int], phase: float) -> tuple[Tensor, Ten
     return density[:, :, None], torch.from_numpy(fixations)[:, :, None]
 
 
-def network_input(shape: tuple[int, int, int, int], phase: float) -> Tensor:
-    """The formula in the goldens, `[B, T, 3, H, W]`."""
-    batch, steps, height, width = shape
-    b, t, c, y, x = np.meshgrid(*map(np.arange, (batch, steps, 3, height, width)), indexing="ij")
-    values = (
-        np.sin(0.11 * x + 0.5 * t + 0.9 * c + phase)
-        + np.cos(0.17 * y - 0.3 * t + 1.3 * b)
-        + 0.5 * np.sin(0.05 * x * (1 + c) + 0.07 * y + 0.2 * t * b)
-    )
-    return torch.from_numpy(values.astype(np.float32))
-
-
 def norms(tensors: dict[str, Tensor], keys: dict[str, float]) -> dict[str, float]:
     return {key: tensors[key].norm().item() for key in keys}
 
 
-def test_a_training_step_equals_the_original(sw1: Callable[..., None]) -> None:
+def test_a_training_step_equals_the_original(
+    sw1: Callable[..., None], golden_input: Callable[..., Tensor]
+) -> None:
     golden: dict[str, Any] = json.loads((GOLDENS / "train_video_dhf1k.json").read_text())
     shape = (golden["B"], golden["T"], golden["H"], golden["W"])
     results, rates = golden["results"], golden["optimiser"]
@@ -135,7 +125,7 @@ def test_a_training_step_equals_the_original(sw1: Callable[..., None]) -> None:
     before = results["running_mean_l2_before"]
     assert norms(buffers, before) == pytest.approx(before, rel=1e-4)
 
-    saliency, _ = network(network_input(shape, golden["ph"]), domain="DHF1K", size=shape[2:])
+    saliency, _ = network(golden_input(shape, golden["ph"]), domain="DHF1K", size=shape[2:])
     density, fixations = targets(shape, golden["ph"])
     summands = {
         "kld": losses.kld(saliency, density).mean(),

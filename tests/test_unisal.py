@@ -35,24 +35,14 @@ def golden(name: str) -> tuple[dict, dict[str, np.ndarray]]:
     return described, dict(np.load(arrays)) if arrays.exists() else {}
 
 
-def network_input(shape: tuple[int, int, int, int], phase: float) -> torch.Tensor:
-    """The formula in the goldens, `[B, T, 3, H, W]`."""
-    batch, steps, height, width = shape
-    b, t, c, y, x = np.meshgrid(*map(np.arange, (batch, steps, 3, height, width)), indexing="ij")
-    values = (
-        np.sin(0.11 * x + 0.5 * t + 0.9 * c + phase)
-        + np.cos(0.17 * y - 0.3 * t + 1.3 * b)
-        + 0.5 * np.sin(0.05 * x * (1 + c) + 0.07 * y + 0.2 * t * b)
-    )
-    return torch.from_numpy(values.astype(np.float32))
-
-
 def cases(name: str) -> list:
     return [pytest.param(name, case, id=case["tag"]) for case in golden(name)[0]["cases"]]
 
 
 @pytest.mark.parametrize(("name", "case"), [*cases("net_domains"), *cases("net_variants")])
-def test_network_equals_the_original(name: str, case: dict, sw1: Sw1) -> None:
+def test_network_equals_the_original(
+    name: str, case: dict, sw1: Sw1, golden_input: Callable[..., torch.Tensor]
+) -> None:
     described, arrays = golden(name)
     network = UNISAL(**case["model_kwargs"]).eval()
     assert len(network.state_dict()) == case["state_dict_entries"]
@@ -60,7 +50,7 @@ def test_network_equals_the_original(name: str, case: dict, sw1: Sw1) -> None:
     sw1(network)
     call = dict(case["forward_kwargs"])
     how = {"domain": call["source"], "static": call.get("static"), "size": call.get("target_size")}
-    x = network_input((case["B"], case["T"], described["H"], described["W"]), case["ph"])
+    x = golden_input((case["B"], case["T"], described["H"], described["W"]), case["ph"])
     chunks = x.split(2, dim=1) if case["two_chunks_with_carried_hidden"] else [x]
     state, outputs = None, []
     with torch.inference_mode():

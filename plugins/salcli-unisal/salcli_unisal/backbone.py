@@ -11,6 +11,7 @@ from salcli.checkpoint import Checkpoint, load_strict
 from salcli_unisal.network import UNISAL
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""By which ImageNet networks, and so UNISAL, standardise RGB in 0..1."""
 
 COUNTER = "num_batches_tracked"
 

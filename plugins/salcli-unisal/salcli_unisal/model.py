@@ -18,9 +18,8 @@ from salcli.recipe import Augmentation, ParameterGroup, Recipe
 from salcli.stream import batched, prefetch
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_unisal import DOMAINS, Domain, Options, backbone
+from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.network import UNISAL, resize
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 CELL = 32
 """Input sides are multiples of this."""

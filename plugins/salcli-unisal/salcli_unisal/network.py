@@ -10,186 +10,22 @@ per output phase.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-DOMAINS = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
-ENCODER_BLOCKS = (
-    # (out channels, expansion, stride) of features 1..17, MobileNetV2 table 2
-    (16, 1, 1),
-    (24, 6, 2),
-    (24, 6, 1),
-    (32, 6, 2),
-    (32, 6, 1),
-    (32, 6, 1),
-    (64, 6, 2),
-    (64, 6, 1),
-    (64, 6, 1),
-    (64, 6, 1),
-    (96, 6, 1),
-    (96, 6, 1),
-    (96, 6, 1),
-    (160, 6, 2),
-    (160, 6, 1),
-    (160, 6, 1),
-    (320, 6, 1),
-)
-TAP_4X, TAP_2X = 7, 14
-"""Blocks whose output before subsampling is a skip connection: 64 channels at 1/8, 160 at 1/16."""
+from salcli_unisal import DOMAINS
+from salcli_unisal.encoder import Encoder
+from salcli_unisal.layers import OTHER_MOMENTUM, Chain, Norms, chain, expansion
 
 HIDDEN = 256
 PRIOR_GAIN = 6.0
 SMOOTHING, UPSAMPLING = 41, 8
 SMOOTHING_LOG_SIGMA = -2.0
-SHARED_MOMENTUM, STATIC_MOMENTUM, OTHER_MOMENTUM = 0.1, 0.1, 0.01
-"""Batch-norm momentum: of norms that no domain owns, of the SALICON norms, of all others."""
 
 STATE_DROPOUT = 0.2
-
-
-class PlainNorm(nn.BatchNorm2d):
-    """One batch norm for all domains."""
-
-    def forward(self, x: Tensor, domain: str = "") -> Tensor:
-        """`[N, C, h, w]` normalised; the domain makes no difference."""
-        return super().forward(x)
-
-
-class DomainNorm(nn.Module):
-    """Domain-specific batch norm (section 3.2 of the paper): one complete batch norm per domain."""
-
-    def __init__(self, channels: int, domains: Iterable[str]) -> None:
-        super().__init__()
-        for domain in domains:
-            momentum = STATIC_MOMENTUM if domain == "SALICON" else OTHER_MOMENTUM
-            self.add_module(f"bn_{domain}", nn.BatchNorm2d(channels, momentum=momentum))
-
-    def forward(self, x: Tensor, domain: str) -> Tensor:
-        """`[N, C, h, w]` normalised by the statistics of `domain`."""
-        normalised: Tensor = self.get_submodule(f"bn_{domain}")(x)
-        return normalised
-
-
-class Chain(nn.ModuleList):
-    """Layers in a row; those that know domains are told which one."""
-
-    def forward(self, x: Tensor, domain: str = "", *, start: int = 0) -> Tensor:
-        """Apply the layers from index `start` on to `[N, C, h, w]`."""
-        for layer in list(self)[start:]:
-            knows_domains = isinstance(layer, DomainNorm | PlainNorm)
-            x = layer(x, domain) if knows_domains else layer(x)
-        return x
-
-
-def chain(*layers: nn.Module) -> Chain:
-    """The layers as a `Chain`."""
-    return Chain(layers)
-
-
-class Norms:
-    """Makes the batch norms of everything behind the encoder, domain-specific or not."""
-
-    def __init__(self, domains: Sequence[str], *, specific: bool) -> None:
-        self.domains, self.specific = domains, specific
-
-    def __call__(self, channels: int) -> nn.Module:
-        """A new norm."""
-        if self.specific:
-            return DomainNorm(channels, self.domains)
-        return PlainNorm(channels, momentum=SHARED_MOMENTUM)
-
-
-def expansion(cin: int, cout: int, factor: int, norm: Norms) -> Chain:
-    """The layers of an inverted residual: 1x1 expansion (if any), 3x3 depthwise, 1x1 projection."""
-    wide = cin * factor
-    widen = [nn.Conv2d(cin, wide, 1, bias=False), norm(wide), nn.ReLU6()] if factor > 1 else []
-    return chain(
-        *widen,
-        nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False),
-        norm(wide),
-        nn.ReLU6(),
-        nn.Conv2d(wide, cout, 1, bias=False),
-        norm(cout),
-    )
-
-
-class InvertedResidual(nn.Module):
-    """MobileNetV2 block of the encoder.
-
-    A block of stride 2 is published as: run with stride 1, then keep every second row and column.
-    The blocks whose full output nobody needs convolve with stride 2, which is the same.
-
-    `first` is the first row and column that is kept: 0 as published (PyTorch's symmetric padding),
-    1 for weights trained with TensorFlow's SAME padding, which pads the bottom and the right only.
-    """
-
-    def __init__(self, cin: int, cout: int, *, factor: int, stride: int, first: int) -> None:
-        super().__init__()
-        norm = Norms((), specific=False)
-        self.conv = expansion(cin, cout, factor, norm)
-        self.stride, self.first = stride, first
-        self.residual = stride == 1 and cin == cout
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[N, cin, h, w]` -> `[N, cout, h / stride, w / stride]`."""
-        if self.stride == 1:
-            y: Tensor = self.conv(x)
-            return x + y if self.residual else y
-        y = x
-        for layer in self.conv:
-            if isinstance(layer, nn.Conv2d) and layer.groups > 1:
-                y = strided_convolution(y, layer, self.first)
-            else:
-                y = layer(y)
-        return y
-
-    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The output before and after subsampling."""
-        full: Tensor = self.conv(x)
-        return full, full[:, :, self.first :: 2, self.first :: 2]
-
-
-def strided_convolution(x: Tensor, layer: nn.Conv2d, first: int) -> Tensor:
-    """Stride-2 3x3 convolution whose first output is centred on row and column `first` (0 or 1)."""
-    if first == 0:
-        return F.conv2d(x, layer.weight, stride=2, padding=1, groups=layer.groups)
-    return F.conv2d(F.pad(x, (0, 1, 0, 1)), layer.weight, stride=2, groups=layer.groups)
-
-
-class Encoder(nn.Module):
-    """MobileNetV2 without its classifier, with two taps (section 3.1 of the paper)."""
-
-    def __init__(self, *, first: int) -> None:
-        super().__init__()
-        stem = nn.Sequential(
-            nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()
-        )
-        blocks: list[nn.Module] = [stem]
-        cin = 32
-        for cout, factor, stride in ENCODER_BLOCKS:
-            blocks.append(InvertedResidual(cin, cout, factor=factor, stride=stride, first=first))
-            cin = cout
-        last = nn.Sequential(nn.Conv2d(cin, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6())
-        self.features = nn.ModuleList([*blocks, last])
-        self.first = first
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`[N, 3, h, w]` -> 1280 channels at 1/32, 160 at 1/16, 64 at 1/8."""
-        taps: dict[int, Tensor] = {}
-        for index, block in enumerate(self.features):
-            if index == 0:
-                convolution, norm, activation = block.children()
-                assert isinstance(convolution, nn.Conv2d)
-                x = activation(norm(strided_convolution(x, convolution, self.first)))
-            elif index in (TAP_4X, TAP_2X):
-                assert isinstance(block, InvertedResidual)
-                taps[index], x = block.both(x)
-            else:
-                x = block(x)
-        return x, taps[TAP_2X], taps[TAP_4X]
 
 
 class Skip(nn.Module):
