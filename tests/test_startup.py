@@ -1,7 +1,6 @@
 """What every start costs: nothing heavy, with all plugins installed and with broken ones."""
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,15 +58,3 @@ def test_the_import_of_the_package_is_light() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout.strip() == "[]"
-
-
-def test_help_is_quick(salcli_process: Run) -> None:
-    def seconds() -> float:
-        """Of computing, because what else the machine does is not salcli's fault."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        salcli_process("--help")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    # half of it on a quiet machine; an import of torch alone takes longer
-    assert min(seconds() for _ in range(3)) < 1
