@@ -164,20 +164,23 @@ def load_model(
     """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
 
     Options come from, in rising order: the model's defaults, the weights row, the checkpoint's own
-    metadata, `options`. `report(done, total)` is called with byte counts while weights arrive.
+    metadata, `options`. With `weights_file`, the row counts only if the name has a tag.
+    `report(done, total)` is called with byte counts while weights arrive.
 
     Raises:
         UnknownName, UsageError: No such model, tag, option or device.
         WeightsError: The weights cannot be had, verified or loaded.
     """
     spec, row = registry.model(name)
+    # a file of one's own says itself what it needs, unless a tag says that it is of that kind
+    needs = row.options if row and (weights_file is None or ":" in name) else {}
     path: Path | None = weights_file
     if weights_file is not None:
         row = None
     elif row is not None:
         path = weights.locate(spec, row, offline=offline, report=report)
     saved = checkpoint.read(path) if path is not None else None
-    defaults = {**(row.options if row else {}), **(saved.options if saved else {})}
+    defaults = {**needs, **(saved.options if saved else {})}
     model = create(spec.name, options=options, defaults=defaults)
     if saved:
         model.load(saved)

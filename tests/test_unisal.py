@@ -19,7 +19,7 @@ from torchvision.models import mobilenet_v2
 
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError, WeightsError
-from salcli.model import create
+from salcli.model import create, load_model
 from salcli.types import Stimulus
 
 GOLDENS = Path(__file__).parent / "goldens" / "unisal"
@@ -191,18 +191,25 @@ def test_installed_command_equals_the_original_on_clips(
         assert np.array_equal(written, np.floor(saliency * np.float32(255)))
 
 
-def test_installed_command_equals_the_original_on_stills(sw1: Sw1, tmp_path: Path) -> None:
-    _, arrays = golden("image_salicon")
+@pytest.mark.parametrize(
+    ("name", "model", "salt", "step"),
+    [("image_salicon", "unisal", "", 3), ("image_mit1003_finetuned", "unisal:mit1003", "ft:", 1)],
+)
+def test_installed_command_equals_the_original_on_stills(
+    name: str, model: str, salt: str, step: int, sw1: Sw1, tmp_path: Path
+) -> None:
+    described, arrays = golden(name)
+    count = len(described["images"])
     network = UNISAL()
-    sw1(network)
+    sw1(network, salt=salt)
     torch.save(network.state_dict(), tmp_path / "sw1.pth")
-    folder = save_frames(tmp_path / "images", [arrays["image0"], arrays["image1"]])
-    command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", "unisal"]
+    folder = save_frames(tmp_path / "images", [arrays[f"image{i}"] for i in range(count)])
+    command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", model]
     command += ["--weights", str(tmp_path / "sw1.pth"), "--save", "npy", "--as", "stills"]
     subprocess.run([*command, "-o", str(tmp_path / "out")], check=True)
-    for index in range(2):
+    for index in range(count):
         saliency = np.load(tmp_path / "out" / "images" / f"{index + 1:04d}.npy")
-        assert_map_equals(saliency, arrays[f"map8_{index}"], arrays[f"logp_sub_{index}"], 3)
+        assert_map_equals(saliency, arrays[f"map8_{index}"], arrays[f"logp_sub_{index}"], step)
 
 
 def test_input_sizes_follow_the_published_rule() -> None:
@@ -229,6 +236,15 @@ def test_domain_is_chosen_by_the_kind_of_stimulus() -> None:
 def test_impossible_domains_are_refused(options: list[str]) -> None:
     with pytest.raises(UsageError):
         create("unisal", options=options, defaults={})
+
+
+@pytest.mark.parametrize(("name", "domain"), [("unisal", "DHF1K"), ("unisal:mit1003", "SALICON")])
+def test_tag_says_what_a_file_of_one_s_own_holds(name: str, domain: str, tmp_path: Path) -> None:
+    torch.save(UNISAL().state_dict(), tmp_path / "own.pth")
+    loaded = load_model(name, weights_file=tmp_path / "own.pth", device="cpu")
+    assert isinstance(loaded.model, Unisal)
+    assert loaded.model.domain(clip=True) == domain
+    assert loaded.label == "unisal with own.pth"
 
 
 def test_static_domain_treats_every_frame_alone(sw1: Sw1) -> None:
