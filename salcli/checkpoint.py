@@ -29,6 +29,9 @@ __all__ = ["Checkpoint", "load_strict", "read", "read_training", "save", "save_t
 WRAPPERS = ("model_state_dict", "state_dict", "model")
 """Keys under which training checkpoints keep the state dict."""
 
+COUNTER = "num_batches_tracked"
+"""Last part of the key of a batch norm's counter."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -71,7 +74,12 @@ def read(path: Path) -> Checkpoint:
     strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if strangers:
         raise WeightsError(f"'{path}' is no state dict: '{strangers[0]}' is not a tensor")
-    return Checkpoint({key.removeprefix("module."): t for key, t in content.items()}, path)
+    return Checkpoint({_unwrapped(key): tensor for key, tensor in content.items()}, path)
+
+
+def _unwrapped(key: str) -> str:
+    """The key without what `DataParallel` put into it, once or several times, at any level."""
+    return ".".join(part for part in key.split(".") if part != "module")
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -100,11 +108,14 @@ def _unpickle(path: Path) -> Any:
 def load_strict(network: nn.Module, saved: Checkpoint) -> None:
     """Copy the tensors into the network; every key and shape must agree.
 
+    Only the counters of batch norms may be missing: PyTorch did not write them before 0.4.1, and
+    nothing that salcli does reads them.
+
     Raises:
         WeightsError: Names the file and the first five disagreements of each kind.
     """
     wanted = network.state_dict()
-    missing = [key for key in wanted if key not in saved.state]
+    missing = [key for key in wanted if key not in saved.state and not key.endswith(COUNTER)]
     unexpected = [key for key in saved.state if key not in wanted]
     shapes = [
         f"{key} {list(saved.state[key].shape)} instead of {list(tensor.shape)}"
@@ -122,7 +133,7 @@ def load_strict(network: nn.Module, saved: Checkpoint) -> None:
     ]
     if complaints:
         raise WeightsError(f"'{saved.path}' does not fit the network: {'; '.join(complaints)}")
-    network.load_state_dict(saved.state)
+    network.load_state_dict({**wanted, **saved.state})
 
 
 def save(

@@ -61,6 +61,7 @@ class ModelSpec:
         paper, year, licence, citation: Where it comes from and how to cite it (BibTeX).
         scores: Published numbers, one line each.
         card: Further rows for `salcli models NAME`: parameters, cost per frame, input size.
+        comparisons: Options of other ways to the same maps, by name, for `salcli bench --compare`.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ModelSpec:
     citation: str = ""
     scores: tuple[str, ...] = ()
     card: Mapping[str, str] = field(default_factory=dict)
+    comparisons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def weights_row(self, tag: str | None = None) -> Weights | None:
         """The row with this tag; without a tag the first one, `None` for a model without weights.

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,38 +161,60 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sw1() -> Callable[..., None]:
-    """Fill a UNISAL network with the synthetic weights that its goldens were computed with.
+    """Fill a network with the synthetic weights that the goldens were computed with (rule SW1).
 
-    Each tensor is drawn with a seed made of `salt` and its key; the goldens state the rule.
+    Each tensor is drawn with a seed made of `salt` and its key. `gains` maps a key pattern to the
+    gain of what it matches, the last that fits counts; `special` maps one to a function that makes
+    the array from what the rule gives.
     """
     import zlib
+    from fnmatch import fnmatchcase
 
     import numpy as np
     import torch
 
-    def draw(key: str, tensor: torch.Tensor, salt: str) -> np.ndarray:
+    def draw(key: str, tensor: torch.Tensor, salt: str, gain: float) -> np.ndarray:
         random = np.random.RandomState(zlib.crc32((salt + key).encode()))
         shape = tuple(tensor.shape)
         if not tensor.is_floating_point():
             return np.zeros(shape)
         if key.endswith("running_var") or (tensor.ndim == 1 and key.endswith("weight")):
             return random.uniform(0.5, 1.5, shape)
-        if key.startswith("smoothing"):
-            kernel = np.abs(random.randn(*shape))
-            return kernel / kernel.sum()
         if tensor.ndim < 2 or key.endswith("running_mean"):
             return np.asarray(0.1 * random.randn(*shape))
-        gain = 0.75 if key.startswith("cnn.") else 1.0
-        if key.startswith("adaptation") and key.endswith(".weight"):
-            gain = 0.5
         return random.randn(*shape) * gain * np.sqrt(2 / (tensor.numel() / shape[0]))
 
-    def fill(network: torch.nn.Module, *, salt: str = "") -> None:
-        state = {
-            key: torch.as_tensor(draw(key, tensor, salt)).to(tensor.dtype)
-            for key, tensor in network.state_dict().items()
-        }
+    def fill(
+        network: torch.nn.Module,
+        *,
+        salt: str = "",
+        gains: Mapping[str, float] | None = None,
+        special: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+    ) -> None:
+        state = {}
+        for key, tensor in network.state_dict().items():
+            fitting = [gain for pattern, gain in (gains or {}).items() if fnmatchcase(key, pattern)]
+            array = draw(key, tensor, salt, fitting[-1] if fitting else 1.0)
+            for pattern, change in (special or {}).items():
+                array = change(array) if fnmatchcase(key, pattern) else array
+            state[key] = torch.as_tensor(array).to(tensor.dtype)
         network.load_state_dict(state)
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def unisal_sw1(sw1: Callable[..., None]) -> Callable[..., None]:
+    """Fill a UNISAL network with the synthetic weights of its goldens, which state the rule."""
+    import numpy as np
+
+    def smoothing(kernel: np.ndarray) -> np.ndarray:
+        return np.abs(kernel) / np.abs(kernel).sum()
+
+    gains = {"cnn.*": 0.75, "adaptation*.weight": 0.5}
+
+    def fill(network: torch.nn.Module, *, salt: str = "") -> None:
+        sw1(network, salt=salt, gains=gains, special={"smoothing*": smoothing})
 
     return fill
 

@@ -112,13 +112,13 @@ def norms(tensors: dict[str, Tensor], keys: dict[str, float]) -> dict[str, float
 
 
 def test_a_training_step_equals_the_original(
-    sw1: Callable[..., None], golden_input: Callable[..., Tensor]
+    unisal_sw1: Callable[..., None], golden_input: Callable[..., Tensor]
 ) -> None:
     golden: dict[str, Any] = json.loads((GOLDENS / "train_video_dhf1k.json").read_text())
     shape = (golden["B"], golden["T"], golden["H"], golden["W"])
     results, rates = golden["results"], golden["optimiser"]
     network = UNISAL(drop_probs=(0.0, 0.0), state_dropout=0.0)
-    sw1(network)
+    unisal_sw1(network)
     network.train()
     network.cnn.eval()
     buffers, parameters = dict(network.named_buffers()), dict(network.named_parameters())

@@ -1,8 +1,9 @@
-"""Both distributions, built and installed as a user would have them, outside the checkout."""
+"""All distributions, built and installed as a user would have them, outside the checkout."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -18,13 +19,13 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-import salcli_unisal
 from uv import find_uv_bin
 
-import salcli
-
 CHECKOUT = Path(__file__).parents[1]
-PROJECTS = {"salcli": CHECKOUT, "salcli-unisal": CHECKOUT / "plugins" / "salcli-unisal"}
+PLUGINS = {
+    project.parent.name: project.parent for project in CHECKOUT.glob("plugins/*/pyproject.toml")
+}
+PROJECTS = {"salcli": CHECKOUT, **PLUGINS}
 OPEN_WEIGHTS = "salcli_unisal/weights/unisal-open.safetensors"
 
 
@@ -77,7 +78,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
 
 @pytest.fixture(scope="module")
 def installed(built: dict[str, Built], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both wheels and nothing else."""
+    """A folder with all wheels and nothing else."""
     target = tmp_path_factory.mktemp("installed")
     wheels = [files.wheel for files in built.values()]
     uv("pip", "install", "--no-deps", "--no-index", "--target", target, *wheels)
@@ -157,7 +158,7 @@ def test_wheel_is_the_same_from_the_sdist_and_from_the_checkout(
 
 @pytest.mark.parametrize("name", PROJECTS)
 def test_metadata_says_version_and_python(name: str, built: dict[str, Built]) -> None:
-    module = {"salcli": salcli, "salcli-unisal": salcli_unisal}[name]
+    module = importlib.import_module(name.replace("-", "_"))
     metadata = built[name].metadata
     assert metadata["Name"] == name
     assert metadata["Version"] == module.__version__
@@ -165,8 +166,9 @@ def test_metadata_says_version_and_python(name: str, built: dict[str, Built]) ->
     assert metadata["Description-Content-Type"] == "text/markdown"
 
 
-def test_plugin_says_which_cores_it_works_with(built: dict[str, Built]) -> None:
-    assert "salcli<0.2,>=0.1" in built["salcli-unisal"].metadata.get_all("Requires-Dist", [])
+@pytest.mark.parametrize("name", PLUGINS)
+def test_plugin_says_which_cores_it_works_with(name: str, built: dict[str, Built]) -> None:
+    assert "salcli<0.2,>=0.1" in built[name].metadata.get_all("Requires-Dist", [])
 
 
 @pytest.mark.parametrize("name", PROJECTS)

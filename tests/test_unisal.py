@@ -41,13 +41,13 @@ def cases(name: str) -> list:
 
 @pytest.mark.parametrize(("name", "case"), [*cases("net_domains"), *cases("net_variants")])
 def test_network_equals_the_original(
-    name: str, case: dict, sw1: Sw1, golden_input: Callable[..., torch.Tensor]
+    name: str, case: dict, unisal_sw1: Sw1, golden_input: Callable[..., torch.Tensor]
 ) -> None:
     described, arrays = golden(name)
     network = UNISAL(**case["model_kwargs"]).eval()
     assert len(network.state_dict()) == case["state_dict_entries"]
     assert sum(p.numel() for p in network.parameters()) == case["parameters"]
-    sw1(network)
+    unisal_sw1(network)
     call = dict(case["forward_kwargs"])
     how = {"domain": call["source"], "static": call.get("static"), "size": call.get("target_size")}
     x = golden_input((case["B"], case["T"], described["H"], described["W"]), case["ph"])
@@ -74,10 +74,10 @@ def test_state_dict_keys_are_the_published_ones() -> None:
     assert ours == published
 
 
-def make(sw1: Sw1, *, salt: str = "", options: dict | None = None) -> Unisal:
+def make(unisal_sw1: Sw1, *, salt: str = "", options: dict | None = None) -> Unisal:
     model = create("unisal", options=options or {}, defaults={})
     assert isinstance(model, Unisal)
-    sw1(model.network, salt=salt)
+    unisal_sw1(model.network, salt=salt)
     model.network.eval()
     return model
 
@@ -105,10 +105,10 @@ STILLS = (("image_salicon", "", {}, 3), ("image_mit1003_finetuned", "ft:", {}, 1
 @pytest.mark.parametrize(("name", "options", "step"), CLIPS)
 @pytest.mark.parametrize("batch_size", [1, 64])
 def test_clip_equals_the_original(
-    name: str, options: dict, step: int, batch_size: int, sw1: Sw1
+    name: str, options: dict, step: int, batch_size: int, unisal_sw1: Sw1
 ) -> None:
     _, arrays = golden(name)
-    model = make(sw1, options=options)
+    model = make(unisal_sw1, options=options)
     model.batch_size = batch_size
     maps = predict(model, list(arrays["frames"]), 30.0)
     assert len(maps) == len(arrays["map8"])
@@ -120,10 +120,10 @@ def test_clip_equals_the_original(
 
 @pytest.mark.parametrize(("name", "salt", "options", "step"), STILLS)
 def test_stills_equal_the_original(
-    name: str, salt: str, options: dict, step: int, sw1: Sw1
+    name: str, salt: str, options: dict, step: int, unisal_sw1: Sw1
 ) -> None:
     described, arrays = golden(name)
-    model = make(sw1, salt=salt, options=options)
+    model = make(unisal_sw1, salt=salt, options=options)
     indices = range(len(described["images"]))
     maps = predict(model, [arrays[f"image{i}"] for i in indices], None)
     for i in indices:
@@ -136,10 +136,10 @@ def test_stills_equal_the_original(
 
 
 @pytest.mark.parametrize("name", ["video_dhf1k_bbb", "video_ucfsports_carphone"])
-def test_intermediate_tensors_equal_the_original(name: str, sw1: Sw1) -> None:
+def test_intermediate_tensors_equal_the_original(name: str, unisal_sw1: Sw1) -> None:
     described, arrays = golden(name)
     domain = "UCFSports" if "ucf" in name else "DHF1K"
-    model = make(sw1, options={"domain": domain})
+    model = make(unisal_sw1, options={"domain": domain})
     frames, lanes = list(arrays["frames"]), described["options"]["frame_modulo"]
     with torch.inference_mode():
         inputs = model.preprocess(frames)
@@ -171,11 +171,11 @@ def save_frames(folder: Path, frames: list[np.ndarray]) -> Path:
 
 @pytest.mark.parametrize(("name", "options", "step"), CLIPS)
 def test_installed_command_equals_the_original_on_clips(
-    name: str, options: dict, step: int, sw1: Sw1, tmp_path: Path
+    name: str, options: dict, step: int, unisal_sw1: Sw1, tmp_path: Path
 ) -> None:
     _, arrays = golden(name)
     network = UNISAL()
-    sw1(network)
+    unisal_sw1(network)
     torch.save(network.state_dict(), tmp_path / "sw1.pth", _use_new_zipfile_serialization=False)
     folder = save_frames(tmp_path / "clip", list(arrays["frames"]))
     command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", "unisal"]
@@ -196,12 +196,12 @@ def test_installed_command_equals_the_original_on_clips(
     [("image_salicon", "unisal", "", 3), ("image_mit1003_finetuned", "unisal:mit1003", "ft:", 1)],
 )
 def test_installed_command_equals_the_original_on_stills(
-    name: str, model: str, salt: str, step: int, sw1: Sw1, tmp_path: Path
+    name: str, model: str, salt: str, step: int, unisal_sw1: Sw1, tmp_path: Path
 ) -> None:
     described, arrays = golden(name)
     count = len(described["images"])
     network = UNISAL()
-    sw1(network, salt=salt)
+    unisal_sw1(network, salt=salt)
     torch.save(network.state_dict(), tmp_path / "sw1.pth")
     folder = save_frames(tmp_path / "images", [arrays[f"image{i}"] for i in range(count)])
     command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", model]
@@ -247,8 +247,8 @@ def test_tag_says_what_a_file_of_one_s_own_holds(name: str, domain: str, tmp_pat
     assert loaded.label == "unisal with own.pth"
 
 
-def test_static_domain_treats_every_frame_alone(sw1: Sw1) -> None:
-    model = make(sw1, options={"domain": "SALICON"})
+def test_static_domain_treats_every_frame_alone(unisal_sw1: Sw1) -> None:
+    model = make(unisal_sw1, options={"domain": "SALICON"})
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(3)]
     clip = predict(model, frames, 25.0)
