@@ -57,16 +57,19 @@ def picture(seed: int, size: tuple[int, int] = ODD) -> Frame:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model on trial."""
+    """A model on trial, with the options under which it is tried."""
 
     spec: ModelSpec
+    options: Mapping[str, Any]
 
     def fresh(self, *, batch_size: int = 2) -> Model:
         """The model with a random network, each time the same one."""
         row = self.spec.weights_row()
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            model = models.create(self.spec.name, defaults=row.options if row else {})
+            model = models.create(
+                self.spec.name, options=self.options, defaults=row.options if row else {}
+            )
         model.to(torch.device("cpu"), torch.float32)
         model.batch_size = batch_size
         return model

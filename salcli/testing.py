@@ -11,8 +11,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
 
 from salcli import conduct, registry
 from salcli.conduct import Subject, broken
@@ -26,15 +28,18 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 HASH = re.compile(r"sha256:[0-9a-f]{64}|gitblob:[0-9a-f]{40}")
 
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
 HEAVY = ("torch", "numpy", "torchvision", "imageio", "PIL", "requests", "matplotlib")
 """What the module of a plugin must not import: every start of salcli imports that module."""
 
 
-def check_model(spec: ModelSpec) -> None:
+def check_model(spec: ModelSpec, *, options: Mapping[str, Any] = NO_OPTIONS) -> None:
     """Check that a model keeps the contract of `salcli.model.Model`.
 
     Args:
         spec: Of an installed plugin, as `salcli.registry.model(NAME)` gives it.
+        options: The model's options on trial, such as a smaller input for a network that is slow.
 
     Raises:
         PluginError: Names the model, the law that it breaks, and how.
@@ -43,7 +48,7 @@ def check_model(spec: ModelSpec) -> None:
     _check_weights(spec)
     _check_light_import(spec)
     _check_options(spec)
-    subject = Subject(spec)
+    subject = Subject(spec, options)
     with _law(spec, "factory"):
         subject.fresh()
     for check in conduct.LAWS:
