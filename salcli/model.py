@@ -18,6 +18,8 @@ from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from salcli.download import Report
     from salcli.recipe import Recipe
 
@@ -74,6 +76,18 @@ class Model(ABC):
             WeightsError: The file is neither this model's nor a backbone that it knows.
         """
         self.load(saved)
+
+    def in_domain(self, domain: str) -> Model:
+        """This model, as it preprocesses the frames of a dataset of this `Batch.domain`."""
+        return self
+
+    def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
+        """What training sees of one sample's frames: `[T, ...]` float32 on the CPU.
+
+        A model whose input is more than single frames, or whose augmentation is its own, overrides
+        this; anything random comes from `random`.
+        """
+        return self.preprocess(frames)
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """What a training step minimises, one value per backward pass."""

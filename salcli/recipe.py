@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Augmentation", "ParameterGroup", "Recipe"]
+__all__ = ["Augmentation", "ParameterGroup", "Recipe", "Source"]
+
+WHOLE = 0
+"""A clip length that stands for the whole clip."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of a still and of its ground truth.
+    """Random changes of a still, or of a whole clip, and of its ground truth.
 
     Attributes:
-        flip: Probability of a left-right flip.
+        flip: Probability of a left-right flip, one draw for a clip.
         scale: Smallest share of the sides that a random crop keeps; 1 keeps all.
         aspects: Width / height of the crops, with weights; one is drawn for each batch. Empty keeps
             each image's own, and then all images of a batch must have the same.
@@ -37,15 +40,45 @@ class ParameterGroup:
 
     Attributes:
         prefix: Beginning of the state-dict key.
+        suffix: End of the state-dict key, such as `.bias`.
         rate: Factor on the learning rate.
         weight_decay: In place of the recipe's.
         frozen_epochs: Not trained during the first so many epochs.
+        scheduled: Whether the rate follows the schedule; otherwise it stays as after the warm-up.
     """
 
     prefix: str
+    suffix: str = ""
     rate: float = 1.0
     weight_decay: float = 0.0
     frozen_epochs: int = 0
+    scheduled: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """One dataset of a training, and how it is used; what is `None` is as the recipe says.
+
+    Attributes:
+        dataset: Name of the layout, as `--data` takes it.
+        domain: `Batch.domain` of its batches, for models that treat datasets differently.
+        batch_size: Recordings per batch.
+        clip_length: Frames per sample.
+        clip_stride: Every so-many-th frame of a clip is used.
+        truth_size: Sides of the ground truth as multiples of the input's.
+        aspect: Width / height of the central crop that is used; 0 for the whole frame.
+        pad: Frames narrower than `aspect` are padded with black at the sides, not cropped above and
+            below.
+    """
+
+    dataset: str
+    domain: str = ""
+    batch_size: int | None = None
+    clip_length: int | None = None
+    clip_stride: int | None = None
+    truth_size: float | None = None
+    aspect: float = 0.0
+    pad: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,35 +87,62 @@ class Recipe:
 
     Attributes:
         epochs: Passes over the training recordings.
-        batch_size: Recordings per step; incomplete batches are dropped.
-        optimiser: `sgd` (with `momentum`) or `adam`.
+        batch_size: Recordings per batch; incomplete batches are dropped.
+        optimiser: `sgd` (with `momentum`), `adam`, or `package.module:Class` of a plugin, which is
+            called with the parameter groups (dictionaries with `params`, `lr`, `weight_decay`) and
+            `lr=` and `momentum=`.
         learning_rate: At the start, for parameters in no group.
-        momentum: Of SGD.
+        momentum: Of every optimiser but `adam`.
         weight_decay: For parameters in no group.
         groups: Exceptions by parameter name; the first that fits counts.
-        schedule: `exponential` multiplies the rate by `gamma` after each epoch; `cosine` goes to
-            zero, step by step, over the whole training.
-        gamma: Of the exponential schedule.
+        schedule: `exponential` multiplies the rate by `gamma` after each epoch; `milestones` does
+            so when an epoch of `milestones` begins; `cosine` goes to zero, step by step, over the
+            whole training.
+        gamma: Of the exponential schedule and of milestones.
+        milestones: Epochs, counted from 0.
         warmup_steps: The rate rises linearly over so many first steps.
-        gradient_clip: Largest global norm of the gradient; `None` for no limit.
+        gradient_clip: Largest global norm of the gradient, for each frame that `Loss.frames`
+            counts; `None` for no limit.
         losses: Weight of each part of the model's losses.
         ema: Decay per step of an exponential moving average of the weights, which is then what is
             validated and saved; `None` for none. After n steps the decay is at most (1 + n) / (10 +
             n), so that the start is soon forgotten.
         augmentation: Random changes of the training data.
-        select: Metric by which the best epoch is chosen on the validation recordings.
+        select: Metric by which the best epoch is chosen on the validation recordings, or `loss`,
+            the total on validation batches.
         seed: Of everything random: the network's start, order, augmentation, dropout.
+        sources: The published datasets; each batch is of one of them, in random alternation. Empty
+            where `--data` must say.
+        clip_length: Frames per sample of a clip, at a random place; 1 for stills, `WHOLE` for whole
+            clips of any length, which need a batch size of 1.
+        clip_stride: Every so-many-th frame of a clip is used.
+        targets: Which frames of a sample have ground truth in the batch; with `last` it is `[B, 1,
+            ...]`.
+        slices: Maps per frame: its annotations in order, where a dataset has several of one frame.
+        truth: `density` sums to 1 per map; `brightness` is the annotation's grey, 0 to 255.
+        truth_size: Sides of the ground truth as multiples of the input's; 0 keeps the annotation's.
+        epoch_steps: Steps of the optimiser that count as one epoch, the data passed over again and
+            again; `None` for one pass.
+        accumulation: Batches per step of the optimiser.
+        accumulate: Whether their gradients are added or averaged.
+        shuffle: Whether recordings and batches come in random order; otherwise in the dataset's.
+        zero_gradients: A parameter that a batch does not touch has the gradient zero and still
+            moves by momentum and weight decay, as before PyTorch 1.7; otherwise it stays.
+        patience: The training ends when so many epochs in a row were not the best; `None`: never.
+        select_from: The first epoch, counted from 0, that can be the best.
+        sync_batch_norm: On several devices, batch norms use the statistics of all their batches.
     """
 
     epochs: int
     batch_size: int
-    optimiser: Literal["sgd", "adam"]
+    optimiser: str
     learning_rate: float
     momentum: float = 0.9
     weight_decay: float = 0.0
     groups: tuple[ParameterGroup, ...] = ()
-    schedule: Literal["constant", "exponential", "cosine"] = "constant"
+    schedule: Literal["constant", "exponential", "cosine", "milestones"] = "constant"
     gamma: float = 1.0
+    milestones: tuple[int, ...] = ()
     warmup_steps: int = 0
     gradient_clip: float | None = None
     losses: Mapping[str, float] = field(default_factory=lambda: {"kld": 1.0})
@@ -90,10 +150,25 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     select: str = "CC"
     seed: int = 0
+    sources: tuple[Source, ...] = ()
+    clip_length: int = 1
+    clip_stride: int = 1
+    targets: Literal["all", "last"] = "all"
+    slices: int = 1
+    truth: Literal["density", "brightness"] = "density"
+    truth_size: float = 1.0
+    epoch_steps: int | None = None
+    accumulation: int = 1
+    accumulate: Literal["mean", "sum"] = "mean"
+    shuffle: bool = True
+    zero_gradients: bool = False
+    patience: int | None = None
+    select_from: int = 0
+    sync_batch_norm: bool = False
 
     def group(self, parameter: str) -> ParameterGroup:
         """The group that the parameter of this name belongs to."""
         for group in self.groups:
-            if parameter.startswith(group.prefix):
+            if parameter.startswith(group.prefix) and parameter.endswith(group.suffix):
                 return group
         return ParameterGroup("", weight_decay=self.weight_decay)
