@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,9 +14,9 @@ from scipy.io import loadmat
 
 from salcli import imageops, images
 from salcli.errors import InputError
-from salcli.types import Recording
+from salcli.types import Annotation
 
-__all__ = ["fixation_map", "read_density", "read_fixations"]
+__all__ = ["Fixations", "fixation_map", "read_density", "read_fixations"]
 
 Points: TypeAlias = npt.NDArray[np.float64]
 
@@ -31,21 +32,35 @@ LARGEST_SIDE = 800
 """Of a density that is made here: it is smooth, so that more pixels would only cost time."""
 
 
-def read_fixations(recording: Recording, size: tuple[int, int]) -> Points:
-    """Fixated positions `[n, 2]` as (x, y) pixels from 0, on an image of size (H, W).
+@dataclass(frozen=True)
+class Fixations:
+    """Where observers looked on one frame.
 
-    Positions outside the image are left out. Without a fixation file, `[0, 2]`.
+    Attributes:
+        points: `[n, 2]` as (x, y) pixels from 0, inside the frame; pixel (0, 0) reaches from 0 to 1
+            and its centre is at 0.5. Repeats are kept.
+        observers: `[n]`, whose each point is, counted from 0; -1 where the file does not say.
+        outside: How many positions were left out since they lie outside the frame.
+    """
+
+    points: Points
+    observers: npt.NDArray[np.int64]
+    outside: int = 0
+
+
+def read_fixations(annotation: Annotation, size: tuple[int, int]) -> Fixations:
+    """Fixated positions on a frame of size (H, W); none without a file.
 
     Raises:
         InputError: The file cannot be read or has another layout.
     """
-    if recording.fixations is None:
-        return np.empty((0, 2))
-    read = _from_mat if recording.fixations.suffix.lower() == ".mat" else _from_picture
-    points, (height, width) = read(recording.fixations)
+    if annotation.fixations is None:
+        return Fixations(np.empty((0, 2)), np.empty(0, np.int64))
+    read = _from_mat if annotation.fixations.suffix.lower() == ".mat" else _from_picture
+    points, observers, (height, width) = read(annotation.fixations)
     points = points * (size[1] / width, size[0] / height)
     inside = (points >= 0).all(1) & (points[:, 0] < size[1]) & (points[:, 1] < size[0])
-    return points[inside]
+    return Fixations(points[inside], observers[inside], outside=int((~inside).sum()))
 
 
 def fixation_map(points: Points, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -56,7 +71,7 @@ def fixation_map(points: Points, size: tuple[int, int]) -> npt.NDArray[np.bool_]
     return fixated
 
 
-def read_density(recording: Recording, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def read_density(annotation: Annotation, size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Fixation density `[H', W']`, any scale, of an image of size (H, W).
 
     The map's own size where there is a map; else a Gaussian of 3 % of the width over the fixations.
@@ -64,12 +79,12 @@ def read_density(recording: Recording, size: tuple[int, int]) -> npt.NDArray[np.
     Raises:
         InputError: The file cannot be read or has another layout.
     """
-    if recording.density is not None:
-        return _read_grey(recording.density).astype(np.float32)
+    if annotation.density is not None:
+        return _read_grey(annotation.density).astype(np.float32)
     shrink = min(1.0, LARGEST_SIDE / max(size))
     height, width = (max(1, round(side * shrink)) for side in size)
     counts = np.zeros((height, width), dtype=np.float32)
-    x, y = read_fixations(recording, (height, width)).astype(int).T
+    x, y = read_fixations(annotation, (height, width)).points.astype(int).T
     np.add.at(counts, (y, x), 1)
     sigma = KERNEL_SHARE * width
     density: npt.NDArray[np.float32] = imageops.gaussian_blur(
@@ -82,14 +97,15 @@ def _read_grey(path: Path) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.fromarray(images.read(path)).convert("L"))
 
 
-def _from_picture(path: Path) -> tuple[Points, tuple[int, int]]:
+def _from_picture(path: Path) -> tuple[Points, npt.NDArray[np.int64], tuple[int, int]]:
     grey = _read_grey(path)
     y, x = np.nonzero(grey > (FIXATED if grey.max() > FIXATED else 0))
     # The pixel's centre, so that scaling to another size hits the right pixel.
-    return np.stack([x + 0.5, y + 0.5], axis=1), (grey.shape[0], grey.shape[1])
+    points = np.stack([x + 0.5, y + 0.5], axis=1)
+    return points, np.full(len(points), -1), (grey.shape[0], grey.shape[1])
 
 
-def _from_mat(path: Path) -> tuple[Points, tuple[int, int]]:
+def _from_mat(path: Path) -> tuple[Points, npt.NDArray[np.int64], tuple[int, int]]:
     """SALICON's layout: `gaze`, one struct per observer with `fixations`; `resolution` [h, w].
 
     Positions there are (x, y) pixels from 1; the centre of pixel 1 lies at 0.5 here.
@@ -106,4 +122,5 @@ def _from_mat(path: Path) -> tuple[Points, tuple[int, int]]:
         raise InputError(
             f"'{path}' does not hold SALICON-like fixations (gaze.fixations, resolution): {error}"
         ) from error
-    return points - 0.5, (height, width)
+    whose = np.repeat(np.arange(len(records)), [len(record) for record in records])
+    return points - 0.5, whose, (height, width)

@@ -70,7 +70,7 @@ class EpochBatches(Dataset[Batch]):
         self, recording: Recording, aspect: float | None, random: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Network input `[3, h, w]`, density `[h, w]` that sums to 1, fixation map `[h, w]`."""
-        frame = images.read(recording.image)
+        frame, annotation = images.read(recording.source), recording.annotations[0]
         size = (frame.shape[0], frame.shape[1])
         crop = _draw_crop(size, aspect, self._recipe.augmentation, random)
         picture = _crop_frame(frame, crop, self._recipe.augmentation, random)
@@ -78,8 +78,10 @@ class EpochBatches(Dataset[Batch]):
         target = (inputs.shape[-2], inputs.shape[-1])
         return (
             inputs,
-            _crop_density(groundtruth.read_density(recording, size), crop, target),
-            _crop_fixations(groundtruth.read_fixations(recording, size), size, crop, target),
+            _crop_density(groundtruth.read_density(annotation, size), crop, target),
+            _crop_fixations(
+                groundtruth.read_fixations(annotation, size).points, size, crop, target
+            ),
         )
 
 
@@ -121,9 +123,9 @@ def _plan(
     order = random.permutation(len(recordings)).tolist()
     groups: dict[object, list[int]] = defaultdict(list)
     for i in order:
-        groups[None if recipe.augmentation.aspects else images.size_of(recordings[i].image)].append(
-            i
-        )
+        groups[
+            None if recipe.augmentation.aspects else images.size_of(recordings[i].source)
+        ].append(i)
     batches = [
         group[start : start + recipe.batch_size]
         for group in groups.values()

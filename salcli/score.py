@@ -37,17 +37,19 @@ def validate(model: Model, recordings: Sequence[Recording]) -> dict[str, dict[st
 
 def score(model: Model, recording: Recording) -> Iterator[tuple[str, float]]:
     """Every metric of one image."""
-    frame = images.read(recording.image)
+    frame, annotation = images.read(recording.source), recording.annotations[0]
     size = (frame.shape[0], frame.shape[1])
     stimulus = Stimulus(recording.name, [frame], labels=[recording.name], size=size, count=1)
     with torch.inference_mode():
         prediction = next(iter(model.predict(stimulus)))
         saliency = imageops.resize(prediction.saliency[None], size)[0].cpu().numpy()
-    density = torch.from_numpy(groundtruth.read_density(recording, size))
+    density = torch.from_numpy(groundtruth.read_density(annotation, size))
     truth = {
         "density": imageops.resize(density[None], size)[0].numpy(),
-        "fixations": groundtruth.fixation_map(groundtruth.read_fixations(recording, size), size),
+        "fixations": groundtruth.fixation_map(
+            groundtruth.read_fixations(annotation, size).points, size
+        ),
     }
     for name, metric in registry.metrics().items():
-        if metric.needs == "density" or recording.fixations is not None:
+        if metric.needs == "density" or annotation.fixations is not None:
             yield name, resolve(metric.function)(saliency, truth[metric.needs])

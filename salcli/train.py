@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +22,11 @@ from salcli.recipe import Recipe
 from salcli.runs import BEST, Report, resume, save_state, write
 from salcli.samples import EpochBatches, load
 from salcli.score import validate
-from salcli.types import Batch, Recording
+from salcli.types import Batch, Dataset, Recording
 
-__all__ = ["Dataset", "train"]
+__all__ = ["train"]
 
 STEPS_PER_LINE = 20
-
-
-class Dataset(Protocol):
-    """What `DatasetSpec.factory` makes."""
-
-    def recordings(self, split: str, /) -> Sequence[Recording]:
-        """Recordings of `"train"` or `"valid"`."""
 
 
 def train(
@@ -133,7 +126,7 @@ def check_data(
     known = registry.metrics()
     if recipe.select not in known:
         raise UnknownName("metric", recipe.select, known)
-    fixated = any(recording.fixations for recording in validation)
+    fixated = any(shown.fixations for recording in validation for shown in recording.annotations)
     if known[recipe.select].needs == "fixations" and not fixated:
         raise UsageError(f"the recipe selects by {recipe.select}, which needs fixations/")
 

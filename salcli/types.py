@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 Frame: TypeAlias = "npt.NDArray[np.uint8]"
 """One RGB picture, uint8 `[H, W, 3]`."""
 
-__all__ = ["Batch", "Frame", "Loss", "Prediction", "Recording", "Result", "Stimulus"]
+__all__ = [
+    "Annotation",
+    "Batch",
+    "Dataset",
+    "Frame",
+    "Loss",
+    "Prediction",
+    "Recording",
+    "Result",
+    "Stimulus",
+]
 
 
 @dataclass(frozen=True)
@@ -99,24 +109,54 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Recording:
-    """One stimulus frame of a dataset with what observers did on it.
+class Annotation:
+    """What observers did on one frame. One without files: nobody published what they did.
 
     Attributes:
-        name: Unique within the dataset.
-        image: Where the stimulus is.
-        density: 8-bit fixation density map (a file of the image's size or any other), if there is
-            one.
-        fixations: File with the fixated positions (`.mat` as SALICON publishes it, or a binary
-            fixation map as an image), if there is one.
+        label: Of the frame, as the files of its maps are called.
+        density: Fixation density: a map file of any size, a video of maps, or a `.mat`.
+        fixations: Where they looked: a `.mat`, a binary map, or a file or folder of a whole clip.
+        index: Position of this frame, from 0, in a file that holds a whole clip.
+    """
+
+    label: str
+    density: Path | None = None
+    fixations: Path | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One stimulus of a dataset, a still or a clip, with what observers did on it.
+
+    Attributes:
+        name: Unique within the dataset, e.g. `"valid/0601"`.
+        source: Image file, video file, or folder of frames.
+        annotations: One per frame, in order; exactly one for a still. Those of a clip may be found
+            on the disk only when they are asked for.
         group: Name of the folder or split part that it belongs to; scores are reported per group.
+        fps: Frames per second of a clip; `None` means a still.
+        frames: The files of a clip that is a folder of frames, in order, one per annotation.
     """
 
     name: str
-    image: Path
-    density: Path | None
-    fixations: Path | None
+    source: Path
+    annotations: Sequence[Annotation]
     group: str = ""
+    fps: float | None = None
+    frames: Sequence[Path] | None = None
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether it has frames that follow each other in time."""
+        return self.fps is not None
+
+
+class Dataset(Protocol):
+    """What `DatasetSpec.factory` makes: recordings by split."""
+
+    def recordings(self, split: str, /) -> Sequence[Recording]:
+        """Recordings of one split, `"train"` or `"valid"` at least."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def test_files_of_one_stem_belong_together(tmp_path: Path) -> None:
     )
     found = Folder([root], hold_out=HoldOut(9, 8)).recordings("train")
     assert [recording.name for recording in found] == ["mine/a", "mine/b", "mine/c"]
-    first, second, third = found
+    first, second, third = (recording.annotations[0] for recording in found)
     assert first.density == root / "maps/a.png"
     assert first.fixations == root / "fixations/a.mat"
     assert (second.density, second.fixations) == (root / "maps/b.png", None)

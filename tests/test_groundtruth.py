@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from salcli import groundtruth
 from salcli.errors import InputError
-from salcli.types import Recording
+from salcli.types import Annotation
 
 HEIGHT, WIDTH = 30, 40
 
@@ -31,12 +31,12 @@ def save_mat(path: Path, observers: list[Any], size: tuple[int, int] = (HEIGHT, 
     return path
 
 
-def recording(*, fixations: Path | None = None, density: Path | None = None) -> Recording:
-    return Recording("r", Path("r.jpg"), density, fixations)
+def annotation(*, fixations: Path | None = None, density: Path | None = None) -> Annotation:
+    return Annotation("r", density, fixations)
 
 
 def fixated_pixels(path: Path, size: tuple[int, int] = (HEIGHT, WIDTH)) -> set[tuple[int, int]]:
-    points = groundtruth.read_fixations(recording(fixations=path), size)
+    points = groundtruth.read_fixations(annotation(fixations=path), size).points
     rows, columns = np.nonzero(groundtruth.fixation_map(points, size))
     return set(zip(rows.tolist(), columns.tolist(), strict=True))
 
@@ -55,7 +55,7 @@ def test_positions_outside_are_left_out(tmp_path: Path) -> None:
 def test_observers_without_fixations_are_allowed(tmp_path: Path) -> None:
     path = save_mat(tmp_path / "a.mat", [[], []])
     assert fixated_pixels(path) == set()
-    assert groundtruth.read_fixations(recording(), (3, 4)).shape == (0, 2)
+    assert groundtruth.read_fixations(annotation(), (3, 4)).points.shape == (0, 2)
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -111,14 +111,14 @@ def test_density_maps_are_read_as_they_are(tmp_path: Path) -> None:
     grey = np.arange(35, dtype=np.uint8).reshape(5, 7)
     for picture in (Image.fromarray(grey), Image.fromarray(grey).convert("RGB")):
         picture.save(tmp_path / "a.png")
-        density = groundtruth.read_density(recording(density=tmp_path / "a.png"), (60, 80))
+        density = groundtruth.read_density(annotation(density=tmp_path / "a.png"), (60, 80))
         assert density.dtype == np.float32
         assert np.array_equal(density, grey)
 
 
 def test_density_of_fixations_alone_is_a_gaussian_over_each(tmp_path: Path) -> None:
     path = save_mat(tmp_path / "a.mat", [[(10, 8), (30, 20)], [(30, 20)]])
-    density = groundtruth.read_density(recording(fixations=path), (HEIGHT, WIDTH))
+    density = groundtruth.read_density(annotation(fixations=path), (HEIGHT, WIDTH))
     counts = np.zeros((HEIGHT, WIDTH))
     counts[7, 9], counts[19, 29] = 1, 2
     expected = gaussian_filter(counts, 0.03 * WIDTH, mode="constant")
@@ -127,7 +127,7 @@ def test_density_of_fixations_alone_is_a_gaussian_over_each(tmp_path: Path) -> N
 
 def test_density_of_fixations_on_a_large_image_is_small(tmp_path: Path) -> None:
     path = save_mat(tmp_path / "a.mat", [[(10, 8)]])
-    density = groundtruth.read_density(recording(fixations=path), (3000, 4000))
+    density = groundtruth.read_density(annotation(fixations=path), (3000, 4000))
     assert density.shape == (600, 800)
     assert divmod(int(density.argmax()), 800) == (150, 190)
 
@@ -153,10 +153,10 @@ def test_damaged_files_end_with_their_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(damaged(tmp_path)[name])
     with pytest.raises(InputError, match=name):
-        groundtruth.read_fixations(recording(fixations=path), (HEIGHT, WIDTH))
+        groundtruth.read_fixations(annotation(fixations=path), (HEIGHT, WIDTH))
     if name.endswith(".png"):
         with pytest.raises(InputError, match=name):
-            groundtruth.read_density(recording(density=path), (HEIGHT, WIDTH))
+            groundtruth.read_density(annotation(density=path), (HEIGHT, WIDTH))
 
 
 @pytest.mark.parametrize(
@@ -171,10 +171,10 @@ def test_damaged_files_end_with_their_name(tmp_path: Path, name: str) -> None:
 def test_other_layouts_are_refused(tmp_path: Path, content: dict[str, Any]) -> None:
     savemat(tmp_path / "other.mat", content)
     with pytest.raises(InputError, match=r"other\.mat.*SALICON"):
-        groundtruth.read_fixations(recording(fixations=tmp_path / "other.mat"), (HEIGHT, WIDTH))
+        groundtruth.read_fixations(annotation(fixations=tmp_path / "other.mat"), (HEIGHT, WIDTH))
 
 
 def test_a_resolution_of_nothing_is_refused(tmp_path: Path) -> None:
     path = save_mat(tmp_path / "a.mat", [[(1, 1)]], size=(0, 40))
     with pytest.raises(InputError, match="resolution"):
-        groundtruth.read_fixations(recording(fixations=path), (HEIGHT, WIDTH))
+        groundtruth.read_fixations(annotation(fixations=path), (HEIGHT, WIDTH))

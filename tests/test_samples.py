@@ -18,7 +18,7 @@ from salcli.model import Model
 from salcli.recipe import Augmentation, Recipe
 from salcli.samples import EpochBatches, load
 from salcli.specs import ModelSpec
-from salcli.types import Batch, Frame, Prediction, Recording, Stimulus
+from salcli.types import Annotation, Batch, Frame, Prediction, Recording, Stimulus
 
 STRONG = Augmentation(
     flip=0.5,
@@ -75,7 +75,7 @@ def save(folder: Path, name: str, at: tuple[int, int], size: tuple[int, int]) ->
     for path, picture in zip(paths, pictures, strict=True):
         Image.fromarray(picture).save(path)
     image_file, density, fixations = paths
-    return Recording(name, image_file, density, fixations)
+    return Recording(name, image_file, [Annotation(name, density, fixations)])
 
 
 @pytest.fixture(scope="module")
@@ -178,11 +178,11 @@ def test_a_flip_mirrors_everything(recordings: list[Recording]) -> None:
 
 
 def test_without_augmentation_nothing_changes(recordings: list[Recording]) -> None:
-    one = recordings[0]
+    one = recordings[0].annotations[0]
     inputs, density, fixations = content(
-        epoch_of([one], augmentation=Augmentation(), batch_size=1, square=False)[0]
+        epoch_of(recordings[:1], augmentation=Augmentation(), batch_size=1, square=False)[0]
     )
-    frame = np.asarray(Image.open(one.image))
+    frame = np.asarray(Image.open(recordings[0].source))
     assert torch.equal((inputs[0, 0] * 255).byte().permute(1, 2, 0), torch.tensor(frame))
     assert one.density is not None
     assert one.fixations is not None
@@ -205,7 +205,8 @@ def test_hue_and_saturation_need_colour(tmp_path: Path, recordings: list[Recordi
     coloured = np.zeros((70, 90, 3), np.uint8)
     coloured[...] = (200, 100, 50)
     Image.fromarray(coloured).save(tmp_path / "c.png")
-    one = [Recording("c", tmp_path / "c.png", recordings[0].density, None)]
+    density = recordings[0].annotations[0].density
+    one = [Recording("c", tmp_path / "c.png", [Annotation("c", density)])]
     for augmentation in (Augmentation(hue=0.4), Augmentation(saturation=0.4)):
         inputs = epoch_of(one, augmentation=augmentation, batch_size=1)[0].inputs[0, 0, :, 0, 0]
         assert (inputs * 255 - torch.tensor([200.0, 100, 50])).abs().max() > 2
@@ -238,10 +239,10 @@ def test_every_image_comes_once_in_an_epoch_in_another_order(recordings: list[Re
 def test_images_of_one_size_share_a_batch(tmp_path: Path) -> None:
     sizes = [(70, 90)] * 3 + [(90, 70)] * 5 + [(60, 60)]
     mixed = [save(tmp_path, str(n), (30, 30), size) for n, size in enumerate(sizes)]
-    turned = Image.open(mixed[0].image)
+    turned = Image.open(mixed[0].source)
     exif = turned.getexif()
     exif[0x0112] = 6
-    turned.save(mixed[0].image, exif=exif)  # now shown as 90 x 70
+    turned.save(mixed[0].source, exif=exif)  # now shown as 90 x 70
     batches = list(load(epoch_of(mixed, augmentation=Augmentation(), square=False), workers=0))
     shapes = sorted(tuple(batch.inputs.shape[-2:]) for batch in batches)
     assert shapes == [(70, 90), (90, 70), (90, 70), (90, 70)]
@@ -251,7 +252,8 @@ def test_a_crop_without_fixations_has_a_uniform_density(
     tmp_path: Path, recordings: list[Recording]
 ) -> None:
     Image.fromarray(np.zeros((70, 90), np.uint8)).save(tmp_path / "zero.png")
-    nobody = [Recording("n", recordings[0].image, tmp_path / "zero.png", tmp_path / "zero.png")]
+    nowhere = Annotation("n", tmp_path / "zero.png", tmp_path / "zero.png")
+    nobody = [Recording("n", recordings[0].source, [nowhere])]
     batch = epoch_of(nobody, batch_size=1)[0]
     assert (batch.density == batch.density.max()).all()
     assert batch.density.sum().item() == pytest.approx(1)
@@ -265,9 +267,10 @@ def test_a_damaged_file_is_named_in_one_line(
 ) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
-    one = recordings[0]
-    files = {"image": one.image, "density": one.density, "fixations": one.fixations, kind: bad}
-    broken = Recording("b", files["image"] or bad, files["density"], files["fixations"])
+    one, done = recordings[0], recordings[0].annotations[0]
+    files = {"image": one.source, "density": done.density, "fixations": done.fixations, kind: bad}
+    annotation = Annotation("b", files["density"], files["fixations"])
+    broken = Recording("b", files["image"] or bad, [annotation])
     with pytest.raises(InputError, match=r"bad\.png") as caught:
         list(load(epoch_of([broken], batch_size=1), workers=workers))
     assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from salcli.checkpoint import Checkpoint
     from salcli.model import Model
     from salcli.recipe import Recipe
-    from salcli.train import Dataset
+    from salcli.types import Dataset
 
 __all__ = ["train"]
 

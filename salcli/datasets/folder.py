@@ -11,7 +11,7 @@ from natsort import natsorted
 
 from salcli.errors import InputError, UsageError
 from salcli.images import SUFFIXES
-from salcli.types import Recording
+from salcli.types import Annotation, Recording
 
 __all__ = ["Folder", "HoldOut"]
 
@@ -113,8 +113,9 @@ def _recording(root: Path, image: Path, group: str) -> Recording:
         )
     return Recording(
         name=f"{group}/{image.stem}",
-        image=image,
-        density=density if density.is_file() else None,
-        fixations=fixations,
+        source=image,
+        annotations=[
+            Annotation(image.stem, density if density.is_file() else None, fixations),
+        ],
         group=group,
     )
