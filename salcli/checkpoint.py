@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ def read(path: Path) -> Checkpoint:
         raise WeightsError(f"weights file '{path}' does not exist")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    content = _unpickle(path)
+    content = _unpickle(path, mapped=zipfile.is_zipfile(path))
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -92,9 +93,10 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise WeightsError(f"'{path}' is not a safetensors file: {error}") from error
 
 
-def _unpickle(path: Path) -> Any:
+def _unpickle(path: Path, *, mapped: bool = False) -> Any:
+    """What the file holds; tensors of a `mapped` one take memory only where they are touched."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"'{path}' is not a weights file, or needs arbitrary pickle code, which salcli "

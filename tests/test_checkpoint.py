@@ -47,6 +47,15 @@ def test_published_files_in_all_their_wrappings(
     assert_equal(checkpoint.read(path), state())
 
 
+def test_a_large_file_is_mapped_instead_of_read(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(state(), path)
+
+    found = checkpoint.read(path)
+
+    assert {t.untyped_storage().filename for t in found.state.values()} == {str(path)}
+
+
 class Bomb:
     def __init__(self, path: Path) -> None:
         self.path = path
