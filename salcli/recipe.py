@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 __all__ = ["Augmentation", "ParameterGroup", "Recipe", "Source"]
@@ -45,6 +45,7 @@ class ParameterGroup:
         weight_decay: In place of the recipe's.
         frozen_epochs: Not trained during the first so many epochs.
         scheduled: Whether the rate follows the schedule; otherwise it stays as after the warm-up.
+        encoder: Whether this is the pretrained encoder, which `--train-cnn-after` thaws.
     """
 
     prefix: str
@@ -53,6 +54,7 @@ class ParameterGroup:
     weight_decay: float = 0.0
     frozen_epochs: int = 0
     scheduled: bool = True
+    encoder: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class Recipe:
             n), so that the start is soon forgotten.
         augmentation: Random changes of the training data.
         select: Metric by which the best epoch is chosen on the validation recordings, or `loss`,
-            the total on validation batches.
+            the total on validation batches (one clip from the middle of each recording).
+        select_on: Group of recordings, or dataset of `sources`, whose score counts for that.
         seed: Of everything random: the network's start, order, augmentation, dropout.
         sources: The published datasets; each batch is of one of them, in random alternation. Empty
             where `--data` must say.
@@ -129,6 +132,8 @@ class Recipe:
         zero_gradients: A parameter that a batch does not touch has the gradient zero and still
             moves by momentum and weight decay, as before PyTorch 1.7; otherwise it stays.
         patience: The training ends when so many epochs in a row were not the best; `None`: never.
+        validation_frames: Of a validated clip, so many frames around its middle are scored by
+            metrics; 0 for all.
         select_from: The first epoch, counted from 0, that can be the best.
         sync_batch_norm: On several devices, batch norms use the statistics of all their batches.
     """
@@ -149,6 +154,7 @@ class Recipe:
     ema: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     select: str = "CC"
+    select_on: str = "all"
     seed: int = 0
     sources: tuple[Source, ...] = ()
     clip_length: int = 1
@@ -163,6 +169,7 @@ class Recipe:
     shuffle: bool = True
     zero_gradients: bool = False
     patience: int | None = None
+    validation_frames: int = 0
     select_from: int = 0
     sync_batch_norm: bool = False
 
@@ -172,3 +179,8 @@ class Recipe:
             if parameter.startswith(group.prefix) and parameter.endswith(group.suffix):
                 return group
         return ParameterGroup("", weight_decay=self.weight_decay)
+
+    def fill(self, source: Source) -> Source:
+        """The source with the recipe's own settings where it has none."""
+        names = ("batch_size", "clip_length", "clip_stride", "truth_size")
+        return replace(source, **{n: getattr(self, n) for n in names if getattr(source, n) is None})

@@ -164,9 +164,11 @@ class Batch:
     """What `Model.losses` gets.
 
     Attributes:
-        inputs: Network input `[B, T, 3, h, w]`, already preprocessed.
-        density: Ground-truth fixation density `[B, T, 1, H, W]`; every map sums to 1.
-        fixations: Binary fixation map `[B, T, 1, H, W]`, bool.
+        inputs: Network input `[B, T, 3, h, w]`, already preprocessed; T is 1 for stills.
+        density: Ground-truth fixation density `[B, T, 1, H, W]`; every map sums to 1, or is grey
+            from 0 to 255, as the recipe's `truth` says. With the recipe's `targets` "last" only
+            that of the last frame, with its `slices` so many maps in place of 1.
+        fixations: Binary fixation map of the same shape, bool.
         domain: Name of the dataset that the batch comes from, for models that care.
     """
 
@@ -182,9 +184,11 @@ class Loss:
 
     Attributes:
         parts: Scalar tensors with a gradient, by name, unweighted; the recipe weighs them.
+        frames: Over how many frames the parts are sums; the recipe's `gradient_clip` is for one.
     """
 
     parts: Mapping[str, Tensor]
+    frames: int = 1
 
     def total(self, weights: Mapping[str, float]) -> Tensor:
         """The weighted sum of the parts; a part that `weights` does not name does not count."""
