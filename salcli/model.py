@@ -39,6 +39,7 @@ class Model(ABC):
         device: Where the network runs.
         precision: Floating-point type in which the network runs.
         batch_size: How many frames go through the network at once.
+        offline: Whether nothing may be downloaded, for a model that loads more than one file.
     """
 
     def __init__(self, spec: ModelSpec, options: Any = None) -> None:
@@ -48,6 +49,18 @@ class Model(ABC):
         self.device = torch.device("cpu")
         self.precision = torch.float32
         self.batch_size = 1
+        self.offline = False
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Read a weights file; a model with a file format of its own overrides this.
+
+        What the file says of the network that it needs goes into the metadata as `options`.
+
+        Raises:
+            WeightsError: The file is missing, damaged, or of no known format.
+        """
+        return checkpoint.read(path)
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -62,7 +75,7 @@ class Model(ABC):
         """One prediction per frame, in order, lazily."""
 
     def load(self, saved: Checkpoint) -> None:
-        """Fill the network with a checkpoint; a model with a format of its own overrides this.
+        """Fill the network with a checkpoint; a model with further parts overrides this.
 
         Raises:
             WeightsError: Keys are missing or unexpected, or shapes differ.
@@ -139,6 +152,18 @@ class Loaded:
         return f"{name} with {self.path.name}" if self.path else name
 
 
+def model_class(spec: ModelSpec) -> type[Model]:
+    """The class that a model is made of.
+
+    Raises:
+        PluginError: The plugin's factory does not give a `Model`.
+    """
+    factory = resolve(spec.factory)
+    if not (isinstance(factory, type) and issubclass(factory, Model)):
+        raise PluginError(f"{spec.factory} of model '{spec.name}' is not a salcli.model.Model")
+    return factory
+
+
 def create(
     name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
 ) -> Model:
@@ -150,9 +175,7 @@ def create(
     """
     spec, _ = registry.model(name)
     parsed = parse_options(spec, options, defaults=defaults)
-    factory = resolve(spec.factory)
-    if not (isinstance(factory, type) and issubclass(factory, Model)):
-        raise PluginError(f"{spec.factory} of model '{spec.name}' is not a salcli.model.Model")
+    factory = model_class(spec)
     try:
         model = factory(spec, parsed)
         model.network = model.build()
@@ -193,9 +216,10 @@ def load_model(
         row = None
     elif row is not None:
         path = weights.locate(spec, row, offline=offline, report=report)
-    saved = checkpoint.read(path) if path is not None else None
+    saved = model_class(spec).read(path) if path is not None else None
     defaults = {**needs, **(saved.options if saved else {})}
     model = create(spec.name, options=options, defaults=defaults)
+    model.offline = offline
     if saved:
         model.load(saved)
     model.to(devices.choose(device), devices.precision(precision))

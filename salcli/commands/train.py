@@ -124,7 +124,7 @@ def create(name: str, given: Sequence[str], start: Path | None) -> tuple[Model, 
     Raises:
         UsageError: Both a tag and a file say where to start.
     """
-    from salcli import checkpoint, model, registry, weights
+    from salcli import model, registry, weights
     from salcli.errors import UsageError
 
     spec, row = registry.model(name)
@@ -133,7 +133,7 @@ def create(name: str, given: Sequence[str], start: Path | None) -> tuple[Model, 
         if start is not None:
             raise UsageError(f"--model {name} and --start both say where to start; drop one")
         path, defaults = weights.locate(spec, row), dict(row.options)
-    saved = checkpoint.read(path) if path else None
+    saved = model.model_class(spec).read(path) if path else None
     if saved:
         defaults |= saved.options
     return model.create(spec.name, options=given, defaults=defaults), saved

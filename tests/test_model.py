@@ -1,0 +1,55 @@
+"""A model reads the files of its own format, wherever weights are taken."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from salcli.commands.train import create, start_network
+from salcli.errors import WeightsError
+from salcli.model import load_model
+from salcli.prediction import predict
+
+WHITE = np.full((8, 8, 3), 255, np.uint8)
+
+
+@pytest.fixture
+def format_plugin(install_plugins: Callable[..., None], make_site: Callable[..., Path]) -> None:
+    install_plugins(make_site("salcli_format"))
+
+
+@pytest.mark.usefixtures("format_plugin")
+def test_a_file_of_the_model_s_own_format_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("gain=0.25\n")
+    loaded = load_model("format", weights_file=tmp_path / "own.txt", device="cpu")
+    (result,) = predict(WHITE, model=loaded)
+    assert np.all(result.saliency == 0.25)
+
+
+@pytest.mark.usefixtures("format_plugin")
+def test_the_store_s_file_is_read_by_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, salcli: Callable[..., object]
+) -> None:
+    monkeypatch.setenv("SALCLI_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "mine.txt").write_text("gain=0.5\n")
+    salcli("weights", "import", tmp_path / "mine.txt", "--model", "format")
+    loaded = load_model("format", device="cpu", offline=True)
+    assert loaded.model.offline
+    assert loaded.label == "format:lines"
+    assert loaded.model.network.gain.item() == 0.5
+
+
+@pytest.mark.usefixtures("format_plugin")
+def test_training_starts_from_the_model_s_own_format(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("gain=0.75\n")
+    model, saved = create("format", [], tmp_path / "own.txt")
+    start_network(model, saved, seed=0, device="cpu")
+    assert model.network.gain.item() == 0.75
+
+
+@pytest.mark.usefixtures("format_plugin")
+def test_what_the_model_cannot_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("nonsense\n")
+    with pytest.raises(WeightsError, match=r"own\.txt"):
+        load_model("format", weights_file=tmp_path / "own.txt", device="cpu")
