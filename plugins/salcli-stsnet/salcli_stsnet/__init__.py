@@ -1,3 +1,214 @@
-"""Spatio-temporal saliency networks for dynamic saliency prediction, TMM 2017."""
+"""STSNet for salcli: "Spatio-Temporal Saliency Networks for Dynamic Saliency Prediction", TMM 2018.
+
+The nets were published for Caffe; their `.caffemodel` files are read as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from salcli import ModelSpec, Weights, hookimpl
+
+if TYPE_CHECKING:
+    import typer
 
 __version__ = "0.1.0"
+
+Net: TypeAlias = Literal["stsconvnet", "ssnet", "tsnet", "stsmaxnet", "stsavgnet", "earlyfusion"]
+
+SMALLEST = 4
+"""Side in pixels below which the nets give nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `-O key=value` sets; the defaults are those of the published script.
+
+    Raises:
+        ValueError: A number that makes no sense.
+    """
+
+    net: Net = field(
+        default="stsconvnet",
+        metadata={
+            "help": "which net of the paper; a weights file says so itself, except that ssnet and "
+            "tsnet have the same layers"
+        },
+    )
+    flow: str = field(
+        default="auto",
+        metadata={
+            "help": "where the second stream's optical flow comes from: dis, farneback, raft, "
+            "raft-large, a folder of .flo, .npy or picture files, none (no motion), or frame (the "
+            "frame itself in place of flow, as the published script does); auto is dis for clips "
+            "and frame for stills"
+        },
+    )
+    flow_encoding: Literal["uvm16", "uvm16-mag0", "wheel"] = field(
+        default="uvm16",
+        metadata={
+            "help": "how flow becomes a picture: its components and its magnitude, around grey "
+            "or with a magnitude from black, or Middlebury's colour wheel"
+        },
+    )
+    flow_scale: float = field(
+        default=16.0, metadata={"help": "grey levels per pixel of motion on a grid of 320 x 240"}
+    )
+    flow_offset: float = field(default=128.0, metadata={"help": "grey level of no motion"})
+    flow_direction: Literal["backward", "forward"] = field(
+        default="backward",
+        metadata={"help": "flow from the frame before to this one, or from this one to the next"},
+    )
+    swap_streams: bool = field(
+        default=False, metadata={"help": "feed the flow to the first stream, the frame to the other"}
+    )
+    input_size: tuple[int, int] | None = field(
+        default=None,
+        metadata={
+            "help": "height and width of the net's input, as in 240,320 of the paper; none keeps "
+            "each frame's own, up to max_input_size"
+        },
+    )
+    max_input_size: tuple[int, int] | None = field(
+        default=(512, 512),
+        metadata={"help": "frames are shrunk to fit into this height and width; none never shrinks"},
+    )
+    channels: Literal["bgr", "rgb"] = field(
+        default="bgr", metadata={"help": "order of the channels in the net's input"}
+    )
+    mean: tuple[float, float, float] = field(
+        default=(100.0, 110.0, 118.0),
+        metadata={"help": "subtracted from the channels, in the order of the net's input"},
+    )
+    input_scale: float = field(
+        default=0.0078431372549, metadata={"help": "factor on the input after that"}
+    )
+    saliency_mean: float = field(
+        default=127.0,
+        metadata={
+            "help": "added to 128 times the net's output; 31 undoes what the targets of SalNet's "
+            "training subtracted"
+        },
+    )
+    interpolation: Literal["cubic", "linear"] = field(
+        default="cubic", metadata={"help": "how maps get the frame's size"}
+    )
+    blur: int = field(default=5, metadata={"help": "side of the final Gaussian blur; 0 for none"})
+    stretch: bool = field(default=True, metadata={"help": "divide each map by its maximum"})
+    convolution: Literal["frequency", "direct"] = field(
+        default="frequency",
+        metadata={
+            "help": "how a CPU computes wide convolutions in float32: in the frequency domain, "
+            "or directly, which gives the same maps with less memory and more time"
+        },
+    )
+    target_mean: float = field(
+        default=31.0,
+        metadata={"help": "in training, subtracted from the density map of grey levels 0 to 255"},
+    )
+
+    def __post_init__(self) -> None:
+        for name, size in (("input_size", self.input_size), ("max_input_size", self.max_input_size)):
+            if size is not None and min(size) < SMALLEST:
+                raise ValueError(f"{name} needs at least {SMALLEST} pixels a side, not {size}")
+        if self.blur < 0 or (self.blur and self.blur % 2 == 0):
+            raise ValueError(f"blur is 0 or an odd number of pixels, not {self.blur}")
+        if not self.flow:
+            raise ValueError("flow is the name of a method, or a folder")
+
+
+UNKNOWN_HASH = "nobody has published a hash; the first download is remembered"
+
+WEIGHTS = (
+    Weights(
+        tag="stsconvnet",
+        urls=("https://www.dropbox.com/s/ja8x154a845lagc/stsconvnet.caffemodel?dl=1",),
+        filename="stsconvnet.caffemodel",
+        options={"net": "stsconvnet"},
+        licence="none stated",
+        trained_on="DIEM, with copies at lower resolutions",
+        note=f"its authors state no licence, so ask them before more than a look; {UNKNOWN_HASH}",
+    ),
+    Weights(
+        tag="salnet",
+        urls=(
+            "https://imatge.upc.edu/web/sites/default/files/resources/1720/saliency/2016-cvpr/"
+            "deep_net_model.caffemodel",
+        ),
+        filename="deep_net_model.caffemodel",
+        options={"net": "ssnet"},
+        licence="MIT",
+        trained_on="SALICON (stills)",
+        note=f"SalNet of Pan et al., which has the layers of ssnet; {UNKNOWN_HASH}",
+    ),
+    Weights(
+        tag="raft-small",
+        urls=("https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",),
+        filename="raft_small_C_T_V2-01064c6d.pth",
+        licence="BSD-3-Clause",
+        trained_on="FlyingChairs and FlyingThings3D, by torchvision",
+        note="optical flow for -O flow=raft; the file name holds the beginning of its hash",
+    ),
+    Weights(
+        tag="raft-large",
+        urls=("https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth",),
+        filename="raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+        licence="BSD-3-Clause",
+        trained_on="FlyingChairs, FlyingThings3D, Sintel, KITTI and HD1K, by torchvision",
+        note="optical flow for -O flow=raft-large; the file name holds the beginning of its hash",
+    ),
+)
+
+STSNET = ModelSpec(
+    name="stsnet",
+    summary="video, by two streams: what a frame shows and how it moves (optical flow)",
+    factory="salcli_stsnet.model:Stsnet",
+    weights=WEIGHTS,
+    options=Options,
+    rounding="floor",
+    paper="C. Bak, A. Kocak, E. Erdem, A. Erdem: Spatio-Temporal Saliency Networks for Dynamic "
+    "Saliency Prediction. IEEE Transactions on Multimedia 20(7), 2018. "
+    "https://arxiv.org/abs/1607.04730",
+    year=2018,
+    licence="code: MIT; published weights: none stated (SalNet's: MIT)",
+    citation="""@article{8119879,
+    author = {Bak, Cagdas and Kocak, Aysun and Erdem, Erkut and Erdem, Aykut},
+    title = {Spatio-Temporal Saliency Networks for Dynamic Saliency Prediction},
+    journal = {IEEE Transactions on Multimedia},
+    volume = {20}, number = {7}, pages = {1688-1698}, year = {2018},
+    doi = {10.1109/TMM.2017.2777665},
+}""",
+    scores=(
+        "DHF1K test (DHF1K benchmark, 'Two-stream'): AUC-J 0.834, SIM 0.197, s-AUC 0.581, "
+        "CC 0.325, NSS 1.632",
+        "Hollywood-2 test (same): AUC-J 0.863, SIM 0.276, s-AUC 0.710, CC 0.382, NSS 1.748",
+        "UCF-Sports test (same): AUC-J 0.832, SIM 0.264, s-AUC 0.685, CC 0.343, NSS 1.753",
+    ),
+    card={
+        "parameters": "41.25 million (stsconvnet); ssnet and tsnet 25.81, stsmaxnet 40.72, "
+        "earlyfusion 34.69, stsavgnet 51.61 million",
+        "cost": "218 billion multiply-adds at 240 x 320 (stsconvnet; ssnet 134), growing with the "
+        "area",
+        "input": "the frame, at most 512 pixels a side, and a picture of the flow from the frame "
+        "before, of the same size; stills take the frame twice",
+        "output": "saliency divided by its maximum, at the frame's size",
+        "time": "each map sees one frame and one flow; nothing is carried on",
+    },
+    comparisons={"direct": {"convolution": "direct"}},
+)
+
+
+@hookimpl
+def register_models() -> Iterable[ModelSpec]:
+    """STSNet."""
+    yield STSNET
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    """`salcli stsnet`: weights for Caffe, and nets put together from two streams."""
+    from salcli_stsnet.commands import app as own
+
+    app.add_typer(own, name="stsnet")

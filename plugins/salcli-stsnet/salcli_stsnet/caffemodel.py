@@ -1,0 +1,288 @@
+"""Reads Caffe's weights files, `.caffemodel`: one protobuf message, `NetParameter`.
+
+The message is walked where it lies, in a memory map, and only values that are wanted are copied
+out of it. Nothing is allocated because a file says so: a length is compared with what is there, a
+shape with the number of values. So a damaged or hostile file costs no more memory than its own
+size. The `protobuf` package would need a compiled schema, copies whole messages, keeps gradients
+that nobody asked for, and cannot be told to take the values of twenty layers only.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import mmap
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from salcli.errors import WeightsError
+from salcli.sharing import is_page
+
+__all__ = ["CaffeModel", "read"]
+
+logger = logging.getLogger(__name__)
+
+VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
+"""Kinds of fields of the wire format."""
+
+NET_NAME, OLD_LAYERS, LAYERS = 1, 2, 100
+"""Fields of a net: its name, and its layers in the encoding of 2014 or in today's."""
+
+LAYER_FIELDS: Final = {OLD_LAYERS: (4, 6), LAYERS: (1, 7)}
+"""Name and blobs of a layer in either encoding."""
+
+OLDEST_LAYER = 1
+"""Where a layer of `OLD_LAYERS` has what was a layer in 2013."""
+
+LEGACY_SHAPE, SHAPE, DIMENSIONS = (1, 2, 3, 4), 7, 1
+"""Fields of a blob: number, channels, height and width; or a shape of any length."""
+
+VALUES: Final = {5: (FOUR_BYTES, 4), 8: (EIGHT_BYTES, 8)}
+"""Fields of a blob with float32 and float64 values: kind of an unpacked value, and its bytes."""
+
+MOST_DIMENSIONS = 32
+"""Caffe allows no more either."""
+
+MOST_BLOBS = 2
+"""A convolution has weights and a bias."""
+
+LONGEST_NAME = 64
+MOST_STRANGERS = 5
+
+FOREIGN = {
+    b"\x89HDF": "is an HDF5 file; have Caffe write it as .caffemodel",
+    b"PK\x03\x04": "is a PyTorch file; name it .pth",
+    b"\x80\x02": "is a PyTorch file; name it .pth",
+}
+"""First bytes of files that are taken for a `.caffemodel` by mistake."""
+
+Span = tuple[int, int]
+"""Where something begins, and where it has ended."""
+
+
+class _Damaged(Exception):
+    """What is wrong with a file, as the end of a sentence that begins with its name."""
+
+
+@dataclass(frozen=True)
+class CaffeModel:
+    """What a file holds.
+
+    Attributes:
+        name: Of the net, as in its description; empty if it has none.
+        state: Weights and biases by `<layer>.weight` and `<layer>.bias`, float32.
+        strangers: Names of a few layers that were not wanted, for messages.
+    """
+
+    name: str
+    state: dict[str, Tensor]
+    strangers: tuple[str, ...]
+
+
+def read(path: Path, layers: Collection[str]) -> CaffeModel:
+    """The weights of the named layers; other layers, gradients and unknown fields are skipped.
+
+    Raises:
+        WeightsError: The file cannot be read, is none of Caffe's, is damaged, or holds a value that
+            is not finite.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+            if not head:
+                raise WeightsError(f"'{path}' is empty")
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise WeightsError(f"weights file '{path}' cannot be read: {error.strerror}") from error
+    if is_page("", head):
+        raise WeightsError(f"'{path}' is a web page, not a weights file; download it again")
+    for start, what in FOREIGN.items():
+        if head.startswith(start):
+            raise WeightsError(f"'{path}' {what}")
+    try:
+        net = _index(data, layers)
+        state = {
+            f"{layer}.{part}": _tensor(data, span, flat=part == "bias")
+            for layer, blobs in net.chosen().items()
+            for part, span in zip(("weight", "bias"), blobs, strict=False)
+        }
+    except _Damaged as error:
+        raise WeightsError(f"'{path}' is not a sound .caffemodel file: {error}") from error
+    return CaffeModel(net.name, state, tuple(net.strangers))
+
+
+@dataclass
+class _Index:
+    """What a file holds, as places."""
+
+    name: str = ""
+    blobs: dict[int, dict[str, list[Span]]] = field(
+        default_factory=lambda: {OLD_LAYERS: {}, LAYERS: {}}
+    )
+    strangers: list[str] = field(default_factory=list)
+
+    def chosen(self) -> dict[str, list[Span]]:
+        """The blobs of the layers in today's encoding, if the file has any of them."""
+        if self.blobs[LAYERS] and self.blobs[OLD_LAYERS]:
+            logger.warning("the file has layers in two encodings; the older ones are ignored")
+        return self.blobs[LAYERS] or self.blobs[OLD_LAYERS]
+
+
+@dataclass(frozen=True)
+class _Field:
+    number: int
+    kind: int
+    span: Span
+    value: int
+
+
+def _fields(data: memoryview, span: Span) -> Iterator[_Field]:
+    """The fields of a message, each checked to lie inside of it."""
+    place, end = span
+    while place < end:
+        tag, place = _varint(data, place, end)
+        number, kind = tag >> 3, tag & 7
+        value, stop = 0, place
+        if kind == VARINT:
+            value, stop = _varint(data, place, end)
+        elif kind == LENGTH:
+            length, place = _varint(data, place, end)
+            stop = place + length
+        elif kind in (FOUR_BYTES, EIGHT_BYTES):
+            stop = place + (4 if kind == FOUR_BYTES else 8)
+        else:
+            raise _Damaged(f"byte {place} begins a field of the unknown kind {kind}")
+        if number == 0:
+            raise _Damaged(f"byte {place} begins a field without a number")
+        if stop > end:
+            raise _Damaged(f"what begins at byte {place} ends {stop - end} bytes too late")
+        yield _Field(number, kind, (place, stop), value)
+        place = stop
+
+
+def _varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
+    """A number in groups of seven bits, the lowest first, and the place after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if place >= end:
+            raise _Damaged(f"it breaks off at byte {place}")
+        byte = data[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, place
+    raise _Damaged(f"the number before byte {place} is too long")
+
+
+def _index(data: memoryview, wanted: Collection[str]) -> _Index:
+    net = _Index()
+    for found in _fields(data, (0, len(data))):
+        if found.kind != LENGTH:
+            continue
+        if found.number == NET_NAME:
+            net.name = _text(data, found.span)
+        elif found.number in LAYER_FIELDS:
+            name, blobs = _layer(data, found.span, encoding=found.number)
+            if blobs and name in wanted:
+                if len(blobs) > MOST_BLOBS:
+                    raise _Damaged(f"layer '{name}' has more than {MOST_BLOBS} blobs")
+                net.blobs[found.number][name] = blobs
+            elif len(net.strangers) < MOST_STRANGERS:
+                net.strangers.append(name)
+    return net
+
+
+def _layer(data: memoryview, span: Span, *, encoding: int) -> tuple[str, list[Span]]:
+    """Name and blobs of a layer; of too many blobs only as many as show that."""
+    name_field, blobs_field = LAYER_FIELDS[encoding]
+    name, blobs = "", list[Span]()
+    for found in _fields(data, span):
+        if found.kind != LENGTH:
+            continue
+        if found.number == name_field:
+            name = _text(data, found.span)
+        elif found.number == blobs_field and len(blobs) <= MOST_BLOBS:
+            blobs.append(found.span)
+        elif found.number == OLDEST_LAYER and encoding == OLD_LAYERS:
+            raise _Damaged(
+                "its layers have the encoding of 2013; rewrite it with Caffe's "
+                "upgrade_net_proto_binary"
+            )
+    return name, blobs
+
+
+def _text(data: memoryview, span: Span) -> str:
+    """A name; of one that is too long for any, the beginning."""
+    start, end = span
+    return bytes(data[start : min(end, start + LONGEST_NAME)]).decode("utf-8", errors="replace")
+
+
+def _tensor(data: memoryview, span: Span, *, flat: bool) -> Tensor:
+    """The values of a blob in its shape; gradients are skipped.
+
+    As in Caffe, doubles win over floats, and the old shape of four sides wins over the new one.
+    """
+    legacy, shape = dict.fromkeys(LEGACY_SHAPE, 0), list[int]()
+    is_legacy = False
+    values = {number: bytearray() for number in VALUES}
+    for found in _fields(data, span):
+        if found.number in LEGACY_SHAPE and found.kind == VARINT:
+            legacy[found.number], is_legacy = found.value, True
+        elif found.number == SHAPE and found.kind == LENGTH:
+            for side in _sides(data, found.span):
+                shape.append(side)
+                if len(shape) > MOST_DIMENSIONS:
+                    raise _Damaged(f"a blob has more than {MOST_DIMENSIONS} dimensions")
+        elif found.number in VALUES and found.kind in (LENGTH, VALUES[found.number][0]):
+            start, end = found.span
+            if (end - start) % VALUES[found.number][1]:
+                raise _Damaged(f"the values that begin at byte {start} break off")
+            values[found.number] += data[start:end]
+    sides = tuple(legacy.values()) if is_legacy else tuple(shape)
+    return _shaped(_floats(values), sides, flat=flat)
+
+
+def _sides(data: memoryview, span: Span) -> Iterator[int]:
+    """The dimensions in a shape, packed or one by one."""
+    for found in _fields(data, span):
+        if found.number != DIMENSIONS:
+            continue
+        if found.kind == VARINT:
+            yield found.value
+        elif found.kind == LENGTH:
+            place, end = found.span
+            while place < end:
+                side, place = _varint(data, place, end)
+                yield side
+
+
+def _floats(values: dict[int, bytearray]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    floats, doubles = values.values()
+    with np.errstate(all="ignore"):  # a double that no float can hold is found right below
+        array = (
+            np.frombuffer(doubles, "<f8").astype(np.float32)
+            if doubles
+            else np.frombuffer(floats, "<f4").astype(np.float32, copy=False)
+        )
+    if not np.isfinite(array).all():
+        raise _Damaged("a blob has values that are not finite")
+    return array
+
+
+def _shaped(
+    array: np.ndarray[tuple[int], np.dtype[np.float32]], sides: tuple[int, ...], *, flat: bool
+) -> Tensor:
+    if math.prod(sides) != len(array):
+        shown = " x ".join(map(str, sides)) or "of no shape"
+        raise _Damaged(f"a blob {shown} has {len(array)} values")
+    if flat and len(array) == max(sides, default=0):
+        sides = (len(array),)  # an old bias is 1 x 1 x 1 x N
+    if array.size == 0:
+        return torch.zeros(sides)
+    return torch.from_numpy(array).reshape(sides)

@@ -1,0 +1,167 @@
+"""The nets of the paper, as their Caffe files describe them.
+
+A stream is a chain of nine convolutions with a learned upsampling at its end. A two-stream net has
+the first convolutions twice, for the frame (`conv1`, ...) and for the optical flow (`conv1_b`,
+...), and joins what they give. Every convolution keeps the size, every pooling halves it, rounding
+up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from salcli_stsnet import Net
+from salcli_stsnet.frequency import TILES, WideConvolution
+
+__all__ = ["CONVOLUTIONS", "LAYERS", "SINGLE", "STSNet", "net_of", "response_norm"]
+
+CONVOLUTIONS = (
+    (3, 96, 7),
+    (96, 256, 5),
+    (256, 512, 3),
+    (512, 512, 5),
+    (512, 512, 5),
+    (512, 256, 7),
+    (256, 128, 11),
+    (128, 32, 11),
+    (32, 1, 13),
+)
+"""Input channels, output channels and kernel side of `conv1` to `conv9`."""
+
+LAST = len(CONVOLUTIONS)
+
+SHRINKING = 4
+"""Two poolings halve the sides, and `deconv1` enlarges by as much."""
+
+MANY_CHANNELS = 128
+"""From so many input channels on, wide kernels gain from the frequency domain."""
+
+SINGLE: tuple[Net, ...] = ("ssnet", "tsnet")
+"""Nets of one stream: they have the same layers, and see either the frame or the flow."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How the two streams come together, after their convolution number `after`."""
+
+    after: int
+    kind: Literal["maximum", "convolution", "mean"]
+
+
+FUSIONS: dict[Net, Fusion] = {
+    "stsconvnet": Fusion(5, "convolution"),
+    "stsmaxnet": Fusion(5, "maximum"),
+    "earlyfusion": Fusion(4, "convolution"),
+    "stsavgnet": Fusion(LAST, "mean"),
+}
+
+LAYERS = frozenset(
+    [
+        *(f"conv{number}{suffix}" for number in range(1, LAST + 1) for suffix in ("", "_b")),
+        *("conv_fuse", "deconv1", "deconv1_b"),
+    ]
+)
+"""Names of all layers with weights in any net."""
+
+
+def net_of(keys: Collection[str], *, name: str = "") -> Net | None:
+    """The net that has these state-dict keys; `name` is what the file calls its net.
+
+    SSNet and TSNet differ in nothing but that name. `None` if the keys are of no net.
+    """
+    if "conv1.weight" not in keys or "deconv1.weight" not in keys:
+        return None
+    if "conv_fuse.weight" in keys:
+        return "stsconvnet" if "conv5_b.weight" in keys else "earlyfusion"
+    if "deconv1_b.weight" in keys:
+        return "stsavgnet"
+    if "conv6_b.weight" in keys:
+        return None  # late fusion, which was withdrawn; no such file ever worked
+    if "conv1_b.weight" in keys:
+        return "stsmaxnet"
+    return "tsnet" if name.lower().startswith("tsnet") else "ssnet"
+
+
+def response_norm(x: Tensor) -> Tensor:
+    """Caffe's LRN across 5 channels: x / (1 + 1e-4 / 5 * sum of squares) ** 0.75."""
+    return functional.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
+
+
+def pool(x: Tensor) -> Tensor:
+    """Maximum over 3 x 3 pixels, every second pixel; the size is rounded up as Caffe does."""
+    return functional.max_pool2d(x, 3, stride=2, ceil_mode=True)
+
+
+def convolution(inputs: int, outputs: int, side: int) -> nn.Conv2d:
+    """A convolution that keeps the size."""
+    if side in TILES and inputs >= MANY_CHANNELS:
+        return WideConvolution(inputs, outputs, side)
+    return nn.Conv2d(inputs, outputs, side, padding=side // 2)
+
+
+class STSNet(nn.Module):
+    """One of the nets; attribute names are the layer names of the Caffe files."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+        self.fusion = FUSIONS.get(net)
+        twice = self.fusion.after if self.fusion else 0
+        for number, (inputs, outputs, side) in enumerate(CONVOLUTIONS, start=1):
+            for suffix in ("", "_b") if number <= twice else ("",):
+                self.add_module(f"conv{number}{suffix}", convolution(inputs, outputs, side))
+        if self.fusion and self.fusion.kind == "convolution":
+            channels = CONVOLUTIONS[twice - 1][1]
+            self.conv_fuse = nn.Conv2d(2 * channels, channels, 1)
+        for suffix in ("", "_b") if twice == LAST else ("",):
+            layer = nn.ConvTranspose2d(1, 1, 8, stride=SHRINKING, padding=2, bias=False)
+            self.add_module(f"deconv1{suffix}", layer)
+
+    def prepare(self) -> None:
+        """Compute wide convolutions in the frequency domain, until there is training again."""
+        for module in self.modules():
+            if isinstance(module, WideConvolution):
+                module.prepare()
+
+    def forward(self, frame: Tensor, flow: Tensor) -> Tensor:
+        """Raw saliency `[N, 1, 4 * (h // 4), 4 * (w // 4)]`, about -1 to 1.
+
+        Args:
+            frame: `[N, 3, h, w]`, preprocessed; TSNet does not look at it.
+            flow: The optical flow's picture, likewise; SSNet does not look at it. May be `frame`.
+        """
+        if self.fusion is None:
+            x = self.convolve(flow if self.net == "tsnet" else frame, 1, LAST)
+            return self.upsample(x)
+        after = self.fusion.after
+        one, two = self.convolve(frame, 1, after), self.convolve(flow, 1, after, suffix="_b")
+        if self.fusion.kind == "mean":
+            return (self.upsample(one) + self.upsample(two, suffix="_b")) / 2
+        if self.fusion.kind == "maximum":
+            fused = torch.maximum(one, two)
+        else:
+            fused = self.conv_fuse(torch.cat([one, two], dim=1))
+        return self.upsample(self.convolve(fused, after + 1, LAST))
+
+    def convolve(self, x: Tensor, first: int, last: int, *, suffix: str = "") -> Tensor:
+        """Convolutions `first` to `last` of a stream with what follows each."""
+        for number in range(first, last + 1):
+            x = self.get_submodule(f"conv{number}{suffix}")(x)
+            if number < LAST:
+                x = functional.relu(x, inplace=True)
+            if number == 1:
+                x = response_norm(x)
+            if number <= 2:
+                x = pool(x)
+        return x
+
+    def upsample(self, x: Tensor, *, suffix: str = "") -> Tensor:
+        """Four times as high and wide, by learned weights."""
+        enlarged: Tensor = self.get_submodule(f"deconv1{suffix}")(x)
+        return enlarged
