@@ -1,0 +1,42 @@
+"""Saliency metrics: pure functions of arrays, with the published variants as keywords.
+
+`saliency` is `[H, W]`, any scale; where it is taken as a density, values below zero shift the whole
+map. `density` is a ground-truth fixation density `[H, W]`, any scale. `fixations` counts the
+fixations of each pixel, `[H, W]`; a metric either counts every fixation, or with `repeats=False`
+every fixated pixel once, and then any binary fixation map will do. `negatives` counts the fixations
+of other stimuli likewise. Defaults are the definitions of Bylinskii et al., "What do different
+evaluation metrics tell us about saliency models?", TPAMI 2019, section 4, without random parts;
+what the public protocols do differently is in `salcli.protocols`.
+
+Every function gives NaN where the metric is undefined: no fixations, a density of zeros, or a
+constant map for CC and NSS. It raises `ValueError` on arrays of different shapes, and on NaN, which
+no finished map has. A saliency map of zeros prefers no place, so that SIM and KLD take it as
+uniform. Random parts take a `numpy.random.Generator`.
+
+This is numpy in double precision, on the CPU also where there is a GPU: reading a frame's ground
+truth takes longer than all its metrics, most of whose time is one sort, which numpy does six times
+as fast as torch.
+"""
+
+from __future__ import annotations
+
+from salcli.metrics.arrays import EPSILON
+from salcli.metrics.auc import auc, auc_judd, shuffled_auc
+from salcli.metrics.distribution import cc, kld, sim
+from salcli.metrics.pointwise import ig, nss
+from salcli.metrics.sampled import area_of_samples, auc_borji, shuffled_auc_sampled
+
+__all__ = [
+    "EPSILON",
+    "area_of_samples",
+    "auc",
+    "auc_borji",
+    "auc_judd",
+    "cc",
+    "ig",
+    "kld",
+    "nss",
+    "shuffled_auc",
+    "shuffled_auc_sampled",
+    "sim",
+]

@@ -1,0 +1,85 @@
+"""Metrics that read a standardised or normalised saliency map at the fixations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from salcli.metrics.arrays import Floats, Map, at, is_constant, pair
+
+__all__ = ["ig", "nss"]
+
+
+def nss(
+    saliency: Map,
+    fixations: Map,
+    *,
+    ddof: int = 1,
+    epsilon: float = 0.0,
+    repeats: bool = False,
+    constant: float = math.nan,
+) -> float:
+    """Normalised scanpath saliency: mean standardised saliency at the fixations.
+
+    Args:
+        saliency: Map `[H, W]`.
+        fixations: Fixations per pixel `[H, W]`; NaN without any.
+        ddof: The variance is divided by n - ddof: 1 is the sample's, 0 the population's.
+        epsilon: Added to the standard deviation.
+        repeats: Every fixation counts; else every fixated pixel does.
+        constant: Value for a constant map, which has no deviation.
+    """
+    p, counts = pair(saliency, fixations)
+    values = at(p, counts, repeats=repeats)
+    if values.size == 0:
+        return math.nan
+    if is_constant(p):
+        return constant
+    return float((values.mean() - p.mean()) / (p.std(ddof=ddof) + epsilon))
+
+
+def ig(
+    saliency: Map,
+    fixations: Map,
+    baseline: Map,
+    *,
+    epsilon: float = 0.0,
+    stretch: bool = False,
+    repeats: bool = True,
+) -> float:
+    """Information gain over a baseline, in bits per fixation (logarithm to the base 2).
+
+    Kummerer et al., "Information-theoretic model comparison unifies saliency metrics", PNAS 2015.
+
+    Args:
+        saliency: Map `[H, W]`, taken as a density: divided by its sum.
+        fixations: Fixations per pixel `[H, W]`; NaN without any.
+        baseline: Map `[H, W]` of the baseline, such as a centre prior, taken likewise.
+        epsilon: Added to both densities. Without it, a prediction of zero where somebody looked is
+            infinitely wrong.
+        stretch: Bring both maps to 0 ... 1 first, as the MIT benchmark does.
+        repeats: Every fixation counts; else every fixated pixel does.
+    """
+    p, counts = pair(saliency, fixations)
+    b, _ = pair(baseline, fixations)
+    if not counts.any():
+        return math.nan
+    densities = [
+        _density_at(map_, counts, stretch=stretch, repeats=repeats) + epsilon for map_ in (p, b)
+    ]
+    with np.errstate(divide="ignore"):  # log2(0) is -inf, which is what it should be
+        model, chance = (float(np.log2(values).mean()) for values in densities)
+    return model - chance
+
+
+def _density_at(p: Floats, counts: Floats, *, stretch: bool, repeats: bool) -> Floats:
+    """`arrays.normalised`, of the fixations' pixels alone."""
+    lowest = p.min()
+    floor = lowest if stretch or lowest < 0 else 0.0
+    total = p.sum() - p.size * floor
+    values = at(p, counts, repeats=repeats)
+    if total <= 0 or p.max() == floor:
+        return np.full_like(values, 1 / p.size)
+    density: Floats = (values - floor) / total
+    return density

@@ -1,0 +1,125 @@
+"""Areas under ROC curves of random samples, as the MIT benchmark computes them."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from salcli.metrics.arrays import Floats, Map, at, pair, stretched
+
+__all__ = ["area_of_samples", "auc_borji", "shuffled_auc_sampled"]
+
+SPLITS = 100
+"""So many samples are drawn, and their areas averaged."""
+
+STEP = 0.1
+"""Between the thresholds, on a map from 0 to 1."""
+
+
+def auc_borji(
+    saliency: Map,
+    fixations: Map,
+    *,
+    splits: int = SPLITS,
+    step: float = STEP,
+    rng: np.random.Generator,
+) -> float:
+    """Area under the ROC curve of fixated pixels against as many random ones (Borji et al., 2013).
+
+    Args:
+        saliency: Map `[H, W]`.
+        fixations: Fixations per pixel `[H, W]`; NaN without any. Each fixated pixel counts once.
+        splits: How many samples of pixels, with replacement, are drawn.
+        step: Distance of the thresholds, on the map brought to 0 ... 1.
+        rng: Where the samples come from.
+    """
+    p, counts = pair(saliency, fixations)
+    n = int(np.count_nonzero(counts))
+    if n == 0:
+        return math.nan
+    samples = rng.integers(p.size, size=(splits, n))
+    return area_of_samples(p, counts, samples, step=step)
+
+
+def shuffled_auc_sampled(
+    saliency: Map,
+    fixations: Map,
+    negatives: Map,
+    *,
+    splits: int = SPLITS,
+    step: float = STEP,
+    limit: Literal["included", "excluded"] = "included",
+    denominator: Literal["sample", "fixations"] = "sample",
+    rng: np.random.Generator,
+) -> float:
+    """Area under the ROC curve of fixated pixels against random ones of other stimuli's.
+
+    Args:
+        saliency: Map `[H, W]`.
+        fixations: Fixations per pixel `[H, W]`; NaN without any. Each fixated pixel counts once.
+        negatives: Fixations of other stimuli per pixel `[H, W]`; NaN without any. Likewise.
+        splits: How many samples are drawn, each of as many negatives as there are fixated pixels,
+            or of all where there are fewer.
+        step: Distance of the thresholds, on the map brought to 0 ... 1.
+        limit: Whether a threshold that equals the largest value counts.
+        denominator: What false alarms are divided by: the sample's size or that of the fixations.
+        rng: Where the samples come from.
+    """
+    p, counts = pair(saliency, fixations)
+    _, others = pair(saliency, negatives)
+    n, pool = int(np.count_nonzero(counts)), np.flatnonzero(others)
+    if n == 0 or pool.size == 0:
+        return math.nan
+    size = min(n, pool.size)
+    samples = np.stack([rng.choice(pool, size, replace=False) for _ in range(splits)])
+    over = n if denominator == "fixations" else size
+    return area_of_samples(p, counts, samples, step=step, limit=limit, over=over)
+
+
+def area_of_samples(
+    saliency: Map,
+    fixations: Map,
+    samples: npt.NDArray[np.intp],
+    *,
+    step: float = STEP,
+    limit: Literal["included", "excluded"] = "included",
+    over: int | None = None,
+) -> float:
+    """Mean over samples of the area under the ROC curve of fixated pixels against each.
+
+    Thresholds are 0, step, 2 step, ... up to the largest value among fixations and sample, on the
+    map brought to 0 ... 1; between them the curve is straight.
+
+    Args:
+        saliency: Map `[H, W]`.
+        fixations: Fixations per pixel `[H, W]`, at least one. Each fixated pixel counts once.
+        samples: Pixels `[splits, m]`, as positions in the flattened map.
+        step: Distance of the thresholds.
+        limit: Whether a threshold that equals the largest value counts.
+        over: What false alarms are divided by, instead of m.
+    """
+    p = stretched(np.asarray(saliency, np.float64))
+    values, drawn = at(p, fixations, repeats=False), p.ravel()[samples]
+    thresholds = step * np.arange(int(1 / step) + 2)
+    largest = np.maximum(values.max(), drawn.max(axis=1))[:, None]
+    # Beyond the largest value nothing is found, which repeats the curve's first point.
+    counts = thresholds <= largest if limit == "included" else thresholds < largest
+    found = np.where(counts, _reaching(values[None], thresholds) / values.size, 0.0)
+    alarms = np.where(counts, _reaching(drawn, thresholds) / (over or drawn.shape[1]), 0.0)
+    return float(_area(found, alarms).mean())
+
+
+def _reaching(values: Floats, thresholds: Floats) -> Floats:
+    """How many values `[s, n]` of each row are at or above each threshold `[k]`: `[s, k]`."""
+    return np.stack([(values >= t).sum(axis=1) for t in thresholds], axis=1).astype(np.float64)
+
+
+def _area(found: Floats, alarms: Floats) -> Floats:
+    """Areas `[s]` under curves `[s, k]` that are given from the lowest threshold on."""
+    curves = [np.pad(rate[:, ::-1], ((0, 0), (1, 0))) for rate in (found, alarms)]
+    ends = [np.pad(rate, ((0, 0), (0, 1)), constant_values=1.0) for rate in curves]
+    areas: Floats = np.trapezoid(ends[0], ends[1], axis=1)
+    return areas
