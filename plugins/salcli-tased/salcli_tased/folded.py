@@ -1,0 +1,110 @@
+"""TASED-Net for prediction: norms folded into the convolutions, to be used slice by slice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from salcli_tased import layers
+from salcli_tased.layers import FoldedMixed, Taps
+from salcli_tased.levels import Compute
+from salcli_tased.network import Mixed, TasedNet
+
+__all__ = ["Encoded", "Folded"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoder gives to the decoder; slices `[4, n, H, W, C]`.
+
+    Attributes:
+        y0: Output of the last block.
+        i2, i1, i0: Switches.
+        size2, size1: `(H, W)` that i2 and i1 point into.
+    """
+
+    y0: Tensor
+    i2: Tensor
+    i1: Tensor
+    i0: Tensor
+    size2: tuple[int, int]
+    size1: tuple[int, int]
+
+
+class Folded:
+    """A TASED-Net whose norms are folded into its convolutions, to be used slice by slice."""
+
+    def __init__(self, network: TasedNet) -> None:
+        stem, _, point, front = network.base1
+        self.stem, self.stem_over_time = layers.separable(stem)
+        self.point = layers.unit(point)
+        self.front, self.front_over_time = layers.separable(front)
+        blocks = [*network.base2, *network.base3, *network.base4]
+        self.mixed = [FoldedMixed(block) for block in blocks if isinstance(block, Mixed)]
+        one, two, three, four = (
+            network.convtsp1,
+            network.convtsp2,
+            network.convtsp3,
+            network.convtsp4,
+        )
+        self.point1 = layers.spatial(one[0], one[1])
+        self.up1 = layers.mirrored(one[3], one[4])
+        self.up2 = layers.mirrored(two[0], two[1])
+        self.up3 = layers.mirrored(three[0], three[1])
+        self.up4 = layers.transposed(four[0], four[1])
+        self.pairs4 = layers.temporal(four[3], four[4])
+        self.point4 = layers.mirrored(four[6], four[7])
+        self.pairs5 = layers.temporal(four[9], four[10])
+        self.last = layers.composed(four[12], four[13])
+
+    def frame(self, frames: Tensor) -> Tensor:
+        """What the stem makes of single frames `[n, 3, h, w]`: `[n, H, W, 64]`."""
+        return layers.convolve(frames.permute(0, 2, 3, 1), self.stem, stride=2)
+
+    def stem_slices(self, taps: Taps) -> dict[str, Tensor]:
+        """Up to the spatial convolution of the last layer of `base1`."""
+        x = layers.neighbours(layers.joined(taps("frame"), self.stem_over_time), stride=2)
+        return {"u": layers.convolve(layers.convolve(x, self.point), self.front)}
+
+    def front_slices(self, taps: Taps) -> dict[str, Tensor]:
+        """y3, and what Mixed_3b makes of single slices."""
+        y3 = layers.joined(taps("u"), self.front_over_time)
+        return {"y3": y3, **self.mixed[0].parts(layers.neighbours(y3, stride=2))}
+
+    def next_slices(self, number: int) -> Compute:
+        """From the parts of one block to those of the next."""
+        return lambda taps: self.mixed[number + 1].parts(self.mixed[number].output(taps))
+
+    def y2_slices(self, taps: Taps) -> dict[str, Tensor]:
+        """The output of Mixed_3c, whole and pooled over space."""
+        y2 = self.mixed[1].output(taps)
+        return {"y2": y2, "pooled": layers.neighbours(y2, stride=2)}
+
+    def half_slices(self, taps: Taps) -> dict[str, Tensor]:
+        """What Mixed_4b makes of single slices."""
+        return self.mixed[2].parts(layers.largest(taps("pooled")))
+
+    def y1_slices(self, taps: Taps) -> dict[str, Tensor]:
+        """The output of Mixed_4f."""
+        return {"y1": self.mixed[6].output(taps)}
+
+    def pooled_slices(self, taps: Taps) -> dict[str, Tensor]:
+        """What Mixed_5b makes of single slices, and the switches i0."""
+        pooled, i0 = layers.quarters(layers.largest(taps("y1")))
+        return {"i0": i0, **self.mixed[7].parts(pooled)}
+
+    def y0_slices(self, taps: Taps) -> dict[str, Tensor]:
+        """The output of Mixed_5c."""
+        return {"y0": self.mixed[8].output(taps)}
+
+    def decode(self, encoded: Encoded) -> Tensor:
+        """Saliency maps `[n, h, w]` in [0, 1]."""
+        z = layers.convolve(layers.convolve(encoded.y0, self.point1), self.up1)
+        z = layers.convolve(layers.unquarter(z.flatten(0, 1), encoded.i0.flatten(0, 1)), self.up2)
+        z = layers.convolve(layers.unpool(z, encoded.i1.flatten(0, 1), encoded.size1), self.up3)
+        z = layers.double(layers.unpool(z, encoded.i2.flatten(0, 1), encoded.size2), self.up4)
+        a, b, c, d = z.relu_().unflatten(0, encoded.y0.shape[:2])
+        z = layers.convolve(layers.joined([[a, b], [c, d]], self.pairs4), self.point4)
+        z = layers.joined([[z[0], z[1]]], self.pairs5)
+        return layers.double(z[0], self.last)[..., 0].sigmoid()
