@@ -11,6 +11,7 @@ import typer
 from typer.main import get_command
 
 from salcli import __version__, plugins
+from salcli.commands.bench import bench
 from salcli.commands.doctor import doctor
 from salcli.commands.models import models
 from salcli.commands.plugins import list_plugins
@@ -61,6 +62,7 @@ def build() -> typer.Typer:
     app.command()(predict)
     app.command()(train)
     app.command()(models)
+    app.command()(bench)
     app.add_typer(weights, name="weights")
     app.command("plugins")(list_plugins)
     app.command()(doctor)

@@ -59,6 +59,10 @@ class UnknownName(UsageError):
             hint = "there is none at all"
         super().__init__(f"no {kind} named '{name}'; {hint}{' ' if remedy else ''}{remedy}")
 
+    def __reduce__(self) -> tuple[type[UsageError], tuple[str]]:
+        """Another process sees the finished message; it could not be made again from its parts."""
+        return UsageError, (str(self),)
+
 
 class WeightsError(SalcliError):
     """Weights cannot be had, do not match their hash, or do not fit the network."""

@@ -142,6 +142,10 @@ def _card(spec: ModelSpec) -> Iterator[str]:
         yield from ("", f"weights (-m {spec.name}:TAG; the first is what '{spec.name}' means):")
     for row in spec.weights:
         yield from _weights_lines(row)
+    if spec.comparisons:
+        yield from ("", "other ways to the same maps (salcli bench --compare NAME):")
+    for name, needs in spec.comparisons.items():
+        yield f"  {name}  ({' '.join(f'{key}={_value(value)}' for key, value in needs.items())})"
     if spec.scores:
         yield from ("", "published scores:", *(f"  {line}" for line in spec.scores))
     if spec.citation:

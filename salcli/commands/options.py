@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from salcli.errors import UsageError
 
 __all__ = [
     "BatchSize",
@@ -19,6 +22,8 @@ __all__ = [
     "Verbose",
     "WeightsFile",
     "complete_model",
+    "parse_batch_size",
+    "parse_size",
 ]
 
 
@@ -88,5 +93,31 @@ Json: TypeAlias = Annotated[
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose: TypeAlias = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Show where an error happened.")
+    bool, typer.Option("--verbose", "-v", help="Say what is done, and where an error happened.")
 ]
+
+
+def parse_batch_size(text: str) -> int | None:
+    """The number, or `None` for `auto`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--batch-size {text}: must be auto or a whole number from 1 on")
+    return int(text)
+
+
+def parse_size(option: str, text: str, *, other: Sequence[str] = ()) -> tuple[int, int]:
+    """`(H, W)` of a text `WxH`; `other` are words that could have been meant.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        allowed = ", ".join((*other, "WxH such as 640x360"))
+        raise UsageError(f"{option} {text}: must be {allowed}")
+    return int(height), int(width)

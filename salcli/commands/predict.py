@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from salcli import registry
+from salcli import logs, registry
 from salcli.commands import options
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ KINDS = ("auto", "clip", "stills")
 
 
 def predict(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -97,12 +97,11 @@ def predict(
     wanted_size = _size(size)
     wanted_scale: Any = _one_of("--scale", scale, SCALES)
     wanted_kind: Any = _one_of("--as", kind, KINDS)
-    count = _batch_size(batch_size)
+    count = options.parse_batch_size(batch_size)
     _check_scale(wanted_scale, formats)
     registry.model(model)
     _check_writable(output)
-    if quiet:
-        logging.getLogger("salcli").setLevel(logging.ERROR)
+    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
     from salcli import manifest, media
     from salcli.job import Job
@@ -145,26 +144,11 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> str:
 
 
 def _size(text: str) -> Size:
-    from salcli.errors import UsageError
-
     if text == "source":
         return "source"
     if text == "published":
         return "published"
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"--size {text}: must be source, published, or WxH such as 640x360")
-    return int(height), int(width)
-
-
-def _batch_size(text: str) -> int | None:
-    from salcli.errors import UsageError
-
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UsageError(f"--batch-size {text}: must be auto or a whole number from 1 on")
-    return int(text)
+    return options.parse_size("--size", text, other=("source", "published"))
 
 
 def _check_scale(scale: Scale, formats: Sequence[str]) -> None:

@@ -29,6 +29,7 @@ def register_models():
         licence="MIT",
         citation="@misc{none}",
         scores=("CC 0.1 on nothing",),
+        comparisons={"inverted": {"mode": "inverted"}},
     )
     clips = frozenset({"clips"})
     yield ModelSpec("trail", "mean of a window", "salcli_fake.model:Trail", accepts=clips)

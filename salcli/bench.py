@@ -1,0 +1,209 @@
+"""Compares ways of running a model: maps per second, work, memory, and how far their maps differ.
+
+Every way runs in a process of its own (`salcli.trial`), and they take turns, so that whatever else
+the machine does meanwhile falls on all of them. Speeds are comparable within one run only.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from salcli import devices, trial
+from salcli.devices import PRECISIONS
+from salcli.errors import SalcliError, UsageError
+from salcli.specs import ModelSpec, parse_options
+from salcli.trial import Course, Setup
+
+__all__ = ["Figures", "convolution_peak", "run", "ways"]
+
+DEFAULT = "default"
+"""Name of the way that the others are compared with."""
+
+PEAK_SHAPES = ((64, 112), (256, 56), (512, 28))
+"""Channels and side of the 3x3 convolutions among which the machine's best is found."""
+
+PEAK_SECONDS = 0.5
+"""How long each of them is repeated."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of one way.
+
+    Attributes:
+        way: Its name.
+        label: Model and weights.
+        device, precision: Where and in what it ran.
+        maps: How many maps one lap gives.
+        seconds: Of the fastest lap.
+        macs: Multiply-accumulates per map, in convolutions and matrix products.
+        memory: Largest resident memory of the process in bytes, where the system tells.
+        device_memory: Largest memory of the accelerator in bytes, where there is one.
+        speed_up: How many times faster the default way is.
+        difference: Largest difference of the maps from the default way's, in [0, 1].
+    """
+
+    way: str
+    label: str
+    device: str
+    precision: str
+    maps: int
+    seconds: float
+    macs: float
+    memory: int | None
+    device_memory: int | None
+    speed_up: float
+    difference: float
+
+    @property
+    def maps_per_second(self) -> float:
+        """Of the fastest lap."""
+        return self.maps / self.seconds
+
+
+def ways(spec: ModelSpec, setup: Setup, compare: Sequence[str]) -> dict[str, Setup]:
+    """The default way and those that are compared with it, by name.
+
+    Each of `compare` is a name of `spec.comparisons`, a precision, or an option as `KEY=VALUE`.
+
+    Raises:
+        UsageError: It is none of these, or the model has no such option.
+    """
+    found = {DEFAULT: setup}
+    for name in compare:
+        if name in spec.comparisons:
+            other = [f"{key}={value}" for key, value in spec.comparisons[name].items()]
+            found[name] = replace(setup, options=[*setup.options, *other])
+        elif name in PRECISIONS:
+            found[name] = replace(setup, precision=name)
+        elif "=" in name:
+            found[name] = replace(setup, options=[*setup.options, name])
+        else:
+            known = ", ".join((*spec.comparisons, *PRECISIONS))
+            raise UsageError(f"--compare {name}: must be one of {known}, or KEY=VALUE")
+    for way in found.values():
+        parse_options(spec, way.options, defaults={})
+    return found
+
+
+def run(
+    setups: Mapping[str, Setup], course: Course, *, laps: int, notice: Callable[[str], None]
+) -> list[Figures]:
+    """Run all ways on the same frames, in turns; the first is the default.
+
+    Raises:
+        SalcliError: A way cannot run; see `salcli.model.load_model` and `salcli.prediction.run`.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="salcli-bench-")))
+        turns = {}
+        for index, (name, setup) in enumerate(setups.items()):
+            turns[name] = _Turns(name, folder / f"{index}.npy", stack)
+            notice(f"{name}: loading and warming up")
+            turns[name].prepare(setup, course)
+        for lap in range(laps):
+            for name, turn in turns.items():
+                notice(f"{name}: timed run {lap + 1} of {laps}")
+                turn.lap()
+        for name, turn in turns.items():
+            notice(f"{name}: last run, counting")
+            turn.count()
+        default = next(iter(turns.values()))
+        return [turn.figures(default) for turn in turns.values()]
+
+
+class _Turns:
+    """One way: its process, and what has been measured so far."""
+
+    def __init__(self, way: str, maps_file: Path, stack: ExitStack) -> None:
+        pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+        self._pool = stack.enter_context(pool)
+        self._way, self._maps_file = way, maps_file
+        self._about = ("", "", "")
+        self._maps = self._macs = 0
+        self._seconds = math.inf
+        self._peaks: dict[str, int] = {}
+
+    def prepare(self, setup: Setup, course: Course) -> None:
+        self._about = self._call(trial.prepare, setup, course)
+
+    def lap(self) -> None:
+        self._seconds = min(self._seconds, self._call(trial.lap))
+
+    def count(self) -> None:
+        self._peaks = self._call(trial.peak_bytes)
+        self._maps, self._macs = self._call(trial.count, self._maps_file)
+
+    def figures(self, default: _Turns) -> Figures:
+        return Figures(
+            self._way,
+            *self._about,
+            maps=self._maps,
+            seconds=self._seconds,
+            macs=self._macs / self._maps,
+            memory=self._peaks.get("memory"),
+            device_memory=self._peaks.get("device_memory"),
+            speed_up=self._seconds / default._seconds,
+            difference=_largest_difference(self._maps_file, default._maps_file),
+        )
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return self._pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise SalcliError(
+                f"{self._way}: its process was ended from outside, most likely for want of memory; "
+                "choose fewer --frames or a smaller --batch-size"
+            ) from error
+
+
+def _largest_difference(some: Path, others: Path) -> float:
+    pairs = zip(_saved(some), _saved(others), strict=True)
+    return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+def _saved(path: Path) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+    with path.open("rb") as file:
+        while file.peek(1):
+            yield np.load(file)
+
+
+def convolution_peak(device_name: str, precision_name: str) -> float:
+    """Multiply-accumulates per second of this machine's best 3x3 convolution.
+
+    Raises:
+        UsageError: No such device or precision.
+    """
+    device, precision = devices.choose(device_name), devices.precision(precision_name)
+    return max(_convolution_rate(*shape, device, precision) for shape in PEAK_SHAPES)
+
+
+@torch.inference_mode()
+def _convolution_rate(
+    channels: int, side: int, device: torch.device, precision: torch.dtype
+) -> float:
+    layer = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+    layer = layer.to(device, precision).to(memory_format=torch.channels_last)
+    batch = 2 if device.type == "cpu" else 64
+    inputs = torch.randn(batch, channels, side, side, device=device, dtype=precision)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    macs = batch * channels**2 * 9 * side**2
+    fastest, end = math.inf, time.perf_counter() + PEAK_SECONDS
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        layer(inputs).flatten()[0].item()  # waits for the device
+        fastest = min(fastest, time.perf_counter() - started)
+    return macs / fastest

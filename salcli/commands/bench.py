@@ -1,0 +1,131 @@
+"""`salcli bench`: how fast a model is here, and what another way to the same maps would cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from salcli import registry
+from salcli.commands import options, tables
+
+if TYPE_CHECKING:
+    from salcli.bench import Figures
+
+__all__ = ["bench"]
+
+
+def bench(
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="[INPUT]", help="A real input; a generated clip if not given."),
+    ] = None,
+    *,
+    model: options.ModelName = registry.DEFAULT_MODEL,
+    option: options.ModelOptions = None,
+    weights: options.WeightsFile = None,
+    untrained: Annotated[
+        bool,
+        typer.Option(
+            "--untrained", help="Random weights: the speed is the same, and none are needed."
+        ),
+    ] = False,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WAY",
+            help="Another way, run in turns with the default: a name that 'salcli models NAME' "
+            "shows, a precision, or KEY=VALUE of an option. Repeatable.",
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="At most so many frames.")] = 64,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the generated clip.")] = "640x360",
+    laps: Annotated[int, typer.Option(min=1, help="Timed runs; the fastest counts.")] = 1,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    batch_size: options.BatchSize = "auto",
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure maps per second, multiply-accumulates, memory, and how far the maps differ.
+
+    Frames are decoded, preprocessed, predicted and brought to the published size; nothing is
+    written. All ways see the same frames and take turns; a last run counts. Speeds are comparable
+    within one run on one machine.
+    """
+    from salcli import bench as benchmark
+    from salcli.trial import Course, Setup
+
+    spec, _ = registry.model(model)
+    setup = Setup(
+        model,
+        options=option or (),
+        weights_file=weights,
+        untrained=untrained,
+        device=device,
+        precision=precision,
+        batch_size=options.parse_batch_size(batch_size),
+        offline=offline,
+    )
+    setups = benchmark.ways(spec, setup, compare or ())
+    course = Course(source, frames, options.parse_size("--size", size))
+
+    def notice(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
+
+    figures = benchmark.run(setups, course, laps=laps, notice=notice)
+    peak = benchmark.convolution_peak(device, precision)
+    if as_json:
+        typer.echo(json.dumps(_document(figures, peak), indent=2))
+    else:
+        _show(figures, peak)
+
+
+def _document(figures: Sequence[Figures], peak: float) -> dict[str, Any]:
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "convolution_peak_macs_per_second": peak,
+        "ways": [
+            {**dataclasses.asdict(found), "maps_per_second": found.maps_per_second}
+            for found in figures
+        ],
+    }
+
+
+def _show(figures: Sequence[Figures], peak: float) -> None:
+    import torch
+
+    first = figures[0]
+    typer.echo(
+        f"{first.label} on {first.device} ({torch.get_num_threads()} threads), {first.precision}; "
+        f"{first.maps} frames; convolution peak {peak / 1e9:.0f} GMAC/s"
+    )
+    rows = [
+        (
+            found.way,
+            f"{found.maps_per_second:.3g}",
+            f"{found.speed_up:.2f}",
+            f"{found.macs / 1e9:.2f}",
+            f"{100 * found.macs * found.maps_per_second / peak:.0f} %",
+            _gigabytes(found.memory),
+            _gigabytes(found.device_memory),
+            f"{found.difference:.2g}",
+        )
+        for found in figures
+    ]
+    titles = ("WAY", "MAPS/S", "SPEED-UP", "GMAC/MAP", "OF PEAK", "MEMORY", "ON DEVICE")
+    tables.show((*titles, "LARGEST DIFFERENCE"), rows)
+    if len(figures) > 1:
+        typer.echo("SPEED-UP: how many times faster the default is. Maps are in [0, 1].")
+
+
+def _gigabytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1e9:.2f} GB"

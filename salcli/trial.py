@@ -1,0 +1,199 @@
+"""One way of running a model, in a process of its own: how fast, how much work, how much memory.
+
+A fresh process for each way keeps its peak memory apart from that of the others. Its functions are
+called one after another by `salcli.bench`, in this order: `prepare`, `lap` once or more,
+`peak_bytes`, `count`. Counting comes last because what counts takes memory of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from salcli import devices, media, prediction, registry
+from salcli import model as models
+from salcli.errors import SalcliError
+from salcli.model import Model
+from salcli.types import Frame, Stimulus
+
+__all__ = ["Course", "Setup", "count", "lap", "peak_bytes", "prepare"]
+
+DISC_SHARE = 1 / 8
+"""Radius of the disc that crosses the generated clip, as a share of its height."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What every way looks at: a real input, or a generated clip.
+
+    Attributes:
+        source: A file or folder; `None` for a generated clip.
+        frames: At most so many frames.
+        size: `(H, W)` of the generated clip.
+    """
+
+    source: Path | None
+    frames: int
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One way of running a model; see `salcli.model.load_model`.
+
+    Attributes:
+        model: `NAME[:TAG]`.
+        options: As `-O` takes them, later ones win.
+        weights_file: A local file.
+        untrained: Keep the network's random start: speed does not depend on the weights.
+        device, precision: As on the command line.
+        batch_size: Frames at once; `None` for the device's default.
+        offline: Never use the network.
+    """
+
+    model: str
+    options: Sequence[str] = ()
+    weights_file: Path | None = None
+    untrained: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    offline: bool = False
+
+    def load(self) -> tuple[str, Model]:
+        """What runs, in words, and the model, ready to run."""
+        if not self.untrained:
+            loaded = models.load_model(
+                self.model,
+                options=self.options,
+                weights_file=self.weights_file,
+                device=self.device,
+                precision=self.precision,
+                batch_size=self.batch_size,
+                offline=self.offline,
+            )
+            return loaded.label, loaded.model
+        spec, row = registry.model(self.model)
+        torch.manual_seed(0)
+        model = models.create(spec.name, options=self.options, defaults=row.options if row else {})
+        model.to(devices.choose(self.device), devices.precision(self.precision))
+        model.batch_size = self.batch_size or devices.batch_size(model.device)
+        return f"{self.model}, untrained", model
+
+
+class DriftingClip:
+    """A picture that drifts to the left while a disc crosses it; the same at every iteration."""
+
+    def __init__(self, count: int, size: tuple[int, int]) -> None:
+        self._count, self._size = count, size
+
+    def __iter__(self) -> Iterator[Frame]:
+        height, width = self._size
+        y, x = np.mgrid[:height, :width]
+        waves = [np.sin(x / (9 + 7 * c) + y / (31 - 6 * c)) for c in range(3)]
+        picture = (127 + 70 * np.stack(waves, axis=-1)).astype(np.uint8)
+        for index in range(self._count):
+            frame = np.roll(picture, -2 * index, axis=1)
+            centre = 5 * index % width
+            disc = (x - centre) ** 2 + (y - height / 2) ** 2 < (DISC_SHARE * height) ** 2
+            frame[disc] = (240, 200, 40)
+            yield frame
+
+
+class Runner:
+    """A loaded model and what it looks at."""
+
+    def __init__(self, label: str, model: Model, course: Course) -> None:
+        self.label, self.model = label, model
+        self.stimulus = _stimulus(course, model.spec.accepts)
+
+    def maps(self) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        """The maps at the published size, as `salcli predict` makes them."""
+        for result in prediction.run(
+            self.model, self.stimulus, size="published", extras=False, notice=_refuse
+        ):
+            yield result.saliency
+
+
+_runners: list[Runner] = []
+"""The one runner of this process, once there is one."""
+
+
+WARM_UP = 2
+"""Frames that are predicted before anything is timed."""
+
+
+def prepare(setup: Setup, course: Course) -> tuple[str, str, str]:
+    """Load the model and warm up; gives what runs, on which device, in which precision."""
+    runner = Runner(*setup.load(), course)
+    for _ in Runner(runner.label, runner.model, replace(course, frames=WARM_UP)).maps():
+        pass
+    _runners[:] = [runner]
+    device = runner.model.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return runner.label, name, str(runner.model.precision).removeprefix("torch.")
+
+
+def lap() -> float:
+    """Seconds from the first frame to the last map, the frames' decoding included."""
+    started = time.perf_counter()
+    for _ in _runners[0].maps():
+        pass
+    return time.perf_counter() - started
+
+
+def peak_bytes() -> dict[str, int]:
+    """Most memory that the process ever held, and most that the accelerator ever gave it."""
+    peaks = {}
+    if sys.platform != "win32":
+        import resource
+
+        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peaks["memory"] = largest if sys.platform == "darwin" else largest * 1024
+    if _runners[0].model.device.type == "cuda":
+        peaks["device_memory"] = torch.cuda.max_memory_allocated(_runners[0].model.device)
+    return peaks
+
+
+def count(target: Path) -> tuple[int, int]:
+    """Number of maps, and of multiply-accumulates for all; the maps go to a file."""
+    maps = 0
+    with FlopCounterMode(display=False) as counter, target.open("wb") as file:
+        for map_ in _runners[0].maps():
+            np.save(file, map_)
+            maps += 1
+    return maps, counter.get_total_flops() // 2
+
+
+def _stimulus(course: Course, accepts: frozenset[str]) -> Stimulus:
+    if course.source is None:
+        frames = DriftingClip(course.frames, course.size)
+        fps = 25.0 if "clips" in accepts else None
+        return Stimulus("generated", frames, fps=fps, size=course.size, count=course.frames)
+    stimulus = media.open_stimulus(course.source, accepts=accepts)
+    first = _First(stimulus.frames, course.frames)
+    return Stimulus(stimulus.name, first, fps=stimulus.fps, size=stimulus.size)
+
+
+class _First:
+    """The first frames of many; may be iterated again."""
+
+    def __init__(self, frames: Any, count: int) -> None:
+        self._frames, self._count = frames, count
+
+    def __iter__(self) -> Iterator[Frame]:
+        for _, frame in zip(range(self._count), self._frames, strict=False):
+            yield frame
+
+
+def _refuse(text: str) -> None:
+    """A smaller batch on the way would make the figures meaningless."""
+    raise SalcliError(f"{text}; choose a --batch-size that fits")

@@ -1,0 +1,85 @@
+"""`salcli bench` on fake models, in real processes; what is tested is what it counts, not speed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+import torch
+
+Run = Callable[..., CompletedProcess[str]]
+SMALL = ("--frames", "5", "--size", "64x48", "-q")
+MACS = 3 * 64 * 48
+"""Of the fake network, a 1x1 convolution of three channels to one."""
+
+
+def ways(run: CompletedProcess[str]) -> dict[str, dict]:
+    assert run.returncode == 0, run.stderr
+    return {way["way"]: way for way in json.loads(run.stdout)["ways"]}
+
+
+def test_ways_are_compared_with_the_default(salcli: Run) -> None:
+    found = ways(
+        salcli(
+            *("bench", "-m", "brightness", *SMALL, "--laps", "2", "--json"),
+            *("--compare", "inverted", "--compare", "bfloat16"),
+        )
+    )
+    assert list(found) == ["default", "inverted", "bfloat16"]
+    assert all(way["maps"] == 5 and way["macs"] == MACS for way in found.values())
+    assert found["default"]["difference"] == 0
+    assert found["inverted"]["difference"] > 0.5
+    assert 0 < found["bfloat16"]["difference"] < 0.01
+    assert found["bfloat16"]["precision"] == "bfloat16"
+    for way in found.values():
+        assert way["speed_up"] == pytest.approx(way["seconds"] / found["default"]["seconds"])
+        assert way["maps_per_second"] == pytest.approx(5 / way["seconds"])
+        assert way["memory"] > 100e6
+
+
+def test_the_table_says_what_ran_on_a_real_clip(salcli_process: Run, clip_file: Path) -> None:
+    run = salcli_process("bench", clip_file, "-m", "trail", "--frames", "7")
+    assert run.returncode == 0, run.stderr
+    first, titles, default = run.stdout.splitlines()
+    assert first.startswith("trail on cpu (1 threads), float32; 7 frames; convolution peak ")
+    assert titles.split()[:3] == ["WAY", "MAPS/S", "SPEED-UP"]
+    assert default.split()[:3:2] == ["default", "1.00"]
+    assert run.stderr.splitlines() == [
+        "default: loading and warming up",
+        "default: timed run 1 of 1",
+        "default: last run, counting",
+    ]
+
+
+def test_an_untrained_network_needs_no_weights(salcli: Run) -> None:
+    found = ways(salcli("bench", "-m", "unisal:best", "--untrained", "--offline", *SMALL, "--json"))
+    assert found["default"]["label"] == "unisal:best, untrained"
+    assert found["default"]["macs"] > 5e8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["--compare", "faster"], 2, "--compare faster: must be one of inverted, auto, float32"),
+        (["--compare", "speed=9"], 2, "no option of model 'brightness' named 'speed'"),
+        (["--size", "64"], 2, "--size 64: must be WxH"),
+        (["missing.mp4"], 1, "'missing.mp4'"),
+        (["-m", "failing"], 4, "model 'failing' failed"),
+        (["-m", "unisal:best", "--offline"], 3, "weights"),
+    ],
+)
+def test_what_cannot_run_is_told(
+    arguments: list[str], code: int, complaint: str, salcli: Run
+) -> None:
+    run = salcli("bench", "-m", "brightness", *SMALL, *arguments)
+    assert run.returncode == code
+    assert complaint in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_memory_of_the_accelerator_is_told(salcli: Run) -> None:
+    found = ways(salcli("bench", *SMALL, "--device", "cuda", "--json"))
+    assert found["default"]["device_memory"] > 10e6
