@@ -55,6 +55,7 @@ class _Given:
     """What a run has given to the writer: labels of the maps, names of the extras."""
 
     labels: list[str] = field(default_factory=list)
+    interpolated: list[str] = field(default_factory=list)
     extras: set[str] = field(default_factory=set)
     problems: tuple[str, ...] = ()
 
@@ -115,6 +116,7 @@ class Job:
             "frames": len(given.labels),
             "labels": None if stimulus.labels is None else given.labels,
             "extras": sorted(given.extras),
+            "interpolated": given.interpolated,
             "problems": given.problems,
             "seconds": round(time.monotonic() - began, 3),
         }
@@ -236,6 +238,8 @@ class Job:
                 writer.write(result)
                 given.labels.append(result.label)
                 given.extras.update(result.extras)
+                if result.interpolated:
+                    given.interpolated.append(result.label)
                 watcher.step()
         given.problems = tuple(stimulus.problems)
         return given

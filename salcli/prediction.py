@@ -196,7 +196,7 @@ def _attempt(
                     f"took {tap.taken} frames of it; there must be one map per frame"
                 )
             if not wanted.extras:
-                prediction = Prediction(prediction.saliency)
+                prediction = replace(prediction, extras={})
             pending = _Pending(index, prediction, *tap.pending.popleft())
             if index < skip:
                 continue
@@ -253,6 +253,7 @@ def _finished(
             saliency=saliency[row],
             extras={name: maps[row] for name, maps in arrays.items()},
             frame=pending.frame,
+            interpolated=pending.prediction.interpolated,
         )
         for row, pending in enumerate(group)
     ]

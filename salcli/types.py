@@ -81,10 +81,12 @@ class Prediction:
         saliency: float32 `[h, w]` in [0, 1]: exactly what the published code has before it rounds
             to 8 bit, at the size at which it writes it, on any device.
         extras: Further maps of the same kind by name, such as time slices.
+        interpolated: Whether it was made from its neighbours, because the user asked for less work.
     """
 
     saliency: Tensor
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    interpolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Result:
         saliency: float32 `[H, W]` numpy array at the size and scale that the user asked for.
         extras: Further maps of the same kind by name.
         frame: The RGB frame itself, where a writer needs it.
+        interpolated: Whether the map was made from its neighbours, not from the frame.
     """
 
     index: int
@@ -106,6 +109,7 @@ class Result:
     saliency: npt.NDArray[np.float32]
     extras: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     frame: Frame | None = None
+    interpolated: bool = False
 
 
 @dataclass(frozen=True)
