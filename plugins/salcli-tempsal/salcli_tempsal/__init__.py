@@ -1,3 +1,156 @@
 """TempSAL: "Uncovering Temporal Information for Deep Saliency Prediction", CVPR 2023."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from salcli import ModelSpec, Weights, hookimpl
+
+if TYPE_CHECKING:
+    import typer
+
 __version__ = "0.1.0"
+
+CELL = 32
+"""Input sides are multiples of this."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `-O key=value` sets.
+
+    Raises:
+        ValueError: There is no such number of slices, or no network of this input size.
+    """
+
+    network: Literal["auto", "full", "slices", "image"] = field(
+        default="auto",
+        metadata={
+            "help": "full: aggregate map and slices; slices or image: one branch alone, at less "
+            "than half the cost, from its own weights or out of the full network's; auto: what "
+            "the weights hold"
+        },
+    )
+    slices: int | None = field(
+        default=None,
+        metadata={"help": "spans of viewing time; none: as many as the weights have, else 5"},
+    )
+    range: Literal["common", "own", "raw"] = field(
+        default="common",
+        metadata={
+            "help": "common: the aggregate is stretched to 0 ... 1, the slices of an image "
+            "together; own: each slice by itself, as in the files that the original writes; raw: "
+            "as the network gives them"
+        },
+    )
+    blur: bool = field(
+        default=False,
+        metadata={
+            "help": "maps at the frame's size under a Gaussian of 11x11 pixels, as in the "
+            "original's test script"
+        },
+    )
+    maximum: Literal["image", "batch"] = field(
+        default="image",
+        metadata={
+            "help": "slices are divided by the maximum of their image, or of all images of a "
+            "batch, as in the original; there a map depends on which images share its batch"
+        },
+    )
+    share_encoder: Literal["auto", "never"] = field(
+        default="auto",
+        metadata={
+            "help": "auto: where both branches have equal encoders, or equal first stages, these "
+            "are run once; the maps are the same"
+        },
+    )
+    input_size: int = field(
+        default=256,
+        metadata={"help": "side in pixels of the square input; published weights know 256"},
+    )
+    norms: Literal["still", "batch"] = field(
+        default="still",
+        metadata={
+            "help": "training of the mixing module: whether batch norms of the resting branches "
+            "keep still, or use and follow the batch, as in the original"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.slices is not None and self.slices < 1:
+            raise ValueError(f"slices must be at least 1, not {self.slices}")
+        if self.input_size < CELL or self.input_size % CELL:
+            raise ValueError(f"input_size must be a multiple of {CELL}, not {self.input_size}")
+
+
+WEIGHTS = (
+    Weights(
+        tag="published",
+        urls=("https://drive.google.com/file/d/1LzZJal2BMjFcOpwI9uOsOC0IQcZVzmEP/view",),
+        filename="multilevel_tempsal.pt",
+        licence="CC-BY-SA-4.0",
+        trained_on="SALICON (2017), encoders started from ImageNet",
+        note="about 972 MB; nobody published its hash. The authors share it in the Google Drive "
+        "folder 1W92oXYra_OPYkR1W56D80iDexWIR7f7Z; the file's own address is known from another "
+        "project (numediart/UniRare)",
+    ),
+)
+
+TEMPSAL = ModelSpec(
+    name="tempsal",
+    summary="images, over the whole viewing time and second by second; large",
+    factory="salcli_tempsal.model:TempSal",
+    weights=WEIGHTS,
+    options=Options,
+    rounding="nearest",
+    paper="B. Aydemir, L. Hoffstetter, T. Zhang, M. Salzmann, S. Süsstrunk: TempSAL - Uncovering "
+    "Temporal Information for Deep Saliency Prediction. CVPR 2023. "
+    "https://arxiv.org/abs/2301.02315",
+    year=2023,
+    licence="the authors state two: MIT (licence file of the code) and CC BY-SA 4.0 (README and "
+    "project page); taken as MIT for code and CC BY-SA 4.0 for weights and data",
+    citation="""@InProceedings{aydemir2023tempsal,
+    author = {Aydemir, Bahar and Hoffstetter, Ludo and Zhang, Tong and Salzmann, Mathieu and
+              S{\\"u}sstrunk, Sabine},
+    title = {TempSAL - Uncovering Temporal Information for Deep Saliency Prediction},
+    booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition
+                 (CVPR)},
+    month = {June},
+    year = {2023},
+    pages = {6461-6470},
+}""",
+    scores=(
+        "SALICON val, aggregate, 5 slices (supplement): CC 0.907, KL 0.199, NSS 1.935, SIM 0.799",
+        "SALICON val, slice 1 (supplement): CC 0.899, KL 0.214, NSS 2.453, SIM 0.782",
+        "SALICON val, slice 2 (supplement): CC 0.877, KL 0.215, NSS 2.211, SIM 0.776",
+        "SALICON val, slice 3 (supplement): CC 0.843, KL 0.247, NSS 1.878, SIM 0.758",
+        "SALICON val, slice 4 (supplement): CC 0.825, KL 0.264, NSS 1.740, SIM 0.749",
+        "SALICON val, slice 5 (supplement): CC 0.813, KL 0.276, NSS 1.654, SIM 0.743",
+    ),
+    card={
+        "parameters": "234 million (branches of 112 each, mixing module 10)",
+        "cost": "79.7 billion multiply-adds per image; 65.5 with equal encoders, 32.0 for the "
+        "slices alone, 35.6 for the image branch alone",
+        "input": "RGB, 256x256, the aspect ratio is not kept",
+        "output": "256x256, stretched to 0 ... 1; extras slice1 ... slice5, one for each second of "
+        "viewing; of the slice branch alone, the mean of its slices",
+        "time": "none: every frame of a clip is a still of its own",
+    },
+    comparisons={"two-encoders": {"share_encoder": "never"}},
+)
+
+
+@hookimpl
+def register_models() -> Iterable[ModelSpec]:
+    """TempSAL."""
+    yield TEMPSAL
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    """`salcli tempsal`."""
+    from salcli_tempsal.commands import group
+
+    app.add_typer(group, name="tempsal")

@@ -1,0 +1,201 @@
+"""`salcli tempsal`: what the plugin can do besides predicting."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from salcli import logs
+from salcli.commands import options
+from salcli.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from salcli_tempsal.slices import Fixations, Times
+
+__all__ = ["group"]
+
+logger = logging.getLogger(__name__)
+
+group = typer.Typer(help="TempSAL besides prediction: ground truth for slices of time.")
+
+WAYS = ("equal-duration", "equal-distribution", "quantiles")
+
+
+@group.callback()
+def root() -> None:
+    """Keeps `slices` a command of its own, although it is the only one."""
+
+
+@group.command()
+def slices(
+    context: typer.Context,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help="SALICON's fixation files (.mat), or folders with such files at any depth.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
+    ] = Path(),
+    count: Annotated[
+        int, typer.Option("--slices", "-n", min=1, metavar="N", help="How many slices.")
+    ] = 5,
+    slicing: Annotated[
+        str,
+        typer.Option(
+            metavar="WAY",
+            help="equal-duration; equal-distribution (as many fixations in each slice; five have "
+            "SALICON's boundaries); quantiles (likewise, of the given files); or the boundaries "
+            "in ms, with commas between.",
+        ),
+    ] = "equal-duration",
+    timestamp_weight: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="W",
+            help="Pixels that a millisecond counts when times are recovered: 0.006 as in the "
+            "original's code, 0.017 as in the paper.",
+        ),
+    ] = 0.006,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Make ground truth of slices of viewing time from SALICON's fixations.
+
+    Of FILE.mat and slice I, from 0, the maps go to DIR/saliency_volumes_N/FILE_I.png and
+    DIR/fixation_volumes_N/FILE_I.png; below them, files of a folder keep their subfolders.
+
+    Exit codes: 0 all done, 1 some files could not be used or had fixations outside of the image, 2
+    wrong usage.
+    """
+    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    way = _way(slicing)
+
+    from salcli import devices
+    from salcli.errors import InputError
+    from salcli.progress import watch
+    from salcli_tempsal import slices as truth
+
+    count = count if isinstance(way, str) else len(way) + 1
+    chosen = devices.choose(device)
+    files = _files(inputs)
+    starts = truth.boundaries(way, count, lambda: _all_times(files, timestamp_weight))
+    logger.info("slices begin at %s ms", ", ".join(f"{start:g}" for start in (0, *starts)))
+    complete = True
+    with watch(len(files), quiet=quiet) as watcher:
+        for file, subfolder in files.items():
+            try:
+                fixations = truth.read(file, timestamp_weight=timestamp_weight)
+            except InputError as error:
+                watcher.fail(str(error))
+                complete = False
+                continue
+            _write(fixations, starts, output, subfolder / file.stem, device=chosen)
+            if fixations.outside:
+                width, height = fixations.size[::-1]
+                watcher.fail(
+                    f"'{file}': {fixations.outside} of {len(fixations.times) + fixations.outside} "
+                    f"fixations lie outside of the image ({width}x{height}); left them out"
+                )
+                complete = False
+            else:
+                watcher.finish(f"{file}: {count} slices of {len(fixations.times)} fixations")
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _way(slicing: str) -> str | list[float]:
+    """One of `WAYS`, or boundaries in milliseconds.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if slicing in WAYS:
+        return slicing
+    try:
+        starts = [float(text) for text in slicing.split(",")]
+    except ValueError:
+        starts = []
+    if not starts or starts != sorted(set(starts)) or starts[0] <= 0:
+        raise UsageError(
+            f"--slicing {slicing}: must be {', '.join(WAYS)}, or rising boundaries in ms such as "
+            "1000,2500"
+        )
+    return starts
+
+
+def _files(inputs: Sequence[Path]) -> dict[Path, Path]:
+    """All files, each with the folder of its results below the output folder.
+
+    Raises:
+        UsageError: There are none, or two whose results would have the same names.
+    """
+    found = dict[Path, Path]()
+    for source in inputs:
+        if source.is_dir():
+            inside = sorted(source.rglob("*.mat"))
+            if not inside:
+                raise UsageError(f"there is no .mat file in '{source}'")
+            found |= {file: file.parent.relative_to(source) for file in inside}
+        else:
+            found[source] = Path()
+    names = dict[Path, Path]()
+    for file, subfolder in found.items():
+        other = names.setdefault(subfolder / file.stem, file)
+        if other != file:
+            raise UsageError(
+                f"the slices of '{other}' and '{file}' would have the same names; give the folder "
+                "above them instead, or make them one after the other into two folders with -o"
+            )
+    return found
+
+
+def _all_times(files: Iterable[Path], timestamp_weight: float) -> Iterator[Times]:
+    """Times of all fixations; a file that cannot be used is reported when its turn comes."""
+    from salcli.errors import InputError
+    from salcli_tempsal.slices import read
+
+    for file in files:
+        with suppress(InputError):
+            yield read(file, timestamp_weight=timestamp_weight).times
+
+
+def _write(
+    fixations: Fixations, starts: Sequence[float], output: Path, name: Path, *, device: torch.device
+) -> None:
+    """One PNG for each slice and kind.
+
+    Raises:
+        OutputError: The folder cannot be written or is full.
+    """
+    import torch
+
+    from salcli import imageops, png
+    from salcli.atomic import replacing, told
+    from salcli_tempsal.slices import fixation_slices, saliency_slices
+
+    maps = fixation_slices(fixations, starts)
+    saliency = saliency_slices(torch.from_numpy(maps).to(device, torch.float32)).cpu().numpy()
+    pictures = {
+        "saliency": imageops.to_8bit(saliency, "nearest"),
+        "fixation": imageops.to_8bit(maps.astype(saliency.dtype), "nearest"),
+    }
+    for kind, volume in pictures.items():
+        folder = output / f"{kind}_volumes_{len(volume)}" / name.parent
+        with told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        for index, picture in enumerate(volume):
+            with replacing(folder / f"{name.name}_{index}.png") as part:
+                part.write_bytes(png.encode(picture))

@@ -1,0 +1,261 @@
+"""TempSAL's preprocessing, prediction and training."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from salcli import checkpoint, losses
+from salcli.checkpoint import Checkpoint
+from salcli.errors import UsageError
+from salcli.model import Model
+from salcli.recipe import ParameterGroup, Recipe
+from salcli.stream import prefetch
+from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli_tempsal import Options, published
+from salcli_tempsal.network import ImageBranch, Maps, SliceBranch, TempSAL
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+SLICES = 5
+"""Of the published network: one a second."""
+
+AHEAD = 2
+"""Batches that are resized while the network works on another one."""
+
+FLATTEST = 1e-5
+"""A map is not stretched more than if its range were this, as torchvision's `save_image` has it."""
+
+BLUR_SIGMA, BLUR_RADIUS = 2.0, 5
+"""Pixels: OpenCV's 11x11 Gaussian, whose sigma is 0.3 ((11 - 1) / 2 - 1) + 0.8."""
+
+IMAGE = Recipe(
+    epochs=40,
+    batch_size=32,
+    optimiser="adam",
+    learning_rate=1e-4,
+    losses={"kld": 1.0, "cc": -1.0},
+    select="CC",
+)
+TEMPORAL = dataclasses.replace(IMAGE, epochs=10)
+MIXING = dataclasses.replace(
+    IMAGE,
+    epochs=30,
+    learning_rate=1e-5,
+    groups=(ParameterGroup("pnas_", frozen_epochs=30),),
+)
+
+
+class TempSal(Model):
+    """The full network, or one of its two branches."""
+
+    options: Options
+    network: TempSAL | SliceBranch | ImageBranch
+
+    def build(self) -> TempSAL | SliceBranch | ImageBranch:
+        """The network that the options ask for."""
+        slices = self.options.slices or SLICES
+        if self.options.network == "image":
+            return ImageBranch()
+        return SliceBranch(slices) if self.options.network == "slices" else TempSAL(slices)
+
+    def load(self, saved: Checkpoint) -> None:
+        """Become the network that the file holds, unless the options say which, and fill it.
+
+        Raises:
+            WeightsError: The file does not hold that network.
+        """
+        self._become(saved)
+        self._fill(saved)
+        if isinstance(self.network, TempSAL) and self.options.share_encoder == "auto":
+            _tell(self.network.share(), len(self.network.pnas_vol.pnas.stages()) - 1)
+
+    def start_from(self, saved: Checkpoint) -> None:
+        """Whole networks, a branch of the full one, and PNASNet-5-Large trained on ImageNet.
+
+        The encoder's file may have the original's names or timm's.
+        """
+        if published.content(saved) == "encoder":
+            for branch in self._branches():
+                checkpoint.load_strict(branch.pnas, published.encoder(saved))
+        else:
+            self._fill(saved)
+
+    def _become(self, saved: Checkpoint) -> None:
+        """Decide what the options leave open by what the file holds."""
+        found = published.content(saved)
+        asked = self.options
+        if asked.network == "auto" and found != "encoder":
+            asked = dataclasses.replace(asked, network=found)
+        if asked.slices is None:
+            asked = dataclasses.replace(asked, slices=published.slices(saved))
+        before, self.options = self.options, asked
+        if (before.network, before.slices or SLICES) != (asked.network, asked.slices or SLICES):
+            self.network = self.build()
+
+    def _fill(self, saved: Checkpoint) -> None:
+        wanted = "full" if self.options.network == "auto" else self.options.network
+        checkpoint.load_strict(self.network, published.branch(saved, wanted))
+
+    def _branches(self) -> list[SliceBranch | ImageBranch]:
+        if isinstance(self.network, TempSAL):
+            return [self.network.pnas_vol, self.network.pnas_sal]
+        return [self.network]
+
+    def preprocess(self, frames: Sequence[Frame]) -> Tensor:
+        """Resized to a square by Pillow, bilinear on 8 bits, in [-1, 1]: `[N, 3, h, h]`."""
+        side = self.options.input_size
+        pictures = [
+            np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BILINEAR))
+            for frame in frames
+        ]
+        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div_(255)
+        return pixels.sub_(0.5).div_(0.5)
+
+    def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
+        """The aggregate map, and as extras `slice1` ... in the order of viewing."""
+        # One by one, since pictures of any sizes may share a batch.
+        inputs = ((self.inputs([frame]), frame.shape[:2]) for frame in stimulus.frames)
+        for batch in prefetch(_grouped(inputs, self.batch_size), AHEAD):
+            maps: Maps = self.network(
+                torch.cat([tensor for tensor, _ in batch]),
+                batchwide=self.options.maximum == "batch",
+            )
+            for (_, size), aggregate, slices in zip(batch, *maps, strict=True):
+                yield self._prediction(aggregate[None], slices, size)
+
+    def _prediction(self, aggregate: Tensor, slices: Tensor, size: tuple[int, ...]) -> Prediction:
+        """What the published code writes, before it rounds, of maps `[1, h, w]` and `[T, h, w]`."""
+        if self.options.blur:
+            aggregate, slices = blurred(torch.cat([aggregate, slices]), size).tensor_split([1])
+        if self.options.range != "raw":
+            aggregate = stretched(aggregate)
+            slices = stretched(slices, together=self.options.range == "common")
+        digits = len(str(len(slices)))
+        names = (f"slice{number:0{digits}}" for number in range(1, len(slices) + 1))
+        return Prediction(aggregate[0], dict(zip(names, slices, strict=True)))
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """KL divergence, CC, SIM and NSS.
+
+        Of slices, `density` and `fixations` have one map for each, whose sums are relative to each
+        other: the maps of a picture are laid end to end and compared as one, so that how bright a
+        slice is beside the others is learned, too. The full network learns from its aggregate.
+
+        Raises:
+            UsageError: There are not as many ground-truth maps as the network gives.
+        """
+        aggregate, slices = self.network(batch.inputs.flatten(0, 1), batchwide=True)
+        predicted = slices if isinstance(self.network, SliceBranch) else aggregate[:, None]
+        density, fixations = batch.density.flatten(1, 2), batch.fixations.flatten(1, 2)
+        if density.shape[1] != predicted.shape[1]:
+            raise UsageError(
+                f"the network gives {predicted.shape[1]} maps per picture, and the ground truth "
+                f"has {density.shape[1]}; 'salcli tempsal slices' makes that of slices"
+            )
+        density = _resized(density, predicted.shape[-2:])
+        parts = compared(_end_to_end(predicted), _end_to_end(density))
+        seen = _end_to_end(_resized(predicted, fixations.shape[-2:]))
+        parts["nss"] = losses.nss(_log_density(seen), _end_to_end(fixations))
+        yield Loss({name: value.mean() for name, value in parts.items()})
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """How the published code trains this network; the mixing module has branches that rest."""
+        if isinstance(self.network, TempSAL):
+            return {"mixing": MIXING}
+        return {"image": IMAGE} if isinstance(self.network, ImageBranch) else {"temporal": TEMPORAL}
+
+    def start_epoch(self, epoch: int) -> None:
+        """Training mode; batch norms of the full network's resting branches keep still, or not."""
+        self.network.train()
+        if isinstance(self.network, TempSAL) and self.options.norms == "still":
+            for branch in self._branches():
+                branch.eval()
+
+
+def _tell(shared: int, stages: int) -> None:
+    """Say how much of the encoders is shared."""
+    if shared == stages:
+        logger.info("both branches have the same encoder: it is kept once and run once")
+    elif shared:
+        logger.info(
+            "the first %d of %d stages of both encoders are the same: they are kept and run once",
+            shared,
+            stages,
+        )
+    else:
+        logger.info("the branches have encoders of their own: both are run")
+
+
+def _grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """As many items at a time, in order."""
+    iterator = iter(items)
+    while group := list(islice(iterator, size)):
+        yield group
+
+
+def stretched(maps: Tensor, *, together: bool = False) -> Tensor:
+    """Maps `[N, h, w]` from 0 to 1, each by its own range or all by one, as torchvision does it."""
+    if not len(maps):
+        return maps
+    dims = (0, 1, 2) if together else (1, 2)
+    low, high = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
+    return (maps - low) / (high - low).clamp(min=FLATTEST)
+
+
+def blurred(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Maps `[N, h, w]` at the size of the frame, under the Gaussian of the original's test script.
+
+    Equal to OpenCV's bilinear `resize` and `GaussianBlur(11x11, 0)` with mirrored borders.
+    """
+    resized = _resized(maps[None], size)
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=maps.device, dtype=maps.dtype)
+    kernel = torch.exp(-0.5 * (offsets / BLUR_SIGMA) ** 2)
+    kernel = (kernel / kernel.sum()).expand(len(maps), 1, 1, -1)
+    padded = functional.pad(resized, [BLUR_RADIUS] * 4, mode="reflect")
+    across = functional.conv2d(padded, kernel, groups=len(maps))
+    return functional.conv2d(across, kernel.mT, groups=len(maps))[0]
+
+
+def compared(predicted: Tensor, density: Tensor) -> dict[str, Tensor]:
+    """KL divergence, CC and SIM of maps `[B, H, W]` on any scale, one value per map."""
+    log_density = _log_density(predicted)
+    truth = density / density.sum(dim=(1, 2), keepdim=True)
+    return {
+        "kld": losses.kld(log_density, truth),
+        "cc": losses.cc(log_density, truth),
+        "sim": torch.minimum(_shares(predicted), _shares(density)).sum(dim=(1, 2)),
+    }
+
+
+def _shares(maps: Tensor) -> Tensor:
+    """Maps `[B, H, W]` stretched to begin at 0, then as shares of their sums."""
+    above = maps - maps.amin(dim=(1, 2), keepdim=True)
+    return above / above.sum(dim=(1, 2), keepdim=True)
+
+
+def _log_density(maps: Tensor) -> Tensor:
+    """The logarithm of maps `[B, H, W]`, not negative, as shares of their sums."""
+    maps = maps.clamp(min=torch.finfo(maps.dtype).tiny)
+    return maps.log() - maps.sum(dim=(1, 2), keepdim=True).log()
+
+
+def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps `[B, T, h, w]` at (H, W): bilinear without antialiasing, as OpenCV's."""
+    return functional.interpolate(maps, size=tuple(size), mode="bilinear")
+
+
+def _end_to_end(maps: Tensor) -> Tensor:
+    """Maps `[B, T, h, w]` as one map `[B, T h, w]`."""
+    return maps.flatten(1, 2)

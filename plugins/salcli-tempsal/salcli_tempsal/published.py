@@ -1,0 +1,132 @@
+"""Which of the published weights files a file is, told by its keys, and what of it a network needs.
+
+The wrappers that training left in the keys, two of them around each branch, are gone when a file
+has been read (`salcli.checkpoint.read`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+from salcli.checkpoint import Checkpoint
+from salcli.errors import WeightsError
+
+__all__ = ["Content", "branch", "content", "encoder", "slices"]
+
+Content: TypeAlias = Literal["full", "slices", "image", "encoder"]
+
+PREFIXES = {"slices": "pnas_vol.", "image": "pnas_sal."}
+"""Where the full network keeps the branches."""
+
+NAMES: Mapping[Content, str] = {
+    "full": "the full network",
+    "slices": "the slice branch alone",
+    "image": "the image branch alone",
+    "encoder": "an encoder alone",
+}
+
+CLASSIFIERS = ("classifier.", "last_linear.")
+"""For ImageNet: a part of every published file, but of no prediction."""
+
+TIMM = (
+    (r"^conv_0\.conv\.", "conv0."),
+    (r"^conv_0\.bn\.", "conv0_bn."),
+    (r"^cell_stem_0\.comb_iter_0_right\.conv\.", "stem1._ops.1.1."),
+    (r"^cell_stem_0\.comb_iter_0_right\.bn\.", "stem1._ops.1.2."),
+    (r"^cell_stem_0\.", "stem1."),
+    (r"^cell_stem_1\.", "stem2."),
+    (r"^cell_(\d+)\.", r"cells.\1."),
+    (r"\.conv_1x1\.conv\.", ".preprocess1.op.1."),
+    (r"\.conv_1x1\.bn\.", ".preprocess1.op.2."),
+    (r"\.conv_prev_1x1\.conv\.", ".preprocess0.op.1."),
+    (r"\.conv_prev_1x1\.bn\.", ".preprocess0.op.2."),
+    (r"\.conv_prev_1x1\.path_([12])\.conv\.", r".preprocess0.conv_\1."),
+    (r"\.conv_prev_1x1\.final_path_bn\.", ".preprocess0.bn."),
+    (r"\.comb_iter_4_right\.conv\.", "._ops.9.op.1."),
+    (r"\.comb_iter_4_right\.bn\.", "._ops.9.op.2."),
+    *((rf"\.comb_iter_{k}_left\.", f"._ops.{2 * k}.") for k in range(5)),
+    *((rf"\.comb_iter_{k}_right\.", f"._ops.{2 * k + 1}.") for k in range(5)),
+    (r"\.separable_1\.depthwise_conv2d\.", ".op.1."),
+    (r"\.separable_1\.pointwise_conv2d\.", ".op.2."),
+    (r"\.bn_sep_1\.", ".op.3."),
+    (r"\.separable_2\.depthwise_conv2d\.", ".op.5."),
+    (r"\.separable_2\.pointwise_conv2d\.", ".op.6."),
+    (r"\.bn_sep_2\.", ".op.7."),
+)
+"""Names of timm's `pnasnet5large`, which holds the same numbers, as patterns, and ours."""
+
+
+def content(saved: Checkpoint) -> Content:
+    """What the file holds.
+
+    Raises:
+        WeightsError: It is none of TempSAL's files.
+    """
+    keys = saved.state.keys()
+    if "conv0.weight" in keys or "conv_0.conv.weight" in keys:
+        return "encoder"
+    if any(key.startswith("pnas_vol.") for key in keys):
+        if not any(key.startswith("pnas_sal.") for key in keys):
+            raise WeightsError(
+                f"'{saved.path}' is of an early model that mixes finished maps only; the published "
+                "one, multilevel_tempsal.pt, has the keys pnas_vol.*, pnas_sal.* and deconv_*"
+            )
+        return "full"
+    if "deconv_layer5.4.weight" in keys:
+        return "slices"
+    if "deconv_layer5.2.weight" in keys:
+        return "image"
+    raise WeightsError(
+        f"'{saved.path}' is no weights file of TempSAL: it has neither pnas_vol.*, deconv_layer5.* "
+        f"nor conv0.*, but {', '.join(list(keys)[:5])}"
+    )
+
+
+def slices(saved: Checkpoint) -> int | None:
+    """How many slices the file's network gives; `None` where it gives none."""
+    last = saved.state.get("pnas_vol.deconv_layer5.4.weight")
+    last = saved.state.get("deconv_layer5.4.weight") if last is None else last
+    return None if last is None else last.shape[0]
+
+
+def branch(saved: Checkpoint, wanted: Literal["full", "slices", "image"]) -> Checkpoint:
+    """What the network `wanted` needs of a file, which may hold more; no classifiers.
+
+    Raises:
+        WeightsError: The file does not hold it.
+    """
+    found = content(saved)
+    prefix = PREFIXES[wanted] if found == "full" and wanted != "full" else ""
+    if not prefix and found != wanted:
+        remedy = "" if found == "encoder" else f"; use -O network={found}"
+        raise WeightsError(f"'{saved.path}' holds {NAMES[found]}, not {NAMES[wanted]}{remedy}")
+    return _kept(saved, {k.removeprefix(prefix): t for k, t in saved.state.items() if prefix in k})
+
+
+def encoder(saved: Checkpoint) -> Checkpoint:
+    """An encoder's file with the keys of `PNASNet5Large`, from the original's names or timm's."""
+    if "conv0.weight" in saved.state:
+        return _kept(saved, saved.state)
+    return _kept(saved, {_ours(key): tensor for key, tensor in saved.state.items()})
+
+
+def _ours(key: str) -> str:
+    for pattern, name in TIMM:
+        key = re.sub(pattern, name, key)
+    return key
+
+
+def _kept(saved: Checkpoint, state: Mapping[str, Tensor]) -> Checkpoint:
+    """The checkpoint without classifiers, whatever they are of."""
+    classifiers = (*CLASSIFIERS, *(f"pnas.{name}" for name in CLASSIFIERS))
+    kept = {
+        key: tensor
+        for key, tensor in state.items()
+        if not key.removeprefix("pnas_vol.").removeprefix("pnas_sal.").startswith(classifiers)
+    }
+    return replace(saved, state=kept)
