@@ -1,0 +1,86 @@
+"""`salcli salema`: what the original offers beside prediction and training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from salcli.commands import options
+
+__all__ = ["group"]
+
+group = typer.Typer(help="Look into SalEMA.", no_args_is_help=True)
+
+
+@group.callback()
+def _root() -> None:
+    """Look into SalEMA."""
+
+
+@group.command()
+def features(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="Video, image or folder of frames.", show_default=False
+        ),
+    ],
+    layer: Annotated[
+        int, typer.Option(metavar="L", help="Index of the layer, 0 to 61; 30 is the bottleneck.")
+    ],
+    frame: Annotated[
+        int, typer.Option(min=1, help="Which frame, from 1; the network sees those before it, too.")
+    ] = 1,
+    model: options.ModelName = "salema",
+    option: options.ModelOptions = None,
+    weights: options.WeightsFile = None,
+    device: options.Device = "auto",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The picture.",
+            show_default="INPUT's name and the layer, in this folder",
+        ),
+    ] = None,
+    offline: options.Offline = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Draw the feature maps of a layer side by side, as a PNG.
+
+    Every channel is a tile, from its own minimum (black) to its own maximum (white), in order, row
+    by row. Behind an averaged layer that is the average over time.
+    """
+    import torch
+
+    from salcli import media
+    from salcli.errors import UsageError
+    from salcli.model import load_model
+    from salcli.progress import download_bar
+    from salcli_salema import sheet
+    from salcli_salema.model import Salema
+
+    if model.partition(":")[0] != "salema":
+        raise UsageError(f"--model {model}: only salema's layers can be drawn")
+    stimulus = media.open_stimulus(source)
+    with download_bar(model, quiet=False) as report:
+        loaded = load_model(
+            model,
+            options=option or (),
+            weights_file=weights,
+            device=device,
+            offline=offline,
+            report=report,
+        )
+    if not isinstance(loaded.model, Salema):
+        raise UsageError(f"--model {model}: only salema's layers can be drawn")
+    with torch.inference_mode():
+        maps = loaded.model.feature_maps(stimulus, layer, frame=frame - 1)
+    target = output or Path(f"{stimulus.name}.layer{layer}.png")
+    sheet.save(target, maps)
+    channels, height, width = maps.shape
+    typer.echo(f"{target}: {channels} maps of {width}x{height}, layer {layer}, frame {frame}")

@@ -1,0 +1,249 @@
+"""SalEMA's preprocessing, prediction and training."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from salcli import checkpoint
+from salcli.checkpoint import Checkpoint
+from salcli.errors import InputError, UsageError
+from salcli.model import Model
+from salcli.recipe import Recipe
+from salcli.stream import batched, prefetch
+from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli_salema import Options, recipes, starts
+from salcli_salema.network import LAST, Kernels, SalCLSTM30, SalCLSTM56, SalEMA, State
+
+__all__ = ["Salema"]
+
+Network: TypeAlias = SalEMA | SalCLSTM30 | SalCLSTM56
+
+PUBLISHED_LOGIT = 0.1
+"""`-alpha=0.1` of the published command, through the code's sigmoid: w = 0.525."""
+
+DOUBLE_WEIGHT = 0.3
+"""Of both averages, where there are two."""
+
+AHEAD = 2
+"""Chunks that are resized while the network works on another one."""
+
+
+def sigmoid(logit: float) -> float:
+    """Weight of the moving average for `alpha`, which may be any number."""
+    return 0.5 * (1 + math.tanh(logit / 2))
+
+
+def stretched(maps: Tensor) -> Tensor:
+    """Each map `[N, h, w]` from its minimum, 0, to its maximum, 1; a constant one becomes 0."""
+    low, high = torch.aminmax(maps.flatten(1), dim=1)
+    span = (high - low)[:, None, None]
+    return (maps - low[:, None, None]) / torch.where(span > 0, span, torch.ones_like(span))
+
+
+def ground_truth(density: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Maps `[B, T, 1, h, w]` from 0 to 1, and which of them `[B, T]` are not constant."""
+    if density.shape[-2:] != size:
+        flat = functional.interpolate(density.flatten(0, 1), size=size, mode="area")
+        density = flat.view(*density.shape[:3], *size)
+    low, high = torch.aminmax(density.flatten(2), dim=2)
+    truth = stretched(density.flatten(0, 2)).view_as(density)
+    return truth, high > low
+
+
+class Salema(Model):
+    """One class for all variants: they differ in the network alone."""
+
+    options: Options
+    network: Network
+
+    def build(self) -> Network:
+        """The network for the options; `auto` is SalEMA until a file of weights says otherwise."""
+        options = self.options
+        match options.variant:
+            case "clstm30":
+                return SalCLSTM30(residual=options.residual)
+            case "clstm56":
+                return SalCLSTM56()
+            case "static":
+                return SalEMA((), weights=())
+        return SalEMA(
+            options.ema_loc,
+            weights=self._weights(),
+            alpha=options.alpha_start,
+            residual=options.residual,
+        )
+
+    def _weights(self) -> tuple[float, ...] | None:
+        """The average's weight at each place; `None` if it is learned."""
+        options, places = self.options, len(self.options.ema_loc)
+        if options.ema_weight is not None:
+            return options.ema_weight * (places // len(options.ema_weight))
+        if options.alpha_logit is not None:
+            return (sigmoid(options.alpha_logit),)
+        if options.learn_alpha:
+            return None
+        return (sigmoid(PUBLISHED_LOGIT),) if places == 1 else (DOUBLE_WEIGHT,) * places
+
+    def load(self, saved: Checkpoint) -> None:
+        """The weights of a file, whatever variant it is of; the options then say what they are."""
+        saved = starts.renamed(saved)
+        self.options = self._decided(saved, learning=False)
+        state = dict(saved.state)
+        if self.options.alpha_logit is not None:
+            state.pop("alpha", None)  # it has become an option, or an option is in its place
+        self.network = self.build()
+        checkpoint.load_strict(self.network, dataclasses.replace(saved, state=state))
+
+    def start_from(self, saved: Checkpoint) -> None:
+        """Own weights, those of another variant, SalGAN's generator, or torchvision's VGG-16.
+
+        What a file has nothing of, such as the gates of a ConvLSTM, keeps its first values.
+        """
+        saved = starts.renamed(saved)
+        self.options = self._decided(saved, learning=True)
+        self.network = self.build()
+        wanted = self.network.state_dict()
+        self.network.load_state_dict({**wanted, **starts.start_state(saved, wanted)})
+
+    def _decided(self, saved: Checkpoint, *, learning: bool) -> Options:
+        """The options with what is in effect for these weights: variant, weight of the average."""
+        options, changes = self.options, dict[str, Any]()
+        variant = starts.variant_of(saved) if options.variant == "auto" else options.variant
+        given = options.alpha_logit is not None or options.ema_weight is not None
+        if variant == "ema" and not given:
+            if len(options.ema_loc) > 1:
+                changes["ema_weight"] = (DOUBLE_WEIGHT,) * len(options.ema_loc)
+            elif "alpha" in saved.state and not (learning and options.learn_alpha):
+                changes["alpha_logit"] = starts.alpha_of(saved)
+            elif not options.learn_alpha:
+                changes["alpha_logit"] = PUBLISHED_LOGIT
+        try:
+            return dataclasses.replace(options, variant=variant, **changes)
+        except ValueError as error:
+            raise UsageError(f"'{saved.path}' is of variant {variant}: {error}") from error
+
+    def to(self, device: torch.device, precision: torch.dtype) -> None:
+        """Move the network, in the memory layout in which convolutions are fastest."""
+        super().to(device, precision)
+        if self.options.mode == "fast":
+            for parameter in self.network.parameters():
+                if parameter.ndim == 4:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def preprocess(self, frames: Sequence[Frame]) -> Tensor:
+        """Squeezed to the input size by OpenCV on 8 bit, as published; BGR minus its mean."""
+        height, width = self.options.input_size
+        pictures = [
+            cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames
+        ]
+        # in float64, as the original subtracts it
+        pixels = (np.stack(pictures)[..., ::-1] - np.array(starts.MEAN)).astype(np.float32)
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
+        """Each map from its minimum to its maximum, at the input size; stills have no past."""
+        for maps in self._outputs(stimulus.frames, clip=stimulus.is_clip, last=LAST):
+            for saliency in stretched(maps[:, 0].float()):
+                yield Prediction(saliency)
+
+    def feature_maps(self, stimulus: Stimulus, layer: int, *, frame: int) -> Tensor:
+        """Output `[C, h, w]` of a layer for the frame at an index (from 0), after those before it.
+
+        Raises:
+            UsageError: The network has no such layer.
+            InputError: The stimulus has no such frame.
+        """
+        top = len(self.network.salgan) - 1
+        if not 0 <= layer <= top:
+            raise UsageError(f"--layer {layer}: the layers of this network are 0 to {top}")
+        frames, seen = itertools.islice(stimulus.frames, frame + 1), 0
+        for maps in self._outputs(frames, clip=stimulus.is_clip, last=layer):
+            seen += len(maps)
+        if seen <= frame:
+            raise InputError(
+                f"'{stimulus.name}' has {seen} frames, so there is no frame {frame + 1}"
+            )
+        return maps[-1].float()
+
+    def _outputs(self, frames: Iterable[Frame], *, clip: bool, last: int) -> Iterator[Tensor]:
+        """Output `[N, C, h, w]` of a layer for consecutive frames; stills have no past."""
+        fast = self.options.mode == "fast"
+        kernels = self.network.prepared() if fast else None
+        layout = torch.channels_last if fast else torch.contiguous_format
+        chunks = map(self.inputs, batched(frames, self.batch_size if fast else 1))
+        state: State | None = None
+        for inputs in prefetch(chunks, AHEAD):
+            x = inputs.contiguous(memory_format=layout)
+            if clip:
+                maps, state = self._run(x[None], state, kernels=kernels, last=last)
+            else:
+                maps, _ = self._run(x[:, None], kernels=kernels, last=last)
+            yield maps.flatten(0, 1)
+
+    def _run(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        kernels: Kernels | None,
+        last: int = LAST,
+        training: bool = False,
+    ) -> tuple[Tensor, State]:
+        """The network on `[B, T, 3, h, w]`, with the dropout that the options ask for."""
+        more: dict[str, Any] = {"kernels": kernels, "last": last}
+        # the double average and the other variants have no dropout
+        if isinstance(self.network, SalEMA) and len(self.network.places) == 1:
+            wanted = self.options.dropout
+            more["dropout"] = wanted == "always" or (wanted == "training" and training)
+        found: tuple[Tensor, State] = self.network(x, state, **more)
+        return found
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """Binary cross entropy: mean over pixels, sum over a clip's frames, mean over recordings.
+
+        Back-propagation through time is truncated: every `clip_length` frames are one loss, and the
+        state goes on as a constant. The static network takes frame by frame. A frame on whose map
+        nothing stands out is left out, as it has no ground truth from minimum to maximum.
+        """
+        static = isinstance(self.network, SalEMA) and not self.network.places
+        length = 1 if static else self.options.clip_length
+        size = (batch.inputs.shape[-2], batch.inputs.shape[-1])
+        truth, known = ground_truth(batch.density, size)
+        state: State | None = None
+        for start in range(0, batch.inputs.shape[1], length):
+            part = slice(start, start + length)
+            maps, state = self._run(batch.inputs[:, part], state, kernels=None, training=True)
+            state = tuple(value.detach() for value in state)
+            if not known[:, part].any():
+                continue
+            pixels = functional.binary_cross_entropy(maps.float(), truth[:, part], reduction="none")
+            frames = pixels.mean((2, 3, 4)) * known[:, part]
+            yield Loss({"bce": frames.sum(1).mean()}, frames=frames.shape[1])
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """Trainings of the options' variant."""
+        return recipes.of(self.options)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Training mode.
+
+        Raises:
+            UsageError: Alpha can be given or learned, not both.
+        """
+        options = self.options
+        if options.learn_alpha and not (options.alpha_logit is None and options.ema_weight is None):
+            raise UsageError(
+                "-O learn_alpha=true: alpha_logit or ema_weight keeps the weight as it is; use "
+                "-O alpha_start for where the learned logit begins"
+            )
+        super().start_epoch(epoch)

@@ -1,0 +1,368 @@
+"""SalEMA, SalCLSTM and SalGAN as the papers describe them; names of parts are published keys.
+
+Linardos et al., "Simple vs complex temporal recurrences for video saliency prediction", BMVC 2019.
+Every network maps `(x, state)` to `(y, state)`: `x` `[B, T, 3, h, w]` is B runs of T consecutive
+frames, `state` is what the frames before left (`None`: there were none), `y` `[B, T, 1, h, w]` is
+in (0, 1). Layers before and after a recurrence see all frames in one batch, time first.
+
+With `kernels` (see `prepared`), two kinds of layers are computed with fewer operations and the same
+result: a convolution behind an upsampling, and a cell's convolution of input and hidden state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from salcli_salema.architecture import BOTTLENECK, CHAIN, ENCODER, Layer
+
+__all__ = [
+    "LAST",
+    "Chain",
+    "Kernels",
+    "SalCLSTM30",
+    "SalCLSTM56",
+    "SalEMA",
+    "State",
+    "phase_kernels",
+    "start_cells",
+    "upsampled_conv",
+]
+
+State: TypeAlias = tuple[Tensor, ...]
+"""What a frame hands to the next: an average per place, or a cell's hidden and cell state."""
+
+Kernels: TypeAlias = Mapping[str, Tensor]
+"""What `prepared` gives."""
+
+LAST = len(CHAIN) - 1
+"""Index of the sigmoid."""
+
+DROPOUT = 0.5
+SEED = 65
+"""Of a cell's first weights; the authors picked it among 100 for a plausible first map."""
+
+ROWS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+"""How the three taps of a kernel fall on two pixels of the small map, for even and odd outputs."""
+
+
+def phase_kernels(weight: Tensor) -> Tensor:
+    """The 2x2 kernels `[4, O, I, 2, 2]` that a 3x3 kernel becomes on a map before its doubling."""
+    rows = torch.tensor(ROWS, dtype=weight.dtype, device=weight.device)
+    kernels = torch.einsum("pra,oiab,qcb->pqoirc", rows, weight, rows).flatten(0, 2)
+    kernels = kernels.contiguous(memory_format=torch.channels_last)
+    return kernels.view(4, *weight.shape[:2], 2, 2)
+
+
+def upsampled_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    """Nearest upsampling by 2 and a 3x3 convolution with padding 1, in 4/9 of the operations.
+
+    Of the four pixels that come of one, each sees the neighbours through a 2x2 kernel of its own.
+
+    Args:
+        x: `[N, I, h, w]`.
+        kernels: See `phase_kernels`.
+        bias: `[O]`.
+
+    Returns:
+        `[N, O, 2h, 2w]`.
+    """
+    count, _, height, width = x.shape
+    size = (count, kernels.shape[1], 2 * height, 2 * width)
+    out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    for phase, kernel in enumerate(kernels):
+        row, column = divmod(phase, 2)
+        padded = functional.pad(x, (1 - column, column, 1 - row, row))
+        out[:, :, row::2, column::2] = functional.conv2d(padded, kernel, bias)
+    return out
+
+
+def make(layer: Layer) -> nn.Module:
+    """The module of a layer."""
+    match layer.kind:
+        case "conv":
+            padding = layer.kernel // 2
+            return nn.Conv2d(layer.cin, layer.cout, layer.kernel, padding=padding)
+        case "relu":
+            return nn.ReLU()
+        case "pool":
+            return nn.MaxPool2d(2)
+        case "upsample":
+            return nn.Upsample(scale_factor=2, mode="nearest")
+        case "sigmoid":
+            return nn.Sigmoid()
+
+
+def no_bias(conv: nn.Conv2d) -> None:
+    """Let a convolution begin with a bias of zero."""
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+class Chain(nn.Sequential):
+    """Layers of SalGAN's generator, 62 or the first so many of them."""
+
+    def __init__(self, layers: Sequence[Layer] = CHAIN) -> None:
+        super().__init__(*map(make, layers))
+        for index, layer in enumerate(layers[: len(ENCODER)]):
+            if layer.kind == "conv":
+                conv = self.conv(index)
+                nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+                no_bias(conv)
+
+    def conv(self, index: int) -> nn.Conv2d:
+        """The convolution at an index."""
+        layer = self[index]
+        if not isinstance(layer, nn.Conv2d):
+            raise TypeError(f"layer {index} is no convolution")
+        return layer
+
+    def run(self, x: Tensor, first: int, last: int, kernels: Kernels | None = None) -> Tensor:
+        """Layers `first` to `last`, both included, on `[N, C, h, w]`."""
+        index = first
+        while index <= last:
+            layer = self[index]
+            key = f"{index + 1}"
+            if kernels is not None and key in kernels and index < last:
+                index += 1
+                x = upsampled_conv(x, kernels[key], self.conv(index).bias)
+            elif isinstance(layer, nn.ReLU):
+                x = functional.relu(x, inplace=index > first)  # what was given is not overwritten
+            else:
+                x = layer(x)
+            index += 1
+        return x
+
+    def kernels(self) -> dict[str, Tensor]:
+        """Phase kernels of the convolutions behind an upsampling, by the convolution's index."""
+        return {
+            f"{index + 1}": phase_kernels(self.conv(index + 1).weight)
+            for index, layer in enumerate(self)
+            if isinstance(layer, nn.Upsample) and index + 1 < len(self)
+        }
+
+
+def in_time_order(x: Tensor) -> Tensor:
+    """`[B, T, C, h, w]` as `[T * B, C, h, w]`."""
+    return x.transpose(0, 1).flatten(0, 1)
+
+
+def by_run(x: Tensor, runs: int) -> Tensor:
+    """`[T * B, C, h, w]` as `[B, T, C, h, w]`."""
+    return x.view(-1, runs, *x.shape[1:]).transpose(0, 1)
+
+
+def averaged(
+    x: Tensor, before: Tensor | None, weight: Tensor | float, *, runs: int, rectified: bool
+) -> tuple[Tensor, Tensor]:
+    """The exponential moving average over time of `[T * B, C, h, w]`, and its last value.
+
+    `S_t = w c_t + (1 - w) S_(t-1)`, and `S_t = c_t` for the first frame of a video (equation 1 of
+    the paper). Computed in float32. A linear recurrence has a closed form, but this loop takes no
+    time beside the convolutions, and is equal to frame-by-frame to the last bit.
+    """
+    averages = []
+    for value in torch.split(x.float(), runs):
+        current = value if before is None else weight * value + (1 - weight) * before
+        before = current.relu() if rectified else current
+        averages.append(before)
+    if before is None:
+        raise ValueError("there must be at least one frame")
+    return (averages[0] if len(averages) == 1 else torch.cat(averages)).to(x.dtype), before
+
+
+class SalEMA(nn.Module):
+    """SalGAN's generator with moving averages behind some of its layers; with none it is static.
+
+    Args:
+        places: Indices of the layers whose output is averaged over time, rising.
+        weights: Weight of the new value at each place. `None`: one learned weight, of which
+            `alpha` is the logit.
+        alpha: Where a learned logit begins.
+        residual: Whether the input of the averaged layer is added to the average.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[int],
+        *,
+        weights: Sequence[float] | None,
+        alpha: float = 0.25,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        if weights is None:
+            self.alpha = nn.Parameter(torch.tensor([alpha]))
+        self.places, self.weights, self.residual = tuple(places), weights, residual
+        self.salgan = Chain()
+
+    def forward(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        dropout: bool = False,
+        kernels: Kernels | None = None,
+        last: int = LAST,
+    ) -> tuple[Tensor, State]:
+        """See the module; `last` is the layer whose output is wanted (section 3.2)."""
+        runs, x = x.shape[0], in_time_order(x)
+        first, states = 0, []
+        for number, place in enumerate(self.places):
+            if place > last:
+                break
+            x, around = self._layer(x, first, place, dropout=dropout, kernels=kernels)
+            before = state[number] if state else None
+            x, average = averaged(
+                x, before, self._weight(number), runs=runs, rectified=self._rectified(place)
+            )
+            states.append(average)
+            x = x if around is None else x + around
+            first = place + 1
+        x = self.salgan.run(x, first, last, kernels)
+        return by_run(x, runs), tuple(states)
+
+    def _weight(self, number: int) -> Tensor | float:
+        if self.weights is None:
+            return torch.sigmoid(self.alpha.float())
+        return self.weights[number]
+
+    def _rectified(self, place: int) -> bool:
+        """Whether the original's next layer, a ReLU in place, overwrites the state."""
+        return place < BOTTLENECK and CHAIN[place].kind == "conv" and not self.residual
+
+    def _layer(
+        self, x: Tensor, first: int, place: int, *, dropout: bool, kernels: Kernels | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Layers `first` to `place`, and what the residual connection leads around the last."""
+        if not (dropout or self.residual):
+            return self.salgan.run(x, first, place, kernels), None
+        x = self.salgan.run(x, first, place - 1, kernels)
+        around = x
+        if dropout:  # functional in the original: a new mask for every frame, in any mode
+            x = functional.dropout2d(x, DROPOUT)
+        elif place < BOTTLENECK and CHAIN[place].kind == "relu":
+            around = x.relu()  # the original's ReLU works in place, on the residual's own memory
+        x = self.salgan.run(x, place, place, kernels)
+        return x, around if self.residual else None
+
+    def prepared(self) -> Kernels:
+        """What depends on the weights alone, computed once for a prediction."""
+        return self.salgan.kernels()
+
+
+def cells(
+    x: Tensor, state: State | None, gates: nn.Conv2d, *, runs: int, kernels: Kernels | None
+) -> tuple[Tensor, State]:
+    """A convolutional LSTM without peepholes over `[T * B, C, h, w]`.
+
+    Returns:
+        The cell of every frame, which and not the hidden state feeds the decoder; and the last
+        hidden and cell state.
+    """
+    shape = (runs, gates.out_channels // 4, *x.shape[-2:])
+    hidden, cell = state or (x.new_zeros(shape), x.new_zeros(shape, dtype=torch.float32))
+    known = None if kernels is None else functional.conv2d(x, kernels["x"], gates.bias, padding=1)
+    found = []
+    for t, value in enumerate(torch.split(x if known is None else known, runs)):
+        if kernels is None:
+            value = gates(torch.cat([value, hidden], dim=1))
+        elif state is not None or t > 0:  # the convolution of zeros is zero
+            value = value + functional.conv2d(hidden, kernels["h"], padding=1)
+        enter, forget, leave, candidate = value.float().chunk(4, dim=1)
+        cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
+        hidden = (leave.sigmoid() * cell.tanh()).to(x.dtype)
+        found.append(cell.to(x.dtype))
+    return torch.cat(found), (hidden, cell)
+
+
+def gate_kernels(gates: nn.Conv2d) -> dict[str, Tensor]:
+    """The convolution of `[x, h]` as one of x, for all frames at once, and one of h."""
+    channels = gates.in_channels // 2
+    halves = torch.split(gates.weight, channels, dim=1)
+    form = torch.channels_last
+    return {
+        name: half.contiguous(memory_format=form) for name, half in zip("xh", halves, strict=True)
+    }
+
+
+def start_cells(convolutions: Sequence[nn.Conv2d]) -> None:
+    """Xavier normal weights, as the authors drew them, and no bias."""
+    generator = torch.Generator().manual_seed(SEED)
+    for conv in convolutions:
+        nn.init.xavier_normal_(conv.weight, generator=generator)
+        no_bias(conv)
+
+
+class SalCLSTM30(nn.Module):
+    """A convolutional LSTM between encoder and decoder.
+
+    Args:
+        residual: Whether the encoder's output is added to the cell.
+    """
+
+    def __init__(self, *, residual: bool = False) -> None:
+        super().__init__()
+        self.residual = residual
+        self.salgan = Chain()
+        self.Gates = nn.Conv2d(2 * 512, 4 * 512, 3, padding=1)
+        start_cells([self.Gates])
+
+    def forward(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        kernels: Kernels | None = None,
+        last: int = LAST,
+    ) -> tuple[Tensor, State]:
+        """See the module; `last` is the layer whose output is wanted."""
+        runs, x = x.shape[0], in_time_order(x)
+        if last < BOTTLENECK:
+            return by_run(self.salgan.run(x, 0, last, kernels), runs), ()
+        x = encoded = self.salgan.run(x, 0, BOTTLENECK - 1, kernels)
+        x, state = cells(x, state, self.Gates, runs=runs, kernels=kernels)
+        x = x + encoded if self.residual else x
+        return by_run(self.salgan.run(x, BOTTLENECK, last, kernels), runs), state
+
+    def prepared(self) -> Kernels:
+        """What depends on the weights alone, computed once for a prediction."""
+        return {**self.salgan.kernels(), **gate_kernels(self.Gates)}
+
+
+class SalCLSTM56(nn.Module):
+    """A convolutional LSTM at full resolution, before the last three convolutions."""
+
+    CUT = 56
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.salgan = Chain(CHAIN[: self.CUT])
+        self.Gates = nn.Conv2d(2 * 128, 4 * 128, 3, padding=1)
+        self.final_convs = nn.Sequential(*map(make, CHAIN[self.CUT :]))
+        convolutions = [layer for layer in self.final_convs if isinstance(layer, nn.Conv2d)]
+        start_cells([self.Gates, *convolutions])
+
+    def forward(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        kernels: Kernels | None = None,
+        last: int = LAST,
+    ) -> tuple[Tensor, State]:
+        """See the module; `last` is the layer whose output is wanted, below 56 or the last."""
+        runs, x = x.shape[0], in_time_order(x)
+        x = self.salgan.run(x, 0, min(last, self.CUT - 1), kernels)
+        if last < self.CUT:
+            return by_run(x, runs), ()
+        x, state = cells(x, state, self.Gates, runs=runs, kernels=kernels)
+        return by_run(self.final_convs(x), runs), state
+
+    def prepared(self) -> Kernels:
+        """What depends on the weights alone, computed once for a prediction."""
+        return {**self.salgan.kernels(), **gate_kernels(self.Gates)}

@@ -1,0 +1,127 @@
+"""What weights files hold, told by their keys: this model's own, SalGAN's generator, VGG-16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from salcli.checkpoint import Checkpoint
+from salcli.errors import WeightsError
+from salcli_salema import Variant
+from salcli_salema.architecture import BOTTLENECK, CONVOLUTIONS
+
+__all__ = ["MEAN", "alpha_of", "renamed", "start_state", "variant_of"]
+
+MEAN = (103.939, 116.779, 123.68)
+"""What is subtracted from blue, green and red, 0 to 255."""
+
+TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What torchvision's VGG-16 expects red, green and blue, 0 to 1, to be standardised with."""
+
+PREFIX = "salgan."
+ENCODER_CONVOLUTIONS = tuple(index for index in CONVOLUTIONS if index < BOTTLENECK)
+ARRAYS = tuple(f"arr_{number}" for number in range(2 * len(CONVOLUTIONS)))
+"""Names in the file of SalGAN's generator (2017): weight and bias by turns, in order."""
+
+
+def variant_of(saved: Checkpoint) -> Variant:
+    """The variant whose keys these are; a static network has those of `ema`."""
+    if not any(key.startswith("Gates.") for key in saved.state):
+        return "ema"
+    full = any(key.startswith("final_convs.") for key in saved.state)
+    return "clstm56" if full else "clstm30"
+
+
+def alpha_of(saved: Checkpoint) -> float:
+    """The learned logit of the average's weight; any finite number, since nothing bounds it.
+
+    Raises:
+        WeightsError: It is not one finite number.
+    """
+    alpha = saved.state["alpha"]
+    if alpha.numel() != 1 or not bool(alpha.isfinite().all()):
+        raise WeightsError(f"'{saved.path}': alpha is not one finite number")
+    return float(alpha)
+
+
+def renamed(saved: Checkpoint) -> Checkpoint:
+    """The same weights under this model's keys, where they are SalGAN's generator."""
+    state: Mapping[str, Tensor] = saved.state
+    if set(state) == set(ARRAYS):
+        return replace(saved, state=_from_arrays(state))
+    if state and all(key.partition(".")[0].isdecimal() for key in state):
+        return replace(saved, state={PREFIX + key: tensor for key, tensor in state.items()})
+    return saved
+
+
+def start_state(saved: Checkpoint, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a training can start with, by the network's keys.
+
+    Args:
+        saved: Weights of any variant, SalGAN's generator, or torchvision's VGG-16, which gives the
+            encoder alone.
+        wanted: The network's state dict. What the file has nothing of (the gates of a ConvLSTM,
+            its last convolutions, a learned alpha) may be left out, the chain may not.
+
+    Raises:
+        WeightsError: The file is none of these, keys are missing, or shapes differ.
+    """
+    found, needed = saved.state, list(wanted)
+    if "features.28.weight" in found:
+        found = _from_vgg16(saved)
+        needed = [key for index in ENCODER_CONVOLUTIONS for key in _keys(index)]
+    parts = {key.partition(".")[0] for key in found} | {"salgan"}
+    needed = [key for key in needed if key.partition(".")[0] in parts]
+    missing = [key for key in needed if key not in found]
+    shapes = [
+        f"{key} {list(found[key].shape)} instead of {list(wanted[key].shape)}"
+        for key in needed
+        if key in found and found[key].shape != wanted[key].shape
+    ]
+    for what, complaints in (("missing keys", missing), ("wrong shapes", shapes)):
+        if complaints:
+            raise WeightsError(
+                f"'{saved.path}' is no start for salema, which takes weights of its variants, "
+                "SalGAN's generator and torchvision's VGG-16: "
+                f"{len(complaints)} {what}: {', '.join(complaints[:5])}"
+            )
+    return {key: found[key] for key in needed}
+
+
+def _keys(index: int) -> tuple[str, str]:
+    return f"{PREFIX}{index}.weight", f"{PREFIX}{index}.bias"
+
+
+def _from_arrays(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The arrays of Theano's SalGAN, which turned the decoder's kernels as it applied them."""
+    state: dict[str, Tensor] = {}
+    for number, index in enumerate(CONVOLUTIONS):
+        weight, bias = arrays[ARRAYS[2 * number]], arrays[ARRAYS[2 * number + 1]]
+        turned = weight if index < BOTTLENECK or weight.ndim != 4 else weight.flip(2, 3)
+        state |= dict(zip(_keys(index), (turned, bias), strict=True))
+    return state
+
+
+def _from_vgg16(saved: Checkpoint) -> dict[str, Tensor]:
+    """The encoder, whose first convolution is made to take this model's input.
+
+    Torchvision standardises RGB from 0 to 1; `x`, in BGR from 0 to 255 with the mean subtracted, is
+    `x / (255 std) + (MEAN / 255 - mean) / std` in its terms. The offset goes into the bias, which
+    is exact but for the border of one pixel.
+    """
+    state = {
+        f"{PREFIX}{key.removeprefix('features.')}": tensor
+        for key, tensor in saved.state.items()
+        if key.startswith("features.")
+    }
+    weight_key, bias_key = _keys(0)
+    weight, bias = state.get(weight_key), state.get(bias_key)
+    if weight is not None and bias is not None and weight.shape[1:2] == (3,):
+        std, mean = torch.tensor(TORCHVISION_STD), torch.tensor(TORCHVISION_MEAN)
+        offset = (torch.tensor(MEAN[::-1]) / 255 - mean) / std
+        state[bias_key] = bias + (weight * offset[:, None, None]).sum((1, 2, 3))
+        state[weight_key] = (weight / (255 * std[:, None, None])).flip(1)
+    return state
