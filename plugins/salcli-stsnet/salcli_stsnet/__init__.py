@@ -62,7 +62,8 @@ class Options:
         metadata={"help": "flow from the frame before to this one, or from this one to the next"},
     )
     swap_streams: bool = field(
-        default=False, metadata={"help": "feed the flow to the first stream, the frame to the other"}
+        default=False,
+        metadata={"help": "feed the flow to the first stream, the frame to the other"},
     )
     input_size: tuple[int, int] | None = field(
         default=None,
@@ -73,7 +74,9 @@ class Options:
     )
     max_input_size: tuple[int, int] | None = field(
         default=(512, 512),
-        metadata={"help": "frames are shrunk to fit into this height and width; none never shrinks"},
+        metadata={
+            "help": "frames are shrunk to fit into this height and width; none never shrinks"
+        },
     )
     channels: Literal["bgr", "rgb"] = field(
         default="bgr", metadata={"help": "order of the channels in the net's input"}
@@ -108,9 +111,18 @@ class Options:
         default=31.0,
         metadata={"help": "in training, subtracted from the density map of grey levels 0 to 255"},
     )
+    lower_resolutions: bool = field(
+        default=True,
+        metadata={
+            "help": "in training, also see samples as if filmed with 2 or 4 times fewer lines"
+        },
+    )
 
     def __post_init__(self) -> None:
-        for name, size in (("input_size", self.input_size), ("max_input_size", self.max_input_size)):
+        for name, size in (
+            ("input_size", self.input_size),
+            ("max_input_size", self.max_input_size),
+        ):
             if size is not None and min(size) < SMALLEST:
                 raise ValueError(f"{name} needs at least {SMALLEST} pixels a side, not {size}")
         if self.blur < 0 or (self.blur and self.blur % 2 == 0):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from salcli_stsnet import Net
-from salcli_stsnet.frequency import TILES, WideConvolution
+from salcli_stsnet.convolutions import TILES, Convolution, WideConvolution
 
 __all__ = ["CONVOLUTIONS", "LAYERS", "SINGLE", "STSNet", "net_of", "response_norm"]
 
@@ -98,11 +98,39 @@ def pool(x: Tensor) -> Tensor:
     return functional.max_pool2d(x, 3, stride=2, ceil_mode=True)
 
 
-def convolution(inputs: int, outputs: int, side: int) -> nn.Conv2d:
-    """A convolution that keeps the size."""
+def convolution(inputs: int, outputs: int, side: int) -> Convolution:
+    """A convolution that keeps the size, of the kind that is fastest."""
     if side in TILES and inputs >= MANY_CHANNELS:
         return WideConvolution(inputs, outputs, side)
-    return nn.Conv2d(inputs, outputs, side, padding=side // 2)
+    return Convolution(inputs, outputs, side)
+
+
+class Upsampling(nn.ConvTranspose2d):
+    """Four times as high and wide, by learned weights that begin as a mean."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1, 2 * SHRINKING, stride=SHRINKING, padding=SHRINKING // 2, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Start as SalNet's training did."""
+        nn.init.normal_(self.weight, mean=1 / self.weight.numel(), std=1e-6)
+
+
+class Averaging(Convolution):
+    """Joins two streams by a learned mixture of their channels that begins as their mean."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(2 * channels, channels, 1)
+
+    def reset_parameters(self) -> None:
+        """Start so that a net made of two trained streams begins as their mean."""
+        outputs = self.out_channels
+        with torch.no_grad():
+            self.weight.zero_()
+            for channel in range(outputs):
+                self.weight[channel, [channel, outputs + channel]] = 0.5
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 class STSNet(nn.Module):
@@ -117,11 +145,9 @@ class STSNet(nn.Module):
             for suffix in ("", "_b") if number <= twice else ("",):
                 self.add_module(f"conv{number}{suffix}", convolution(inputs, outputs, side))
         if self.fusion and self.fusion.kind == "convolution":
-            channels = CONVOLUTIONS[twice - 1][1]
-            self.conv_fuse = nn.Conv2d(2 * channels, channels, 1)
+            self.conv_fuse = Averaging(CONVOLUTIONS[twice - 1][1])
         for suffix in ("", "_b") if twice == LAST else ("",):
-            layer = nn.ConvTranspose2d(1, 1, 8, stride=SHRINKING, padding=2, bias=False)
-            self.add_module(f"deconv1{suffix}", layer)
+            self.add_module(f"deconv1{suffix}", Upsampling())
 
     def prepare(self) -> None:
         """Compute wide convolutions in the frequency domain, until there is training again."""
@@ -162,6 +188,6 @@ class STSNet(nn.Module):
         return x
 
     def upsample(self, x: Tensor, *, suffix: str = "") -> Tensor:
-        """Four times as high and wide, by learned weights."""
+        """The chain's last layer."""
         enlarged: Tensor = self.get_submodule(f"deconv1{suffix}")(x)
         return enlarged

@@ -1,4 +1,4 @@
-"""Wide convolutions as products in the frequency domain.
+"""Convolutions that keep the size, and wide ones as products in the frequency domain.
 
 A convolution of a tile is a product of spectra, one matrix over the channels for each frequency.
 For kernels of 5 to 11 pixels a side that is several times fewer multiplications than the direct
@@ -16,10 +16,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["TILES", "WideConvolution"]
+__all__ = ["TILES", "Convolution", "WideConvolution"]
 
 TILES = {5: 12, 7: 14, 11: 20}
 """Side of the tiles for a kernel side: larger is faster, until the spectra fill the memory."""
+
+
+class Convolution(nn.Conv2d):
+    """A convolution that keeps the size."""
+
+    def __init__(self, inputs: int, outputs: int, side: int) -> None:
+        super().__init__(inputs, outputs, side, padding=side // 2)
+
+    def reset_parameters(self) -> None:
+        """Start as SalNet's training did: Gaussian weights of variance 2 / fan-in, no bias."""
+        nn.init.kaiming_normal_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 @dataclass(frozen=True)
@@ -41,18 +54,21 @@ class _Spectrum:
     step: int
 
 
-class WideConvolution(nn.Conv2d):
-    """A convolution that keeps the size; once `prepare` was called, in the frequency domain.
+class WideConvolution(Convolution):
+    """A convolution that is computed in the frequency domain once `prepare` was called.
 
     What was prepared is forgotten in training mode, where weights change.
     """
 
     def __init__(self, inputs: int, outputs: int, side: int) -> None:
-        super().__init__(inputs, outputs, side, padding=side // 2)
+        super().__init__(inputs, outputs, side)
         self.spectrum: _Spectrum | None = None
 
     def prepare(self) -> None:
-        """Transform the kernel, which takes some memory, and use that from now on."""
+        """Transform the kernel, which takes some memory, and use that from now on.
+
+        The kernel must be float32 and on a CPU, where this is worth it.
+        """
         self.spectrum = _transformed(self.weight.detach(), TILES[self.kernel_size[0]])
 
     def train(self, mode: bool = True) -> WideConvolution:

@@ -1,0 +1,249 @@
+"""STSNet's preprocessing, prediction and training."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from salcli.checkpoint import Checkpoint, load_strict
+from salcli.errors import InputError, UsageError, WeightsError
+from salcli.model import Model
+from salcli.recipe import Recipe
+from salcli.stream import batched, prefetch
+from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli_stsnet import SMALLEST, Options, caffemodel, flow, training
+from salcli_stsnet.flow import METHODS, RAFT
+from salcli_stsnet.flowfiles import FlowFolder
+from salcli_stsnet.joining import joined
+from salcli_stsnet.maps import finish
+from salcli_stsnet.network import LAYERS, SINGLE, STSNet, net_of
+from salcli_stsnet.streams import Pair, twice, with_estimated_flow, with_flow_from, without_flow
+
+__all__ = ["Stsnet"]
+
+logger = logging.getLogger(__name__)
+
+AHEAD = 2
+"""Chunks that are resized, and whose flow is computed, while the network works on another one."""
+
+CPU_PIXELS = 512 * 512
+"""So much goes through the network of a CPU at once: more would take memory and no less time."""
+
+
+class Stsnet(Model):
+    """Every net of the paper; each map sees one frame and one picture of flow."""
+
+    options: Options
+    network: STSNet
+    _raft: nn.Module | None = None
+    _weights_are_final = False
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Caffe's files, and all that salcli reads; the keys tell which net a file holds.
+
+        Raises:
+            WeightsError: The file is damaged, or holds something else.
+        """
+        if path.suffix == ".caffemodel":
+            found = caffemodel.read(path, LAYERS)
+            saved, name = Checkpoint(found.state, path), found.name
+            shown = [*found.state, *found.strangers]
+        else:
+            saved, name = super().read(path), ""
+            shown = list(saved.state)
+        net = net_of(saved.state, name=name)
+        if net is None:
+            raise WeightsError(
+                f"'{path}' holds no net of STSNet, whose layers are conv1 to conv9 and deconv1; "
+                f"it has {', '.join(shown[:5]) or 'none'}"
+            )
+        options = {"net": net, **saved.options}
+        return dataclasses.replace(saved, metadata={**saved.metadata, "options": options})
+
+    def build(self) -> STSNet:
+        """The net that the options or the weights name.
+
+        Raises:
+            UsageError: The option `flow` is neither a method nor a folder.
+        """
+        names = ("auto", *METHODS, "none", "frame")
+        if self.options.flow not in names and not Path(self.options.flow).is_dir():
+            raise UsageError(
+                f"-O flow={self.options.flow}: there is no such folder, nor is it one of "
+                f"{', '.join(names)}"
+            )
+        return STSNet(self.options.net)
+
+    def load(self, saved: Checkpoint) -> None:
+        """Fill the network, and RAFT's if that computes the flow."""
+        super().load(saved)
+        self._weights_are_final = True
+        if self.options.flow in RAFT and self.options.net != "ssnet":
+            self._raft = flow.load_raft(self.spec, self.options.flow, offline=self.offline)
+
+    def start_from(self, saved: Checkpoint) -> None:
+        """Whole nets; or a single stream, such as SalNet, for both streams and what follows."""
+        state = saved.state
+        if self.options.net not in SINGLE and net_of(state) in SINGLE:
+            state = joined(self.network, state, state)
+        load_strict(self.network, dataclasses.replace(saved, state=state))
+
+    def to(self, device: torch.device, precision: torch.dtype) -> None:
+        """Move the networks; on a CPU, wide convolutions of loaded weights are prepared."""
+        super().to(device, precision)
+        if self._raft is not None:
+            self._raft.to(device)
+        exact = device.type == "cpu" and precision == torch.float32
+        if self._weights_are_final and exact and self.options.convolution == "frequency":
+            self.network.prepare()
+
+    def preprocess(self, frames: Sequence[Frame]) -> Tensor:
+        """Resized by OpenCV, mean subtracted, scaled, blue first: `[N, 3, h, w]`.
+
+        Raises:
+            InputError: A frame is so thin that nothing is left of it.
+        """
+        pixels = torch.from_numpy(np.stack([self._resized(frame) for frame in frames]))
+        pixels = pixels.permute(0, 3, 1, 2).contiguous()
+        if self.options.channels == "bgr":
+            pixels = pixels.flip(1)
+        mean = torch.tensor(self.options.mean)[:, None, None]
+        return pixels.float().sub_(mean).mul_(self.options.input_scale)
+
+    def _resized(self, frame: Frame) -> Frame:
+        size, bound = self.options.input_size, self.options.max_input_size
+        height, width = frame.shape[:2]
+        if size is not None:
+            return np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        factor = min(1.0, bound[0] / height, bound[1] / width) if bound else 1.0
+        if min(round(height * factor), round(width * factor)) < SMALLEST:
+            raise InputError(
+                f"a frame of {width} x {height} pixels is too thin for the net, which needs "
+                f"{SMALLEST} of them each way; -O input_size=240,320 squeezes it"
+            )
+        if factor == 1:
+            return frame
+        # by factors, not to a size: OpenCV then samples at other places
+        return np.asarray(cv2.resize(frame, None, fx=factor, fy=factor), np.uint8)
+
+    def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
+        """Saliency divided by its maximum, at the frame's size."""
+        for frames, flows, size in prefetch(self._chunks(stimulus), AHEAD):
+            output = self._forward(frames, flows)
+            for saliency in finish(output.float(), size, self.options):
+                yield Prediction(saliency)
+
+    def _chunks(self, stimulus: Stimulus) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
+        """Inputs of both streams `[N, 3, h, w]`, and the frames' size."""
+        pictures: deque[Frame] = deque()
+
+        def frames() -> Iterator[Frame]:
+            for frame, picture in self._pairs(stimulus):
+                pictures.append(picture)
+                yield frame
+
+        for chunk in batched(frames(), self.batch_size):
+            inputs = self.inputs(chunk)
+            seen = [pictures.popleft() for _ in chunk]
+            flows = inputs if seen[0] is chunk[0] else self._flow_inputs(seen, inputs).to(inputs)
+            yield inputs, flows, (chunk[0].shape[0], chunk[0].shape[1])
+
+    def _pairs(self, stimulus: Stimulus) -> Iterator[Pair]:
+        """Each frame with what the second stream sees: a picture of flow, or the frame itself."""
+        source = self._source(clip=stimulus.is_clip)
+        if source == "frame":
+            return twice(stimulus.frames)
+        if source not in ("none", *METHODS):
+            folder = FlowFolder(Path(source), stimulus.name)
+            return with_flow_from(folder, stimulus, self.options)
+        if source == "none" or not stimulus.is_clip:
+            return without_flow(stimulus.frames, self.options)
+        if self._raft is not None:
+            estimator = flow.raft(self._raft, self.device)
+        else:
+            estimator = flow.opencv(source)
+        return with_estimated_flow(stimulus.frames, estimator, self.options)
+
+    def _source(self, *, clip: bool) -> str:
+        """The option `flow`, with `auto` decided."""
+        if self.options.net == "ssnet":
+            return "frame"
+        if self.options.flow == "auto" and not clip:
+            logger.info("an image has no motion: both streams see the image itself")
+            return "frame"
+        return "dis" if self.options.flow == "auto" else self.options.flow
+
+    def _flow_inputs(self, pictures: Sequence[Frame], inputs: Tensor) -> Tensor:
+        """Pictures as network input of the size of the frames' inputs."""
+        if self.options.input_size is None:
+            size = (inputs.shape[-1], inputs.shape[-2])
+            pictures = [np.asarray(cv2.resize(picture, size), np.uint8) for picture in pictures]
+        return self.preprocess(pictures)
+
+    def _forward(self, frames: Tensor, flows: Tensor) -> Tensor:
+        """The net's output; of many pixels, on a CPU, a part at a time."""
+        if self.options.swap_streams:
+            frames, flows = flows, frames
+        count = len(frames)
+        if frames.device.type == "cpu":
+            count = max(1, CPU_PIXELS // (frames.shape[-2] * frames.shape[-1]))
+        parts = zip(torch.split(frames, count), torch.split(flows, count), strict=True)
+        return torch.cat([self.network(*part) for part in parts])
+
+    def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
+        """Successive frames and the flow into each, `[T, 6, h, w]`; for ssnet `[T, 3, h, w]`.
+
+        A sample may be seen at a lower resolution; its flow is divided by the same factor.
+
+        Raises:
+            UsageError: Flow that training cannot compute.
+        """
+        factor = 1
+        if self.options.lower_resolutions:
+            factor = int(random.choice(training.LOWER_RESOLUTIONS))
+            frames = [training.coarse(frame, factor) for frame in frames]
+        inputs = self.preprocess(frames)
+        source = self._source(clip=len(frames) > 1)
+        if self.options.net == "ssnet":
+            return inputs
+        if source == "frame":
+            return torch.cat([inputs, inputs], dim=1)
+        options = dataclasses.replace(
+            self.options, flow_scale=self.options.flow_scale / factor, flow_direction="backward"
+        )
+        if source == "none" or (source in METHODS and len(frames) == 1):
+            pairs: Iterable[Pair] = without_flow(frames, options)
+        elif source in ("dis", "farneback"):
+            pairs = with_estimated_flow(frames, flow.opencv(source), options)
+        else:
+            raise UsageError(f"-O flow={source}: a training computes flow by dis or farneback")
+        flows = self._flow_inputs([picture for _, picture in pairs], inputs)
+        return torch.cat([inputs, flows], dim=1)
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """Caffe's Euclidean loss to grey levels; of frames with ground truth, the last ones."""
+        inputs = batch.inputs[:, -batch.density.shape[1] :].flatten(0, 1)
+        frames, flows = inputs[:, :3], inputs[:, -3:]  # the same where there is no flow
+        if self.options.swap_streams:
+            frames, flows = flows, frames
+        size = (inputs.shape[-2], inputs.shape[-1])
+        wanted = training.target(batch.density.flatten(0, 1), size, self.options.target_mean)
+        yield Loss({"euclidean": training.euclidean(self.network(frames, flows), wanted)})
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """`paper`, and `finetune` from its result or from a published file."""
+        if self.options.net == "ssnet":  # a frame alone is enough
+            return {
+                name: dataclasses.replace(recipe, clip_length=1)
+                for name, recipe in training.RECIPES.items()
+            }
+        return training.RECIPES

@@ -1,0 +1,69 @@
+"""Optical flow as pictures, which is how the second stream sees it (section 3 of the paper).
+
+A field of flow is float32 `[h, w, 2]`: how far each pixel moves to the right and down, in pixels of
+a grid of 320 x 240, whatever the field's own size.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from salcli.types import Frame
+from salcli_stsnet import Options
+
+__all__ = ["GRID", "Field", "encode", "no_motion"]
+
+Field: TypeAlias = npt.NDArray[np.float32]
+
+GRID = (240, 320)
+"""Height and width of the grid on which flow is measured."""
+
+WHEEL = (15, 6, 4, 11, 13, 6)
+"""How many of the colour wheel's hues lie between red, yellow, green, cyan, blue, magenta, red
+(Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011)."""
+
+CORNERS = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255))
+
+
+def encode(field: Field, options: Options) -> Frame:
+    """The picture of a field `[h, w, 2]`, RGB."""
+    if options.flow_encoding == "wheel":
+        return _wheel(field)
+    magnitude = np.hypot(field[..., 0], field[..., 1])
+    levels = options.flow_scale * np.dstack([field, magnitude])
+    levels[..., :2] += options.flow_offset
+    if options.flow_encoding == "uvm16":
+        levels[..., 2] += options.flow_offset
+    picture: Frame = np.floor(np.clip(levels, 0, 255) + np.float32(0.5)).astype(np.uint8)
+    return picture
+
+
+def no_motion(options: Options) -> Frame:
+    """The picture of a field in which nothing moves."""
+    return encode(np.zeros((*GRID, 2), np.float32), options)
+
+
+def _wheel(field: Field) -> Frame:
+    """Direction as hue, speed as saturation; the fastest pixel of the field is fully coloured."""
+    colours = _colours()
+    magnitude = np.hypot(field[..., 0], field[..., 1])
+    speed = magnitude / (magnitude.max() + np.finfo(np.float32).eps)
+    turn = np.arctan2(-field[..., 1], -field[..., 0]) / np.pi
+    place = (turn + 1) / 2 * (len(colours) - 1)
+    below = np.floor(place).astype(int)
+    share = (place - below)[..., None]
+    hue = (1 - share) * colours[below] + share * colours[(below + 1) % len(colours)]
+    picture: Frame = np.floor(255 - speed[..., None] * (255 - hue)).astype(np.uint8)
+    return picture
+
+
+def _colours() -> npt.NDArray[np.float32]:
+    """The hues of the wheel `[55, 3]`, 0 to 255."""
+    hues = []
+    for start, stop, count in zip(CORNERS, (*CORNERS[1:], CORNERS[0]), WHEEL, strict=True):
+        direction = np.sign(np.subtract(stop, start))  # one of red, green and blue comes or goes
+        hues.append(start + np.outer(np.floor(255 * np.arange(count) / count), direction))
+    return np.concatenate(hues).astype(np.float32)

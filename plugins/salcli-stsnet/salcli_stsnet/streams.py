@@ -1,0 +1,97 @@
+"""What the two streams see: each frame of a stimulus, and the picture of its flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from salcli.types import Frame, Stimulus
+from salcli_stsnet import Options
+from salcli_stsnet.flow import Estimator, successive
+from salcli_stsnet.flowfiles import FlowFolder, read
+from salcli_stsnet.pictures import encode, no_motion
+
+__all__ = ["Pair", "twice", "with_estimated_flow", "with_flow_from", "without_flow"]
+
+Pair = tuple[Frame, Frame]
+"""A frame, and the picture of its flow."""
+
+
+def twice(frames: Iterable[Frame]) -> Iterator[Pair]:
+    """Each frame in place of its own flow, as in the published script."""
+    for frame in frames:
+        yield frame, frame
+
+
+def without_flow(frames: Iterable[Frame], options: Options) -> Iterator[Pair]:
+    """Each frame with the picture of no motion."""
+    picture = no_motion(options)
+    for frame in frames:
+        yield frame, picture
+
+
+def with_estimated_flow(
+    frames: Iterable[Frame], estimator: Estimator, options: Options
+) -> Iterator[Pair]:
+    """Each frame of a clip with the picture of the flow into it, or out of it.
+
+    The first frame takes the flow of the second one; out of the last one goes that of the frame
+    before. In a clip of one frame nothing moves.
+    """
+    pairs = (
+        (frame, None if field is None else encode(field, options))
+        for frame, field in successive(frames, estimator)
+    )
+    return _filled(_earlier(pairs) if options.flow_direction == "forward" else pairs, options)
+
+
+def with_flow_from(folder: FlowFolder, stimulus: Stimulus, options: Options) -> Iterator[Pair]:
+    """Each frame with what a folder has for it.
+
+    In a clip, the first frame may lack a file, or the last where flow goes forward; it takes its
+    neighbour's flow.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    return _filled(_from_folder(folder, stimulus, options), options)
+
+
+def _from_folder(
+    folder: FlowFolder, stimulus: Stimulus, options: Options
+) -> Iterator[tuple[Frame, Frame | None]]:
+    lacking: str | None = None
+    forward = options.flow_direction == "forward"
+    for index, frame in enumerate(stimulus.frames):
+        if lacking is not None:  # so that was not the last frame
+            raise folder.missing(lacking)
+        label = stimulus.label(index)
+        path = folder.find(label)
+        if path is None and not (stimulus.is_clip and (forward or index == 0)):
+            raise folder.missing(label)
+        if path is None and forward:
+            lacking = label
+        yield frame, None if path is None else read(path, options)
+
+
+def _earlier(pairs: Iterator[tuple[Frame, Frame | None]]) -> Iterator[tuple[Frame, Frame | None]]:
+    """Each frame with the next one's picture; the last has none."""
+    previous: Frame | None = None
+    for frame, picture in pairs:
+        if previous is not None:
+            yield previous, picture
+        previous = frame
+    if previous is not None:
+        yield previous, None
+
+
+def _filled(pairs: Iterator[tuple[Frame, Frame | None]], options: Options) -> Iterator[Pair]:
+    """A frame without a picture takes the next one's, or at the end the one's before."""
+    waiting: list[Frame] = []
+    latest: Frame | None = None
+    for frame, picture in pairs:
+        waiting.append(frame)
+        if picture is not None:
+            yield from ((early, picture) for early in waiting)
+            waiting, latest = [], picture
+    rest = no_motion(options) if latest is None else latest
+    yield from ((late, rest) for late in waiting)
