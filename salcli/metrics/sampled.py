@@ -103,7 +103,7 @@ def area_of_samples(
     """
     p = stretched(np.asarray(saliency, np.float64))
     values, drawn = at(p, fixations, repeats=False), p.ravel()[samples]
-    thresholds = step * np.arange(int(1 / step) + 2)
+    thresholds: Floats = np.arange(int(1 / step) + 2, dtype=np.float64) * step
     largest = np.maximum(values.max(), drawn.max(axis=1))[:, None]
     # Beyond the largest value nothing is found, which repeats the curve's first point.
     counts = thresholds <= largest if limit == "included" else thresholds < largest
@@ -121,5 +121,4 @@ def _area(found: Floats, alarms: Floats) -> Floats:
     """Areas `[s]` under curves `[s, k]` that are given from the lowest threshold on."""
     curves = [np.pad(rate[:, ::-1], ((0, 0), (1, 0))) for rate in (found, alarms)]
     ends = [np.pad(rate, ((0, 0), (0, 1)), constant_values=1.0) for rate in curves]
-    areas: Floats = np.trapezoid(ends[0], ends[1], axis=1)
-    return areas
+    return np.asarray(np.trapezoid(ends[0], ends[1], axis=1))
