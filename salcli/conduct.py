@@ -160,8 +160,10 @@ def keeps_order(subject: Subject) -> None:
         stills = [picture(seed) for seed in range(3)]
         alone = [subject.maps(model, [still], None)[0] for still in stills]
         for index, map_ in enumerate(subject.maps(model, stills, None)):
-            nearest = int(np.argmin([_distance(map_, other) for other in alone]))
-            if nearest != index:
+            distances = [_distance(map_, other) for other in alone]
+            nearest = int(np.argmin(distances))
+            # a baseline that ignores the frame is as near to all of them
+            if distances[nearest] < distances[index]:
                 how = f"map {index + 1} of three stills is that of still {nearest + 1}"
                 raise broken(subject.spec, "in order", how)
     if "clips" in subject.spec.accepts:
