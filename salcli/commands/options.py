@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from salcli import registry
 from salcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from salcli.model import Loaded
 
 __all__ = [
     "BatchSize",
     "Device",
     "Json",
     "ModelName",
+    "ModelNames",
     "ModelOptions",
     "Offline",
     "Precision",
     "Quiet",
     "Verbose",
     "WeightsFile",
+    "check_writable",
     "complete_model",
+    "introduction",
+    "one_of",
     "parse_batch_size",
     "parse_size",
 ]
@@ -29,8 +38,6 @@ __all__ = [
 
 def complete_model(incomplete: str) -> list[str]:
     """What `--model` may go on with; for shell completion."""
-    from salcli import registry
-
     return [name for name in registry.model_names() if name.startswith(incomplete)]
 
 
@@ -50,6 +57,17 @@ ModelName: TypeAlias = Annotated[
         "-m",
         metavar="NAME[:TAG]",
         help="Model, and which of its weights; see 'salcli models'.",
+        autocompletion=complete_model,
+    ),
+]
+ModelNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME[:TAG]",
+        help="Model, and which of its weights; see 'salcli models'. Repeatable.",
+        show_default=registry.DEFAULT_MODEL,
         autocompletion=complete_model,
     ),
 ]
@@ -121,3 +139,37 @@ def parse_size(option: str, text: str, *, other: Sequence[str] = ()) -> tuple[in
         allowed = ", ".join((*other, "WxH such as 640x360"))
         raise UsageError(f"{option} {text}: must be {allowed}")
     return int(height), int(width)
+
+
+def one_of(option: str, value: str, known: Sequence[str]) -> str:
+    """The value, if it is a known one.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if value not in known:
+        raise UsageError(f"{option} {value}: must be one of {', '.join(known)}")
+    return value
+
+
+def check_writable(output: Path) -> None:
+    """Refuse an output folder that cannot be written, before any work is done; makes nothing.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from salcli.atomic import told
+
+    output = output.absolute()
+    existing = next(path for path in (output, *output.parents) if path.exists())
+    with told(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
+        pass
+
+
+def introduction(loaded: Loaded) -> str:
+    """Which model and weights are at work, and where."""
+    model = loaded.model
+    text = f"model {loaded.label}"
+    if loaded.digest is not None:
+        text += f" (sha256 {loaded.digest[:12]}...)"
+    return f"{text} on {model.device}, {str(model.precision).removeprefix('torch.')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,14 +92,16 @@ def predict(
 
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
-    formats = tuple(dict.fromkeys(_one_of("--save", name, FORMATS) for name in save or ["png"]))
+    formats = tuple(
+        dict.fromkeys(options.one_of("--save", name, FORMATS) for name in save or ["png"])
+    )
     wanted_size = _size(size)
-    wanted_scale: Any = _one_of("--scale", scale, SCALES)
-    wanted_kind: Any = _one_of("--as", kind, KINDS)
+    wanted_scale: Any = options.one_of("--scale", scale, SCALES)
+    wanted_kind: Any = options.one_of("--as", kind, KINDS)
     count = options.parse_batch_size(batch_size)
     _check_scale(wanted_scale, formats)
     registry.model(model)
-    _check_writable(output)
+    options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
     from salcli import manifest, media
@@ -124,7 +125,7 @@ def predict(
     )
     paths = media.find_inputs(inputs)
     with watch(len(paths), quiet=quiet) as watcher:
-        watcher.note(_introduction(loaded))
+        watcher.note(options.introduction(loaded))
         places = manifest.places(paths, output)
         outcomes = [
             _run(job, path, place, watcher) for path, place in zip(paths, places, strict=True)
@@ -133,14 +134,6 @@ def predict(
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _one_of(option: str, value: str, known: Sequence[str]) -> str:
-    from salcli.errors import UsageError
-
-    if value not in known:
-        raise UsageError(f"{option} {value}: must be one of {', '.join(known)}")
-    return value
 
 
 def _size(text: str) -> Size:
@@ -158,24 +151,6 @@ def _check_scale(scale: Scale, formats: Sequence[str]) -> None:
         raise UsageError(
             "--scale density: 8-bit PNG cannot hold values that sum to 1; use --save npy or npz"
         )
-
-
-def _check_writable(output: Path) -> None:
-    """Refuse an output folder that cannot be written, before any work is done; makes nothing."""
-    from salcli.atomic import told
-
-    output = output.absolute()
-    existing = next(path for path in (output, *output.parents) if path.exists())
-    with told(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
-        pass
-
-
-def _introduction(loaded: Loaded) -> str:
-    model = loaded.model
-    text = f"model {loaded.label}"
-    if loaded.digest is not None:
-        text += f" (sha256 {loaded.digest[:12]}...)"
-    return f"{text} on {model.device}, {str(model.precision).removeprefix('torch.')}"
 
 
 def _run(job: Job, path: Path, place: Place, watcher: Watcher) -> Outcome:
