@@ -25,6 +25,11 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def dotted(path: Path) -> str:
+    """The module's name without the package's."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
 def is_light(path: Path) -> bool:
     inside = path.relative_to(ROOT)
     return inside.parts[0] == "commands" or str(inside.with_suffix("")) in LIGHT
@@ -60,9 +65,8 @@ def test_light_files_import_nothing_heavy(path: Path) -> None:
     if is_light(path):
         assert {name.partition(".")[0] for name in imports}.isdisjoint(HEAVY_ROOTS)
         own = {name.partition("salcli.")[2] for name in imports if name.startswith("salcli.")}
-        heavy = {str(f.relative_to(ROOT).with_suffix("")) for f in FILES if not is_light(f)}
-        heavy -= indirectly_light()
-        assert own.isdisjoint(name.replace("/", ".") for name in heavy)
+        heavy = {dotted(file) for file in FILES if not is_light(file)}
+        assert own.isdisjoint(heavy - indirectly_light())
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
@@ -70,16 +74,14 @@ def test_only_commands_import_commands(path: Path) -> None:
     if path.relative_to(ROOT).parts[0] == "commands" or path.stem in ("cli", "__main__"):
         return
     imports = imports_at_module_level(path)
-    assert not {n for n in imports if n.startswith(("salcli.commands", "salcli.cli"))}
+    upper = ("salcli.commands.", "salcli.cli.")
+    assert not {name for name in imports if f"{name}.".startswith(upper)}
     assert "typer" not in imports
 
 
 def indirectly_light() -> set[str]:
     """Files that import nothing heavy, neither themselves nor through each other."""
-    imports = {
-        str(f.relative_to(ROOT).with_suffix("")).replace("/", "."): imports_at_module_level(f)
-        for f in FILES
-    }
+    imports = {dotted(f): imports_at_module_level(f) for f in FILES}
     heavy = {
         name
         for name, found in imports.items()
