@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from salcli.baselines import BASELINES
+from salcli.datasets.layouts import LAYOUTS
 from salcli.hookspecs import hookimpl
-from salcli.specs import DatasetSpec, MetricSpec, Weights
+from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,21 +21,18 @@ if TYPE_CHECKING:
 @hookimpl
 def register_datasets() -> Iterable[DatasetSpec]:
     """The layouts of `salcli/datasets/`."""
-    yield DatasetSpec(
-        name="folder",
-        summary="your own images with density maps, fixations, or both",
-        factory="salcli.datasets.folder:Folder",
-        layout=(
-            "images/NAME.jpg         the stimuli (any image format)",
-            "maps/NAME.png           8-bit fixation density maps, any size",
-            "fixations/NAME.mat      fixations as SALICON publishes them, or NAME.png: binary map",
-        ),
-    )
+    yield from LAYOUTS
+
+
+@hookimpl
+def register_models() -> Iterable[ModelSpec]:
+    """The baselines, which need no weights."""
+    yield from BASELINES
 
 
 @hookimpl
 def register_metrics() -> Iterable[MetricSpec]:
-    """The metrics of `salcli/metrics.py`."""
+    """The metrics of `salcli/metrics/`; `salcli/protocols/` has their published variants."""
     yield MetricSpec("CC", "Pearson correlation of the maps", "salcli.metrics:cc", "density")
     yield MetricSpec("NSS", "normalised scanpath saliency", "salcli.metrics:nss", "fixations")
     yield MetricSpec(
@@ -46,6 +45,36 @@ def register_metrics() -> Iterable[MetricSpec]:
         "salcli.metrics:kld",
         "density",
         higher_is_better=False,
+    )
+    yield MetricSpec(
+        "AUC",
+        "area under the ROC curve, every fixation against all pixels",
+        "salcli.metrics:auc",
+        "fixations",
+        validates=False,
+    )
+    yield MetricSpec(
+        "AUC-Borji",
+        "area under the ROC curve, random pixels",
+        "salcli.metrics:auc_borji",
+        "fixations",
+        validates=False,
+    )
+    yield MetricSpec(
+        "s-AUC",
+        "shuffled AUC, fixations of other stimuli",
+        "salcli.metrics:shuffled_auc",
+        "fixations",
+        also="negatives",
+        validates=False,
+    )
+    yield MetricSpec(
+        "IG",
+        "information gain over a baseline, bits per fixation (log2)",
+        "salcli.metrics:ig",
+        "fixations",
+        also="baseline",
+        validates=False,
     )
 
 

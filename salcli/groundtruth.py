@@ -1,32 +1,20 @@
-"""Reads what observers did: fixations and fixation density maps, from files."""
+"""What observers did on a frame, at the size of the frame: fixations and fixation density."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
-from scipy.io import loadmat
 
-from salcli import imageops, images
-from salcli.errors import InputError
+from salcli import gaze, images, kernels, mapvideo
+from salcli.kernels import Kernel
 from salcli.types import Annotation
 
 __all__ = ["Fixations", "fixation_map", "read_density", "read_fixations"]
 
 Points: TypeAlias = npt.NDArray[np.float64]
-
-FIXATED = 127
-"""Grey levels above this mark a fixation in a binary fixation map (it was JPEG once, perhaps). In a
-map that has none, which holds 0 and 1 or counts, everything above 0 does."""
-
-KERNEL_SHARE = 0.03
-"""Sigma of the density that is made where only fixations exist, as a share of the image's width:
-about one degree of visual angle in the usual set-ups (24 pixels of 800 in OSIE)."""
 
 LARGEST_SIDE = 800
 """Of a density that is made here: it is smooth, so that more pixels would only cost time."""
@@ -49,78 +37,58 @@ class Fixations:
 
 
 def read_fixations(annotation: Annotation, size: tuple[int, int]) -> Fixations:
-    """Fixated positions on a frame of size (H, W); none without a file.
+    """Fixated positions on a frame of size (H, W), which is its own; none without a file.
 
     Raises:
         InputError: The file cannot be read or has another layout.
     """
-    if annotation.fixations is None:
-        return Fixations(np.empty((0, 2)), np.empty(0, np.int64))
-    read = _from_mat if annotation.fixations.suffix.lower() == ".mat" else _from_picture
-    points, observers, (height, width) = read(annotation.fixations)
-    points = points * (size[1] / width, size[0] / height)
+    found = gaze.read(annotation)
+    height, width = found.size or size
+    points = found.points * (size[1] / width, size[0] / height)
     inside = (points >= 0).all(1) & (points[:, 0] < size[1]) & (points[:, 1] < size[0])
-    return Fixations(points[inside], observers[inside], outside=int((~inside).sum()))
+    return Fixations(points[inside], found.observers[inside], outside=int((~inside).sum()))
 
 
 def fixation_map(points: Points, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Binary fixation map `[H, W]` of positions (x, y) in pixels from 0."""
-    fixated = np.zeros(size, dtype=bool)
-    x, y = points.astype(int).T
-    fixated[y, x] = True
-    return fixated
+    return kernels.count_map(points, size) > 0
 
 
-def read_density(annotation: Annotation, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Fixation density `[H', W']`, any scale, of an image of size (H, W).
+def read_density(
+    annotation: Annotation,
+    size: tuple[int, int],
+    *,
+    kernel: Kernel = kernels.DEFAULT,
+    largest_side: int | None = LARGEST_SIDE,
+) -> npt.NDArray[np.float32]:
+    """Fixation density `[H', W']`, any scale, of a frame of size (H, W), which is its own.
 
-    The map's own size where there is a map; else a Gaussian of 3 % of the width over the fixations.
+    The map's own size where there is a map; else it is made of the fixations, at the frame's size,
+    or smaller.
+
+    Args:
+        annotation: What observers did.
+        size: `(H, W)` of the frame.
+        kernel: What is laid over the fixations where there is no map.
+        largest_side: Of a density that is made; `None` for the frame's.
 
     Raises:
         InputError: The file cannot be read or has another layout.
     """
-    if annotation.density is not None:
-        return _read_grey(annotation.density).astype(np.float32)
-    shrink = min(1.0, LARGEST_SIDE / max(size))
+    path = annotation.density
+    if path is None:
+        return _made(annotation, size, kernel=kernel, largest_side=largest_side)
+    if path.suffix.lower() == ".mat":
+        return gaze.read_matrix(path)
+    if annotation.index is not None and path.suffix.lower() not in images.SUFFIXES:
+        return mapvideo.read(path, annotation.index)
+    return gaze.read_grey(path).astype(np.float32)
+
+
+def _made(
+    annotation: Annotation, size: tuple[int, int], *, kernel: Kernel, largest_side: int | None
+) -> npt.NDArray[np.float32]:
+    shrink = min(1.0, (largest_side or max(size)) / max(size))
     height, width = (max(1, round(side * shrink)) for side in size)
-    counts = np.zeros((height, width), dtype=np.float32)
-    x, y = read_fixations(annotation, (height, width)).points.astype(int).T
-    np.add.at(counts, (y, x), 1)
-    sigma = KERNEL_SHARE * width
-    density: npt.NDArray[np.float32] = imageops.gaussian_blur(
-        torch.from_numpy(counts), sigma
-    ).numpy()
-    return density
-
-
-def _read_grey(path: Path) -> npt.NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(images.read(path)).convert("L"))
-
-
-def _from_picture(path: Path) -> tuple[Points, npt.NDArray[np.int64], tuple[int, int]]:
-    grey = _read_grey(path)
-    y, x = np.nonzero(grey > (FIXATED if grey.max() > FIXATED else 0))
-    # The pixel's centre, so that scaling to another size hits the right pixel.
-    points = np.stack([x + 0.5, y + 0.5], axis=1)
-    return points, np.full(len(points), -1), (grey.shape[0], grey.shape[1])
-
-
-def _from_mat(path: Path) -> tuple[Points, npt.NDArray[np.int64], tuple[int, int]]:
-    """SALICON's layout: `gaze`, one struct per observer with `fixations`; `resolution` [h, w].
-
-    Positions there are (x, y) pixels from 1; the centre of pixel 1 lies at 0.5 here.
-    """
-    try:
-        content: dict[str, Any] = loadmat(path)
-        height, width = (int(n) for n in np.ravel(content["resolution"]))
-        observers = np.ravel(content["gaze"])
-        records = [np.reshape(record["fixations"], (-1, 2)) for record in observers]
-        points = np.concatenate([np.empty((0, 2)), *records]).astype(np.float64)
-        if height < 1 or width < 1:
-            raise ValueError(f"the resolution is {height} x {width}")
-    except Exception as error:  # scipy raises many kinds for a damaged file
-        raise InputError(
-            f"'{path}' does not hold SALICON-like fixations (gaze.fixations, resolution): {error}"
-        ) from error
-    whose = np.repeat(np.arange(len(records)), [len(record) for record in records])
-    return points - 0.5, whose, (height, width)
+    points = read_fixations(annotation, size).points * (width / size[1], height / size[0])
+    return kernels.density(points, (height, width), kernel=kernel, scale=shrink)

@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 from salcli.errors import PluginError, UnknownName, UsageError
 
-__all__ = ["DatasetSpec", "MetricSpec", "ModelSpec", "Weights", "parse_options", "resolve"]
+__all__ = [
+    "DatasetSpec",
+    "MetricSpec",
+    "ModelSpec",
+    "Weights",
+    "parse_data_options",
+    "parse_options",
+    "resolve",
+]
 
 
 @dataclass(frozen=True)
@@ -95,31 +103,47 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset layout: `factory(roots, hold_out=...)` makes a `salcli.train.Dataset`.
+    """A dataset layout: `factory(roots, options)` makes a `salcli.types.Dataset`.
 
     Attributes:
         name: What the user types after `--data`.
         summary: One line for `salcli datasets`.
-        factory: `"package.module:Class"`, imported on first use.
+        factory: `"package.module:function"`, imported on first use.
         layout: What the reader expects below a root, one line per path.
+        variable: Environment variable that names a root where `--root` does not.
+        options: `"package.module:Class"`, a frozen dataclass whose fields are the `-D key=value`
+            options, or nothing; the factory then gets `None`.
+        origin: Where people get it.
+        licence: SPDX identifier or a short text.
     """
 
     name: str
     summary: str
     factory: str
     layout: tuple[str, ...] = ()
+    variable: str = ""
+    options: str = ""
+    origin: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True)
 class MetricSpec:
     """A saliency metric: `function(saliency, truth) -> float`.
 
+    A parameter of the function named `rng` gets a `numpy.random.Generator`; other keywords are what
+    protocols vary.
+
     Attributes:
         name: Column title, the field's own term.
         summary: One line.
         function: `"package.module:function"`, imported on first use.
-        needs: Which ground truth the function takes as its second argument.
+        needs: Which ground truth the function takes as its second argument: a fixation density map,
+            or the number of fixations per pixel.
         higher_is_better: Direction.
+        also: What the function takes as its third argument: the fixations of other stimuli per
+            pixel, or the density map of a baseline.
+        validates: Whether a training measures it after each epoch; it then takes two arguments.
     """
 
     name: str
@@ -127,6 +151,8 @@ class MetricSpec:
     function: str
     needs: Literal["fixations", "density"]
     higher_is_better: bool = True
+    also: Literal["negatives", "baseline"] | None = None
+    validates: bool = True
 
 
 def resolve(target: str) -> Any:
@@ -153,32 +179,45 @@ def parse_options(
         UnknownName: The model has no such option.
         UsageError: A text is not `key=value`, or a value does not fit the field's type.
     """
-    if not isinstance(given, Mapping):
-        given = dict(_split(text) for text in given)
-    merged = {**defaults, **given}
-    if spec.options is None:
-        if merged:
-            raise UsageError(
-                f"model '{spec.name}' has no options; remove -O {next(iter(merged))}=..."
-            )
+    merged = {**defaults, **_mapping(given, "-O")}
+    return _fill(spec.options, merged, owner=f"model '{spec.name}'", flag="-O")
+
+
+def parse_data_options(spec: DatasetSpec, given: Sequence[str] | Mapping[str, Any]) -> Any:
+    """An instance of the layout's Options from `-D key=value` texts or from a mapping.
+
+    `None` for a layout without options. Raises like `parse_options`.
+    """
+    options = resolve(spec.options) if spec.options else None
+    return _fill(options, _mapping(given, "-D"), owner=f"dataset '{spec.name}'", flag="-D")
+
+
+def _mapping(given: Sequence[str] | Mapping[str, Any], flag: str) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else dict(_split(text, flag) for text in given)
+
+
+def _fill(options: type | None, values: Mapping[str, Any], *, owner: str, flag: str) -> Any:
+    if options is None:
+        if values:
+            raise UsageError(f"{owner} has no options; remove {flag} {next(iter(values))}=...")
         return None
-    fields = {f.name: f for f in dataclasses.fields(spec.options)}
-    hints = typing.get_type_hints(spec.options)
-    values = {}
-    for key, value in merged.items():
+    fields = {f.name: f for f in dataclasses.fields(options)}
+    hints = typing.get_type_hints(options)
+    converted = {}
+    for key, value in values.items():
         if key not in fields:
-            raise UnknownName(f"option of model '{spec.name}'", key, fields)
-        values[key] = _convert(f"-O {key}={value}", value, hints[key])
+            raise UnknownName(f"option of {owner}", key, fields)
+        converted[key] = _convert(f"{flag} {key}={value}", value, hints[key])
     try:
-        return spec.options(**values)
+        return options(**converted)
     except ValueError as error:
-        raise UsageError(f"model '{spec.name}': {error}") from error
+        raise UsageError(f"{owner}: {error}") from error
 
 
-def _split(text: str) -> tuple[str, str]:
+def _split(text: str, flag: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UsageError(f"-O takes key=value, not '{text}'")
+        raise UsageError(f"{flag} takes key=value, not '{text}'")
     return key.strip().replace("-", "_"), value.strip()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Frame: TypeAlias = "npt.NDArray[np.uint8]"
 """One RGB picture, uint8 `[H, W, 3]`."""
+
+Eye: TypeAlias = Literal["both", "left", "right"]
 
 __all__ = [
     "Annotation",
@@ -25,6 +27,7 @@ __all__ = [
     "Recording",
     "Result",
     "Stimulus",
+    "Submission",
 ]
 
 
@@ -121,12 +124,14 @@ class Annotation:
         density: Fixation density: a map file of any size, a video of maps, or a `.mat`.
         fixations: Where they looked: a `.mat`, a binary map, or a file or folder of a whole clip.
         index: Position of this frame, from 0, in a file that holds a whole clip.
+        eye: Which eye of a binocular recording; `both` is their mean, where both fixate.
     """
 
     label: str
     density: Path | None = None
     fixations: Path | None = None
     index: int | None = None
+    eye: Eye = "both"
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,9 @@ class Recording:
         annotations: One per frame, in order; exactly one for a still. Those of a clip may be found
             on the disk only when they are asked for.
         group: Name of the folder or split part that it belongs to; scores are reported per group.
-        fps: Frames per second of a clip; `None` means a still.
+        fps: Nominal frames per second of a clip; `None` means a still.
         frames: The files of a clip that is a folder of frames, in order, one per annotation.
+            `None` for a still and for a video, which may end a frame before its annotations do.
     """
 
     name: str
@@ -156,11 +162,68 @@ class Recording:
         return self.fps is not None
 
 
+@dataclass(frozen=True)
+class Submission:
+    """How the benchmark of a dataset wants predictions to be handed in.
+
+    Attributes:
+        pattern: Path of a map, or of a video of maps, below what is handed in, without suffix:
+            `{clip}` is the last part of the recording's name, `{label}` the label of the frame.
+        suffixes: Accepted formats, the one that is written first.
+    """
+
+    pattern: str
+    suffixes: tuple[str, ...] = (".png",)
+
+    @property
+    def is_video(self) -> bool:
+        """Whether a recording is one video of maps, not a map per frame."""
+        return "{label}" not in self.pattern
+
+    def path(self, recording: Recording, annotation: Annotation) -> Path:
+        """Where the map of one frame goes; of all frames alike where a video is wanted."""
+        clip = recording.name.rpartition("/")[2]
+        return Path(self.pattern.format(clip=clip, label=annotation.label) + self.suffixes[0])
+
+
 class Dataset(Protocol):
     """What `DatasetSpec.factory` makes: recordings by split."""
 
+    @property
+    def name(self) -> str:
+        """As it is registered."""
+
+    @property
+    def edition(self) -> str:
+        """Which of several published editions it is, or fold; empty where there is only one."""
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Names that `recordings` takes; `"train"` and `"valid"` are there if one can train."""
+
+    @property
+    def evaluated(self) -> str:
+        """The split that scores are usually given for, and that has ground truth."""
+
+    @property
+    def kernel(self) -> str:
+        """Name of the kernel (`salcli.kernels`) by which its density maps are made."""
+
+    @property
+    def submission(self) -> Submission | None:
+        """How predictions are handed in; `None` where nobody wants them."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What was found missing or wrong in the splits that were asked for so far."""
+
     def recordings(self, split: str, /) -> Sequence[Recording]:
-        """Recordings of one split, `"train"` or `"valid"` at least."""
+        """Recordings of one split in natural order.
+
+        Raises:
+            UnknownName: There is no such split.
+            InputError: Nothing of it is there.
+        """
 
 
 @dataclass(frozen=True)

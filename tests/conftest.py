@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -238,3 +239,23 @@ def golden_input() -> Callable[..., torch.Tensor]:
         return torch.from_numpy(values.astype(np.float32))
 
     return compute
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Root of a dataset of a few tiny files in its published layout, by name; made once.
+
+    The names are those of `MAKERS` in tests/datasets/miniatures.py. Copy a root before you break
+    something below it.
+    """
+    makers = runpy.run_path(str(Path(__file__).parent / "datasets" / "miniatures.py"))["MAKERS"]
+    roots: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in roots:
+            roots[name] = tmp_path_factory.mktemp("data") / name
+            roots[name].mkdir()
+            makers[name](roots[name])
+        return roots[name]
+
+    return make

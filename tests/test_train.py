@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from salcli import checkpoint
-from salcli.datasets.folder import Folder, HoldOut
+from salcli.datasets.folder import FolderOptions, open_folder
 from salcli.errors import SalcliError, UnknownName, UsageError, WeightsError
 from salcli.model import Model, create, load_model
 from salcli.recipe import ParameterGroup, Recipe
@@ -150,7 +150,7 @@ def run(output: Path, data: Path, **changes: Any) -> tuple[Model, list[Mapping[s
     lines: list[Mapping[str, Any]] = []
     best = train(
         model,
-        Folder([data], hold_out=HoldOut(4)),
+        open_folder([data], FolderOptions("4")),
         recipe=recipe,
         output=output,
         metadata={"model": "tiny", "recipe": dataclasses.asdict(recipe)},

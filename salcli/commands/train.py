@@ -80,9 +80,7 @@ def train(
 
     --model NAME trains from scratch or from --start; --model NAME:TAG goes on from these weights.
     """
-    from salcli import registry
-    from salcli.datasets.folder import HoldOut
-    from salcli.specs import resolve
+    from salcli.datasets.opening import open_dataset
     from salcli.train import train as run
 
     given = {
@@ -92,7 +90,7 @@ def train(
         "seed": seed,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    dataset = resolve(registry.dataset(data).factory)(root, hold_out=HoldOut.parse(hold_out))
+    dataset = open_dataset(data, root, options={"hold_out": hold_out})
     prepared, saved = create(model, option or [], start)
     chosen = choose_recipe(prepared, recipe, changes)
     start_network(prepared, saved, seed=chosen.seed, device=device)

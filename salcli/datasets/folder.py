@@ -1,121 +1,137 @@
-"""The layout `folder`: a user's own images with density maps, fixations, or both."""
+"""The layout `folder`: a user's own images or clips with density maps, fixations, or both."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from natsort import natsorted
 
-from salcli.errors import InputError, UsageError
+from salcli.datasets.collection import Collection, Found
+from salcli.datasets.files import TRUTH_SUFFIXES, Files, Whole, by_stem, clip, counter, listed
+from salcli.datasets.holdout import HoldOut, HoldOutOption
+from salcli.datasets.trees import clip_folders, clip_in
+from salcli.errors import InputError
+from salcli.folders import VIDEO_SUFFIXES
 from salcli.images import SUFFIXES
-from salcli.types import Annotation, Recording
+from salcli.types import Annotation, Recording, Submission
 
-__all__ = ["Folder", "HoldOut"]
+__all__ = ["FolderOptions", "open_folder"]
 
-FIXATION_SUFFIXES = (".mat", ".png")
+STIMULI = ("images", "frames", "videos", "video")
+"""Folders of a root that hold stimuli."""
+
+SPLITS = ("train", "valid", "all")
 
 
 @dataclass(frozen=True)
-class HoldOut:
-    """Which recordings validate: positions `first`, `first + every`, ... of each root.
+class FolderOptions(HoldOutOption):
+    """Options of the layout.
 
-    Positions count from 0 in the natural order of the file names.
+    Attributes:
+        fps: Frames per second of clips that are folders of frames.
     """
 
-    every: int
-    first: int = 0
+    fps: float = 30.0
 
-    @classmethod
-    def parse(cls, text: str) -> HoldOut:
-        """`EVERY` or `EVERY:FIRST`.
-
-        Raises:
-            UsageError: Not two whole numbers with 0 <= FIRST < EVERY and EVERY >= 2.
-        """
-        every, _, first = text.partition(":")
-        try:
-            rule = cls(int(every), int(first or 0))
-        except ValueError:
-            raise UsageError(f"--hold-out takes EVERY or EVERY:FIRST, not '{text}'") from None
-        if rule.every < 2 or not 0 <= rule.first < rule.every:
-            raise UsageError(f"--hold-out {text}: EVERY must be at least 2 and FIRST below it")
-        return rule
-
-    def holds(self, position: int) -> bool:
-        """Whether the recording at this position is kept for validation."""
-        return position % self.every == self.first
+    def __post_init__(self) -> None:
+        """Refuse a frame rate that is none."""
+        if not self.fps > 0:
+            raise ValueError(f"fps must be above 0, not {self.fps:g}")
 
 
-class Folder:
-    """Recordings below one or more roots with `images/` and `maps/` and/or `fixations/`.
+def open_folder(roots: Sequence[Path], options: FolderOptions) -> Collection:
+    """Recordings below one or more roots, each a group named like its folder.
 
-    Each root is a group, named like its folder, or by its whole path where two have one name.
+    Where two roots have one name, groups are named by their whole path.
 
     Raises:
-        InputError: A root has no `images/` folder or no images in it, an image has neither map nor
-            fixations, or two images would share them.
+        InputError: A root has no stimuli, or two of them would share maps and fixations.
     """
-
-    def __init__(self, roots: Sequence[Path], *, hold_out: HoldOut) -> None:
-        self._splits: dict[str, list[Recording]] = {"train": [], "valid": []}
-        named = [root if root.name not in ("", "..") else root.resolve() for root in roots]
-        names = Counter(root.name for root in dict.fromkeys(named))
-        for root in dict.fromkeys(named):
-            group = root.name if names[root.name] == 1 else str(root)
-            for position, image in enumerate(_images(root)):
-                split = "valid" if hold_out.holds(position) else "train"
-                self._splits[split].append(_recording(root, image, group))
-
-    def recordings(self, split: str, /) -> Sequence[Recording]:
-        """The recordings of `"train"` or `"valid"`, in natural order, root after root."""
-        return self._splits[split]
-
-
-def _images(root: Path) -> list[Path]:
-    """The images below a root in the natural order of their names, hidden files left out."""
-    folder = root / "images"
-    if not folder.is_dir():
-        raise InputError(
-            f"'{root}' has no folder 'images'; see 'salcli train --help' for the layout"
-        )
-    found = natsorted(
-        (
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-        ),
-        key=lambda file: file.name,
+    rule = HoldOut.parse(options.hold_out)
+    named = dict.fromkeys(root if root.name not in ("", "..") else root.resolve() for root in roots)
+    names = Counter(root.name for root in named)
+    groups = {
+        root.name if names[root.name] == 1 else str(root): _stimuli(root, options.fps)
+        for root in named
+    }
+    return Collection(
+        name="folder",
+        finders={split: partial(_find, groups, split, rule) for split in SPLITS},
+        evaluated="all",
+        submission=Submission("{clip}/{label}"),
     )
+
+
+def _find(groups: dict[str, list[Recording | str]], split: str, rule: HoldOut) -> Found:
+    for group, found in groups.items():
+        yield from (each for each in found if isinstance(each, str))
+        recordings = [each for each in found if isinstance(each, Recording)]
+        for recording in rule.part(recordings, split):
+            yield replace(recording, name=f"{group}/{recording.name}", group=group)
+
+
+def _stimuli(root: Path, fps: float) -> list[Recording | str]:
+    """Everything below a root in natural order of names."""
+    holders = [root / name for name in STIMULI if (root / name).is_dir()]
+    own = [clip_in(path, path.name, fps=fps) for path in clip_folders(root)]
+    if not holders and not any(own):
+        raise InputError(
+            f"'{root}' has no folder 'images'; see 'salcli datasets list folder' for the layout"
+        )
+    found = [*_stills(root, holders), *_clips(root, holders, fps), *filter(None, own)]
     if not found:
-        raise InputError(f"'{folder}' holds no images")
+        raise InputError(f"'{holders[0]}' holds no images")
+    return natsorted(found, key=lambda each: each.name if isinstance(each, Recording) else "")
+
+
+def _stills(root: Path, holders: Sequence[Path]) -> Iterator[Recording | str]:
+    """`images/NAME.jpg` with `maps/NAME.png` and `fixations/NAME.mat` or `.png`."""
+    maps = by_stem([root / "maps"], TRUTH_SUFFIXES)
+    records = by_stem([root / "fixations"], frozenset({".mat"}))
+    fixations = by_stem([root / "fixations"], SUFFIXES) | records
     stems: dict[str, Path] = {}
-    for image in found:
+    for image in (folder / name for folder in holders for name in listed(folder, SUFFIXES)):
         twin = stems.setdefault(image.stem, image)
         if twin is not image:
             raise InputError(
                 f"'{twin}' and '{image.name}' would share one map and one set of fixations; "
                 "rename one of them, and what belongs to it"
             )
-    return found
+        annotation = Annotation(image.stem, maps.get(image.stem), fixations.get(image.stem))
+        if annotation.density is None and annotation.fixations is None:
+            yield f"'{image}' has neither a map nor fixations"
+        else:
+            yield Recording(image.stem, image, [annotation])
 
 
-def _recording(root: Path, image: Path, group: str) -> Recording:
-    density = root / "maps" / f"{image.stem}.png"
-    candidates = [root / "fixations" / f"{image.stem}{suffix}" for suffix in FIXATION_SUFFIXES]
-    fixations = next((file for file in candidates if file.is_file()), None)
-    if not density.is_file() and fixations is None:
-        raise InputError(
-            f"'{image}' has neither a map '{density}' nor fixations '{candidates[0]}'; add one of "
-            "them, or take the image away"
-        )
-    return Recording(
-        name=f"{group}/{image.stem}",
-        source=image,
-        annotations=[
-            Annotation(image.stem, density if density.is_file() else None, fixations),
-        ],
-        group=group,
-    )
+def _clips(root: Path, holders: Sequence[Path], fps: float) -> Iterator[Recording | str]:
+    """`images/NAME/` or `videos/NAME.mp4` with `maps/NAME/` and `fixations/NAME/`, or one file."""
+    densities = by_stem([root / "maps"], VIDEO_SUFFIXES)
+    gazes = by_stem([root / "fixations"], frozenset({".json"}))
+    sources = {path.name: path for folder in holders for path in clip_folders(folder)}
+    videos = by_stem(holders, VIDEO_SUFFIXES)
+    for name in dict.fromkeys((*sources, *videos)):
+        density, fixations = densities.get(name), gazes.get(name)
+        source = sources.get(name, videos.get(name, root))
+        if density is None and fixations is None:
+            found = _framewise(root, name, source, fps)
+            yield found or f"'{source}' has neither maps nor fixations"
+        else:
+            count = counter(source, density, fixations)
+            frames = Files((source,)) if source.is_dir() else None
+            annotations = Whole(count, density, fixations)
+            yield Recording(name, source, annotations, fps=fps, frames=frames)
+
+
+def _framewise(root: Path, name: str, source: Path, fps: float) -> Recording | None:
+    """A clip with a map or fixations for each frame; `None` if it has neither."""
+    maps, fixations = root / "maps" / name, root / "fixations" / name
+    if not maps.is_dir() and not fixations.is_dir():
+        return None
+    frames = [source] if source.is_dir() else []
+    video = None if source.is_dir() else source
+    return clip(name, frames=frames, video=video, maps=[maps], fixations=[fixations], fps=fps)

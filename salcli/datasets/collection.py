@@ -1,0 +1,102 @@
+"""What every layout makes: recordings by split, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from salcli.errors import InputError, UnknownName, UsageError
+from salcli.types import Recording, Submission
+
+__all__ = ["Collection", "Found", "lone_root", "some"]
+
+Found: TypeAlias = Iterable[Recording | str]
+"""Recordings in order and, as text, what is missing or wrong."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A `salcli.types.Dataset` whose splits are looked for on the disk when they are asked for.
+
+    Attributes:
+        name, edition, evaluated, kernel, submission: As in `salcli.types.Dataset`.
+        finders: What looks for each split.
+        expected: Published recordings of a split, their number or the last parts of their names.
+        frame_counts: Published number of frames of a clip, by the last part of its name.
+    """
+
+    name: str
+    finders: Mapping[str, Callable[[], Found]]
+    evaluated: str
+    edition: str = ""
+    kernel: str = "default"
+    submission: Submission | None = None
+    expected: Mapping[str, int | Sequence[str]] = field(default_factory=dict)
+    frame_counts: Mapping[str, int] = field(default_factory=dict)
+    _found: dict[str, tuple[Sequence[Recording], Sequence[str]]] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Names that `recordings` takes."""
+        return tuple(self.finders)
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What was found missing or wrong in the splits that were asked for so far."""
+        return [problem for _, problems in self._found.values() for problem in problems]
+
+    def recordings(self, split: str, /) -> Sequence[Recording]:
+        """Recordings of one split in natural order.
+
+        Raises:
+            UnknownName: There is no such split.
+            InputError: Nothing of it is there.
+        """
+        if split not in self.finders:
+            raise UnknownName(f"split of dataset '{self.name}'", split, self.finders)
+        if split not in self._found:
+            everything = list(self.finders[split]())
+            recordings = [each for each in everything if isinstance(each, Recording)]
+            problems = [each for each in everything if isinstance(each, str)]
+            problems += _missing(recordings, self.expected.get(split))
+            self._found[split] = recordings, [f"{split}: {each}" for each in problems]
+        recordings_, problems_ = self._found[split]
+        if not recordings_:
+            reason = f": {problems_[0].partition(': ')[2]}" if problems_ else ""
+            raise InputError(
+                f"nothing of the split '{split}' of dataset '{self.name}' was found{reason}; "
+                f"'salcli datasets list {self.name}' shows the layout"
+            )
+        return recordings_
+
+
+def _missing(recordings: Sequence[Recording], expected: int | Sequence[str] | None) -> list[str]:
+    """Say what of the published recordings is not there."""
+    if expected is None or not recordings:
+        return []
+    if isinstance(expected, int):
+        count = len(recordings)
+        return [] if count == expected else [f"{count} recordings, {expected} are published"]
+    there = {recording.name.rpartition("/")[2] for recording in recordings}
+    return (
+        [f"missing: {some(absent)}"] if (absent := [n for n in expected if n not in there]) else []
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    shown = ", ".join(f"'{name}'" for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def lone_root(name: str, roots: Sequence[Path]) -> Path:
+    """The root of a dataset that has only one.
+
+    Raises:
+        UsageError: There are several, or none.
+    """
+    if len(roots) != 1:
+        raise UsageError(f"dataset '{name}' takes one --root, not {len(roots)}")
+    return roots[0]

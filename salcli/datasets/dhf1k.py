@@ -1,0 +1,78 @@
+"""DHF1K: 1000 videos of 640 x 360 at 30 frames/s; ground truth of 701 to 1000 is withheld.
+
+The distribution has videos beside annotation folders. People extract frames, to different places:
+all that the published models read are found, with numbers padded or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from salcli.datasets import published
+from salcli.datasets.collection import Collection, Found, lone_root, some
+from salcli.datasets.files import clip
+from salcli.types import Submission
+
+__all__ = ["open_dhf1k"]
+
+SPLITS = {"train": range(1, 601), "valid": range(601, 701), "test": range(701, 1001)}
+FPS = 30.0
+
+FRAMES = (
+    "annotation/{v:04d}/images",
+    "{v:04d}/images",
+    *("video/{v:04d}", "video/{v:03d}", "frames/{v:04d}", "frames/{v:03d}", "frames/{v}"),
+)
+VIDEOS = tuple(
+    f"{folder}{{v:0{digits}d}}{suffix}"
+    for folder in ("video/", "videos/", "")
+    for digits in (3, 4)
+    for suffix in (".AVI", ".avi", ".mp4")
+)
+MAPS = ("annotation/{v:04d}/maps", "{v:04d}/maps", "maps/{v:04d}", "maps/{v}")
+FIXATIONS = (
+    *("annotation/{v:04d}/fixation", "{v:04d}/fixation", "fixations/{v:04d}", "fixations/{v}"),
+    *("annotation/{v:04d}/fixation/maps", "{v:04d}/fixation/maps"),
+)
+
+
+def open_dhf1k(roots: Sequence[Path], options: None) -> Collection:
+    """DHF1K below its root."""
+    root = lone_root("dhf1k", roots)
+    return Collection(
+        name="dhf1k",
+        finders={split: partial(_find, root, split) for split in SPLITS},
+        evaluated="valid",
+        kernel="dhf1k",
+        submission=Submission("{clip}/{label}"),
+        frame_counts={
+            f"{number:04d}": count for number, count in enumerate(published.dhf1k_frames(), start=1)
+        },
+    )
+
+
+def _find(root: Path, split: str) -> Found:
+    missing = []
+    for number in SPLITS[split]:
+        videos = (path for path in _paths(root, VIDEOS, number) if path.is_file())
+        found = clip(
+            f"{split}/{number:04d}",
+            frames=_paths(root, FRAMES, number),
+            video=next(videos, None),
+            maps=_paths(root, MAPS, number),
+            fixations=_paths(root, FIXATIONS, number),
+            fps=FPS,
+            digits=4,
+        )
+        if found is None:
+            missing.append(f"{number:04d}")
+        else:
+            yield found
+    if missing:
+        yield f"neither frames nor video of {some(missing)} below '{root}'"
+
+
+def _paths(root: Path, patterns: Iterable[str], number: int) -> list[Path]:
+    return [root / pattern.format(v=number) for pattern in patterns]

@@ -1,0 +1,240 @@
+"""Files of one folder and of one clip, listed when they are first looked at.
+
+A video dataset has half a million frames in three folders each: nobody lists them all to read one.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TypeVar, overload
+
+from natsort import natsorted
+
+from salcli import gaze, mapvideo
+from salcli.images import SUFFIXES
+from salcli.types import Annotation, Eye, Recording
+
+__all__ = [
+    "Files",
+    "FrameAnnotations",
+    "Whole",
+    "by_stem",
+    "clip",
+    "counter",
+    "first_folder",
+    "listed",
+]
+
+Item = TypeVar("Item")
+
+TRUTH_SUFFIXES = SUFFIXES | {".mat"}
+"""What maps and fixations of single frames come as."""
+
+
+class Indexed(Sequence[Item]):
+    """A sequence that makes its items when they are asked for."""
+
+    @abstractmethod
+    def item(self, index: int) -> Item:
+        """The item at `index`, from 0."""
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        """One item, or a list of them."""
+        positions = range(len(self))
+        if isinstance(index, slice):
+            return [self.item(position) for position in positions[index]]
+        return self.item(positions[index])
+
+
+@dataclass(frozen=True)
+class Files(Indexed[Path]):
+    """Files in natural order of the first of some folders that has any.
+
+    Attributes:
+        candidates: Folders, which need not exist.
+        suffixes: Which files count, in lower case.
+    """
+
+    candidates: tuple[Path, ...]
+    suffixes: frozenset[str] = SUFFIXES
+
+    @cached_property
+    def found(self) -> tuple[Path, Sequence[str]]:
+        """The folder, and the names of the files in it."""
+        for folder in self.candidates:
+            if names := listed(folder, self.suffixes):
+                return folder, names
+        return self.candidates[0], ()
+
+    def __len__(self) -> int:
+        return len(self.found[1])
+
+    def item(self, index: int) -> Path:
+        """The file at `index`."""
+        folder, names = self.found
+        return folder / names[index]
+
+
+@dataclass(frozen=True)
+class FrameAnnotations(Indexed[Annotation]):
+    """Annotations of a clip with a file for each frame; files belong together by their number.
+
+    Attributes:
+        frames: The frames themselves, if they are files.
+        maps, fixations: Files of densities and of fixations.
+        video: Whose frames are counted where there are no files.
+        digits: Frames are labelled by their number with so many digits; by their stem without.
+    """
+
+    frames: Files | None
+    maps: Files
+    fixations: Files
+    video: Path | None = None
+    digits: int | None = None
+
+    @cached_property
+    def _rows(self) -> Sequence[tuple[str, int | None, int | None]]:
+        """Label, and positions of the map and of the fixations of each frame."""
+        # not `or`: a folder of frames that is still empty has no frames
+        shown = self.frames if self.frames is not None else (self.maps or self.fixations)
+        names = shown.found[1]
+        if self.frames is None and not names and self.video is not None:
+            names = [f"{i + 1:04d}.png" for i in range(mapvideo.count_frames(self.video))]
+        keys = _keys(names)
+        maps, fixations = (_positions(files) for files in (self.maps, self.fixations))
+        return [
+            (self._label(name, key), maps.get(key), fixations.get(key))
+            for name, key in zip(names, keys, strict=True)
+        ]
+
+    def _label(self, name: str, key: Hashable) -> str:
+        if self.digits is not None and isinstance(key, int):
+            return f"{key:0{self.digits}d}"
+        return Path(name).stem
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def item(self, index: int) -> Annotation:
+        """The annotation of the frame at `index`."""
+        label, density, fixations = self._rows[index]
+        return Annotation(
+            label,
+            density=None if density is None else self.maps[density],
+            fixations=None if fixations is None else self.fixations[fixations],
+        )
+
+
+@dataclass(frozen=True)
+class Whole(Indexed[Annotation]):
+    """Annotations of a clip whose files hold all frames.
+
+    Attributes:
+        counter: Counts the frames; called when they are first asked for.
+        density, fixations, eye: As in `Annotation`.
+    """
+
+    counter: Callable[[], int]
+    density: Path | None = None
+    fixations: Path | None = None
+    eye: Eye = "both"
+
+    @cached_property
+    def _count(self) -> int:
+        return self.counter()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def item(self, index: int) -> Annotation:
+        """The annotation of the frame at `index`."""
+        return Annotation(f"{index + 1:04d}", self.density, self.fixations, index, self.eye)
+
+
+def clip(
+    name: str,
+    *,
+    frames: Sequence[Path],
+    video: Path | None = None,
+    maps: Sequence[Path],
+    fixations: Sequence[Path],
+    fps: float,
+    digits: int | None = None,
+    group: str = "",
+) -> Recording | None:
+    """A clip with a file for each frame; `None` if there are neither frames nor a video.
+
+    `frames`, `maps` and `fixations` are folders of which the first that has files counts.
+    """
+    folder = first_folder(frames, filled=video is not None)
+    annotated = FrameAnnotations(
+        Files((folder,)) if folder else None,
+        Files(tuple(maps), TRUTH_SUFFIXES),
+        Files(tuple(fixations), TRUTH_SUFFIXES),
+        video=video,
+        digits=digits,
+    )
+    source = folder or video
+    if source is None:
+        return None
+    return Recording(name, source, annotated, group, fps=fps, frames=annotated.frames)
+
+
+def counter(source: Path, density: Path | None, fixations: Path | None) -> Callable[[], int]:
+    """What counts the frames of a clip whose maps or fixations are one file."""
+    if fixations is not None:
+        return partial(gaze.count_frames, fixations)
+    return partial(mapvideo.count_frames, density or source)
+
+
+def first_folder(candidates: Sequence[Path], *, filled: bool = False) -> Path | None:
+    """The first folder that exists, and is not empty if it must be `filled`."""
+    there = (folder for folder in candidates if folder.is_dir())
+    return next((folder for folder in there if not filled or any(folder.iterdir())), None)
+
+
+def listed(folder: Path, suffixes: frozenset[str]) -> list[str]:
+    """Names of the files of these kinds in natural order, hidden ones left out."""
+    if not folder.is_dir():
+        return []
+    return natsorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
+
+
+def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, Path]:
+    """Files of these kinds in some folders by their stem; of one stem the first counts."""
+    found: dict[str, Path] = {}
+    for folder in candidates:
+        for name in listed(folder, suffixes):
+            path = folder / name
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _keys(names: Sequence[str]) -> Sequence[Hashable]:
+    """What files of one frame share: the number at the end of the stem, or the whole stem.
+
+    So `img_00001.jpg` belongs to `eyeMap_00001.jpg`, and `1.png` to `0001.png`.
+    """
+    stems = [Path(name).stem for name in names]
+    numbers = [re.search(r"\d+$", stem) for stem in stems]
+    keys = [int(found.group()) for found in numbers if found]
+    return keys if len(set(keys)) == len(stems) else stems
+
+
+def _positions(files: Files) -> dict[Hashable, int]:
+    return {key: position for position, key in enumerate(_keys(files.found[1]))}

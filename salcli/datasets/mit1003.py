@@ -1,0 +1,79 @@
+"""MIT1003 (Judd et al. 2009): 1003 images, 15 observers, and the ten folds that UNISAL made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from salcli.datasets.collection import Collection, Found, lone_root
+from salcli.datasets.files import by_stem
+from salcli.images import SUFFIXES
+from salcli.types import Annotation, Recording, Submission
+
+__all__ = ["FOLDS", "Mit1003Options", "fold_positions", "open_mit1003"]
+
+FOLDS = 10
+IMAGES = 1003
+
+
+@dataclass(frozen=True)
+class Mit1003Options:
+    """Options of the layout.
+
+    Attributes:
+        fold: Which of the ten folds validates, from 0.
+    """
+
+    fold: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a fold that does not exist."""
+        if not 0 <= self.fold < FOLDS:
+            raise ValueError(f"fold must be from 0 to {FOLDS - 1}, not {self.fold}")
+
+
+def open_mit1003(roots: Sequence[Path], options: Mit1003Options) -> Collection:
+    """MIT1003 below its root: `ALLSTIMULI` and `ALLFIXATIONMAPS`, as the archives unpack."""
+    root = lone_root("mit1003", roots)
+    return Collection(
+        name="mit1003",
+        finders={
+            split: partial(_find, root, split, options.fold) for split in ("train", "valid", "all")
+        },
+        evaluated="all",
+        edition=f"fold {options.fold}",
+        kernel="mit",
+        submission=Submission("{label}", (".png", ".jpg", ".jpeg")),
+    )
+
+
+def fold_positions(fold: int, images: int = IMAGES) -> Sequence[int]:
+    """Positions of the validation images in the list sorted by name, in UNISAL's order."""
+    order = np.arange(images)
+    np.random.RandomState(27).shuffle(order)
+    share = images / FOLDS
+    positions: list[int] = order[int(share * fold) : int(share * (fold + 1))].tolist()
+    return positions
+
+
+def _find(root: Path, split: str, fold: int) -> Found:
+    images = by_stem([root / "ALLSTIMULI" / "ALLSTIMULI", root / "ALLSTIMULI"], SUFFIXES)
+    truth = by_stem(
+        [root / "ALLFIXATIONMAPS" / "ALLFIXATIONMAPS", root / "ALLFIXATIONMAPS"], SUFFIXES
+    )
+    if images and len(images) != IMAGES:
+        yield f"{len(images)} of {IMAGES} images: these are not the published folds"
+    names = sorted(images)
+    held = fold_positions(fold, len(names))
+    chosen = {"valid": held, "train": sorted(set(range(len(names))) - set(held))}
+    for position in chosen.get(split, range(len(names))):
+        stem = names[position]
+        density, fixations = (truth.get(f"{stem}_{kind}") for kind in ("fixMap", "fixPts"))
+        for suffix, file in (("fixMap", density), ("fixPts", fixations)):
+            if file is None:
+                yield f"no '{stem}_{suffix}.jpg'"
+        yield Recording(f"mit1003/{stem}", images[stem], [Annotation(stem, density, fixations)])

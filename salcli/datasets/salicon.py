@@ -1,0 +1,67 @@
+"""SALICON: 20,000 COCO images of 640 x 480, mouse tracking; ground truth of `test` is withheld.
+
+There are two editions with the same file names, from 2015 and 2017, whose fixations differ much
+(one model scores NSS 3.23 on one and 1.87 on the other). Nothing in the files tells which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from salcli.datasets.collection import Collection, Found, lone_root
+from salcli.datasets.files import by_stem
+from salcli.images import SUFFIXES
+from salcli.types import Annotation, Recording, Submission
+
+__all__ = ["SaliconOptions", "open_salicon"]
+
+PARTS = {"train": "train", "valid": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class SaliconOptions:
+    """Options of the layout.
+
+    Attributes:
+        edition: Which edition it is, for reports; `unknown` unless you say it.
+    """
+
+    edition: Literal["2015", "2017", "unknown"] = "unknown"
+
+
+def open_salicon(roots: Sequence[Path], options: SaliconOptions) -> Collection:
+    """SALICON below its root; images in one flat folder or one per part."""
+    root = lone_root("salicon", roots)
+    return Collection(
+        name="salicon",
+        finders={split: partial(_find, root, split) for split in PARTS},
+        evaluated="valid",
+        edition=options.edition,
+        submission=Submission("{label}"),
+        expected={"train": 10_000, "valid": 5_000, "test": 5_000},
+    )
+
+
+def _find(root: Path, split: str) -> Found:
+    part = PARTS[split]
+    own = by_stem([root / "images" / part, root / "images" / f"{part}2014"], SUFFIXES)
+    flat = by_stem([root / "images"], SUFFIXES)
+    own |= {stem: path for stem, path in flat.items() if stem.startswith(f"COCO_{part}")}
+    maps = by_stem([root / "maps" / part], SUFFIXES)
+    # the records first: binary maps have lost repeats and who looked
+    fixations = by_stem([root / "fixations" / part], frozenset({".mat"}))
+    fixations = {
+        **by_stem([root / "fixations" / part, root / "fixation_maps" / part], SUFFIXES),
+        **fixations,
+    }
+    for stem, image in sorted(own.items()):
+        if split != "test":
+            for kind, there in (("map", maps), ("fixations", fixations)):
+                if stem not in there:
+                    yield f"no {kind} of '{image.name}'"
+        annotation = Annotation(stem, maps.get(stem), fixations.get(stem))
+        yield Recording(f"{split}/{stem}", image, [annotation])
