@@ -17,6 +17,7 @@ from salcli.commands.models import models
 from salcli.commands.plugins import list_plugins
 from salcli.commands.predict import predict
 from salcli.commands.train import train
+from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
 from salcli.errors import SalcliError
 
@@ -60,6 +61,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     app.command()(predict)
+    app.command()(visualize)
     app.command()(train)
     app.command()(models)
     app.command()(bench)
