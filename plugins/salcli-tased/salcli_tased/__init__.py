@@ -1,3 +1,141 @@
-"""TASED-Net for salcli: sliding clips of 32 frames, ICCV 2019."""
+"""TASED-Net for salcli: "Temporally-Aggregating Spatial Encoder-Decoder Network", ICCV 2019."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from salcli import ModelSpec, Weights, hookimpl
 
 __version__ = "0.1.0"
+
+
+def fits(side: int) -> bool:
+    """Whether the poolings and unpoolings of the network fit a height or width.
+
+    Four halvings that round up must leave an even number; multiples of 4 give maps of that side.
+    """
+    return side > 0 and side % 4 == 0 and -(-side // 16) % 2 == 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `-O key=value` sets.
+
+    Raises:
+        ValueError: The network cannot take that input size, or a stride is below 1.
+    """
+
+    mode: Literal["stream", "naive"] = field(
+        default="stream",
+        metadata={
+            "help": "stream computes once what consecutive clips share; naive runs the original's "
+            "operators on every clip by itself. The maps agree within rounding"
+        },
+    )
+    stride: int = field(
+        default=1,
+        metadata={"help": "one map is computed for so many frames; those between are interpolated"},
+    )
+    short: Literal["cyclic", "mirror", "strict"] = field(
+        default="cyclic",
+        metadata={
+            "help": "clips of fewer frames than two windows need (62): repeat them from the start, "
+            "or forwards and backwards, or refuse them as the original does"
+        },
+    )
+    input_size: tuple[int, int] = field(
+        default=(224, 384),
+        metadata={"help": "height and width of the network's input; the weights know the default"},
+    )
+    clip_length: Literal[16, 32, 64] = field(
+        default=32,
+        metadata={
+            "help": "frames that one map is computed from; the published weights were trained with "
+            "32, others only change poolings over time"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise ValueError(f"stride must be at least 1, not {self.stride}")
+        if not all(map(fits, self.input_size)):
+            near = ",".join(
+                str(next(n for n in range(max(s, 1), s + 33) if fits(n)))
+                for s in (max(side, 0) for side in self.input_size)
+            )
+            raise ValueError(
+                f"input_size {','.join(map(str, self.input_size))} does not fit the network's "
+                f"poolings; the next larger one that does is {near}"
+            )
+
+
+DRIVE = "https://drive.google.com/file/d/{}/view"
+NO_HASH = "no checksum was ever published; the first download records it"
+
+WEIGHTS = (
+    Weights(
+        tag="updated",
+        urls=(
+            DRIVE.format("1y4KSTm-e7kP84k0IyVI-rRtmYZkrC-wL"),
+            DRIVE.format("1pn_ioHdeUzBcX7FBTP8S0f_Ebxpp1Hlf"),
+        ),
+        filename="TASED_updated.pt",
+        licence="MIT (of the repository that links it; no separate licence is stated)",
+        trained_on="DHF1K, from S3D trained on Kinetics-400",
+        note=f"what the authors recommend; about 85 MB; {NO_HASH}",
+    ),
+    Weights(
+        tag="v2",
+        urls=(DRIVE.format("11DLJkuhRHHdRziYc2dQBiyPzf6QGn041"),),
+        filename="TASED_v2.pt",
+        licence="MIT (of the repository that linked it; no separate licence is stated)",
+        trained_on="DHF1K, from S3D trained on Kinetics-400",
+        note=f"the first public file, of 2019; its link may be dead; about 85 MB; {NO_HASH}",
+    ),
+)
+
+TASED = ModelSpec(
+    name="tased",
+    summary="video with a 3-D network over sliding clips of 32 frames, exact and fast",
+    factory="salcli_tased.model:Tased",
+    weights=WEIGHTS,
+    options=Options,
+    accepts=frozenset({"clips"}),
+    rounding="floor",
+    paper="K. Min, J. J. Corso: TASED-Net: Temporally-Aggregating Spatial Encoder-Decoder Network "
+    "for Video Saliency Detection. ICCV 2019. https://arxiv.org/abs/1908.05786",
+    year=2019,
+    licence="code: MIT; weights: no separate licence is stated, they are linked from MIT code",
+    citation="""@inproceedings{min2019tased,
+    title = {{TASED}-Net: Temporally-Aggregating Spatial Encoder-Decoder Network for Video
+             Saliency Detection},
+    author = {Min, Kyle and Corso, Jason J.},
+    booktitle = {Proceedings of the IEEE International Conference on Computer Vision (ICCV)},
+    pages = {2394--2403},
+    year = {2019},
+}""",
+    scores=(
+        "DHF1K test, tased:updated (its authors): NSS 2.797, CC 0.489, SIM 0.393, AUC-J 0.897, "
+        "s-AUC 0.712",
+        "DHF1K test, tased:v2 (its authors): NSS 2.621, CC 0.466, SIM 0.336, AUC-J 0.898, "
+        "s-AUC 0.716",
+        "DHF1K test, paper (weights never published): NSS 2.667, CC 0.470, SIM 0.361, AUC-J 0.895, "
+        "s-AUC 0.712",
+    ),
+    card={
+        "parameters": "21.26 million",
+        "cost": "42.7 billion multiply-adds per frame; 78.5 billion with mode=naive",
+        "input": "RGB in -1..1, 224 x 384, 32 frames per map",
+        "output": "224 x 384: floor(255 p), blurred (sigma 7), divided by its maximum",
+        "time": "the last 32 frames; of the first 31 frames the next 32, in reversed order",
+    },
+    comparisons={"naive": {"mode": "naive"}},
+)
+
+
+@hookimpl
+def register_models() -> Iterable[ModelSpec]:
+    """TASED-Net."""
+    yield TASED

@@ -42,12 +42,8 @@ class Folded:
         self.front, self.front_over_time = layers.separable(front)
         blocks = [*network.base2, *network.base3, *network.base4]
         self.mixed = [FoldedMixed(block) for block in blocks if isinstance(block, Mixed)]
-        one, two, three, four = (
-            network.convtsp1,
-            network.convtsp2,
-            network.convtsp3,
-            network.convtsp4,
-        )
+        one, two = network.convtsp1, network.convtsp2
+        three, four = network.convtsp3, network.convtsp4
         self.point1 = layers.spatial(one[0], one[1])
         self.up1 = layers.mirrored(one[3], one[4])
         self.up2 = layers.mirrored(two[0], two[1])
@@ -104,7 +100,7 @@ class Folded:
         z = layers.convolve(layers.unquarter(z.flatten(0, 1), encoded.i0.flatten(0, 1)), self.up2)
         z = layers.convolve(layers.unpool(z, encoded.i1.flatten(0, 1), encoded.size1), self.up3)
         z = layers.double(layers.unpool(z, encoded.i2.flatten(0, 1), encoded.size2), self.up4)
-        a, b, c, d = z.relu_().unflatten(0, encoded.y0.shape[:2])
+        a, b, c, d = z.relu_().view(*encoded.y0.shape[:2], *z.shape[1:])
         z = layers.convolve(layers.joined([[a, b], [c, d]], self.pairs4), self.point4)
         z = layers.joined([[z[0], z[1]]], self.pairs5)
         return layers.double(z[0], self.last)[..., 0].sigmoid()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from salcli_tased.network import Mixed
+from salcli_tased.network import Mixed, Separable, Unit
 
 __all__ = [
     "FoldedMixed",
@@ -68,8 +69,9 @@ class Layer:
 
 def folded(weight: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
     """Weights with outputs first, and bias, that do what the convolution and the norm did."""
-    assert isinstance(norm, nn.BatchNorm3d) and norm.running_var is not None
-    assert norm.running_mean is not None  # both for the type checker: norms here have statistics
+    assert isinstance(norm, nn.BatchNorm3d)
+    assert norm.running_mean is not None  # for the type checker: all norms here have statistics
+    assert norm.running_var is not None
     scale = norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
     bias = norm.bias - norm.running_mean * scale
     scaled = weight * scale.view(-1, *[1] * (weight.ndim - 1))
@@ -110,7 +112,8 @@ def mirrored(convolution: nn.Module, norm: nn.Module) -> Layer:
 
 def composed(convolution: nn.Module, mixture: nn.Module) -> Layer:
     """A transposed convolution with stride 2 and the mixture of its outputs, with bias."""
-    assert isinstance(convolution, nn.ConvTranspose3d) and isinstance(mixture, nn.Conv3d)
+    assert isinstance(convolution, nn.ConvTranspose3d)
+    assert isinstance(mixture, nn.Conv3d)
     assert mixture.bias is not None
     weight = torch.einsum("iotyx,moabc->imtyx", convolution.weight, mixture.weight)
     return in_space(weight.detach(), mixture.bias.detach())
@@ -121,19 +124,20 @@ def convolve(x: Tensor, layer: Layer, *, stride: int = 1) -> Tensor:
     flat = x.flatten(0, -4).permute(0, 3, 1, 2)
     padding = layer.weight.shape[-1] // 2
     y = functional.conv2d(flat, layer.weight, layer.bias, stride, padding).relu_()
-    return channels_inside(y).unflatten(0, x.shape[:-3])
+    return channels_inside(y, like=x)
 
 
 def double(x: Tensor, layer: Layer) -> Tensor:
     """Transposed convolution, without ReLU, that doubles the sides of slices `[..., H, W, C]`."""
     flat = x.flatten(0, -4).permute(0, 3, 1, 2)
     y = functional.conv_transpose2d(flat, layer.weight, layer.bias, stride=2, padding=1)
-    return channels_inside(y).unflatten(0, x.shape[:-3])
+    return channels_inside(y, like=x)
 
 
-def channels_inside(y: Tensor) -> Tensor:
-    """`[n, C, H, W]` as `[n, H, W, C]`, without a copy if the memory is in that order."""
-    return y.permute(0, 2, 3, 1).contiguous()
+def channels_inside(y: Tensor, *, like: Tensor) -> Tensor:
+    """`[N, C, H, W]` as `[..., H, W, C]`, without a copy if the memory is in that order."""
+    y = y.permute(0, 2, 3, 1)
+    return y.reshape(*like.shape[:-3], *y.shape[1:])
 
 
 def join(moments: Moments, layer: Layer, out: Tensor) -> None:
@@ -171,7 +175,7 @@ def neighbours(x: Tensor, *, stride: int) -> Tensor:
     flat = x.flatten(0, -4).permute(0, 3, 1, 2)
     # on a CPU the variant that also finds the places is several times faster for this layout
     y, _ = functional.max_pool2d(flat, 3, stride, 1, return_indices=True)
-    return channels_inside(y).unflatten(0, x.shape[:-3])
+    return channels_inside(y, like=x)
 
 
 def switches(x: Tensor) -> Tensor:
@@ -185,7 +189,7 @@ def switches(x: Tensor) -> Tensor:
     rows = torch.arange(height, device=x.device)[:, None]
     columns = torch.arange(width, device=x.device)
     corners = (2 * rows - 1) * x.shape[-2] + 2 * columns - 1
-    return channels_inside((places - corners).int()).unflatten(0, x.shape[:-3])
+    return channels_inside((places - corners).int(), like=x)
 
 
 def unpool(x: Tensor, codes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -234,14 +238,10 @@ class FoldedMixed:
 
     def __init__(self, block: Mixed) -> None:
         self.plain = unit(block.branch0[0])
-        self.reduced1, (self.spatial1, self.temporal1) = (
-            unit(block.branch1[0]),
-            separable(block.branch1[1]),
-        )
-        self.reduced2, (self.spatial2, self.temporal2) = (
-            unit(block.branch2[0]),
-            separable(block.branch2[1]),
-        )
+        self.reduced1 = unit(block.branch1[0])
+        self.spatial1, self.temporal1 = separable(block.branch1[1])
+        self.reduced2 = unit(block.branch2[0])
+        self.spatial2, self.temporal2 = separable(block.branch2[1])
         self.pooled = unit(block.branch3[1])
 
     def parts(self, x: Tensor) -> dict[str, Tensor]:
@@ -258,7 +258,7 @@ class FoldedMixed:
         pooled = convolve(largest(taps("pooled")), self.pooled)
         widths = [layer.width for layer in (self.plain, self.temporal1, self.temporal2)]
         out = pooled.new_empty(*pooled.shape[:-1], sum(widths) + self.pooled.width)
-        plain, branch1, branch2, last = out.split([*widths, self.pooled.width], dim=-1)
+        plain, branch1, branch2, last = out.tensor_split(list(accumulate(widths)), dim=-1)
         for result, (_, x, _) in zip(plain, taps("plain"), strict=True):
             assert x is not None  # for the type checker: the middle one is never padding
             result.copy_(x)
@@ -270,9 +270,11 @@ class FoldedMixed:
 
 def unit(module: nn.Module) -> Layer:
     """The layer of a `Unit`."""
+    assert isinstance(module, Unit)
     return spatial(module.conv, module.bn)
 
 
 def separable(module: nn.Module) -> tuple[Layer, Layer]:
     """The layers of a `Separable`, over space and over time."""
+    assert isinstance(module, Separable)
     return spatial(module.conv_s, module.bn_s), temporal(module.conv_t, module.bn_t)

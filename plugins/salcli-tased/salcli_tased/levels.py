@@ -16,7 +16,7 @@ from torch import Tensor
 
 from salcli_tased.layers import Moments, Taps
 
-__all__ = ["Frames", "Level", "Reach", "Track"]
+__all__ = ["Compute", "Depth", "Frames", "Level", "Reach"]
 
 Compute: TypeAlias = Callable[[Taps], Mapping[str, Tensor]]
 """From slices of the level below to slices of this one, by name: `[moments, n, ...]`."""
@@ -41,62 +41,104 @@ class Track:
         self.rows[first : first + fitting] = slices[:fitting]
         self.rows[: len(slices) - fitting] = slices[fitting:]
 
-    def get(self, centres: range) -> Tensor:
-        """Slices `[n, ...]` by centre; a view, unless they go over the end of the ring."""
-        assert self.rows is not None  # whoever asks has put
-        first, last = centres[0] % self.room, centres[-1] % self.room
-        if first <= last and len(centres) <= self.room:
-            return self.rows[first : last + 1 : centres.step]
-        return self.rows[torch.tensor([c % self.room for c in centres], device=self.rows.device)]
+    def get(self, centre: int, count: int) -> Tensor:
+        """Slices `[count, ...]` from a centre on: a view, unless they go over the ring's end."""
+        assert self.rows is not None  # for the type checker: whoever asks has put
+        first = centre % self.room
+        beyond = first + count - self.room
+        if beyond <= 0:
+            return self.rows[first : first + count]
+        return torch.cat((self.rows[first:], self.rows[:beyond]))
 
 
-class Level:
-    """Slices of one depth.
+class Depth:
+    """The slices of one depth, of all windows.
+
+    Attributes:
+        length: Slices of a window.
+        distance: Frames from one slice to the next.
+        interior: Positions of the interior slices.
+        tracks: Interior slices by name.
+        edges: Edges by name, `[edges, n, ...]`, of the windows that were looked at last.
+        outside: Positions of the edges.
+    """
+
+    def __init__(self, length: int, distance: int, interior: range, *, most: int) -> None:
+        self.length, self.distance, self.interior = length, distance, interior
+        self.outside = [j for j in range(length) if j not in interior]
+        self.room = distance * (len(interior) - 1) + most
+        self.tracks: dict[str, Track] = {}
+        self.edges: Mapping[str, Tensor] = {}
+        self.next = distance * interior.start
+        """Centre of the interior slice to come."""
+
+    def keep(self, name: str, slices: Tensor) -> None:
+        """Keep the interior slices `[n, ...]` to come."""
+        self.tracks.setdefault(name, Track(self.room)).put(self.next, slices)
+
+    def slices(self, name: str, position: int, starts: range) -> Tensor | None:
+        """The slice at a position of the windows, `[n, ...]`; `None` outside of them."""
+        if position in self.interior:
+            return self.tracks[name].get(starts.start + self.distance * position, len(starts))
+        if 0 <= position < self.length:
+            return self.edges[name][self.outside.index(position)]
+        return None
+
+    def window(self, name: str, starts: range) -> Tensor:
+        """All slices of the windows, `[T, n, ...]`."""
+        found = (self.slices(name, position, starts) for position in range(self.length))
+        return torch.stack([x for x in found if x is not None])
+
+
+class Frames(Depth):
+    """The lowest depth: what is made of single frames, all of it interior."""
+
+    def __init__(self, length: int, *, most: int) -> None:
+        super().__init__(length, 1, range(length), most=most)
+
+    def push(self, name: str, slices: Tensor) -> None:
+        """Take the slices `[n, ...]` of the next frames."""
+        self.keep(name, slices)
+        self.next += len(slices)
+
+
+class Level(Depth):
+    """Slices that are made of those below.
 
     Args:
-        below: The level that these slices are made of.
+        below: What they are made of.
         reach: Of one slice into the level below.
-        compute: Makes the slices.
+        compute: Makes them.
         most: Frames that are pushed, and windows that are looked at, in one go.
     """
 
-    def __init__(self, below: Level, reach: Reach, compute: Compute, *, most: int) -> None:
+    def __init__(self, below: Depth, reach: Reach, compute: Compute, *, most: int) -> None:
         taps, ratio, half = reach
+        first = -(-(below.interior.start + half) // ratio)
+        interior = range(first, (below.interior.stop - taps + half) // ratio + 1)
+        if len(interior) < 2:  # no other window has it
+            interior = range(0)
+        super().__init__(below.length // ratio, below.distance * ratio, interior, most=most)
         self.below, self.reach, self.compute = below, reach, compute
-        self.length = below.length // ratio
-        self.distance = below.distance * ratio
-        inside = below.interior
-        self.interior = range(
-            -(-(inside.start + half) // ratio), (inside.stop - taps + half) // ratio + 1
-        )
-        if len(self.interior) < 2:  # no other window has it
-            self.interior = range(0)
-        self.outside = [j for j in range(self.length) if j not in self.interior]
-        self.room = self.distance * (len(self.interior) - 1) + most
-        self.tracks: dict[str, Track] = {}
-        self.next = self.distance * self.interior.start  # the centre to come
-        self.edges: Mapping[str, Tensor] = {}
 
     def advance(self, latest: int) -> None:
         """Make the interior slices of the windows up to the one that begins at `latest`.
 
-        That one may be before the video: its interior slices are there nevertheless.
+        That one may begin before the video: its later slices are there nevertheless.
         """
         if not self.interior:
             return
         taps, _, half = self.reach
-        step = self.below.distance
         count = latest + self.distance * self.interior[-1] + 1 - self.next
         if count <= 0:
             return
-        firsts = [self.next + (tap - half) * step for tap in range(taps)]
+        firsts = [self.next + (tap - half) * self.below.distance for tap in range(taps)]
 
         def reached(name: str) -> Moments:
-            track = self.below.tracks[name]
-            return [[track.get(range(first, first + count)) for first in firsts]]
+            return [[self.below.tracks[name].get(first, count) for first in firsts]]
 
         for name, slices in self.compute(reached).items():
-            self.tracks.setdefault(name, Track(self.room)).put(self.next, slices[0])
+            self.keep(name, slices[0])
         self.next += count
 
     def look(self, starts: range) -> None:
@@ -110,42 +152,3 @@ class Level:
             ]
 
         self.edges = self.compute(reached)
-
-    def slices(self, name: str, position: int, starts: range) -> Tensor | None:
-        """Slice `position` of the windows, `[n, ...]`; `None` outside of them."""
-        if position in self.interior:
-            shift = self.distance * position
-            return self.tracks[name].get(
-                range(starts.start + shift, starts.stop + shift, starts.step)
-            )
-        if 0 <= position < self.length:
-            return self.edges[name][self.outside.index(position)]
-        return None
-
-    def window(self, name: str, starts: range) -> Tensor:
-        """All slices of the windows, `[T, n, ...]`."""
-        found = (self.slices(name, position, starts) for position in range(self.length))
-        return torch.stack([x for x in found if x is not None])
-
-
-class Frames(Level):
-    """The lowest level: what is made of single frames, all of it interior."""
-
-    def __init__(self, length: int, *, most: int) -> None:
-        self.length, self.distance = length, 1
-        self.interior, self.outside = range(length), []
-        self.room = length - 1 + most
-        self.tracks = {}
-        self.next = 0
-        self.edges = {}
-
-    def push(self, name: str, slices: Tensor) -> None:
-        """Slices `[n, ...]` of the next frames."""
-        self.tracks.setdefault(name, Track(self.room)).put(self.next, slices)
-        self.next += len(slices)
-
-    def advance(self, latest: int) -> None:
-        """Nothing is made here."""
-
-    def look(self, starts: range) -> None:
-        """There are no edges here."""

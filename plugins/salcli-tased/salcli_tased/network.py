@@ -29,6 +29,7 @@ class Unit(nn.Module):
         self.bn = norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolution, norm and ReLU of `[B, C, T, h, w]`."""
         return functional.relu(self.bn(self.conv(x)), inplace=True)
 
 
@@ -58,6 +59,7 @@ class Separable(nn.Module):
         self.bn_t = norm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Both steps on `[B, C, T, h, w]`."""
         x = functional.relu(self.bn_s(self.conv_s(x)), inplace=True)
         return functional.relu(self.bn_t(self.conv_t(x)), inplace=True)
 
@@ -80,6 +82,7 @@ class Mixed(nn.Module):
         self.branch3 = nn.Sequential(nn.MaxPool3d(3, stride=1, padding=1), Unit(inputs, pooled))
 
     def forward(self, x: Tensor) -> Tensor:
+        """The branches' outputs for `[B, C, T, h, w]`, in order, as channels."""
         branches = (self.branch0, self.branch1, self.branch2, self.branch3)
         return torch.cat([branch(x) for branch in branches], dim=1)
 
@@ -101,7 +104,7 @@ class Unpool(torch.autograd.Function):
         winner = torch.full((*x.shape[:2], places), -1, device=x.device, dtype=torch.int64)
         winner.scatter_reduce_(2, where, order, "amax")
         values = x.flatten(2).gather(2, winner.clamp(min=0))
-        return values.masked_fill_(winner < 0, 0).unflatten(2, size)
+        return values.masked_fill_(winner < 0, 0).view(*x.shape[:2], *size)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
@@ -249,8 +252,8 @@ class TasedNet(nn.Module):
         doubled = torch.Size((z.shape[2], 2 * z.shape[3], 2 * z.shape[4]))
         z = self.convtsp2(unpool(z, features.i0, doubled))
         z = self.convtsp3(unpool(z, features.i1, features.size1))
-        z = self.convtsp4(unpool(z, features.i2, features.size2))
-        return z[:, 0, 0]
+        saliency: Tensor = self.convtsp4(unpool(z, features.i2, features.size2))
+        return saliency[:, 0, 0]
 
     def forward(self, x: Tensor) -> Tensor:
         """The maps `[B, h, w]` of the last frames of clips `[B, 3, T, h, w]`.

@@ -11,7 +11,7 @@ from torch import Tensor
 from salcli_tased import layers
 from salcli_tased.folded import Encoded, Folded
 from salcli_tased.layers import Taps
-from salcli_tased.levels import Compute, Frames, Level, Reach
+from salcli_tased.levels import Compute, Depth, Frames, Level, Reach
 from salcli_tased.network import TasedNet
 
 __all__ = ["Naive", "Sliding", "Streaming"]
@@ -59,7 +59,7 @@ class Streaming:
     """Windows of one video, each slice that several of them share computed once."""
 
     def __init__(self, network: Folded, length: int, *, most: int) -> None:
-        def level(below: Level, reach: Reach, compute: Compute) -> Level:
+        def level(below: Depth, reach: Reach, compute: Compute) -> Level:
             self.levels.append(Level(below, reach, compute, most=most))
             return self.levels[-1]
 

@@ -1,0 +1,50 @@
+"""What TASED-Net's original does to a map before it writes it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+__all__ = ["Finish"]
+
+SIGMA, RADIUS = 7.0, 28
+"""Of the blur, in pixels; the radius is 4 sigma, as SciPy has it by default."""
+
+
+class Finish:
+    """Quantises, blurs and normalises maps of one size.
+
+    Args:
+        size: `(h, w)` of the maps.
+        device: Where the maps are.
+    """
+
+    def __init__(self, size: tuple[int, int], device: torch.device) -> None:
+        # the original blurs in float64, which Apple's GPUs do not have
+        self.precision = torch.float32 if device.type == "mps" else torch.float64
+        vertical, horizontal = map(blur_matrix, size)
+        self.vertical = torch.from_numpy(vertical).to(device, self.precision)
+        self.horizontal = torch.from_numpy(horizontal).to(device, self.precision).T.contiguous()
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Maps `[n, h, w]` in [0, 1], float32, the maximum 1; one of zeros stays one."""
+        quantised = torch.floor(maps.float() * 255).to(self.precision) / 255
+        blurred = self.vertical @ quantised @ self.horizontal
+        peaks = blurred.amax(dim=(1, 2), keepdim=True)
+        return (blurred / torch.where(peaks > 0, peaks, 1)).float()
+
+
+def blur_matrix(n: int) -> npt.NDArray[np.float64]:
+    """`scipy.ndimage.gaussian_filter1d` of n values as a matrix `[n, n]`, mode `reflect`.
+
+    Beyond its ends the signal is mirrored, the last value repeated: d c b a | a b c d | d c b a.
+    """
+    offsets = np.arange(-RADIUS, RADIUS + 1)
+    kernel = np.exp(-0.5 * (offsets / SIGMA) ** 2)
+    places = (np.arange(n)[:, None] + offsets) % (2 * n)
+    places = np.where(places < n, places, 2 * n - 1 - places)
+    matrix = np.zeros((n, n))
+    np.add.at(matrix, (np.arange(n)[:, None], places), kernel / kernel.sum())
+    return matrix

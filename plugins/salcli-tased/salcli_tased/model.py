@@ -1,0 +1,139 @@
+"""TASED-Net's preprocessing, prediction and training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from salcli import imageops
+from salcli.checkpoint import Checkpoint
+from salcli.errors import UsageError
+from salcli.model import Model
+from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
+from salcli.stream import batched, prefetch
+from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli_tased import Options, s3d
+from salcli_tased.clips import Course, interpolated
+from salcli_tased.finishing import Finish
+from salcli_tased.folded import Folded
+from salcli_tased.network import TasedNet
+from salcli_tased.streaming import Naive, Sliding, Streaming
+
+AHEAD = 2
+"""Chunks that are resized while the network works on another one."""
+
+EPSILON = 2.220446049250313e-16
+"""Keeps the published loss from dividing by zero: what float64 can tell from 1."""
+
+DHF1K = Recipe(
+    epochs=40,
+    epoch_steps=25,
+    batch_size=8,
+    accumulation=5,
+    accumulate="sum",
+    optimiser="sgd",
+    momentum=0.9,
+    learning_rate=0.1,
+    weight_decay=2e-7,
+    groups=(ParameterGroup("base", rate=0.01, weight_decay=2e-7, scheduled=False, encoder=True),),
+    schedule="milestones",
+    milestones=(30, 38),
+    gamma=0.1,
+    losses={"kld": 1.0},
+    augmentation=Augmentation(flip=0.5),
+    select="CC",
+    sources=(Source("dhf1k"),),
+    clip_length=32,
+    targets="last",
+    truth="brightness",
+)
+"""As published, from S3D: 1000 steps of 5 batches; the decoder's rate falls after 750 and 950."""
+
+DHF1K_SMALL = replace(DHF1K, batch_size=2, epochs=70, milestones=(40, 60))
+"""The author's advice for small GPUs: batches of 2, 1750 steps, falls after 1000 and 1500."""
+
+
+class Tased(Model):
+    """A map for each frame from the 32 frames that end with it."""
+
+    options: Options
+    network: TasedNet
+
+    def build(self) -> TasedNet:
+        """The network for the clip length of the options."""
+        return TasedNet(self.options.clip_length)
+
+    def start_from(self, saved: Checkpoint) -> None:
+        """Whole networks, and S3D files of its author or of torchvision."""
+        if s3d.is_s3d(saved):
+            s3d.load(self.network, saved)
+        else:
+            self.load(saved)
+
+    def preprocess(self, frames: Sequence[Frame]) -> Tensor:
+        """Resized by OpenCV in 8 bit, as published, then in [-1, 1]: `[N, 3, h, w]`."""
+        height, width = self.options.input_size
+        pictures = [cv2.resize(frame, (width, height)) for frame in frames]
+        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
+        return pixels.mul_(2).sub_(255).div_(255)
+
+    def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
+        """Maps as the original writes them, before it rounds to 8 bit."""
+        course = Course(
+            self.options.clip_length,
+            stride=self.options.stride,
+            most=self.batch_size,
+            sliding=self.sliding(),
+            finish=Finish(self.options.input_size, self.device),
+        )
+        inputs = (self.inputs(chunk) for chunk in batched(stimulus.frames, self.batch_size))
+        yield from interpolated(course.maps(prefetch(inputs, AHEAD), self.options.short))
+
+    def sliding(self) -> Callable[[], Sliding]:
+        """What makes a pass over a video."""
+        length, most = self.options.clip_length, self.batch_size
+        if self.options.mode == "naive":
+            return lambda: Naive(self.network, length, most=most)
+        folded = Folded(self.network)
+        return lambda: Streaming(folded, length, most=most)
+
+    def losses(self, batch: Batch) -> Iterator[Loss]:
+        """KLD of the last frames' maps: `kld` as published, `kld_each` the mean over the maps.
+
+        `kld` takes the whole batch for one distribution, so that a map with a brighter annotation
+        weighs more. A batch of blank annotations has no loss, and is left out.
+
+        Raises:
+            UsageError: The clips have another length than the network takes.
+        """
+        length = batch.inputs.shape[1]
+        if length != self.options.clip_length:
+            raise UsageError(
+                f"model 'tased' is trained with clips of {self.options.clip_length} frames, not "
+                f"{length}; change the recipe, or -O clip_length"
+            )
+        seen = batch.density[:, -1].flatten(1).sum(dim=1) > 0
+        if not seen.any():
+            return
+        saliency = self.network(batch.inputs.transpose(1, 2))
+        density = imageops.resize(batch.density[:, -1, 0], (saliency.shape[1], saliency.shape[2]))
+        each = [kld(saliency[i], density[i]) for i in seen.nonzero()[:, 0].tolist()]
+        yield Loss({"kld": kld(saliency, density), "kld_each": torch.stack(each).mean()})
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """`dhf1k` as published; `dhf1k-small` for a GPU of little memory, as the author advises."""
+        return {"dhf1k": DHF1K, "dhf1k-small": DHF1K_SMALL}
+
+
+def kld(saliency: Tensor, density: Tensor) -> Tensor:
+    """Kullback-Leibler divergence in nats of tensors of one shape, each taken as one distribution.
+
+    With the epsilon of the published code.
+    """
+    p, g = saliency / saliency.sum(), density / density.sum()
+    return (g * torch.log(EPSILON + g / (p + EPSILON))).sum()

@@ -1,0 +1,92 @@
+"""Starts TASED-Net's encoder from an S3D that was trained on Kinetics-400."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+from salcli.checkpoint import COUNTER, Checkpoint, load_strict
+from salcli.errors import WeightsError
+from salcli_tased.network import TasedNet
+
+__all__ = ["is_s3d", "load"]
+
+TRUNK = (5, 8, 14)
+"""Places in S3D's trunk at which `base2`, `base3` and `base4` begin."""
+
+CLASSIFIER = ("fc.0.weight", "fc.0.bias")
+
+ORIGINAL = re.compile(r"base\.(\d+)\.(.+)")
+
+MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+"""By which torchvision's S3D standardises RGB in 0..1."""
+
+
+def is_s3d(saved: Checkpoint) -> bool:
+    """Whether a file holds an S3D, as its author or as torchvision keeps it."""
+    return any(key.startswith(("base.", "features.")) for key in saved.state)
+
+
+def load(network: TasedNet, saved: Checkpoint) -> None:
+    """Fill the encoder; the classifier is left out.
+
+    Raises:
+        WeightsError: The file is not this S3D.
+    """
+    parts = ("base1", "base2", "base3", "base4")
+    encoder = nn.ModuleDict({name: getattr(network, name) for name in parts})
+    if any(key.startswith("features.") for key in saved.state):
+        state = from_torchvision(encoder, saved)
+    else:
+        state = {
+            our_name(key): tensor for key, tensor in saved.state.items() if key not in CLASSIFIER
+        }
+    load_strict(encoder, Checkpoint(state, saved.path))
+
+
+def our_name(key: str) -> str:
+    """The name in TASED-Net of what S3D calls `base.N.REST`; others are left as they are."""
+    match = ORIGINAL.fullmatch(key)
+    if match is None:
+        return key
+    place, rest = int(match[1]), match[2]
+    part = sum(place >= start for start in TRUNK)
+    return f"base{part + 1}.{place - (0, *TRUNK)[part]}.{rest}"
+
+
+def from_torchvision(encoder: nn.Module, saved: Checkpoint) -> dict[str, Tensor]:
+    """The entries of torchvision in our names: they are the same ones in the same order.
+
+    Raises:
+        WeightsError: There are more or fewer.
+    """
+    wanted = [key for key in encoder.state_dict() if not key.endswith(COUNTER)]
+    found = {
+        key: tensor
+        for key, tensor in saved.state.items()
+        if key.startswith("features.") and not key.endswith(COUNTER)
+    }
+    if len(found) != len(wanted):
+        raise WeightsError(
+            f"'{saved.path}' is not torchvision's S3D: it has {len(found)} entries features.*, "
+            f"not {len(wanted)}"
+        )
+    state = dict(zip(wanted, found.values(), strict=True))
+    if state["base1.0.conv_s.weight"].ndim == 5:
+        take_inputs_from_minus_one(state)
+    return state
+
+
+def take_inputs_from_minus_one(state: dict[str, Tensor]) -> None:
+    """Make a first layer for (p / 255 - mean) / std take p / 127.5 - 1 instead; same function.
+
+    With x in -1..1 the standardised input is x / (2 std) + (0.5 - mean) / std: the weights are
+    scaled per input channel, and the constant goes into the mean of the norm behind.
+    """
+    weight = state["base1.0.conv_s.weight"]
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1, 1) for v in (MEAN, STD))
+    constant = (weight * (0.5 - mean) / std).sum(dim=(1, 2, 3, 4))
+    state["base1.0.conv_s.weight"] = weight / (2 * std)
+    state["base1.0.bn_s.running_mean"] = state["base1.0.bn_s.running_mean"] - constant
