@@ -62,7 +62,8 @@ def prepare(
             raise ValueError(f"the map is {w} x {h}, the ground truth {width} x {height}")
     else:
         map_ = resample(map_, size, rule.resize)
-    return halve(map_) if rule.halve else map_
+    # in double precision here, once, and not in each metric
+    return (halve(map_) if rule.halve else map_).astype(np.float64)
 
 
 def prepare_truth(rule: Preparation, truth: Truth) -> Truth:
@@ -75,7 +76,7 @@ def prepare_truth(rule: Preparation, truth: Truth) -> Truth:
             density = stretched(density.astype(np.float64))
         if rule.halve:
             density = halve(_grey(density))
-        truth = dataclasses.replace(truth, density=density)
+        truth = dataclasses.replace(truth, density=density.astype(np.float64))
     if not rule.halve:
         return truth
     counts = {

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from salcli.metrics.arrays import Floats, Map, at, pair
+from salcli.metrics.arrays import Floats, Map, at, located
 
 __all__ = ["auc", "auc_judd", "shuffled_auc"]
 
@@ -44,7 +44,7 @@ def auc_judd(
         decimals: Round both rates to so many.
         rng: Where the jitter comes from.
     """
-    p, counts = pair(saliency, fixations)
+    p, counts = located(saliency, fixations)
     fixated = int(np.count_nonzero(counts))
     if fixated in (0, p.size):
         return math.nan
@@ -75,7 +75,7 @@ def auc(saliency: Map, fixations: Map, *, repeats: bool = True) -> float:
         fixations: Fixations per pixel `[H, W]`; NaN without any.
         repeats: Every fixation counts; else every fixated pixel does.
     """
-    p, counts = pair(saliency, fixations)
+    p, counts = located(saliency, fixations)
     return _ranked(at(p, counts, repeats=repeats), p.ravel())
 
 
@@ -90,8 +90,8 @@ def shuffled_auc(saliency: Map, fixations: Map, negatives: Map, *, repeats: bool
         negatives: Fixations of other stimuli per pixel `[H, W]`; NaN without any.
         repeats: Every fixation counts, of both kinds; else every fixated pixel does.
     """
-    p, counts = pair(saliency, fixations)
-    _, others = pair(saliency, negatives)
+    p, counts = located(saliency, fixations)
+    _, others = located(saliency, negatives)
     return _ranked(at(p, counts, repeats=repeats), at(p, others, repeats=repeats))
 
 
@@ -108,7 +108,9 @@ def _ranked(positives: Floats, negatives: Floats) -> float:
 def _jittered(p: Floats, jitter: float, *, single: bool, rng: np.random.Generator | None) -> Floats:
     if rng is None:
         raise ValueError("jitter is random, so a generator is needed: rng=")
-    noise = rng.random(p.shape) * jitter
-    if not single:
-        return p + noise
-    return (p.astype(np.float32) + noise.astype(np.float32)).astype(np.float64)
+    noise = rng.random(p.shape)
+    noise *= jitter
+    if single:
+        return (p.astype(np.float32) + noise.astype(np.float32)).astype(np.float64)
+    noise += p
+    return noise

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.special import rel_entr
 
-from salcli.metrics.arrays import EPSILON, Map, is_constant, normalised, pair, stretched
+from salcli.metrics.arrays import EPSILON, Map, is_constant, normalised, pair
 
 __all__ = ["cc", "kld", "sim"]
 
@@ -52,8 +52,8 @@ def sim(saliency: Map, density: Map, *, stretch: bool = False, epsilon: float = 
             return 0.0
         if is_constant(p) or is_constant(q):
             return math.nan
-        p, q = stretched(p), stretched(q)
-    p, q = normalised(p, epsilon=epsilon), normalised(q, epsilon=epsilon)
+    # how far a map is stretched makes no difference, once it sums to 1
+    p, q = (normalised(map_, epsilon=epsilon, from_minimum=stretch) for map_ in (p, q))
     return float(np.minimum(p, q, out=p).sum())
 
 

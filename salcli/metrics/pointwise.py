@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from salcli.metrics.arrays import Floats, Map, at, is_constant, pair
+from salcli.metrics.arrays import Floats, Map, at, is_constant, located
 
 __all__ = ["ig", "nss"]
 
@@ -30,7 +30,7 @@ def nss(
         repeats: Every fixation counts; else every fixated pixel does.
         constant: Value for a constant map, which has no deviation.
     """
-    p, counts = pair(saliency, fixations)
+    p, counts = located(saliency, fixations)
     values = at(p, counts, repeats=repeats)
     if values.size == 0:
         return math.nan
@@ -61,8 +61,8 @@ def ig(
         stretch: Bring both maps to 0 ... 1 first, as the MIT benchmark does.
         repeats: Every fixation counts; else every fixated pixel does.
     """
-    p, counts = pair(saliency, fixations)
-    b, _ = pair(baseline, fixations)
+    p, counts = located(saliency, fixations)
+    b, _ = located(baseline, fixations)
     if not counts.any():
         return math.nan
     densities = [
@@ -73,7 +73,7 @@ def ig(
     return model - chance
 
 
-def _density_at(p: Floats, counts: Floats, *, stretch: bool, repeats: bool) -> Floats:
+def _density_at(p: Floats, counts: Map, *, stretch: bool, repeats: bool) -> Floats:
     """`arrays.normalised`, of the fixations' pixels alone."""
     lowest = p.min()
     floor = lowest if stretch or lowest < 0 else 0.0

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from salcli.metrics.arrays import Floats, Map, at, pair, stretched
+from salcli.metrics.arrays import Floats, Map, at, located
 
 __all__ = ["area_of_samples", "auc_borji", "shuffled_auc_sampled"]
 
@@ -36,7 +36,7 @@ def auc_borji(
         step: Distance of the thresholds, on the map brought to 0 ... 1.
         rng: Where the samples come from.
     """
-    p, counts = pair(saliency, fixations)
+    p, counts = located(saliency, fixations)
     n = int(np.count_nonzero(counts))
     if n == 0:
         return math.nan
@@ -68,9 +68,9 @@ def shuffled_auc_sampled(
         denominator: What false alarms are divided by: the sample's size or that of the fixations.
         rng: Where the samples come from.
     """
-    p, counts = pair(saliency, fixations)
-    _, others = pair(saliency, negatives)
-    n, pool = int(np.count_nonzero(counts)), np.flatnonzero(others)
+    p, counts = located(saliency, fixations)
+    _, others = located(saliency, negatives)
+    n, pool = int(np.count_nonzero(counts)), np.flatnonzero(others != 0)
     if n == 0 or pool.size == 0:
         return math.nan
     size = min(n, pool.size)
@@ -101,8 +101,11 @@ def area_of_samples(
         limit: Whether a threshold that equals the largest value counts.
         over: What false alarms are divided by, instead of m.
     """
-    p = stretched(np.asarray(saliency, np.float64))
-    values, drawn = at(p, fixations, repeats=False), p.ravel()[samples]
+    lowest, reach = float(saliency.min()), float(saliency.max()) - float(saliency.min())
+    values, drawn = (
+        (np.asarray(some, np.float64) - lowest) / (reach or 1.0)
+        for some in (at(saliency, fixations, repeats=False), saliency.ravel()[samples])
+    )
     thresholds: Floats = np.arange(int(1 / step) + 2, dtype=np.float64) * step
     largest = np.maximum(values.max(), drawn.max(axis=1))[:, None]
     # Beyond the largest value nothing is found, which repeats the curve's first point.
