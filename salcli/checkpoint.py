@@ -1,8 +1,8 @@
 """Reads published weights files safely and writes salcli's own.
 
-Only tensors and plain containers are ever unpickled (`weights_only=True`); a file that needs
-arbitrary code is refused. salcli writes safetensors, with a JSON text under the metadata key
-`salcli`.
+Only tensors, arrays and plain containers are ever read (`weights_only=True`, no pickled objects); a
+file that needs arbitrary code is refused. salcli writes safetensors, with a JSON text under the
+metadata key `salcli`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
@@ -56,7 +57,7 @@ class Checkpoint:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a `.safetensors` or PyTorch file, plain or wrapped in a training checkpoint.
+    """Read a `.safetensors`, `.npz` or PyTorch file, plain or wrapped in a training checkpoint.
 
     Raises:
         WeightsError: The file is missing, is no weights file, or needs arbitrary pickle code.
@@ -65,6 +66,8 @@ def read(path: Path) -> Checkpoint:
         raise WeightsError(f"weights file '{path}' does not exist")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
+    if path.suffix == ".npz":
+        return _read_arrays(path)
     content = _unpickle(path, mapped=zipfile.is_zipfile(path))
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
@@ -91,6 +94,16 @@ def _read_safetensors(path: Path) -> Checkpoint:
             return Checkpoint(state, path, json.loads(text))
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"'{path}' is not a safetensors file: {error}") from error
+
+
+def _read_arrays(path: Path) -> Checkpoint:
+    """The arrays of a NumPy archive by their names, as models of before PyTorch were published."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Checkpoint({key: torch.from_numpy(arrays[key]) for key in arrays.files}, path)
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"'{path}' is not an archive of plain arrays: {reason}") from error
 
 
 def _unpickle(path: Path, *, mapped: bool = False) -> Any:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -227,3 +228,25 @@ def test_a_file_in_the_place_of_a_folder_is_reported(tmp_path: Path) -> None:
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert checkpoint.sha256(tmp_path / "f").startswith("ba7816bf8f01cfea")
+
+
+def test_arrays_of_numpy_are_read_by_their_names(tmp_path: Path) -> None:
+    weight = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.savez(tmp_path / "old.npz", weight, bias=np.zeros(2, np.float32))
+    saved = checkpoint.read(tmp_path / "old.npz")
+    assert list(saved.state) == ["bias", "arr_0"]
+    assert torch.equal(saved.state["arr_0"], torch.from_numpy(weight))
+
+
+@pytest.mark.parametrize("content", ["objects", "no archive", "texts"])
+def test_archive_of_anything_but_numbers_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.npz"
+    match content:
+        case "objects":
+            np.savez(path, weight=np.array([{"a": 1}], dtype=object))
+        case "texts":
+            np.savez(path, weight=np.array(["a"]))
+        case _:
+            path.write_bytes(b"nothing of the kind")
+    with pytest.raises(WeightsError, match=r"bad\.npz' is not an archive of plain arrays"):
+        checkpoint.read(path)
