@@ -51,5 +51,6 @@ def score(model: Model, recording: Recording) -> Iterator[tuple[str, float]]:
         ),
     }
     for name, metric in registry.metrics().items():
-        if metric.needs == "density" or annotation.fixations is not None:
+        there = metric.needs == "density" or annotation.fixations is not None
+        if metric.validates and there:
             yield name, resolve(metric.function)(saliency, truth[metric.needs])
