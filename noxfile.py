@@ -5,6 +5,8 @@ Needs Python 3.11 or newer, git, and a package index; everything else is install
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,10 +57,21 @@ def tests(session: nox.Session) -> None:
     keep_bytecode(session)
     group = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
     session.install(*EVERYTHING, *group)
+    get_browser(session)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("pytest", *session.posargs)
+
+
+def get_browser(session: nox.Session) -> None:
+    """Install Chromium where Debian's packages can be; elsewhere the tests that need it say so."""
+    debian = shutil.which("apt-get") and getattr(os, "geteuid", lambda: None)() == 0
+    if not debian or (shutil.which("chromium") and shutil.which("chromedriver")):
+        return
+    install = ("apt-get", "install", "--yes", "--no-install-recommends")
+    for command in (("apt-get", "update"), (*install, "chromium", "chromium-driver")):
+        session.run(*command, external=True, silent=True, success_codes=range(256))
 
 
 def keep_bytecode(session: nox.Session) -> None:

@@ -11,11 +11,15 @@ import typer
 from typer.main import get_command
 
 from salcli import __version__, plugins
+from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
+from salcli.commands.datasets import app as datasets
 from salcli.commands.doctor import doctor
+from salcli.commands.finetune import finetune
 from salcli.commands.models import models
 from salcli.commands.plugins import list_plugins
 from salcli.commands.predict import predict
+from salcli.commands.report import report
 from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
@@ -62,10 +66,14 @@ def build() -> typer.Typer:
     app.callback()(_root)
     app.command()(predict)
     app.command()(visualize)
+    app.command()(aoi)
     app.command()(train)
+    app.command()(finetune)
+    app.command()(report)
     app.command()(models)
     app.command()(bench)
     app.add_typer(weights, name="weights")
+    app.add_typer(datasets, name="datasets")
     app.command("plugins")(list_plugins)
     app.command()(doctor)
     _add_guests(app)

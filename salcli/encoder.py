@@ -23,8 +23,8 @@ from salcli.errors import OutputError
 
 __all__ = ["REPRODUCIBLE", "Encoder", "failure", "ffmpeg"]
 
-QUALITY = "18"
-"""x264's constant rate factor: hardly told from the original."""
+QUALITY = 18
+"""Hardly told from the original."""
 
 NEEDED = "reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg program"
 
@@ -44,12 +44,21 @@ class Encoder:
         shown: What errors call it.
         size: `(H, W)` of every picture; the movie has exactly this size.
         rate: Pictures per second.
+        quality: x264's constant rate factor.
 
     Raises:
         OutputError: There is no ffmpeg.
     """
 
-    def __init__(self, path: Path, *, shown: Path, size: tuple[int, int], rate: Fraction) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        shown: Path,
+        size: tuple[int, int],
+        rate: Fraction,
+        quality: int = QUALITY,
+    ) -> None:
         self._shown = shown
         height, width = size
         # 4:2:0, which every player knows, halves both sides
@@ -58,7 +67,7 @@ class Encoder:
             *ffmpeg(),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s:v", f"{width}x{height}"),
             *("-framerate", str(rate), "-i", "pipe:0", "-vf", _matrix(layout)),
-            *("-c:v", "libx264", "-preset", "veryfast", "-crf", QUALITY, "-threads", THREADS),
+            *("-c:v", "libx264", "-preset", "veryfast", "-crf", str(quality), "-threads", THREADS),
             *("-flags:v", "+bitexact", *REPRODUCIBLE, "-movflags", "+faststart"),
             *("-f", "mp4", f"file:{path}"),
         ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salcli.atomic import told
-from salcli.encoder import REPRODUCIBLE, Encoder, failure, ffmpeg
+from salcli.encoder import QUALITY, REPRODUCIBLE, Encoder, failure, ffmpeg
 from salcli.errors import OutputError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Movie:
         fps: Pictures per second.
         source: What the pictures come from. If it has sound, its first track is copied, from the
             first picture on and as long as the pictures last.
+        quality: x264's constant rate factor.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Movie:
         draw: Callable[[Result], Frame],
         fps: float,
         source: Path | None,
+        quality: int = QUALITY,
     ) -> None:
         self._path = path
         self._silent = path.with_name(f"{path.stem}.silent{path.suffix}")
@@ -53,6 +55,7 @@ class Movie:
         self._draw = draw
         self._rate = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
         self._source = source
+        self._quality = quality
         self._size = (0, 0)
         self._count = 0
         self._encoder: Encoder | None = None
@@ -67,7 +70,13 @@ class Movie:
         size = (picture.shape[0], picture.shape[1])
         if self._encoder is None:
             self._size = size
-            self._encoder = Encoder(self._silent, shown=self._shown, size=size, rate=self._rate)
+            self._encoder = Encoder(
+                self._silent,
+                shown=self._shown,
+                size=size,
+                rate=self._rate,
+                quality=self._quality,
+            )
         if size != self._size:
             raise OutputError(
                 f"cannot write '{self._shown}': frame '{result.label}' is {size[1]}x{size[0]}, the "

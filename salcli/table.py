@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from salcli.types import Result
 
-__all__ = ["COLUMNS", "Table", "row"]
+__all__ = ["COLUMNS", "Summary", "Table", "row", "summary"]
 
 COLUMNS = (
     "frame",  # from 1
@@ -68,13 +69,29 @@ class Table:
 def row(result: Result) -> tuple[str, ...]:
     """The cells of one result; a map of zeros has neither peak nor centroid nor entropy."""
     time = "" if result.time is None else f"{result.time:.6f}"
-    return (str(result.index + 1), result.label, time, *_summary(result.saliency))
+    return (str(result.index + 1), result.label, time, *_cells(summary(result.saliency)))
 
 
-def _summary(saliency: npt.NDArray[np.float32]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Summary:
+    """Where a map is salient.
+
+    Attributes:
+        peak: Column and row of the highest value, from 0; the first one in reading order.
+        centroid: Mean column and row, weighted by saliency.
+        entropy: In bits, of the map normalised to sum 1.
+    """
+
+    peak: tuple[int, int]
+    centroid: tuple[float, float]
+    entropy: float
+
+
+def summary(saliency: npt.NDArray[np.float32]) -> Summary | None:
+    """Where a map `[H, W]`, not negative, is salient; `None` for a map of zeros."""
     total = saliency.sum(dtype=np.float64)
     if total <= 0:
-        return ("",) * 5
+        return None
     peak_y, peak_x = np.unravel_index(saliency.argmax(), saliency.shape)
     height, width = saliency.shape
     centroid_x = saliency.sum(axis=0, dtype=np.float64) @ np.arange(width) / total
@@ -82,7 +99,15 @@ def _summary(saliency: npt.NDArray[np.float32]) -> tuple[str, ...]:
     # with p = s / total: -sum p log p = log total - sum s log s / total, in one pass over float32
     values = saliency[saliency > 0]
     bits = np.log2(total) - (values * np.log2(values)).sum(dtype=np.float64) / total
-    return (str(peak_x), str(peak_y), f"{centroid_x:.3f}", f"{centroid_y:.3f}", f"{bits:z.4f}")
+    peak = int(peak_x), int(peak_y)
+    return Summary(peak, (float(centroid_x), float(centroid_y)), float(bits))
+
+
+def _cells(found: Summary | None) -> tuple[str, ...]:
+    if found is None:
+        return ("",) * 5
+    centroid = (f"{place:.3f}" for place in found.centroid)
+    return (*map(str, found.peak), *centroid, f"{found.entropy:z.4f}")
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -1,0 +1,54 @@
+"""Puts a report together: the template, its style and script, and the data, in one HTML file."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from salcli import __version__
+from salcli.report.tiles import palette
+
+if TYPE_CHECKING:
+    from salcli.model import Loaded
+
+__all__ = ["document"]
+
+
+def document(title: str, entries: Sequence[dict[str, Any]], models: Sequence[Loaded]) -> str:
+    """The whole page.
+
+    Nothing in it depends on the time, so that equal inputs give equal bytes.
+    """
+    data = {"entries": entries, "models": [loaded.label for loaded in models], **palette()}
+    return Template(_part("template.html")).substitute(
+        title=html.escape(title),
+        style=_part("style.css"),
+        script=_part("script.js"),
+        models="\n".join(map(_row, models)),
+        made=f"Made by salcli {__version__}. Maps are predictions of models, not measurements.",
+        # "</script>" inside a text would end the element
+        data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+    )
+
+
+def _part(name: str) -> str:
+    return (files("salcli.report") / name).read_text("utf-8")
+
+
+def _row(loaded: Loaded) -> str:
+    spec, row = loaded.model.spec, loaded.row
+    weights = row.tag if row else loaded.path.name if loaded.path else "none needed"
+    if loaded.digest:
+        weights += f" (sha256 {loaded.digest[:12]}...)"
+    licence = "; ".join(dict.fromkeys(filter(None, (spec.licence, row.licence if row else ""))))
+    cells = [html.escape(text) for text in (loaded.label, spec.summary, weights, licence)]
+    paper = html.escape(spec.paper)
+    if spec.citation:
+        paper += (
+            f"<details><summary>BibTeX</summary><pre>{html.escape(spec.citation)}</pre></details>"
+        )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in (*cells, paper)) + "</tr>"

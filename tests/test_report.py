@@ -1,0 +1,177 @@
+"""`salcli report`: what is in the page, and what happens with bad input."""
+
+import base64
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Two pictures, dark but for one bright spot in each."""
+    paths = []
+    for name, (x, y) in {"left": (20, 30), "right": (100, 50)}.items():
+        picture = np.full((80, 120, 3), 20, np.uint8)
+        picture[y - 5 : y + 5, x - 5 : x + 5] = 250
+        paths.append(tmp_path / f"{name}.png")
+        Image.fromarray(picture).save(paths[-1])
+    return paths
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    found = re.search(r'id="data">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def picture_of(url: str) -> Image.Image:
+    return Image.open(BytesIO(base64.b64decode(url.partition(",")[2])))
+
+
+def test_stills_have_a_map_and_numbers_for_each_model(
+    salcli: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    run = salcli("report", *photos, "-m", "brightness", "-m", "centre", "-o", "page.html")
+    assert run.returncode == 0, run.stderr
+    data = data_of(tmp_path / "page.html")
+    assert data["models"] == ["brightness", "centre"]
+    assert len(data["colours"]) == len(data["cover"]) == 256
+    assert [entry["name"] for entry in data["entries"]] == ["left", "right"]
+    for entry, (x, y) in zip(data["entries"], [(20, 30), (100, 50)], strict=True):
+        assert (entry["width"], entry["height"]) == (120, 80)
+        assert picture_of(entry["picture"]).size == (120, 80)
+        bright, centre = entry["models"]
+        tiles = picture_of(bright["tiles"]["source"])
+        assert tiles.size == (bright["tiles"]["width"], bright["tiles"]["height"]) == (120, 80)
+        levels = np.asarray(tiles)
+        assert levels[y, x] == 255
+        assert levels[5, 60] == 0
+        column, row = map(int, bright["facts"]["peak"].split(", "))
+        assert abs(column - x) <= 5
+        assert abs(row - y) <= 5
+        assert re.fullmatch(r"\d+\.\d\d bits", bright["facts"]["entropy"])
+        assert centre["facts"] != bright["facts"]
+
+
+def test_a_clip_has_its_movie_maps_and_timeline(
+    salcli: Run, clip_file: Path, tmp_path: Path
+) -> None:
+    run = salcli("report", clip_file, "-m", "brightness", "-m", "centre")
+    assert run.returncode == 0, run.stderr
+    (entry,) = data_of(tmp_path / "report.html")["entries"]
+    assert entry["duration"] == pytest.approx(12 / 8)
+    assert entry["times"] == pytest.approx([index / 8 for index in range(12)])
+    movie = tmp_path / "movie.mp4"
+    movie.write_bytes(base64.b64decode(entry["video"]))
+    frames, _ = imageio_ffmpeg.count_frames_and_secs(str(movie))
+    assert frames == 12
+    for model in entry["models"]:
+        tiles = model["tiles"]
+        assert picture_of(tiles["source"]).size == (12 * tiles["width"], tiles["height"])
+        entropy, motion = model["series"].values()
+        assert len(entropy) == len(motion) == 12
+        assert motion[0] is None
+    assert all(speed == 0 for speed in entry["models"][1]["series"]["peak motion, widths/s"][1:])
+
+
+def test_sound_is_kept(salcli: Run, tmp_path: Path) -> None:
+    clip = tmp_path / "loud.mp4"
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    sources = ["testsrc=size=64x48:rate=8:duration=1", "sine=duration=1"]
+    inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
+    subprocess.run([program, "-v", "error", *inputs, "-pix_fmt", "yuv420p", clip], check=True)
+    assert salcli("report", clip, "-m", "centre").returncode == 0
+    (entry,) = data_of(tmp_path / "report.html")["entries"]
+    movie = tmp_path / "movie.mp4"
+    movie.write_bytes(base64.b64decode(entry["video"]))
+    told = subprocess.run([program, "-i", movie], capture_output=True, text=True, check=False)
+    assert "Audio: aac" in told.stderr
+
+
+def test_nothing_leads_out_of_the_page_and_equal_input_gives_equal_bytes(
+    salcli: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    pages = []
+    for name in ("one.html", "two.html"):
+        assert salcli("report", photos[0], "-m", "brightness", "-o", name).returncode == 0
+        pages.append((tmp_path / name).read_text("utf-8"))
+    assert pages[0] == pages[1]
+    assert "default-src 'none'" in pages[0]
+    links = re.findall(r'(?:src|href)="([^"]*)"', pages[0])
+    assert links
+    assert all(link.startswith("data:") for link in links)
+
+
+def test_models_are_told_with_licence_and_citation(
+    salcli: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    title = "</script><b>A & B"
+    assert salcli("report", photos[0], "-m", "brightness", "--title", title).returncode == 0
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<title>&lt;/script&gt;&lt;b&gt;A &amp; B</title>" in page
+    assert "<td>MIT</td>" in page
+    assert "None, yet" in page
+    assert "@misc{none}" in page
+
+
+def test_long_clips_keep_fewer_maps(salcli: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    from salcli.report import entries
+
+    monkeypatch.setattr(entries, "MOST_MOMENTS", 5)
+    clip = tmp_path / "long.mp4"
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    source = "testsrc=size=64x48:rate=10:duration=3"
+    command = [program, "-v", "error", "-f", "lavfi", "-i", source, "-pix_fmt", "yuv420p", clip]
+    subprocess.run(command, check=True)
+    assert salcli("report", clip, "-m", "brightness").returncode == 0
+    (entry,) = data_of(tmp_path / "report.html")["entries"]
+    assert entry["times"] == pytest.approx([0, 0.8, 1.6, 2.4])
+    assert all(len(values) == 4 for values in entry["models"][0]["series"].values())
+    assert entry["duration"] == pytest.approx(3)
+
+
+def test_bad_inputs_are_told_and_the_rest_is_shown(
+    salcli: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(photos[0].read_bytes()[:60])
+    run = salcli("report", "missing.mp4", damaged, photos[1], "-m", "brightness")
+    assert run.returncode == 1
+    errors = [line for line in run.stderr.splitlines() if line.startswith("salcli: error: ")]
+    assert len(errors) == 2
+    assert "'missing.mp4'" in errors[0]
+    assert str(damaged) in errors[1]
+    assert [entry["name"] for entry in data_of(tmp_path / "report.html")["entries"]] == ["right"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["missing.mp4"], 1, "'missing.mp4'"),
+        (["left.png", "-m", "no-such-model"], 2, "no model named 'no-such-model'"),
+        (["left.png", "--as", "film"], 2, "--as film"),
+        (["left.png", "-o", "left.png/page.html"], 1, "left.png"),
+    ],
+)
+@pytest.mark.usefixtures("photos")
+def test_without_anything_to_show_there_is_no_page(
+    arguments: list[str], code: int, complaint: str, salcli: Run, tmp_path: Path
+) -> None:
+    if "-m" not in arguments:
+        arguments = [*arguments, "-m", "brightness"]
+    run = salcli("report", *arguments)
+    assert run.returncode == code, run.stderr
+    assert complaint in run.stderr
+    assert not list(tmp_path.rglob("*.html"))
