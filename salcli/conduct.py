@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,6 +39,9 @@ LOOK_AHEAD = 512
 
 FPS = 25.0
 
+BATCH_SIZE = 2
+"""How many frames go through the network at once, where the law does not say."""
+
 LANDSCAPE, PORTRAIT, ODD = (48, 64), (64, 36), (45, 61)
 """Sizes (H, W) of the stimuli."""
 
@@ -62,7 +67,16 @@ class Subject:
     spec: ModelSpec
     options: Mapping[str, Any]
 
-    def fresh(self, *, batch_size: int = 2) -> Model:
+    @cached_property
+    def known(self) -> Model:
+        """One model for all laws that do not ask for a fresh one; networks may be large.
+
+        It may have seen anything. Once `keeps_no_state` has shown that this makes no difference,
+        nothing more could be learned from fresh ones.
+        """
+        return self.fresh()
+
+    def fresh(self) -> Model:
         """The model with a random network, each time the same one."""
         row = self.spec.weights_row()
         with torch.random.fork_rng(devices=()):
@@ -71,7 +85,7 @@ class Subject:
                 self.spec.name, options=self.options, defaults=row.options if row else {}
             )
         model.to(torch.device("cpu"), torch.float32)
-        model.batch_size = batch_size
+        model.batch_size = BATCH_SIZE
         return model
 
     def kinds(self) -> list[float | None]:
@@ -97,7 +111,7 @@ class Subject:
 
 def gives_valid_maps(subject: Subject) -> None:
     """One float32 map in [0, 1] for each frame: of short and odd clips, of stills of any size."""
-    model = subject.fresh()
+    model = subject.known
     for fps in subject.kinds():
         for length, size in ((1, LANDSCAPE), (2, PORTRAIT), (7, ODD)):
             subject.maps(model, [picture(seed, size) for seed in range(length)], fps)
@@ -109,8 +123,8 @@ def gives_valid_maps(subject: Subject) -> None:
 def keeps_no_state(subject: Subject) -> None:
     """The same stimulus gives the same maps, whatever was seen before or is seen meanwhile."""
     one, other = [picture(n) for n in range(4)], [picture(n) for n in range(10, 14)]
+    model = subject.fresh()  # for all kinds, since one must not change the maps of another either
     for fps in subject.kinds():
-        model = subject.fresh()
         first = subject.maps(model, one, fps)
         if not _close(first, subject.maps(subject.fresh(), one, fps), REPEATABLE):
             raise broken(subject.spec, "deterministic", "the same frames gave other maps")
@@ -128,8 +142,8 @@ def keeps_no_state(subject: Subject) -> None:
 
 def keeps_nothing(subject: Subject) -> None:
     """What is stored on the model and its network depends on shapes only, not on what was seen."""
+    model = subject.known
     for fps in subject.kinds():
-        model = subject.fresh()
         seen = []
         for start in (0, 10):
             subject.maps(model, [picture(seed) for seed in range(start, start + 4)], fps)
@@ -145,7 +159,7 @@ def ignores_batch_size(subject: Subject) -> None:
     frames = [picture(seed) for seed in range(4)]
     for fps in subject.kinds():
         singly, together = (
-            subject.maps(subject.fresh(batch_size=size), frames, fps) for size in (1, 3)
+            subject.maps(_with_batch_size(subject.known, size), frames, fps) for size in (1, 3)
         )
         if not _close(singly, together, TOLERANCE):
             far = max(float(np.abs(a - b).max()) for a, b in zip(singly, together, strict=True))
@@ -155,7 +169,7 @@ def ignores_batch_size(subject: Subject) -> None:
 
 def keeps_order(subject: Subject) -> None:
     """Map i belongs to frame i."""
-    model = subject.fresh()
+    model = subject.known
     if "stills" in subject.spec.accepts:
         stills = [picture(seed) for seed in range(3)]
         alone = [subject.maps(model, [still], None)[0] for still in stills]
@@ -196,7 +210,7 @@ def is_lazy(subject: Subject) -> None:
     for fps in subject.kinds():
         frames = _Endless()
         stimulus = Stimulus("endless", frames, fps=fps, size=ODD)
-        results = prediction.run(subject.fresh(), stimulus, size="published", notice=print)
+        results = prediction.run(subject.known, stimulus, size="published", notice=print)
         with closing(results):
             next(results)
         if frames.taken == LOOK_AHEAD:
@@ -206,7 +220,7 @@ def is_lazy(subject: Subject) -> None:
 
 def can_be_trained(subject: Subject) -> None:
     """A model with recipes has losses, with a gradient, that its recipes weigh."""
-    model = subject.fresh()
+    model = subject.known  # which then is in training mode: this law must be the last one
     recipes = model.recipes()
     if not recipes:
         return
@@ -214,17 +228,22 @@ def can_be_trained(subject: Subject) -> None:
         raise broken(subject.spec, "training", "it has recipes, but no losses")
     if "stills" not in subject.spec.accepts:
         return  # what length of clip the network needs is not known here
-    inputs = model.preprocess([picture(0), picture(1)])[:, None]
-    density = torch.full((2, 1, 1, *ODD), 1 / (ODD[0] * ODD[1]))
-    fixations = torch.zeros(2, 1, 1, *ODD, dtype=torch.bool)
-    fixations[..., ODD[0] // 2, ODD[1] // 3] = True
     model.start_epoch(0)
-    for loss in model.losses(Batch(inputs, density, fixations)):
-        for name, recipe in recipes.items():
+    for name, recipe in recipes.items():
+        for loss in model.losses(_batch(model, slices=recipe.slices)):
             total = loss.total(recipe.losses)
             if total.ndim or not total.isfinite() or not total.requires_grad:
                 how = f"recipe '{name}' does not give a finite scalar with a gradient"
                 raise broken(subject.spec, "training", how)
+
+
+def _batch(model: Model, *, slices: int) -> Batch:
+    """Two stills, a uniform density, and one fixation on every map."""
+    inputs = model.preprocess([picture(0), picture(1)])[:, None]
+    density = torch.full((2, 1, slices, *ODD), 1 / (ODD[0] * ODD[1]))
+    fixations = torch.zeros(2, 1, slices, *ODD, dtype=torch.bool)
+    fixations[..., ODD[0] // 2, ODD[1] // 3] = True
+    return Batch(inputs, density, fixations)
 
 
 LAWS = (
@@ -237,6 +256,12 @@ LAWS = (
     can_be_trained,
 )
 """In an order in which the first that is broken says most."""
+
+
+def _with_batch_size(model: Model, size: int) -> Model:
+    other = copy.copy(model)
+    other.batch_size = size
+    return other
 
 
 def _close(some: Sequence[Map], others: Sequence[Map], tolerance: float) -> bool:
@@ -255,7 +280,7 @@ def _fingerprint(value: Any, seen: set[int]) -> object:
     if isinstance(value, Tensor):
         value = value.detach().float().cpu().numpy()
     if isinstance(value, np.ndarray):
-        return value.shape, hashlib.sha1(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return value.shape, hashlib.sha1(np.ascontiguousarray(value).data).hexdigest()
     if isinstance(value, str | bytes | int | float | None):
         return value
     if id(value) in seen:

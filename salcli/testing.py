@@ -50,7 +50,7 @@ def check_model(spec: ModelSpec, *, options: Mapping[str, Any] = NO_OPTIONS) -> 
     _check_options(spec)
     subject = Subject(spec, options)
     with _law(spec, "factory"):
-        subject.fresh()
+        _ = subject.known
     for check in conduct.LAWS:
         check(subject)
 
