@@ -14,7 +14,7 @@ from salcli.lettering import QUIET, Colour
 if TYPE_CHECKING:
     from salcli.types import Frame
 
-__all__ = ["WHITE", "bar", "draw", "wrapped"]
+__all__ = ["WHITE", "bar", "beside", "draw", "wrapped"]
 
 WHITE: Colour = (255, 255, 255)
 GROUND = 236
@@ -34,11 +34,15 @@ MEANINGS = {
 
 def draw(look: styles.Look, *, size: int, room: int) -> Frame:
     """The legend of a look `[h, room, 3]` in letters of `size` pixels."""
-    swatch = SWATCHES[look.style](look, size)
+    return beside(SWATCHES[look.style](look, size), MEANINGS[look.style], size=size, room=room)
+
+
+def beside(swatch: Frame, text: str, *, size: int, room: int) -> Frame:
+    """Text beside a picture, or below it if that is too wide, `[h, room, 3]`."""
     gap = size // 2
-    beside = room - swatch.shape[1] - gap
-    narrow = beside < room // 2
-    lines = list(wrapped(MEANINGS[look.style], size, room if narrow else beside))
+    left_over = room - swatch.shape[1] - gap
+    narrow = left_over < room // 2
+    lines = list(wrapped(text, size, room if narrow else left_over))
     line_height = round(1.3 * size)
     top = swatch.shape[0] + gap if narrow else 0
     canvas = Image.new("RGB", (room, max(swatch.shape[0], top + line_height * len(lines))), WHITE)

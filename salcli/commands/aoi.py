@@ -1,0 +1,248 @@
+"""`salcli aoi`: how much attention areas of interest get, and whether a change takes it away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from salcli import logs, registry
+from salcli.commands import options, tables
+from salcli.commands.loading import load_models
+from salcli.errors import PluginError, SalcliError, UsageError
+
+if TYPE_CHECKING:
+    from salcli.areas import Area
+    from salcli.attention import Attention
+    from salcli.survey import Survey
+    from salcli.thresholds import Threshold
+
+__all__ = ["aoi"]
+
+KINDS = ("auto", "clip", "stills")
+
+
+def aoi(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Images, videos, folders of frames.", show_default=False
+        ),
+    ],
+    areas: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h."
+        ),
+    ] = None,
+    area: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=X,Y,W,H", help="A box, in pixels or percent (%). Repeatable."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="INPUT", help="A second design or cut, to compare INPUT with."),
+    ] = None,
+    against_areas: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where the areas are there.", show_default="where they are here"
+        ),
+    ] = None,
+    fail_below: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AREA=SHARE|CHANGE",
+            help="Exit code 1 if an area gets a smaller share (with --against: in the second "
+            "input), or if the share of any area changes by less. Repeatable.",
+        ),
+    ] = None,
+    model: options.ModelName = registry.DEFAULT_MODEL,
+    option: options.ModelOptions = None,
+    weights: options.WeightsFile = None,
+    device: options.Device = "auto",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
+    ] = Path("aoi"),
+    kind: Annotated[
+        str,
+        typer.Option("--as", metavar="auto|clip|stills", help="What the frames of a folder are."),
+    ] = "auto",
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
+    ] = None,
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Measure how much attention areas get: share, lift over their size, peak, rank, over time.
+
+    DIR/NAME.aoi.json has the whole result, DIR/NAME.aoi.csv a row per area and frame, and
+    DIR/NAME.aoi.png a picture: the areas on a still, or their shares over the time of a clip.
+
+    Exit codes: 0 all done, 1 some inputs failed or --fail-below, 2 wrong usage, 3 no weights, 4 a
+    broken plugin.
+    """
+    from salcli import media, thresholds
+    from salcli.progress import watch
+    from salcli.survey import Survey
+
+    wanted_kind: Any = options.one_of("--as", kind, KINDS)
+    chosen = _areas(areas, area)
+    names = [one.name for one in chosen]
+    there = _areas(against_areas, None) if against_areas else chosen
+    limits = [
+        thresholds.parse(text, names=names, compares=against is not None)
+        for text in fail_below or ()
+    ]
+    paths = media.find_inputs(inputs)
+    others = media.find_inputs([against]) if against is not None else []
+    _check_pair(paths, others, against_areas, against, names=names, there=there)
+    options.check_writable(output)
+    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    (loaded,) = load_models(
+        [model], option=option, weights=weights, device=device, offline=offline, quiet=quiet
+    )
+    compares = bool(others)
+    with watch(len(paths) + len(others), quiet=quiet) as watcher:
+        watcher.note(options.introduction(loaded))
+        survey = Survey(loaded, wanted_kind, fps, watcher)
+        if compares:
+            failed = _compare(
+                survey, (paths[0], chosen), (others[0], there), output, limits, as_json
+            )
+        else:
+            failed = _measure(survey, paths, chosen, output, limits, as_json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _measure(
+    survey: Survey,
+    paths: Sequence[Path],
+    areas: Sequence[Area],
+    output: Path,
+    limits: Sequence[Threshold],
+    as_json: bool,
+) -> bool:
+    """Each input by itself; whatever is wrong with one does not stop the others."""
+    from salcli import manifest, thresholds
+
+    found: list[Attention] = []
+    errors: dict[Path, str] = {}
+    lines: list[str] = []
+    for path, place in zip(paths, manifest.places(paths, output), strict=True):
+        try:
+            one = survey.measure(path, place, areas)
+        except PluginError:
+            raise  # every other input would fail as this one did
+        except SalcliError as error:
+            survey.watcher.fail(str(error))
+            errors[path] = str(error)
+            continue
+        found.append(one)
+        shares = {name: summary.share for name, summary in one.summary().items()}
+        lines += [f"{path}: {line}" for line in thresholds.broken(limits, shares, {})]
+    if as_json:
+        typer.echo(json.dumps(survey.document(found, errors), indent=2, ensure_ascii=False))
+    elif found:
+        _show(found)
+    return _complained(lines) or bool(errors) or any(one.stimulus.problems for one in found)
+
+
+def _compare(
+    survey: Survey,
+    first: tuple[Path, Sequence[Area]],
+    second: tuple[Path, Sequence[Area]],
+    output: Path,
+    limits: Sequence[Threshold],
+    as_json: bool,
+) -> bool:
+    from salcli import attentionfiles, thresholds
+    from salcli.manifest import Place
+
+    place = Place(output, f"{first[0].stem}-{second[0].stem}")
+    a, b = survey.compare(first, second, place)
+    rows = list(attentionfiles.changes(a, b))
+    if as_json:
+        document = attentionfiles.compared(survey.loaded, a, b)
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        cells = [
+            [row[0], *(f"{n:.2%}" for n in row[1:3]), f"{row[3]:+.2%}", *map(_times, row[4:])]
+            for row in rows
+        ]
+        tables.show(["area", "share A", "share B", "change", "lift A", "lift B"], cells)
+    shares = {row[0]: row[2] for row in rows}
+    changes = {row[0]: row[3] for row in rows}
+    lines = list(thresholds.broken(limits, shares, changes))
+    return _complained(lines) or bool(a.stimulus.problems or b.stimulus.problems)
+
+
+def _complained(lines: Sequence[str]) -> bool:
+    for line in lines:
+        typer.echo(f"salcli: below the limit: {line}", err=True)
+    return bool(lines)
+
+
+def _show(found: Sequence[Attention]) -> None:
+    """The table of all inputs; clips have further columns."""
+    clips = any(one.stimulus.is_clip for one in found)
+    titles = ["input", "area", "share", "of frame", "lift", "peak", "rank"]
+    if clips:
+        titles += ["on screen", "first peak"]
+    rows = []
+    for one in found:
+        for name, summary in one.summary().items():
+            row = [one.source.name, name, f"{summary.share:.2%}", f"{summary.area_share:.2%}"]
+            row += [_times(summary.lift), f"{summary.peak:.3f}", str(summary.rank)]
+            if clips:
+                first = summary.first_maximum
+                row += ["" if summary.seconds is None else f"{summary.seconds:.2f} s"]
+                row += ["never" if first is None else f"{first.time or 0:.2f} s"]
+            rows.append(row)
+    tables.show(titles, rows)
+
+
+def _times(lift: float | None) -> str:
+    return "-" if lift is None else f"{lift:.2f}x"
+
+
+def _areas(file: Path | None, texts: Sequence[str] | None) -> list[Area]:
+    from salcli import areafiles
+    from salcli.areas import merged
+
+    found = [*(areafiles.read(file) if file else ()), *map(areafiles.parse, texts or ())]
+    if not found:
+        raise UsageError("there are no areas; use --areas FILE or --area NAME=X,Y,W,H")
+    return merged(found)
+
+
+def _check_pair(
+    paths: Sequence[Path],
+    others: Sequence[Path],
+    against_areas: Path | None,
+    against: str | None,
+    *,
+    names: Sequence[str],
+    there: Sequence[Area],
+) -> None:
+    if against is None:
+        if against_areas is not None:
+            raise UsageError("--against-areas needs --against")
+        return
+    if len(paths) != 1 or len(others) != 1:
+        raise UsageError(
+            f"--against compares one input with one, not {len(paths)} with {len(others)}"
+        )
+    if sorted(names) != sorted(area.name for area in there):
+        raise UsageError(
+            f"'{against_areas}' must have the same areas: {', '.join(sorted(names))}, not "
+            f"{', '.join(sorted(area.name for area in there))}"
+        )
