@@ -11,12 +11,12 @@ import torch
 from scipy.ndimage import correlate1d
 
 from salcli import imageops
-from salcli.errors import UnknownName
+from salcli.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["DEFAULT", "KERNELS", "Kernel", "count_map", "density", "find"]
+__all__ = ["DEFAULT", "KERNELS", "Kernel", "choose", "count_map", "density", "find"]
 
 HALF = float(np.log(2))
 
@@ -79,6 +79,30 @@ def find(name: str) -> Kernel:
     if name not in KERNELS:
         raise UnknownName("kernel", name, KERNELS)
     return KERNELS[name]
+
+
+def choose(
+    name: str,
+    *,
+    sigma: float | None = None,
+    dva: float | None = None,
+    pixels_per_degree: float | None = None,
+) -> Kernel:
+    """The named kernel, or a Gaussian whose sigma is given in pixels or in degrees.
+
+    Raises:
+        UsageError: The numbers contradict each other, or degrees come without pixels per degree.
+        UnknownName: There is no such kernel.
+    """
+    if sigma is not None and dva is not None:
+        raise UsageError("--sigma and --dva both say how wide the kernel is; drop one")
+    if (dva is None) != (pixels_per_degree is None):
+        raise UsageError("--dva and --pixels-per-degree go together")
+    if dva is not None and pixels_per_degree is not None:
+        sigma = dva * pixels_per_degree
+    if sigma is not None:
+        return Kernel(f"Gaussian, sigma {sigma:g} px", sigma=sigma)
+    return find(name)
 
 
 def count_map(points: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.float32]:

@@ -170,10 +170,12 @@ class Submission:
         pattern: Path of a map, or of a video of maps, below what is handed in, without suffix:
             `{clip}` is the last part of the recording's name, `{label}` the label of the frame.
         suffixes: Accepted formats, the one that is written first.
+        sized: Whether every map must have the size of its frame.
     """
 
     pattern: str
     suffixes: tuple[str, ...] = (".png",)
+    sized: bool = False
 
     @property
     def is_video(self) -> bool:

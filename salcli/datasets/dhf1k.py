@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from salcli.datasets import published
-from salcli.datasets.collection import Collection, Found, lone_root, some
-from salcli.datasets.files import clip
+from salcli.datasets.collection import Collection, Found, lone_root
+from salcli.datasets.files import Files, clip
+from salcli.datasets.published import dhf1k_frames
 from salcli.types import Submission
 
-__all__ = ["open_dhf1k"]
+__all__ = ["open_dhf1k", "videos"]
 
 SPLITS = {"train": range(1, 601), "valid": range(601, 701), "test": range(701, 1001)}
 FPS = 30.0
@@ -47,31 +47,42 @@ def open_dhf1k(roots: Sequence[Path], options: None) -> Collection:
         evaluated="valid",
         kernel="dhf1k",
         submission=Submission("{clip}/{label}"),
+        expected={
+            split: [f"{number:04d}" for number in numbers] for split, numbers in SPLITS.items()
+        },
         frame_counts={
-            f"{number:04d}": count for number, count in enumerate(published.dhf1k_frames(), start=1)
+            f"{number:04d}": count for number, count in enumerate(dhf1k_frames(), start=1)
         },
     )
 
 
+def videos(root: Path) -> dict[Path, int]:
+    """The videos below a root with the number of their maps, or of their published frames."""
+    found = {}
+    for number, published in enumerate(dhf1k_frames(), start=1):
+        if path := _video(root, number):
+            maps = Files(tuple(_paths(root, MAPS, number)))
+            found[path] = len(maps) or published
+    return found
+
+
+def _video(root: Path, number: int) -> Path | None:
+    return next((path for path in _paths(root, VIDEOS, number) if path.is_file()), None)
+
+
 def _find(root: Path, split: str) -> Found:
-    missing = []
     for number in SPLITS[split]:
-        videos = (path for path in _paths(root, VIDEOS, number) if path.is_file())
         found = clip(
             f"{split}/{number:04d}",
             frames=_paths(root, FRAMES, number),
-            video=next(videos, None),
+            video=_video(root, number),
             maps=_paths(root, MAPS, number),
             fixations=_paths(root, FIXATIONS, number),
             fps=FPS,
             digits=4,
         )
-        if found is None:
-            missing.append(f"{number:04d}")
-        else:
+        if found is not None:
             yield found
-    if missing:
-        yield f"neither frames nor video of {some(missing)} below '{root}'"
 
 
 def _paths(root: Path, patterns: Iterable[str], number: int) -> list[Path]:

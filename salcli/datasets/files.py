@@ -118,6 +118,17 @@ class FrameAnnotations(Indexed[Annotation]):
             for name, key in zip(names, keys, strict=True)
         ]
 
+    @property
+    def strays(self) -> Sequence[str]:
+        """Names of maps and fixation files that belong to no frame."""
+        placed = [{row[column] for row in self._rows} for column in (1, 2)]
+        return [
+            files[position].name
+            for files, used in zip((self.maps, self.fixations), placed, strict=True)
+            for position in range(len(files))
+            if position not in used
+        ]
+
     def _label(self, name: str, key: Hashable) -> str:
         if self.digits is not None and isinstance(key, int):
             return f"{key:0{self.digits}d}"

@@ -47,7 +47,7 @@ def open_mit1003(roots: Sequence[Path], options: Mit1003Options) -> Collection:
         evaluated="all",
         edition=f"fold {options.fold}",
         kernel="mit",
-        submission=Submission("{label}", (".png", ".jpg", ".jpeg")),
+        submission=Submission("{label}", (".png", ".jpg", ".jpeg"), sized=True),
     )
 
 

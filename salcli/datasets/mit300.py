@@ -24,7 +24,7 @@ def open_mit300(roots: Sequence[Path], options: None) -> Collection:
         finders={"test": partial(_find, root)},
         evaluated="test",
         kernel="mit",
-        submission=Submission("{label}", (".png", ".jpg", ".jpeg")),
+        submission=Submission("{label}", (".png", ".jpg", ".jpeg"), sized=True),
         expected={"test": [f"i{number}" for number in range(1, 301)]},
     )
 

@@ -12,7 +12,10 @@ from salcli.errors import InputError, UsageError
 from salcli.specs import DatasetSpec, parse_data_options, resolve
 from salcli.types import Dataset
 
-__all__ = ["open_dataset", "root_of"]
+__all__ = ["open_dataset", "root_of", "without_root"]
+
+NOWHERE = "(no --root)"
+"""Root of a dataset that is not there, as messages show it."""
 
 
 def open_dataset(
@@ -42,6 +45,18 @@ def open_dataset(
         if not root.is_dir():
             raise InputError(f"there is no folder '{root}' for dataset '{name}'")
     dataset: Dataset = resolve(spec.factory)(where, parse_data_options(spec, options))
+    return dataset
+
+
+def without_root(name: str) -> Dataset:
+    """A dataset of which only the published names and counts are known.
+
+    Raises:
+        UnknownName: There is no such dataset.
+        InputError: Its names stand in a file of its own.
+    """
+    spec = registry.dataset(name)
+    dataset: Dataset = resolve(spec.factory)([Path(NOWHERE)], parse_data_options(spec, {}))
     return dataset
 
 

@@ -1,6 +1,7 @@
 """OSIE (Xu et al. 2014): 700 scenes of 800 x 600, 15 observers, with SALICON-like fixation files.
 
-Nobody published a split. Positions among the 700 images by name, modulo 7: 0 tests, 3 validates.
+Nobody published a split. Of the positions of the 700 images by name, modulo 7, those at 3 validate;
+those at 0 are often kept back as a test set, and are in `all` only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FIRST = 1001
 """Name of the first image."""
 
 PERIOD = 7
-PLACES = {"train": {1, 2, 4, 5, 6}, "valid": {3}, "test": {0}, "all": set(range(PERIOD))}
+PLACES = {"train": {1, 2, 4, 5, 6}, "valid": {3}, "all": set(range(PERIOD))}
 
 
 def open_osie(roots: Sequence[Path], options: None) -> Collection:

@@ -41,7 +41,7 @@ def open_salicon(roots: Sequence[Path], options: SaliconOptions) -> Collection:
         finders={split: partial(_find, root, split) for split in PARTS},
         evaluated="valid",
         edition=options.edition,
-        submission=Submission("{label}"),
+        submission=Submission("{label}", sized=True),
         expected={"train": 10_000, "valid": 5_000, "test": 5_000},
     )
 

@@ -1,0 +1,284 @@
+"""`salcli datasets`: what can be read, whether it is complete, and what is made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from salcli.commands.data import DataOptions, Roots, Splits, complete_dataset
+from salcli.commands.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from salcli.datasets.checking import Part
+    from salcli.specs import DatasetSpec
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+Name: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME", help="The dataset.", autocompletion=complete_dataset)
+]
+SHOWN = 20
+"""Problems of one split that are printed; all are counted."""
+
+
+@app.callback(invoke_without_command=True)
+def datasets(context: typer.Context) -> None:
+    """List, check and prepare datasets; without a command, list them."""
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("list")
+def list_(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Only this one, with its layout.",
+            autocompletion=complete_dataset,
+        ),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """List the datasets that can be read, and where they are looked for."""
+    from salcli import registry
+    from salcli.commands import tables
+
+    specs = [registry.dataset(name)] if name else list(registry.datasets().values())
+    if as_json:
+        return typer.echo(json.dumps([_document(spec) for spec in specs], indent=2))
+    if name:
+        return _show_one(specs[0])
+    return tables.show(
+        ("DATASET", "WHERE", "WHAT"), [(spec.name, _where(spec), spec.summary) for spec in specs]
+    )
+
+
+@app.command()
+def check(
+    name: Name,
+    *,
+    root: Roots = None,
+    option: DataOptions = None,
+    split: Splits = None,
+    every_file: Annotated[
+        bool,
+        typer.Option("--every-file", help="Read all files, not only some frames of each clip."),
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Count what is there, and say what is missing or wrong; exit code 1 if anything is."""
+    from salcli.datasets import checking
+    from salcli.datasets.opening import open_dataset
+    from salcli.progress import watch
+
+    dataset = open_dataset(name, root or (), options=option or ())
+    with watch(1, quiet=quiet) as watcher:
+        watcher.start(name, None)
+        found = checking.check(dataset, split or (), every_file=every_file, done=watcher.step)
+        parts = list(found)
+    if as_json:
+        typer.echo(json.dumps([part.document() for part in parts], indent=2))
+    else:
+        _show_parts(parts)
+    if any(part.problems for part in parts):
+        raise typer.Exit(1)
+
+
+@app.command()
+def frames(
+    videos: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VIDEO", help="Videos, or folders of them.", show_default=False),
+    ] = None,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the frames.", show_default=False
+        ),
+    ] = None,
+    root: Roots = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Path of a frame below it, as in '{clip}/{frame:04d}.png'."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Videos at once.")] = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Extract every frame of videos as PNG.
+
+    Without VIDEO: those of DHF1K, beside its maps, whose number must agree. A video whose frames
+    are there is skipped, so an interrupted run goes on.
+    """
+    from salcli.datasets import extraction
+    from salcli.progress import watch
+
+    if videos:
+        jobs = extraction.of_videos(videos, pattern=pattern, output=output)
+    else:
+        jobs = extraction.of_dhf1k(root or (), pattern=pattern, output=output)
+    failed = False
+    with watch(len(jobs), quiet=quiet) as watcher:
+        for outcome in extraction.extract(jobs, workers=workers):
+            failed = failed or bool(outcome.problem)
+            if outcome.problem:
+                watcher.fail(outcome.problem)
+            else:
+                how = "there already" if outcome.skipped else "extracted"
+                watcher.finish(f"{outcome.job.video}: {outcome.frames} frames {how}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def maps(
+    name: Name,
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the maps.")
+    ],
+    root: Roots = None,
+    option: DataOptions = None,
+    split: Splits = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="dhf1k, hollywood2, mit, diem or default."),
+    ] = None,
+    sigma: Annotated[
+        float | None, typer.Option(min=0.1, help="A Gaussian of so many pixels instead.")
+    ] = None,
+    dva: Annotated[
+        float | None, typer.Option(min=0.01, help="The same in degrees of visual angle.")
+    ] = None,
+    pixels_per_degree: Annotated[
+        float | None, typer.Option(min=0.1, help="Goes with --dva.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make maps again that are there.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make density maps of fixations: 8-bit PNG of the frame's size, OUTPUT/CLIP/FRAME.png.
+
+    The kernel is the one by which the dataset's own maps were made, unless you choose another.
+    """
+    from salcli import kernels
+    from salcli.datasets.mapping import write_maps
+    from salcli.datasets.opening import open_dataset
+    from salcli.progress import watch
+
+    dataset = open_dataset(name, root or (), options=option or ())
+    chosen = kernels.choose(
+        kernel or dataset.kernel, sigma=sigma, dva=dva, pixels_per_degree=pixels_per_degree
+    )
+    parts = split or [dataset.evaluated]
+    recordings = {r.name: r for part in parts for r in dataset.recordings(part)}
+    failed = False
+    with watch(len(recordings), quiet=quiet) as watcher:
+        for recording in recordings.values():
+            done = write_maps(recording, output, kernel=chosen, overwrite=overwrite)
+            for problem in done.problems:
+                failed = True
+                watcher.say(f"salcli: error: {problem}")
+            watcher.finish(done.line)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pack(
+    name: Name,
+    predictions: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folder of maps: DIR/CLIP/FRAME.png, or DIR/IMAGE.png."),
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The ZIP archive.")
+    ],
+    root: Roots = None,
+    option: DataOptions = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Part of the dataset.")] = "test",
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Folder in the archive, if not the name of FILE."),
+    ] = None,
+    per_clip: Annotated[
+        bool,
+        typer.Option("--per-clip", help="CLIP.tar (gzip) for each clip, in the folder FILE."),
+    ] = False,
+) -> None:
+    """Pack predictions for a benchmark, if names, counts and sizes are right.
+
+    They are compared with the dataset itself; with published names and counts where it is not here.
+    """
+    from salcli.datasets import archives, packing
+
+    entries = packing.collect(
+        predictions, name, split=split, roots=root or (), options=option or ()
+    )
+    if per_clip:
+        count = archives.pack_apart(entries, output)
+        typer.echo(f"{output}: {count} archives, {len(entries)} files")
+    else:
+        archives.pack(entries, output, method=method or output.stem)
+        typer.echo(f"{output}: {len(entries)} files")
+
+
+def _where(spec: DatasetSpec) -> str:
+    from salcli.datasets.opening import root_of
+
+    found = root_of(spec)
+    if not found:
+        return f"--root, {spec.variable}" if spec.variable else "--root"
+    return str(found[0]) if found[0].is_dir() else f"{found[0]} (not there)"
+
+
+def _document(spec: DatasetSpec) -> dict[str, object]:
+    from salcli.datasets.opening import root_of
+
+    found = root_of(spec)
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "variable": spec.variable or None,
+        "root": str(found[0]) if found else None,
+        "there": bool(found) and found[0].is_dir(),
+        "layout": list(spec.layout),
+        "origin": spec.origin or None,
+        "licence": spec.licence or None,
+    }
+
+
+def _show_one(spec: DatasetSpec) -> None:
+    rows = {"where": _where(spec), "origin": spec.origin, "licence": spec.licence}
+    typer.echo(f"{spec.name}: {spec.summary}")
+    for title, text in rows.items():
+        if text:
+            typer.echo(f"{title:<9} {text}")
+    typer.echo("below its root:")
+    for line in spec.layout:
+        typer.echo(f"  {line}")
+
+
+def _show_parts(parts: Sequence[Part]) -> None:
+    from salcli.commands import tables
+
+    titles = ("SPLIT", "RECORDINGS", "FRAMES", "WITH MAPS", "WITH FIXATIONS", "OUTSIDE", "PROBLEMS")
+    tables.show(titles, [tuple(map(str, part.row)) for part in parts])
+    for part in parts:
+        for problem in part.problems[:SHOWN]:
+            typer.echo(f"{part.split}: {problem}", err=True)
+        if len(part.problems) > SHOWN:
+            typer.echo(f"{part.split}: and {len(part.problems) - SHOWN} more", err=True)

@@ -1,0 +1,67 @@
+"""Writes predictions into the archives that benchmarks want."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from salcli import images
+from salcli.atomic import replacing, told
+from salcli.datasets.greyvideo import encode
+from salcli.datasets.packing import Entry
+from salcli.video import Video
+
+__all__ = ["pack", "pack_apart"]
+
+EARLIEST = (1980, 1, 1, 0, 0, 0)
+"""Of the times that a ZIP archive knows; a fixed one makes equal content give equal archives."""
+
+
+def pack(entries: Sequence[Entry], archive: Path, *, method: str) -> None:
+    """One ZIP archive `METHOD/...`.
+
+    Raises:
+        InputError: A map cannot be read.
+        OutputError: The archive cannot be written.
+    """
+    with told(archive):
+        archive.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        replacing(archive) as part,
+        zipfile.ZipFile(part, "w", compression=zipfile.ZIP_STORED) as target,
+    ):
+        for entry in entries:
+            information = zipfile.ZipInfo((Path(method) / entry.path).as_posix(), EARLIEST)
+            target.writestr(information, _content(entry))
+
+
+def pack_apart(entries: Sequence[Entry], folder: Path) -> int:
+    """An archive `CLIP.tar`, compressed with gzip, for each clip; returns their number.
+
+    Raises:
+        InputError: A map cannot be read.
+        OutputError: The folder cannot be written.
+    """
+    by_clip: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_clip.setdefault(entry.clip.name, []).append(entry)
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, own in by_clip.items():
+        with replacing(folder / f"{name}.tar") as part, tarfile.open(part, "w:gz") as target:
+            for entry in own:
+                content = _content(entry)
+                information = tarfile.TarInfo(entry.path.as_posix())
+                information.size = len(content)
+                target.addfile(information, io.BytesIO(content))
+    return len(by_clip)
+
+
+def _content(entry: Entry) -> bytes:
+    if len(entry.files) == 1 and entry.files[0].suffix.lower() == entry.path.suffix.lower():
+        return entry.files[0].read_bytes()
+    fps = Video(entry.clip.source).fps if entry.clip.source is not None else 30.0
+    return encode(entry.files, size=images.size_of(entry.files[0]), shown=entry.path, fps=fps)

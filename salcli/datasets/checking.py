@@ -1,0 +1,190 @@
+"""Goes through a dataset: what is there, what is missing, what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from salcli import gaze, groundtruth, images
+from salcli.datasets.collection import Collection, some
+from salcli.datasets.files import FrameAnnotations
+from salcli.errors import InputError
+from salcli.types import Annotation, Dataset, Recording
+from salcli.video import Video
+
+__all__ = ["Part", "check", "frame_size"]
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one split has.
+
+    Attributes:
+        split: Its name.
+        recordings, frames: How many there are.
+        densities, fixations: Frames that have a density map, and fixations.
+        outside: Fixations outside their frame, of those that were looked at.
+        problems: What is missing or wrong, in order; empty if nothing is.
+    """
+
+    split: str
+    recordings: int = 0
+    frames: int = 0
+    densities: int = 0
+    fixations: int = 0
+    outside: int = 0
+    problems: Sequence[str] = ()
+
+    @property
+    def row(self) -> tuple[str | int, ...]:
+        """For a table: everything, problems only counted."""
+        counts = (self.recordings, self.frames, self.densities, self.fixations, self.outside)
+        return (self.split, *counts, len(self.problems))
+
+    def document(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass
+class _Finding:
+    """What one recording has."""
+
+    frames: int = 0
+    densities: int = 0
+    fixations: int = 0
+    outside: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def check(
+    dataset: Dataset,
+    splits: Sequence[str] = (),
+    *,
+    every_file: bool = False,
+    done: Callable[[], None] = lambda: None,
+) -> Iterator[Part]:
+    """Look at every recording of some splits, all if none is named; each recording once.
+
+    Args:
+        dataset: What is looked at.
+        splits: Which parts of it.
+        every_file: Read all files, not only those of the first and last frame of a clip.
+        done: Called after each recording.
+
+    Raises:
+        UnknownName: There is no such split.
+    """
+    findings: dict[str, _Finding] = {}
+    for split in splits or dataset.splits:
+        known = len(dataset.problems)
+        try:
+            recordings = dataset.recordings(split)
+        except InputError as error:
+            yield Part(split, problems=[str(error)])
+            continue
+        for recording in recordings:
+            if recording.name not in findings:
+                findings[recording.name] = _look(dataset, recording, every_file=every_file)
+                done()
+        yield _sum(split, [findings[r.name] for r in recordings], dataset.problems[known:])
+
+
+def frame_size(recording: Recording, index: int) -> Size:
+    """`(H, W)` of a frame, from its file's header; of a video that of its first frame.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    if recording.frames is not None:
+        return images.size_of(recording.frames[index])
+    if recording.is_clip:
+        return Video(recording.source).size
+    return images.size_of(recording.source)
+
+
+def _sum(split: str, findings: Sequence[_Finding], problems: Sequence[str]) -> Part:
+    return Part(
+        split,
+        recordings=len(findings),
+        frames=sum(each.frames for each in findings),
+        densities=sum(each.densities for each in findings),
+        fixations=sum(each.fixations for each in findings),
+        outside=sum(each.outside for each in findings),
+        problems=[
+            *(line.removeprefix(f"{split}: ") for line in problems),
+            *(line for each in findings for line in each.problems),
+        ],
+    )
+
+
+def _look(dataset: Dataset, recording: Recording, *, every_file: bool) -> _Finding:
+    finding = _Finding()
+    try:
+        count = finding.frames = len(recording.annotations)
+    except InputError as error:
+        finding.problems.append(f"{recording.name}: {error}")
+        return finding
+    _count(dataset, recording, finding)
+    looked = range(count) if every_file else sorted({0, count - 1} & set(range(count)))
+    size: Size | None = None
+    for index in looked:
+        try:
+            if size is None or recording.frames is not None:
+                size = frame_size(recording, index)
+            for problem in _misfits(recording.annotations[index], size, finding):
+                finding.problems.append(f"{recording.name}: {problem}")
+        except InputError as error:
+            finding.problems.append(f"{recording.name}: {error}")
+    return finding
+
+
+def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
+    """Count frames, maps and fixations; say where there are too few or too many."""
+    annotations = recording.annotations
+    lacking: dict[str, list[str]] = {"a map": [], "fixations": []}
+    for annotation in annotations:
+        for kind, path in (("a map", annotation.density), ("fixations", annotation.fixations)):
+            if path is None:
+                lacking[kind].append(annotation.label)
+    counts = {kind: len(annotations) - len(labels) for kind, labels in lacking.items()}
+    finding.densities, finding.fixations = counts["a map"], counts["fixations"]
+    problems = [] if len(annotations) else [f"no frames in '{recording.source}'"]
+    problems += [
+        f"without {kind}: {some(labels)}"
+        for kind, labels in lacking.items()
+        if labels and counts[kind]
+    ]
+    if isinstance(annotations, FrameAnnotations) and annotations.strays:
+        problems.append(f"of no frame: {some(annotations.strays)}")
+    published = dataset.frame_counts if isinstance(dataset, Collection) else {}
+    wanted = published.get(recording.name.rpartition("/")[2], len(annotations))
+    if len(annotations) != wanted:
+        problems.append(f"{len(annotations)} frames, {wanted} are published")
+    finding.problems += [f"{recording.name}: {problem}" for problem in problems]
+
+
+def _misfits(annotation: Annotation, size: Size, finding: _Finding) -> Iterator[str]:
+    """Say what of a frame has another shape than the frame; count fixations outside."""
+    if annotation.density is not None:
+        height, width = groundtruth.read_density(annotation, size).shape
+        if not _alike((height, width), size):
+            yield _misfit(f"the map '{annotation.density}'", (height, width), size)
+    if annotation.fixations is not None:
+        stated = gaze.read(annotation).size
+        if stated is not None and not _alike(stated, size):
+            yield _misfit(f"'{annotation.fixations}'", stated, size)
+        outside = groundtruth.read_fixations(annotation, size).outside
+        finding.outside += outside
+
+
+def _alike(one: Size, other: Size) -> bool:
+    """Whether the sides are in one proportion, up to rounding."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
+
+
+def _misfit(what: str, found: Size, frame: Size) -> str:
+    return f"{what} is {found[1]}x{found[0]}, its frame {frame[1]}x{frame[0]}"

@@ -1,0 +1,174 @@
+"""Extracts the frames of videos into folders, as DHF1K expects them: every frame, as PNG."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from salcli import atomic, png, registry
+from salcli.datasets import dhf1k
+from salcli.datasets.collection import lone_root
+from salcli.datasets.files import listed
+from salcli.datasets.opening import root_of
+from salcli.errors import InputError, SalcliError, UsageError
+from salcli.folders import find_inputs
+from salcli.images import SUFFIXES
+from salcli.video import Video
+
+__all__ = ["DHF1K_PATTERN", "Job", "Outcome", "extract", "of_dhf1k", "of_videos"]
+
+DHF1K_PATTERN = "annotation/{clip:0>4}/images/{frame:04d}.png"
+"""Below the root, beside the maps."""
+
+PATTERN = "{clip}/images/{frame:04d}.png"
+"""Below any folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video and where its frames go.
+
+    Attributes:
+        video: The file.
+        pattern: Path of a frame below `output`: `{clip}` is the stem of the video, `{number}` the
+            same as a whole number, `{frame}` counts from 1.
+        output: The folder that all paths are below.
+        expected: Number of frames, where it is known.
+    """
+
+    video: Path
+    pattern: str
+    output: Path
+    expected: int | None = None
+
+    def path(self, frame: int) -> Path:
+        """Where the frame with this number, from 1, goes."""
+        return self.output / _fill(self.pattern, self.video.stem, frame)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: Which.
+        frames: How many there are now.
+        skipped: Whether they were there before.
+        problem: What went wrong, or nothing.
+    """
+
+    job: Job
+    frames: int = 0
+    skipped: bool = False
+    problem: str = ""
+
+
+def of_videos(
+    videos: Sequence[str], *, pattern: str | None = None, output: Path | None
+) -> list[Job]:
+    """A job for each of some videos, or videos in folders.
+
+    Raises:
+        UsageError: Nobody says where to, or the pattern is no path of PNG files, one folder for
+            each video.
+    """
+    if output is None:
+        raise UsageError("say with -o where the frames of these videos go")
+    found = [path for path in find_inputs(videos) if not path.is_dir()]
+    return _jobs(dict.fromkeys(found), pattern or PATTERN, output)
+
+
+def of_dhf1k(
+    roots: Sequence[Path], *, pattern: str | None = None, output: Path | None
+) -> list[Job]:
+    """A job for each video of DHF1K, with the number of its maps, or its published frames.
+
+    Raises:
+        UsageError: Nobody says where it lies, or the pattern does not fit.
+        InputError: There is none.
+    """
+    spec = registry.dataset("dhf1k")
+    root = lone_root("dhf1k", roots or root_of(spec))
+    videos = dhf1k.videos(root)
+    if not videos:
+        raise InputError(f"no videos of DHF1K below '{root}': '{root / 'video' / '001.AVI'}', ...")
+    return _jobs(videos, pattern or DHF1K_PATTERN, output or root)
+
+
+def _jobs(videos: Mapping[Path, int | None], pattern: str, output: Path) -> list[Job]:
+    try:
+        paths = [_fill(pattern, clip, 1) for clip in ("0001", "0002")]
+        other = _fill(pattern, "0001", 2)
+    except (KeyError, IndexError, ValueError) as error:
+        raise UsageError(
+            f"'{pattern}' must consist of {{clip}} or {{number}} and {{frame}}, like {PATTERN}"
+        ) from error
+    if paths[0] == other or paths[0].parent != other.parent or paths[0].suffix.lower() != ".png":
+        raise UsageError(f"'{pattern}' must end in a .png file for each {{frame}}")
+    if paths[0].parent == paths[1].parent:
+        raise UsageError(f"'{pattern}' must have a folder for each {{clip}}")
+    jobs = [Job(video, pattern, output, expected) for video, expected in videos.items()]
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        twin = taken.setdefault(job.path(1), job.video)
+        if twin != job.video:
+            raise UsageError(f"frames of '{twin}' and '{job.video}' would go to one folder")
+    return jobs
+
+
+def _fill(pattern: str, clip: str, frame: int) -> Path:
+    number = {"number": int(clip)} if clip.isdecimal() else {}
+    return Path(pattern.format(clip=clip, frame=frame, **number))
+
+
+def extract(jobs: Sequence[Job], *, workers: int) -> Iterator[Outcome]:
+    """Do the jobs, several at a time; gives what became of each as soon as it is done.
+
+    The frames of a video appear all at once, so what is there is complete, and is skipped.
+    """
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        futures = [pool.submit(_extract, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _extract(job: Job) -> Outcome:
+    folder = job.path(1).parent
+    try:
+        there = len(listed(folder, SUFFIXES))
+        if there:
+            return Outcome(job, there, skipped=True, problem=_mismatch(job, there))
+        count = _decode(job, folder)
+    except SalcliError as error:
+        return Outcome(job, problem=str(error))
+    return Outcome(job, count, problem=_mismatch(job, count))
+
+
+def _decode(job: Job, folder: Path) -> int:
+    """Write all frames to a folder that gets its name when it is complete."""
+    part = atomic.temporary(folder)
+    count = 0
+    with atomic.told(folder):
+        shutil.rmtree(part, ignore_errors=True)  # what a run left that was killed
+        part.mkdir(parents=True)
+        try:
+            for count, frame in enumerate(Video(job.video), start=1):
+                (part / job.path(count).name).write_bytes(png.encode(frame))
+            part.replace(folder)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    return count
+
+
+def _mismatch(job: Job, count: int) -> str:
+    if job.expected in (None, count):
+        return ""
+    return f"'{job.video}' gave {count} frames, but there should be {job.expected}"

@@ -1,0 +1,43 @@
+"""Encodes grey maps as a video without loss, as NTIRE wants predictions."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from salcli.encoder import REPRODUCIBLE, failure, ffmpeg
+from salcli.movie import LARGEST_DENOMINATOR
+
+__all__ = ["encode"]
+
+
+def encode(files: Sequence[Path], *, size: tuple[int, int], shown: Path, fps: float) -> bytes:
+    """An MP4 file of 8-bit grey PNG files of size (H, W); errors call it `shown`.
+
+    H.264 at full range without loss: all 256 levels stay what they are.
+
+    Raises:
+        OutputError: ffmpeg fails.
+    """
+    layout = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"  # 4:2:0 halves both sides
+    rate = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
+    with TemporaryDirectory(prefix="salcli-") as folder:
+        target = Path(folder) / "maps.mp4"
+        command = [
+            *(arg for arg in ffmpeg() if arg != "-nostdin"),
+            *("-f", "image2pipe", "-c:v", "png", "-framerate", str(rate), "-i", "pipe:0"),
+            *("-vf", f"scale=in_range=pc:out_range=pc,format={layout},setparams=range=pc"),
+            *("-c:v", "libx264", "-preset", "veryfast", "-qp", "0", *REPRODUCIBLE),
+            *("-f", "mp4", f"file:{target}"),
+        ]
+        # a map is some ten kilobytes, so those of a clip may lie in memory
+        pictures = b"".join(file.read_bytes() for file in files)
+        done = subprocess.run(
+            command, input=pictures, stderr=subprocess.PIPE, check=False, start_new_session=True
+        )
+        if done.returncode:
+            raise failure(shown, done.returncode, done.stderr)
+        return target.read_bytes()

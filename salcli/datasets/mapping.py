@@ -1,0 +1,85 @@
+"""Writes density maps of the fixations of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from salcli import groundtruth, imageops, kernels, png
+from salcli.atomic import replacing, told
+from salcli.datasets.checking import frame_size
+from salcli.errors import InputError
+from salcli.kernels import Kernel
+from salcli.types import Recording
+
+__all__ = ["Written", "write_maps"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of the frames of one recording.
+
+    Attributes:
+        recording: Which.
+        maps, skipped: How many maps were written, and were there before.
+        outside: Fixations outside their frame, which no map shows.
+        problems: A line for each frame that could not be read.
+    """
+
+    recording: Recording
+    maps: int
+    skipped: int
+    outside: int
+    problems: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        there = f", {self.skipped} there already" if self.skipped else ""
+        outside = f", {self.outside} fixations outside" if self.outside else ""
+        return f"{self.recording.name}: {self.maps} maps{there}{outside}"
+
+
+def write_maps(
+    recording: Recording, output: Path, *, kernel: Kernel, overwrite: bool = False
+) -> Written:
+    """Maps of one recording: `output/CLIP/LABEL.png`, of a still `output/LABEL.png`.
+
+    8-bit grey of the frame's size; the peak of each is 255. Without fixations a map is black.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    folder = output / recording.name.rpartition("/")[2] if recording.is_clip else output
+    maps = skipped = outside = 0
+    problems = []
+    size: tuple[int, int] | None = None
+    for index, annotation in _annotated(recording):
+        path = folder / f"{annotation}.png"
+        if path.exists() and not overwrite:
+            skipped += 1
+            continue
+        try:
+            if size is None or recording.frames is not None:
+                size = frame_size(recording, index)
+            found = groundtruth.read_fixations(recording.annotations[index], size)
+        except InputError as error:
+            problems.append(f"{recording.name}: {error}")
+            continue
+        outside += found.outside
+        density = kernels.density(found.points, size, kernel=kernel)
+        peak = float(density.max())
+        with told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_bytes(png.encode(imageops.to_8bit(density / (peak or 1.0), "nearest")))
+        maps += 1
+    return Written(recording, maps, skipped, outside, tuple(problems))
+
+
+def _annotated(recording: Recording) -> Iterator[tuple[int, str]]:
+    """Position and label of each frame that has fixations."""
+    for index, annotation in enumerate(recording.annotations):
+        if annotation.fixations is not None:
+            yield index, annotation.label

@@ -1,0 +1,237 @@
+"""Finds the predictions that a benchmark wants, and checks their names, counts and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from salcli import images, mapvideo, registry
+from salcli.datasets.collection import Collection, some
+from salcli.datasets.opening import open_dataset, root_of, without_root
+from salcli.errors import InputError, UsageError
+from salcli.types import Dataset, Submission
+
+__all__ = [
+    "Clip",
+    "Entry",
+    "collect",
+    "find_maps",
+    "published_clips",
+    "wanted_clips",
+]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is wanted of one recording.
+
+    Attributes:
+        name: Last part of the recording's name.
+        labels: Of its frames, in order.
+        size: `(H, W)` of the frames, where it is known.
+        source: The recording itself, if it is there.
+        still: Whether it is one image.
+    """
+
+    name: str
+    labels: Sequence[str]
+    size: tuple[int, int] | None = None
+    source: Path | None = None
+    still: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of the archive.
+
+    Attributes:
+        path: Its name there, below the name of the method.
+        files: The maps that it is made of: one, or those of a whole video.
+        clip: What it belongs to.
+    """
+
+    path: Path
+    files: Sequence[Path]
+    clip: Clip
+
+
+def collect(
+    folder: Path,
+    name: str,
+    *,
+    split: str,
+    roots: Sequence[Path] = (),
+    options: Sequence[str] = (),
+) -> list[Entry]:
+    """Find the maps of a split of a dataset below a folder, and check each.
+
+    They are compared with the dataset below its root; without one with what is published of it.
+
+    Raises:
+        UsageError: Nobody collects such predictions, or a root is needed.
+        InputError: Some are missing, too many, unreadable or of a wrong size or kind.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder '{folder}'")
+    if roots or root_of(registry.dataset(name)):
+        dataset = open_dataset(name, roots, options=options)
+        clips = wanted_clips(dataset, split)
+    else:
+        dataset = without_root(name)
+        clips = published_clips(dataset, split)
+    if dataset.submission is None:
+        raise UsageError(f"nobody collects predictions for '{name}'")
+    return find_maps(folder, clips, dataset.submission)
+
+
+def wanted_clips(dataset: Dataset, split: str) -> list[Clip]:
+    """What the recordings of a split want.
+
+    Raises:
+        InputError: The split is not there.
+    """
+    sized = dataset.submission is not None and dataset.submission.sized
+    return [
+        Clip(
+            recording.name.rpartition("/")[2],
+            [annotation.label for annotation in recording.annotations],
+            images.size_of(recording.source) if sized else None,
+            recording.source,
+            still=not recording.is_clip,
+        )
+        for recording in dataset.recordings(split)
+    ]
+
+
+def published_clips(dataset: Dataset, split: str) -> list[Clip]:
+    """What a split wants by its published names and counts alone.
+
+    Raises:
+        UsageError: They are not published.
+    """
+    names = dataset.expected.get(split) if isinstance(dataset, Collection) else None
+    if not isinstance(dataset, Collection) or names is None or isinstance(names, int):
+        raise UsageError(
+            f"what the split '{split}' of '{dataset.name}' holds is not published; give its --root"
+        )
+    counts = dataset.frame_counts
+    return [
+        Clip(name, [f"{i + 1:04d}" for i in range(counts[name])])
+        if name in counts
+        else Clip(name, [name], still=True)
+        for name in names
+    ]
+
+
+def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> list[Entry]:
+    """Find the maps of all clips below a folder, numbers padded or not, and check each.
+
+    Raises:
+        InputError: Some are missing, too many, unreadable or of a wrong size or kind; nothing of
+            this is packed.
+    """
+    found: list[Entry] = []
+    problems: list[str] = []
+    stills = _by_key(folder, submission.suffixes)
+    for clip in clips:
+        try:
+            found += _entries(folder, clip, submission, stills)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        more = f"\nand {len(problems) - 20} more like these" if len(problems) > 20 else ""
+        raise InputError(
+            f"'{folder}' is not what the benchmark wants, so nothing was packed:\n"
+            + "\n".join(problems[:20])
+            + more
+        )
+    return found
+
+
+def _entries(
+    folder: Path, clip: Clip, submission: Submission, stills: Mapping[str, Path]
+) -> Iterator[Entry]:
+    """What belongs to one clip.
+
+    Raises:
+        InputError: It is not complete, or a map is not as it must be.
+    """
+    if submission.is_video and _key(clip.name) in stills:
+        yield _movie(stills[_key(clip.name)], clip, submission)
+        return
+    files = _maps(folder, clip, submission, stills)
+    size = clip.size
+    for file in files:
+        found = _examine(file, size)
+        # the pictures of a video have one size
+        size = found if submission.is_video else size
+    if submission.is_video:
+        path = Path(submission.pattern.format(clip=clip.name) + submission.suffixes[0])
+        yield Entry(path, files, clip)
+        return
+    for label, file in zip(clip.labels, files, strict=True):
+        stem = submission.pattern.format(clip=clip.name, label=label)
+        yield Entry(Path(stem + file.suffix.lower()), [file], clip)
+
+
+def _movie(file: Path, clip: Clip, submission: Submission) -> Entry:
+    count = mapvideo.count_frames(file)
+    if count != len(clip.labels):
+        raise InputError(f"'{file}' has {count} frames, not {len(clip.labels)}")
+    return Entry(Path(submission.pattern.format(clip=clip.name) + file.suffix), [file], clip)
+
+
+def _maps(
+    folder: Path, clip: Clip, submission: Submission, stills: Mapping[str, Path]
+) -> list[Path]:
+    """The map of each frame of a clip, in order."""
+    suffixes = (".png",) if submission.is_video else submission.suffixes
+    here = stills if clip.still else _by_key(_clip_folder(folder, clip.name), suffixes)
+    missing = [label for label in clip.labels if _key(label) not in here]
+    if missing:
+        place = "" if clip.still else f"{clip.name}: "
+        raise InputError(f"{place}no map of {some(missing)}")
+    if not clip.still and len(here) > len(clip.labels):
+        wanted = {_key(label) for label in clip.labels}
+        surplus = [path.name for key, path in here.items() if key not in wanted]
+        raise InputError(f"{clip.name}: of no frame: {some(surplus)}")
+    return [here[_key(label)] for label in clip.labels]
+
+
+def _clip_folder(folder: Path, name: str) -> Path:
+    """The folder of a clip's maps, whose number may be padded otherwise."""
+    found = {_key(path.name): path for path in folder.iterdir() if path.is_dir()}
+    if _key(name) not in found:
+        raise InputError(f"{name}: no folder of maps")
+    return found[_key(name)]
+
+
+def _by_key(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    return {
+        _key(path.stem): path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    }
+
+
+def _key(name: str) -> str:
+    """The same for `1` and `0001`."""
+    return str(int(name)) if name.isdecimal() else name
+
+
+def _examine(path: Path, size: tuple[int, int] | None) -> tuple[int, int]:
+    """Its size (H, W); raises `InputError` if it is no 8-bit grey picture, or not of this size."""
+    try:
+        with Image.open(path) as picture:
+            mode, (width, height) = picture.mode, picture.size
+            picture.verify()
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise InputError(f"'{path}' cannot be read: {error}") from error
+    if mode != "L":
+        raise InputError(f"'{path}' is not 8-bit grey (Pillow calls it {mode})")
+    if size is not None and (height, width) != size:
+        raise InputError(f"'{path}' is {width}x{height}, not {size[1]}x{size[0]} as it must be")
+    return height, width
