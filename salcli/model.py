@@ -116,6 +116,9 @@ class Model(ABC):
         """Called before each training epoch (from 0): freeze, thaw, set modes."""
         self.network.train()
 
+    def finish_training(self, output: Path) -> None:
+        """Called when a training in the folder `output` is done: leave files as published."""
+
     def inputs(self, frames: Sequence[Frame]) -> Tensor:
         """Network input for a chunk, through the `preprocess` hook, on the model's device."""
         tensor: Tensor = plugins.load().hook.preprocess(model=self, frames=frames)

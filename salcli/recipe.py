@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = ["Augmentation", "ParameterGroup", "Recipe", "Source"]
@@ -179,8 +179,3 @@ class Recipe:
             if parameter.startswith(group.prefix) and parameter.endswith(group.suffix):
                 return group
         return ParameterGroup("", weight_decay=self.weight_decay)
-
-    def fill(self, source: Source) -> Source:
-        """The source with the recipe's own settings where it has none."""
-        names = ("batch_size", "clip_length", "clip_stride", "truth_size")
-        return replace(source, **{n: getattr(self, n) for n in names if getattr(source, n) is None})

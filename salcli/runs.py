@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from salcli import checkpoint
 from salcli.atomic import told
 from salcli.errors import UsageError, WeightsError
+from salcli.parallel import Ranks
+from salcli.standing import Progress
+from salcli.stopping import Stop, Stopped
 
-__all__ = ["BEST", "LAST", "LOG", "Report", "resume", "save_state", "write"]
+__all__ = ["BEST", "LAST", "LOG", "Report", "Run", "differences"]
 
 LAST, BEST, LOG = "last.pt", "best.safetensors", "log.jsonl"
 
@@ -22,47 +29,131 @@ Report = Callable[[Mapping[str, Any]], None]
 """Receives what is also written as one line of the log."""
 
 
-def write(output: Path, line: Mapping[str, Any], report: Report) -> None:
-    """Append one line to the log and report it.
+class Run:
+    """The folder of a run, which process 0 alone writes; every method is called by all processes.
 
-    Raises:
-        OutputError: The folder cannot be written.
+    Args:
+        output: The folder.
+        parts: What has a state that resuming needs, by name.
+        metadata: Of the training; only one with the same goes on in the same folder.
+        report: Receives every line of the log.
+        ranks: This process among those that train together.
+        device: Where the network is.
+
+    Attributes:
+        progress: How far the training is.
     """
-    path = output / LOG
-    with told(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    report(line)
+
+    def __init__(
+        self,
+        output: Path,
+        parts: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        *,
+        report: Report,
+        ranks: Ranks,
+        device: torch.device,
+    ) -> None:
+        self.progress, self.ranks = Progress(), ranks
+        self._output, self._parts, self._metadata = output, parts, metadata
+        self._report, self._device = report, device
+        self._saved = time.monotonic()
+
+    def start(self) -> Progress:
+        """Go on from the training in the folder, or start one: how far it is.
+
+        Raises:
+            UsageError: The folder holds a training with other settings, or remains of one.
+            WeightsError: Its state is damaged.
+            OutputError: The folder cannot be written.
+        """
+        found = _resume(self._output, self._parts, self._metadata, rank=self.ranks.number)
+        self.ranks.gather(None)  # nobody writes before all have read
+        if found is None:
+            # Written at once, so that the folder belongs to this training from here on.
+            self.save()
+            return self.progress
+        self.progress = found
+        if self.ranks.number == 0:
+            _trim_log(self._output / LOG, found)
+        return found
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append one line to the log and report it.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        if self.ranks.number:
+            return
+        path = self._output / LOG
+        with told(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self._report(line)
+
+    def save(self) -> None:
+        """Write everything that resuming needs.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        random = self.ranks.gather(_random_state(self._device))
+        self._saved = time.monotonic()
+        if self.ranks.number:
+            return
+        content = {name: part.state_dict() for name, part in self._parts.items()}
+        content |= {"progress": asdict(self.progress), "random": random}
+        text = json.dumps(self._metadata, sort_keys=True)
+        checkpoint.save_training(self._output / LAST, {**content, "metadata": text})
+
+    def save_if_due(self, stop: Stop, *, seconds: float) -> None:
+        """Write the state if that was so many seconds ago, or if the end is asked for.
+
+        Raises:
+            Stopped: It is; the state is written.
+            OutputError: The folder cannot be written.
+        """
+        asked = self.ranks.largest(stop.signal, self._device)
+        due = self.ranks.largest(int(time.monotonic() - self._saved >= seconds), self._device)
+        if asked or due:
+            self.save()
+        if asked:
+            raise Stopped(
+                asked, f"interrupted; the same command goes on from here in '{self._output}'"
+            )
+
+    def save_if_asked(self, stop: Stop) -> None:
+        """The same where the processes are not at the same point: then one alone cannot stop."""
+        if stop.signal and self.ranks.count == 1:
+            self.save_if_due(stop, seconds=math.inf)
+
+    def save_best(self, network: nn.Module, *, epoch: int, scores: Mapping[str, Any]) -> None:
+        """Write the weights of the best epoch, with what they are and how good they are.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        if self.ranks.number == 0:
+            content = {**self._metadata, "epoch": epoch, "validation": scores}
+            checkpoint.save(self._output / BEST, network.state_dict(), metadata=content)
 
 
-def save_state(
-    output: Path,
-    parts: Mapping[str, Any],
-    metadata: Mapping[str, Any],
-    *,
-    epoch: int,
-    best: float | None,
-) -> None:
-    """Write everything that resuming needs: `epoch` is the next one.
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    """Of the generators that networks draw from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _resume(
+    output: Path, parts: Mapping[str, Any], metadata: Mapping[str, Any], *, rank: int
+) -> Progress | None:
+    """Go on from the training in this folder: its progress, or `None` if there is none.
 
     Raises:
-        OutputError: The folder cannot be written.
-    """
-    content = {name: part.state_dict() for name, part in parts.items()}
-    content |= {"epoch": epoch, "best": best, "metadata": json.dumps(metadata, sort_keys=True)}
-    checkpoint.save_training(output / LAST, {**content, "random": torch.get_rng_state()})
-
-
-def resume(
-    output: Path, parts: Mapping[str, Any], metadata: Mapping[str, Any]
-) -> tuple[int, float | None]:
-    """Go on from the training in this folder, or start one: the next epoch, the best score so far.
-
-    The log of an epoch that was not finished is forgotten.
-
-    Raises:
-        UsageError: The folder holds a training with other settings.
+        UsageError: The folder holds a training with other settings, or remains of one.
         WeightsError: Its state is damaged.
-        OutputError: The folder cannot be written.
     """
     path = output / LAST
     if not path.exists():
@@ -71,9 +162,7 @@ def resume(
                 raise UsageError(
                     f"'{output}' holds {leftover} of another training; choose another -o"
                 )
-        # Written at once, so that the folder belongs to this training from here on.
-        save_state(output, parts, metadata, epoch=0, best=None)
-        return 0, None
+        return None
     content = checkpoint.read_training(path)
     try:
         differing = differences(json.loads(content["metadata"]), metadata)
@@ -84,14 +173,15 @@ def resume(
             )
         for name, part in parts.items():
             part.load_state_dict(content[name])
-        torch.set_rng_state(content["random"])
-        epoch, best = content["epoch"], content["best"]
-    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        random = content["random"][rank]
+        torch.set_rng_state(random["cpu"])
+        if "cuda" in random:
+            torch.cuda.set_rng_state(random["cuda"])
+        return Progress(**content["progress"])
+    except (KeyError, IndexError, ValueError, RuntimeError, TypeError) as error:
         raise WeightsError(
             f"'{path}' is not a state of this training; choose another -o"
         ) from error
-    trim_log(output / LOG, epoch)
-    return epoch, best
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -107,10 +197,18 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def trim_log(path: Path, epoch: int) -> None:
-    """Keep only the log's whole lines of the epochs before `epoch`."""
+def _trim_log(path: Path, progress: Progress) -> None:
+    """Keep only the log's whole lines of what was done before this point of the training.
+
+    Raises:
+        OutputError: The log cannot be written.
+    """
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["epoch"] < epoch]
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        content = json.loads(line) if line.endswith("\n") else {"epoch": math.inf}
+        # A validation ends its epoch, and has no step.
+        if (content["epoch"], content.get("step", math.inf)) <= (progress.epoch, progress.step):
+            kept.append(line)
     checkpoint.write_atomically(path, "".join(kept).encode())

@@ -1,207 +1,198 @@
-"""Turns recordings into training batches: cropped, flipped, coloured, preprocessed by the model."""
+"""Turns recordings into batches: read, cut, coloured, preprocessed by the model, stacked."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import copy
+from collections.abc import Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image, ImageEnhance
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from salcli import groundtruth, images
-from salcli.errors import InputError
+from salcli import groundtruth
+from salcli.augment import Change, central_crop, draw, draw_aspect
+from salcli.clips import FrameReader, frame_size
 from salcli.model import Model
 from salcli.recipe import Augmentation, Recipe
-from salcli.types import Batch, Frame, Recording
+from salcli.sampling import Corpus, Planned, plan_epoch, plan_pass, span, usable
+from salcli.types import Batch, Recording
 
-__all__ = ["EpochBatches", "load"]
+__all__ = ["Batches", "Key"]
 
+Key: TypeAlias = tuple[int, int]
+"""Epoch and position of a batch in it."""
 
-@dataclass(frozen=True)
-class Crop:
-    """Which part of an image is used, as shares of its sides, and whether it is mirrored."""
+PROBE_SIZES = ((360, 640), (640, 360))
+"""Frames that a model either brings to one size or not."""
 
-    left: float
-    top: float
-    right: float
-    bottom: float
-    flipped: bool
-
-    def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """(left, top, right, bottom) in pixels of a picture of size (H, W)."""
-        height, width = size
-        return self.left * width, self.top * height, self.right * width, self.bottom * height
+PROBES = 8
+"""Files whose size is looked up at once."""
 
 
-class EpochBatches(Dataset[Batch]):
-    """The batches of one epoch. Batch i depends on the seed, the epoch and i only.
+class Batches(Dataset[Batch]):
+    """Batch i of an epoch depends on the recipe's seed, the epoch and i only.
 
-    So an interrupted training that resumes sees the same data, with any number of workers.
+    So an interrupted training that resumes sees the same data, with any number of workers, and
+    several processes share each batch among them.
+
+    Args:
+        corpora: The data.
+        model: Preprocesses the frames.
+        recipe: How recordings become samples.
+        training: Random samples of the recordings to train on; otherwise, for validation, the
+            middle of every recording to validate on, nothing random, no batch dropped.
+        share: This process's number and how many there are. They share each batch of a training,
+            and the batches of a validation.
+        memory: Bytes of decoded frames that each worker remembers.
     """
 
     def __init__(
-        self, recordings: Sequence[Recording], model: Model, *, recipe: Recipe, epoch: int
+        self,
+        corpora: Sequence[Corpus],
+        model: Model,
+        *,
+        recipe: Recipe,
+        training: bool = True,
+        share: tuple[int, int] = (0, 1),
+        memory: int = 0,
     ) -> None:
-        self._recordings = recordings
-        self._model = model
-        self._recipe = recipe
-        self._seed = (recipe.seed, epoch)
-        self._plan = _plan(recordings, recipe, np.random.default_rng(self._seed))
+        self._corpora, self._recipe, self._training = corpora, recipe, training
+        self._share, self._reader = share, FrameReader(memory)
+        prepared = copy.copy(model)
+        prepared.network = nn.Identity()  # workers need no copy of it
+        self._models = [prepared.in_domain(corpus.domain) for corpus in corpora]
+        self._augmentation = recipe.augmentation if training else Augmentation()
+        self._usable = [
+            usable(corpus, self._recordings(i), recipe) for i, corpus in enumerate(corpora)
+        ]
 
-    def __len__(self) -> int:
-        return len(self._plan)
-
-    def __getitem__(self, index: int) -> Batch:
-        if index >= len(self):
-            raise IndexError(index)
-        random = np.random.default_rng((*self._seed, index))
-        augmentation = self._recipe.augmentation
-        aspect = _draw_aspect(augmentation, random)
-        samples = [self._sample(self._recordings[i], aspect, random) for i in self._plan[index]]
+    def __getitem__(self, key: Key) -> Batch:
+        epoch, index = key
+        planned, seed = self.plan(epoch)[index], (self._recipe.seed, epoch, index)
+        aspect = draw_aspect(self._augmentation, np.random.default_rng(seed))
+        number, count = self._share if self._training else (0, 1)
+        samples = [
+            self._sample(planned.corpus, member, aspect, np.random.default_rng((*seed, position)))
+            for position, member in enumerate(planned.members)
+            if position % count == number
+        ]
         inputs, density, fixations = (torch.stack(column) for column in zip(*samples, strict=True))
-        return Batch(inputs[:, None], density[:, None, None], fixations[:, None, None])
+        return Batch(inputs, density, fixations, self._corpora[planned.corpus].domain)
 
-    def _sample(
-        self, recording: Recording, aspect: float | None, random: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input `[3, h, w]`, density `[h, w]` that sums to 1, fixation map `[h, w]`."""
-        frame, annotation = images.read(recording.source), recording.annotations[0]
-        size = (frame.shape[0], frame.shape[1])
-        crop = _draw_crop(size, aspect, self._recipe.augmentation, random)
-        picture = _crop_frame(frame, crop, self._recipe.augmentation, random)
-        inputs = self._model.preprocess([picture])[0]
-        target = (inputs.shape[-2], inputs.shape[-1])
-        return (
-            inputs,
-            _crop_density(groundtruth.read_density(annotation, size), crop, target),
-            _crop_fixations(
-                groundtruth.read_fixations(annotation, size).points, size, crop, target
-            ),
+    def plan(self, epoch: int) -> Sequence[Planned]:
+        """The batches of an epoch.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        if self._training:
+            return _last_plan(self, epoch)
+        number, count = self._share
+        return self._pass(0)[number::count]
+
+    def corpus(self, epoch: int, index: int) -> str:
+        """Name of the corpus that a batch comes from."""
+        return self._corpora[self.plan(epoch)[index].corpus].name
+
+    @property
+    def left_out(self) -> int:
+        """How many recordings are too short for a sample, or have nothing observed in one."""
+        return sum(len(self._recordings(i)) - len(found) for i, found in enumerate(self._usable))
+
+    def _recordings(self, corpus: int) -> Sequence[Recording]:
+        chosen = self._corpora[corpus]
+        return chosen.training if self._training else chosen.validation
+
+    def _pass(self, number: int) -> list[Planned]:
+        shuffled = self._training and self._recipe.shuffle
+        return plan_pass(
+            [(list(found), self._corpora[i].batch_size) for i, found in enumerate(self._usable)],
+            lambda corpus, position: self._kinds[corpus][position],
+            random=np.random.default_rng((self._recipe.seed, number)) if shuffled else None,
+            whole=self._training,
         )
 
+    @cached_property
+    def _kinds(self) -> list[dict[int, Hashable]]:
+        """For each corpus, by position of a usable recording: what its samples look like."""
+        return [self._kinds_of(corpus) for corpus in range(len(self._corpora))]
 
-def load(batches: EpochBatches, *, workers: int) -> Iterator[Batch]:
-    """The batches in order, prepared by so many processes; by this one if `workers` is 0.
+    def _kinds_of(self, number: int) -> dict[int, Hashable]:
+        corpus, recordings = self._corpora[number], self._recordings(number)
+        found = list(self._usable[number])
+        lengths = [span(corpus, recordings[position]) for position in found]
+        if self._augmentation.aspects or corpus.aspect or corpus.batch_size == 1:
+            return dict(zip(found, lengths, strict=True))
 
-    Raises:
-        InputError: A file of a recording cannot be read.
-    """
-    for batch in DataLoader(_Told(batches), batch_size=None, num_workers=workers):
-        if isinstance(batch, InputError):
-            raise batch
-        yield batch
+        @lru_cache
+        def shape(size: tuple[int, int]) -> Hashable:
+            black = np.zeros((*size, 3), np.uint8)
+            return self._models[number].preprocess([black]).shape[1:]
 
+        if corpus.truth_size and len({shape(size) for size in PROBE_SIZES}) == 1:
+            return dict(zip(found, lengths, strict=True))
+        with ThreadPoolExecutor(PROBES) as pool:
+            sizes = list(pool.map(frame_size, [recordings[position] for position in found]))
+        kinds = [
+            (length, shape(size) if corpus.truth_size else (shape(size), size))
+            for length, size in zip(lengths, sizes, strict=True)
+        ]
+        return dict(zip(found, kinds, strict=True))
 
-class _Told(Dataset[Batch | InputError]):
-    """Gives errors as items: raised in a worker, they would arrive with a traceback inside."""
+    def _sample(
+        self, number: int, member: int, aspect: float | None, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs `[T, ...]`, densities and fixation maps `[T, slices, H, W]`."""
+        corpus, recording = self._corpora[number], self._recordings(number)[member]
+        starts = self._usable[number][member]
+        start = int(random.choice(starts)) if self._training else starts[len(starts) // 2]
+        stop = start + span(corpus, recording)
+        positions = range(start, stop, corpus.clip_stride if recording.is_clip else 1)
+        frames = self._reader.read(recording, positions)
+        size = (frames[0].shape[0], frames[0].shape[1])
+        within = central_crop(size, corpus.aspect, pad=corpus.pad)
+        change = draw(size, within, aspect, self._augmentation, random)
+        inputs = self._models[number].training_inputs([change.frame(f) for f in frames], random)
+        observed = positions[-1:] if self._recipe.targets == "last" else positions
+        sides = (inputs.shape[-2], inputs.shape[-1])
+        target = (round(sides[0] * corpus.truth_size), round(sides[1] * corpus.truth_size))
+        truths = [self._truth(recording, i, change, size, target) for i in observed]
+        densities, fixations = zip(*truths, strict=True)
+        return inputs, torch.stack(densities), torch.stack(fixations)
 
-    def __init__(self, batches: EpochBatches) -> None:
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> Batch | InputError:
-        try:
-            return self._batches[index]
-        except InputError as error:
-            return error
-
-
-def _plan(
-    recordings: Sequence[Recording], recipe: Recipe, random: np.random.Generator
-) -> list[list[int]]:
-    """Positions of the recordings of each batch: shuffled, incomplete batches dropped.
-
-    Where crops keep the image's own aspect ratio, a batch holds images of one size.
-    """
-    order = random.permutation(len(recordings)).tolist()
-    groups: dict[object, list[int]] = defaultdict(list)
-    for i in order:
-        groups[
-            None if recipe.augmentation.aspects else images.size_of(recordings[i].source)
-        ].append(i)
-    batches = [
-        group[start : start + recipe.batch_size]
-        for group in groups.values()
-        for start in range(0, len(group) - recipe.batch_size + 1, recipe.batch_size)
-    ]
-    return [batches[i] for i in random.permutation(len(batches))]
-
-
-def _draw_aspect(augmentation: Augmentation, random: np.random.Generator) -> float | None:
-    if not augmentation.aspects:
-        return None
-    aspects, weights = zip(*augmentation.aspects, strict=True)
-    return float(random.choice(aspects, p=np.array(weights) / sum(weights)))
-
-
-def _draw_crop(
-    size: tuple[int, int],
-    aspect: float | None,
-    augmentation: Augmentation,
-    random: np.random.Generator,
-) -> Crop:
-    """The largest crop of this aspect ratio, shrunk by a random factor, at a random place."""
-    height, width = size
-    own = width / height
-    wanted = own if aspect is None else aspect
-    factor = random.uniform(augmentation.scale, 1)
-    across, down = factor * min(1, wanted / own), factor * min(1, own / wanted)
-    left, top = random.uniform(0, 1 - across), random.uniform(0, 1 - down)
-    flipped = bool(random.random() < augmentation.flip)
-    return Crop(left, top, left + across, top + down, flipped)
+    def _truth(
+        self,
+        recording: Recording,
+        position: int,
+        change: Change,
+        size: tuple[int, int],
+        target: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:
+        """Densities and fixation maps `[slices, H, W]` of one frame."""
+        slices = self._recipe.slices
+        densities, fixations = [], []
+        for annotation in recording.annotations[position * slices : (position + 1) * slices]:
+            density = groundtruth.read_density(annotation, size)
+            if self._recipe.truth == "brightness" and annotation.density is None:
+                density = density * (255 / max(density.max(), 1e-12))
+            wanted = target if all(target) else change.crop.size(density.shape[:2])
+            points = groundtruth.read_fixations(annotation, size).points
+            cut = change.density(density, wanted)
+            densities.append(_to_one(cut) if self._recipe.truth == "density" else cut)
+            fixations.append(change.fixations(points, size, wanted))
+        return torch.stack(densities), torch.stack(fixations)
 
 
-def _crop_frame(
-    frame: Frame, crop: Crop, augmentation: Augmentation, random: np.random.Generator
-) -> Frame:
-    left, top, right, bottom = (round(side) for side in crop.box(frame.shape[:2]))
-    picture = Image.fromarray(frame[top:bottom, left:right])
-    if crop.flipped:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    for enhancer, strength in (
-        (ImageEnhance.Brightness, augmentation.brightness),
-        (ImageEnhance.Contrast, augmentation.contrast),
-        (ImageEnhance.Color, augmentation.saturation),
-    ):
-        if strength:
-            picture = enhancer(picture).enhance(random.uniform(1 - strength, 1 + strength))
-    if augmentation.hue:
-        picture = _turn_hue(picture, random.uniform(-augmentation.hue, augmentation.hue))
-    return np.asarray(picture)
-
-
-def _turn_hue(picture: Image.Image, turn: float) -> Image.Image:
-    """The picture with every hue further by a share of the colour circle."""
-    hue, saturation, value = picture.convert("HSV").split()
-    turned = Image.fromarray(np.asarray(hue) + np.uint8(int(turn * 255) % 256))
-    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
-
-
-def _crop_density(density: npt.NDArray[np.float32], crop: Crop, target: tuple[int, int]) -> Tensor:
-    picture = Image.fromarray(density).resize(
-        target[::-1], Image.Resampling.BILINEAR, box=crop.box(density.shape[:2])
-    )
-    if crop.flipped:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    cropped = torch.from_numpy(np.array(picture)).clamp(min=0)
-    total = cropped.sum()
+def _to_one(density: Tensor) -> Tensor:
+    total = density.sum()
     # Nobody looked into the crop: then every place is equally likely.
-    return cropped / total if total > 0 else torch.full(target, 1 / cropped.numel())
+    return density / total if total > 0 else torch.full_like(density, 1 / density.numel())
 
 
-def _crop_fixations(
-    points: groundtruth.Points, size: tuple[int, int], crop: Crop, target: tuple[int, int]
-) -> Tensor:
-    left, top, right, bottom = crop.box(size)
-    scaled = (points - (left, top)) * (target[1] / (right - left), target[0] / (bottom - top))
-    if crop.flipped:
-        scaled[:, 0] = target[1] - scaled[:, 0]
-    inside = (scaled >= 0).all(1) & (scaled[:, 0] < target[1]) & (scaled[:, 1] < target[0])
-    return torch.from_numpy(groundtruth.fixation_map(scaled[inside], target))
+@lru_cache(maxsize=2)
+def _last_plan(batches: Batches, epoch: int) -> Sequence[Planned]:
+    return plan_epoch(batches._pass, epoch, recipe=batches._recipe)

@@ -3,57 +3,87 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
+from torch import nn
 
-from salcli import checkpoint, registry
-from salcli.errors import SalcliError, UnknownName, UsageError
+from salcli import registry
+from salcli.errors import UnknownName, UsageError
+from salcli.loading import Loader, moved
 from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.runs import BEST, Report, resume, save_state, write
-from salcli.samples import EpochBatches, load
-from salcli.score import validate
-from salcli.types import Batch, Dataset, Recording
+from salcli.optimisation import (
+    autocast,
+    fill_gradients,
+    freeze,
+    make_average,
+    make_optimiser,
+    make_schedule,
+    rate_factor,
+    to_channels_last,
+)
+from salcli.parallel import ALONE, Ranks
+from salcli.recipe import WHOLE, Recipe
+from salcli.runs import BEST, Report, Run
+from salcli.samples import Batches
+from salcli.sampling import Corpus
+from salcli.standing import check_finite, given_up, losses_line, rank
+from salcli.stopping import Stop, listening
+from salcli.validation import Scores, by_losses, by_maps
 
-__all__ = ["train"]
+__all__ = ["Running", "train"]
 
 STEPS_PER_LINE = 20
 
 
+@dataclass(frozen=True)
+class Running:
+    """How a training runs on this machine; none of it belongs to the recipe.
+
+    Attributes:
+        workers: Processes that prepare batches; 0 for this one. Makes no difference to the result.
+        memory: Bytes of decoded frames that all workers remember together.
+        precision: Of the network's arithmetic; the weights stay float32.
+        checkpoint_seconds: The state is written this often, besides after every epoch.
+        ranks: This process among those that train together.
+    """
+
+    workers: int = 0
+    memory: int = 0
+    precision: torch.dtype = torch.float32
+    checkpoint_seconds: float = 600.0
+    ranks: Ranks = ALONE
+
+
 def train(
     model: Model,
-    dataset: Dataset,
+    corpora: Sequence[Corpus],
     *,
     recipe: Recipe,
     output: Path,
     metadata: Mapping[str, Any],
-    workers: int,
+    running: Running,
     report: Report,
 ) -> Path:
     """Train `model.network` in place; returns the file with the best weights.
 
     Writes to `output`: `log.jsonl`; `last.pt`, from which an interrupted training goes on by
-    itself; and `best.safetensors`, the weights (their moving average, where the recipe has one) of
-    the epoch with the best `recipe.select` on the validation recordings, ordinary weights for every
-    other command.
+    itself, to the last bit where the arithmetic repeats itself; and `best.safetensors`, the weights
+    (their moving average, where the recipe has one) of the epoch with the best `recipe.select`,
+    ordinary weights for every other command.
 
     Args:
         model: Its network is trained from the weights that it has.
-        dataset: Gives the recordings.
+        corpora: The recordings.
         recipe: How.
         output: Folder of the run.
         metadata: Goes into `best.safetensors`, with the epoch and its scores. Only a training with
             the same metadata goes on in the same folder.
-        workers: Processes that prepare batches; 0 for this one. Makes no difference to the result.
+        running: What belongs to this machine.
         report: Receives every line of the log.
 
     Raises:
@@ -61,137 +91,130 @@ def train(
             metric does not exist.
         InputError: A file of a recording cannot be read.
         OutputError: `output` cannot be written.
+        Stopped: Ctrl-C or SIGTERM; the state is written.
         SalcliError: The loss is not finite any more.
     """
-    training, validation = dataset.recordings("train"), dataset.recordings("valid")
-    steps = len(EpochBatches(training, model, recipe=recipe, epoch=0))
-    check_data(training, validation, steps=steps, recipe=recipe)
-    torch.manual_seed(recipe.seed)
-    network = to_channels_last(model.network)
+    ranks, memory = running.ranks, running.memory // max(1, running.workers)
+    batches = Batches(corpora, model, recipe=recipe, share=ranks.share, memory=memory)
+    kept = Batches(corpora, model, recipe=recipe, training=False, share=ranks.share)
+    steps = len(batches.plan(0))
+    updates = steps // recipe.accumulation
+    check(corpora, batches, recipe=recipe, ranks=ranks)
+    torch.manual_seed(recipe.seed + ranks.number)
+    losses = ranks.wrap(model, recipe)
+    network = model.network = to_channels_last(model.network)
     optimiser = make_optimiser(network, recipe)
-    schedule = LambdaLR(optimiser, lambda step: rate_factor(step, steps, recipe))
-    average = make_average(network, recipe)
-    parts = {"network": network, "optimiser": optimiser, "schedule": schedule, "average": average}
-    first_epoch, best = resume(output, parts, metadata)
+    schedule = make_schedule(optimiser, network, recipe, steps=updates)
+    scaler = torch.amp.GradScaler(model.device.type, enabled=running.precision == torch.float16)
+    average = make_average(network, recipe) if recipe.ema is not None else None
+    parts = {"network": network, "optimiser": optimiser, "schedule": schedule, "scaler": scaler}
+    parts |= {"average": average} if average else {}
+    run = Run(output, parts, metadata, report=report, ranks=ranks, device=model.device)
+    progress = run.start()
+    loader, kept_loader = (Loader(each, workers=running.workers) for each in (batches, kept))
 
-    for epoch in range(first_epoch, recipe.epochs):
-        model.start_epoch(epoch)
-        freeze(network, recipe, epoch)
-        batches = EpochBatches(training, model, recipe=recipe, epoch=epoch)
-        place = {"epoch": epoch, "epochs": recipe.epochs}
-        started, running = time.perf_counter(), defaultdict[str, float](float)
-        for step, batch in enumerate(load(batches, workers=workers), start=1):
-            for loss in model.losses(on(batch, model.device)):
-                total = loss.total(recipe.losses)
-                check_finite(total, epoch, step)
-                optimiser.zero_grad(set_to_none=True)
-                torch.autograd.backward(total)
-                if recipe.gradient_clip is not None:
-                    nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
-                optimiser.step()
-                running["loss"] += total.item()
-                for name, value in loss.parts.items():
-                    running[name] += value.item()
-            schedule.step()
-            average.update_parameters(network)
-            if step % STEPS_PER_LINE == 0 or step == steps:
-                seconds = round(time.perf_counter() - started, 3)
-                progress = {"step": step, "steps": steps, "seconds": seconds}
-                means = {name: value / step for name, value in running.items()}
-                write(output, {**place, **progress, "losses": means}, report)
+    with listening() as stop:
+        while progress.epoch < recipe.epochs and not given_up(progress, recipe):
+            model.start_epoch(progress.epoch)
+            freeze(network, recipe, progress.epoch)
+            started = time.perf_counter() - progress.seconds
+            for batch in loader.epoch(progress.epoch, start=progress.step):
+                complete = (progress.step + 1) % recipe.accumulation == 0
+                computed = losses(moved(batch, model.device), exchange=complete)
+                for loss in autocast(computed, model.device, running.precision):
+                    total = loss.total(recipe.losses)
+                    check_finite(total, progress)
+                    progress.add({"loss": total, **loss.parts})
+                    share = recipe.accumulation if recipe.accumulate == "mean" else 1
+                    torch.autograd.backward(scaler.scale(total / share))
+                    if not complete:
+                        continue
+                    if recipe.zero_gradients:
+                        fill_gradients(network)
+                    if recipe.gradient_clip is not None:
+                        scaler.unscale_(optimiser)
+                        longest = recipe.gradient_clip * loss.frames
+                        nn.utils.clip_grad_norm_(network.parameters(), longest)
+                    scaler.step(optimiser)
+                    scaler.update()
+                    optimiser.zero_grad()
+                progress.step += 1
+                progress.seconds = time.perf_counter() - started
+                if complete:
+                    schedule.step()
+                    if average:
+                        average.update_parameters(network)
+                if progress.step % STEPS_PER_LINE == 0 or progress.step == steps:
+                    rate = recipe.learning_rate * rate_factor(schedule.last_epoch, updates, recipe)
+                    run.write(losses_line(progress, steps, recipe, rate=rate))
+                if complete:
+                    run.save_if_due(stop, seconds=running.checkpoint_seconds)
 
-        scores = validate(with_network(model, average.module), validation)
-        score = rank(scores.get("all", {}).get(recipe.select), recipe)
-        if better := best is None or score > best:
-            best = score
-            content = {**metadata, "epoch": epoch, "validation": scores}
-            checkpoint.save(output / BEST, average.module.state_dict(), metadata=content)
-        write(output, {**place, "validation": scores, "best": better}, report)
-        save_state(output, parts, metadata, epoch=epoch + 1, best=best)
+            chosen = average.module if average else network
+            judged = with_network(model, chosen)
+            scores = validate(judged, corpora, kept_loader, recipe=recipe, run=run, stop=stop)
+            score = rank(scores.get(recipe.select_on, {}).get(recipe.select), recipe)
+            first = min(recipe.select_from, recipe.epochs - 1)
+            better = progress.judge(score, counts=progress.epoch >= first)
+            if better:
+                run.save_best(chosen, epoch=progress.epoch, scores=scores)
+            place = {"epoch": progress.epoch, "epochs": recipe.epochs}
+            run.write({**place, "validation": scores, "best": better})
+            progress.next_epoch()
+            run.save()
     return output / BEST
 
 
-def check_data(
-    training: Sequence[Recording], validation: Sequence[Recording], *, steps: int, recipe: Recipe
-) -> None:
+def check(corpora: Sequence[Corpus], batches: Batches, *, recipe: Recipe, ranks: Ranks) -> None:
     """Raise `UsageError` if an epoch has no step, or if nothing can be selected by."""
-    found = f"{len(training)} images to train on and {len(validation)} to validate on"
+    training, validation = (
+        sum(len(recordings) for recordings in column)
+        for column in zip(*((c.training, c.validation) for c in corpora), strict=True)
+    )
+    found = f"{training} recordings to train on and {validation} to validate on"
     if not validation:
         raise UsageError(f"{found}: at least one must validate; choose another --hold-out")
-    if not steps:
+    for corpus in corpora:
+        if corpus.batch_size % ranks.count:
+            raise UsageError(
+                f"{ranks.count} processes cannot share a batch of {corpus.batch_size}; choose a "
+                "--batch-size that they can"
+            )
+        if corpus.clip_length == WHOLE and corpus.batch_size != 1:
+            raise UsageError("whole clips need --batch-size 1, since their lengths differ")
+    if not len(batches.plan(0)):
+        short = f" ({batches.left_out} are too short or not annotated)" if batches.left_out else ""
         raise UsageError(
-            f"{found}: too few for one batch of {recipe.batch_size}; add images, or choose a "
-            "smaller --batch-size"
+            f"{found}{short}: too few for one batch of {corpora[0].batch_size}; add some, or "
+            "choose a smaller --batch-size"
         )
-    known = registry.metrics()
+    if recipe.select == "loss":
+        return
+    known = {name: each for name, each in registry.metrics().items() if each.validates}
     if recipe.select not in known:
         raise UnknownName("metric", recipe.select, known)
-    fixated = any(shown.fixations for recording in validation for shown in recording.annotations)
-    if known[recipe.select].needs == "fixations" and not fixated:
+    kept = [shown for corpus in corpora for r in corpus.validation for shown in r.annotations]
+    if known[recipe.select].needs == "fixations" and not any(shown.fixations for shown in kept):
         raise UsageError(f"the recipe selects by {recipe.select}, which needs fixations/")
 
 
-def to_channels_last(network: nn.Module) -> nn.Module:
-    """The network with its 2-D convolutions laid out as is fastest; `to` would refuse 3-D ones."""
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network
+def validate(
+    model: Model,
+    corpora: Sequence[Corpus],
+    loader: Loader,
+    *,
+    recipe: Recipe,
+    run: Run,
+    stop: Stop,
+) -> Scores:
+    """Losses on the validation batches where the recipe selects by them, metrics otherwise."""
 
+    def pause() -> None:
+        run.save_if_asked(stop)
 
-def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser with one parameter group per `ParameterGroup`."""
-    members = defaultdict[Any, list[nn.Parameter]](list)
-    for name, parameter in network.named_parameters():
-        members[recipe.group(name)].append(parameter)
-    groups = [
-        {
-            "params": parameters,
-            "lr": recipe.learning_rate * group.rate,
-            "weight_decay": group.weight_decay,
-        }
-        for group, parameters in members.items()
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
-    return torch.optim.Adam(groups, lr=recipe.learning_rate)
-
-
-def rate_factor(step: int, steps: int, recipe: Recipe) -> float:
-    """Factor on the learning rate at a step of the whole training, `steps` making one epoch."""
-    warmup = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
-    if recipe.schedule == "cosine":
-        share = min(1.0, step / (steps * recipe.epochs))
-        return warmup * 0.5 * (1 + math.cos(math.pi * share))
-    if recipe.schedule == "exponential":
-        return warmup * recipe.gamma ** (step // steps)
-    return warmup
-
-
-def make_average(network: nn.Module, recipe: Recipe) -> AveragedModel:
-    """The moving average of weights and buffers; without one in the recipe it follows exactly."""
-
-    def follow(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if recipe.ema is None or not averaged.is_floating_point():
-            return current
-        # Rising, or the random start would weigh on the average for many epochs.
-        decay = min(recipe.ema, (1 + float(count)) / (10 + float(count)))
-        return averaged + (1 - decay) * (current - averaged)
-
-    return AveragedModel(network, avg_fn=follow, use_buffers=True)
-
-
-def freeze(network: nn.Module, recipe: Recipe, epoch: int) -> None:
-    """Switch gradients off for the parameters that the recipe keeps still in this epoch."""
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(epoch >= recipe.group(name).frozen_epochs)
-
-
-def on(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-    return Batch(
-        batch.inputs.to(device), batch.density.to(device), batch.fixations.to(device), batch.domain
-    )
+    if recipe.select != "loss":
+        return by_maps(model, corpora, recipe=recipe, ranks=run.ranks, pause=pause)
+    return by_losses(model, loader, weights=recipe.losses, ranks=run.ranks, pause=pause)
 
 
 def with_network(model: Model, network: nn.Module) -> Model:
@@ -199,19 +222,3 @@ def with_network(model: Model, network: nn.Module) -> Model:
     other = copy.copy(model)
     other.network = network.eval()
     return other
-
-
-def check_finite(loss: Tensor, epoch: int, step: int) -> None:
-    """Raise `SalcliError` if the loss is infinite or no number."""
-    if not torch.isfinite(loss):
-        raise SalcliError(
-            f"the loss became {loss.item()} in epoch {epoch + 1}, step {step}; start again with a "
-            "smaller --lr and another -o"
-        )
-
-
-def rank(score: float | None, recipe: Recipe) -> float:
-    """The selecting metric such that more is better; one that is undefined is the worst."""
-    if score is None:
-        return -math.inf
-    return score if registry.metrics()[recipe.select].higher_is_better else -score

@@ -77,6 +77,25 @@ class Video:
         """
         return prefetch(self._decode(), DECODED_AHEAD)
 
+    def excerpt(self, positions: range) -> list[Frame]:
+        """The frames at these positions alone; the others are decoded, but not handed over.
+
+        Raises:
+            InputError: The video is damaged, or has fewer frames.
+        """
+        first, last, step = positions[0], positions[-1], positions.step
+        chosen = f"select=between(n\\,{first}\\,{last})*not(mod(n-{first}\\,{step}))"
+        filters = ",".join(filter(None, [chosen, self._filters]))
+        with ffmpeg.decoding(self.path, ["-vf", filters, "-frames:v", str(len(positions))]) as run:
+            frames = [frame for frame, _, _ in run]
+            reason = run.failure()
+        if len(frames) == len(positions):
+            return frames
+        raise InputError(
+            f"'{self.path}' has no frames {first + 1} to {last + 1}: "
+            f"{reason or 'it is shorter'}; get a complete copy"
+        )
+
     def __length_hint__(self) -> int:
         """Number of frames that the file's header promises, 0 if none; good for progress only."""
         return self._estimate

@@ -1,6 +1,7 @@
 """Training batches: the same for everybody who asks, and cut alike from image and ground truth."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from salcli.errors import InputError
+from salcli.loading import Loader
 from salcli.model import Model
 from salcli.recipe import Augmentation, Recipe
-from salcli.samples import EpochBatches, load
+from salcli.samples import Batches
+from salcli.sampling import Corpus
 from salcli.specs import ModelSpec
 from salcli.types import Annotation, Batch, Frame, Prediction, Recording, Stimulus
 
@@ -90,10 +93,43 @@ def recipe(augmentation: Augmentation = STRONG, **changes: Any) -> Recipe:
     return Recipe(optimiser="sgd", learning_rate=0.1, augmentation=augmentation, **settings)
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of batches."""
+
+    batches: Batches
+    number: int
+
+    def __len__(self) -> int:
+        return len(self.batches.plan(self.number))
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.batches[self.number, index]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.load(workers=0)
+
+    def load(self, *, workers: int) -> Iterator[Batch]:
+        return Loader(self.batches, workers=workers).epoch(self.number)
+
+
+def corpus_of(recordings: Sequence[Recording], used: Recipe, **changes: Any) -> Corpus:
+    settings: dict[str, Any] = {
+        "batch_size": used.batch_size,
+        "clip_length": used.clip_length,
+        "clip_stride": used.clip_stride,
+        "truth_size": used.truth_size,
+        **changes,
+    }
+    return Corpus("spots", "", recordings, recordings, **settings)
+
+
 def epoch_of(
     recordings: Sequence[Recording], number: int = 0, *, square: bool = True, **changes: Any
-) -> EpochBatches:
-    return EpochBatches(recordings, pixels(square=square), recipe=recipe(**changes), epoch=number)
+) -> Epoch:
+    used = recipe(**changes)
+    batches = Batches([corpus_of(recordings, used)], pixels(square=square), recipe=used)
+    return Epoch(batches, number)
 
 
 def content(batch: Batch) -> tuple[Tensor, ...]:
@@ -117,8 +153,8 @@ def test_a_batch_depends_on_seed_epoch_and_index_only(recordings: list[Recording
 def test_the_number_of_workers_makes_no_difference(
     recordings: list[Recording], workers: int
 ) -> None:
-    alone = list(load(epoch_of(recordings), workers=0))
-    shared = list(load(epoch_of(recordings), workers=workers))
+    alone = list(epoch_of(recordings))
+    shared = list(epoch_of(recordings).load(workers=workers))
     assert len(alone) == len(shared) == 3
     assert all(same(one, other) for one, other in zip(alone, shared, strict=True))
 
@@ -132,7 +168,7 @@ def test_shapes_and_kinds(recordings: list[Recording]) -> None:
 
 
 def test_every_density_sums_to_one(recordings: list[Recording]) -> None:
-    for batch in load(epoch_of(recordings), workers=0):
+    for batch in epoch_of(recordings):
         assert (batch.density >= 0).all()
         torch.testing.assert_close(batch.density.sum((-2, -1)), torch.ones(2, 1, 1))
 
@@ -154,7 +190,7 @@ def test_image_density_and_fixation_stay_at_one_place(recordings: list[Recording
     plain = Augmentation(flip=0.5, scale=0.7, aspects=((4 / 3, 2), (1.0, 1)))
     places = []
     for number in range(4):
-        for batch in load(epoch_of(recordings, number, augmentation=plain), workers=0):
+        for batch in epoch_of(recordings, number, augmentation=plain):
             for inputs, density, fixations in zip(*content(batch), strict=True):
                 if not fixations.any():
                     continue
@@ -208,7 +244,8 @@ def test_hue_and_saturation_need_colour(tmp_path: Path, recordings: list[Recordi
     density = recordings[0].annotations[0].density
     one = [Recording("c", tmp_path / "c.png", [Annotation("c", density)])]
     for augmentation in (Augmentation(hue=0.4), Augmentation(saturation=0.4)):
-        inputs = epoch_of(one, augmentation=augmentation, batch_size=1)[0].inputs[0, 0, :, 0, 0]
+        batch = epoch_of(one, augmentation=augmentation, batch_size=1, seed=5)[0]
+        inputs = batch.inputs[0, 0, :, 0, 0]
         assert (inputs * 255 - torch.tensor([200.0, 100, 50])).abs().max() > 2
         if augmentation.hue:
             assert inputs.max() * 255 == pytest.approx(200, abs=2)
@@ -226,9 +263,7 @@ def test_incomplete_batches_are_dropped(recordings: list[Recording]) -> None:
 
 def test_every_image_comes_once_in_an_epoch_in_another_order(recordings: list[Recording]) -> None:
     def order(number: int) -> list[bytes]:
-        batches = load(
-            epoch_of(recordings, number, augmentation=Augmentation(), batch_size=1), workers=0
-        )
+        batches = epoch_of(recordings, number, augmentation=Augmentation(), batch_size=1)
         return [batch.inputs.numpy().tobytes() for batch in batches]
 
     assert len(set(order(0))) == 7
@@ -243,7 +278,7 @@ def test_images_of_one_size_share_a_batch(tmp_path: Path) -> None:
     exif = turned.getexif()
     exif[0x0112] = 6
     turned.save(mixed[0].source, exif=exif)  # now shown as 90 x 70
-    batches = list(load(epoch_of(mixed, augmentation=Augmentation(), square=False), workers=0))
+    batches = list(epoch_of(mixed, augmentation=Augmentation(), square=False))
     shapes = sorted(tuple(batch.inputs.shape[-2:]) for batch in batches)
     assert shapes == [(70, 90), (90, 70), (90, 70), (90, 70)]
 
@@ -272,7 +307,7 @@ def test_a_damaged_file_is_named_in_one_line(
     annotation = Annotation("b", files["density"], files["fixations"])
     broken = Recording("b", files["image"] or bad, [annotation])
     with pytest.raises(InputError, match=r"bad\.png") as caught:
-        list(load(epoch_of([broken], batch_size=1), workers=workers))
+        list(epoch_of([broken], batch_size=1).load(workers=workers))
     assert "\n" not in str(caught.value)
 
 

@@ -22,9 +22,17 @@ from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
 from salcli.errors import SalcliError, UnknownName, UsageError, WeightsError
 from salcli.model import Model, create, load_model
-from salcli.recipe import ParameterGroup, Recipe
+from salcli.optimisation import (
+    freeze,
+    make_average,
+    make_optimiser,
+    rate_factor,
+    to_channels_last,
+)
+from salcli.recipe import ParameterGroup, Recipe, Source
 from salcli.runs import differences
-from salcli.train import freeze, make_average, make_optimiser, rate_factor, to_channels_last, train
+from salcli.sampling import Corpus
+from salcli.train import Running, train
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -148,13 +156,14 @@ def run(output: Path, data: Path, **changes: Any) -> tuple[Model, list[Mapping[s
     torch.manual_seed(recipe.seed)
     model.network = model.build()
     lines: list[Mapping[str, Any]] = []
+    dataset = open_folder([data], FolderOptions("4"))
     best = train(
         model,
-        open_folder([data], FolderOptions("4")),
+        [Corpus.of(dataset, Source("folder"), recipe)],
         recipe=recipe,
         output=output,
         metadata={"model": "tiny", "recipe": dataclasses.asdict(recipe)},
-        workers=0,
+        running=Running(),
         report=lines.append,
     )
     assert best == output / "best.safetensors"
@@ -170,7 +179,7 @@ def test_the_loss_falls_and_the_best_weights_are_kept(
     assert losses[-1] < losses[0] - 0.1
     validations = [line for line in lines if "validation" in line]
     assert [line["epoch"] for line in validations] == list(range(6))
-    assert set(validations[0]["validation"]) == {"spots", "all"}
+    assert set(validations[0]["validation"]) == {"spots", "folder", "all"}
     assert set(validations[0]["validation"]["all"]) == {"CC", "NSS", "AUC-Judd", "SIM", "KLD"}
     scores = [line["validation"]["all"]["CC"] for line in validations]
     saved = checkpoint.read(tmp_path / "best.safetensors")
@@ -354,7 +363,8 @@ def weights_of(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def without_seconds(folder: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in log_of(folder)]
+    timed = ("seconds", "left")
+    return [{k: v for k, v in line.items() if k not in timed} for line in log_of(folder)]
 
 
 @pytest.fixture
@@ -376,7 +386,7 @@ def test_interrupted_trainings_go_on_as_if_nothing_had_happened(
         log.write('{"epoch": 2, "st')  # as a crash of the machine leaves it
     ended = stop(tiny_site, long, tmp_path / "cut" / "log.jsonl", lines=9, how=signal.SIGINT)
     assert ended[0] == 130, ended[1]
-    assert "the same command goes on from the last whole epoch" in ended[1]
+    assert "the same command goes on from here" in ended[1]
     outputs = []
     for folder in ("cut", "whole"):
         arguments = [*settings(data, tmp_path / folder), "--epochs", "12", "--json"]
@@ -388,7 +398,7 @@ def test_interrupted_trainings_go_on_as_if_nothing_had_happened(
     assert outputs[1][-1] == {"weights": str(tmp_path / "whole" / "best.safetensors")}
     assert len(outputs[1]) == 12 * 2 + 1
     assert sorted(path.name for path in (tmp_path / "cut").iterdir()) == [
-        *("best.safetensors", "last.pt", "log.jsonl")
+        *("best.safetensors", "curves.png", "last.pt", "log.jsonl")
     ]
 
 
@@ -414,10 +424,11 @@ def test_the_command_reports_and_its_weights_predict(
     assert lines[-1] == f"best weights: {best}"
     metadata = checkpoint.read(best).metadata
     assert metadata["data"] == {
-        "layout": "folder",
-        "hold_out": "4",
+        "layout": ["folder"],
+        "edition": [""],
+        "options": {"hold_out": "4", "given": []},
         "roots": ["spots"],
-        "images": {"train": 9, "valid": 3},
+        "recordings": {"train": 9, "valid": 3},
     }
     assert metadata["recipe"]["epochs"] == 2
     assert metadata["versions"].keys() == {"salcli", "salcli-tiny"}
@@ -445,14 +456,14 @@ def test_mistakes_end_with_one_line(tiny: None, salcli: Run, data: Path, tmp_pat
         (settings(tmp_path / "empty", tmp_path / "o"), 1, "has no folder 'images'"),
         (settings(tmp_path / "no-maps", tmp_path / "o"), 1, "neither a map"),
         (settings(spoilt, tmp_path / "o1"), 1, ".png' is not an image"),
-        (settings(single, tmp_path / "o"), 2, "0 images to train on and 1 to validate on"),
+        (settings(single, tmp_path / "o"), 1, "nothing of the split 'train'"),
         (settings(data, tmp_path / "file"), 1, "cannot write"),
         ([*settings(data, tmp_path / "o"), "--recipe", "shor"], 2, "did you mean short"),
         ([*settings(data, tmp_path / "o"), "--recipe", "never"], 2, "no metric named 'CCC'"),
         ([*settings(data, tmp_path / "o"), "--start", tmp_path / "gone"], 3, "does not exist"),
         ([*settings(data, tmp_path / "o"), "--data", "folders"], 2, "did you mean folder"),
         ([*settings(data, tmp_path / "o"), "--model", "brightness"], 2, "cannot be trained"),
-        ([*settings(data, tmp_path / "o"), "--hold-out", "1"], 2, "--hold-out 1"),
+        ([*settings(data, tmp_path / "o"), "--hold-out", "1"], 2, "hold-out 1"),
     ]
     for arguments, code, message in mistakes:
         done = salcli("train", *arguments)

@@ -1,0 +1,206 @@
+"""Runs a training from the command line: what is said, drawn and measured around it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from salcli.commands.training import Request, Training
+
+if TYPE_CHECKING:
+    from salcli.runs import Report
+    from salcli.train import Running
+
+__all__ = ["conduct"]
+
+MEGABYTE = 1_000_000
+
+
+def conduct(
+    request: Request,
+    *,
+    output: Path,
+    workers: int,
+    frame_memory: int,
+    precision: str,
+    checkpoint_minutes: float,
+    dry_run: bool,
+    as_json: bool,
+    compare: bool,
+    evaluate: Sequence[str] = (),
+) -> None:
+    """Prepare and run a training, or rehearse it.
+
+    Args:
+        request: What is trained on what.
+        output: Folder of the run.
+        workers: Processes that prepare batches.
+        frame_memory: MB of decoded frames that they remember.
+        precision: Of the arithmetic, by name.
+        checkpoint_minutes: Between two writings of the state.
+        dry_run: Whether it is only rehearsed.
+        as_json: Whether lines are printed as JSON.
+        compare: Whether the model is scored before and after.
+        evaluate: Datasets on which the result is scored, as `NAME` or `NAME=DIR`.
+
+    Raises:
+        SalcliError: Something cannot be read, written or computed.
+    """
+    from salcli import devices, parallel
+    from salcli.train import Running
+
+    report = print_json if as_json else print_line
+    with parallel.started(parallel.local_device(request.device)) as ranks:
+        training = Training.prepare(request)
+        for problem in (each for corpus in training.corpora for each in corpus.problems):
+            if ranks.number == 0:
+                say(problem)
+        running = Running(
+            workers=workers,
+            memory=frame_memory * MEGABYTE,
+            precision=devices.precision(precision),
+            checkpoint_seconds=60 * checkpoint_minutes,
+            ranks=ranks,
+        )
+        if dry_run:
+            from salcli.rehearsal import rehearse
+
+            report(rehearse(training.model, training.corpora, training.recipe, running))
+            return
+        perform(training, running, output, report, compare=compare)
+        if ranks.number == 0 and evaluate:
+            evaluate_on(training, evaluate, report)
+
+
+def perform(
+    training: Training, running: Running, output: Path, report: Report, *, compare: bool
+) -> None:
+    """Train; draw the curves; with `compare` say how the model scored before and scores now."""
+    from salcli import checkpoint
+    from salcli.curves import board, draw
+    from salcli.train import train
+    from salcli.validation import by_maps
+
+    model, recipe, corpora = training.model, training.recipe, training.corpora
+    ranks = running.ranks
+
+    def scores() -> Mapping[str, Any]:
+        return by_maps(model, corpora, recipe=recipe, ranks=ranks) if compare else {}
+
+    before = scores()
+    with board(output) if ranks.number == 0 else nullcontext() as tensorboard:
+
+        def tell(line: Mapping[str, Any]) -> None:
+            report(line)
+            if tensorboard:
+                tensorboard(line)
+
+        best = train(
+            model,
+            corpora,
+            recipe=recipe,
+            output=output,
+            metadata={**training.metadata, **describe_run(running)},
+            running=running,
+            report=tell,
+        )
+    ranks.gather(None)  # the best weights are written
+    if compare:
+        model.load(checkpoint.read(best))
+        model.network.eval()
+    after = scores()
+    if ranks.number:
+        return
+    draw(output)
+    model.finish_training(output)
+    if compare:
+        report({"before": before, "after": after})
+    report({"weights": str(best)})
+
+
+def describe_run(running: Running) -> dict[str, Any]:
+    """What the metadata says of how the training ran, as far as it matters for the result."""
+    described: dict[str, Any] = {"precision": str(running.precision).removeprefix("torch.")}
+    return described | ({"processes": running.ranks.count} if running.ranks.count > 1 else {})
+
+
+def evaluate_on(training: Training, names: Sequence[str], report: Report) -> None:
+    """Score the trained model on the parts of datasets that are usually evaluated.
+
+    Raises:
+        SalcliError: A dataset is not there.
+    """
+    from salcli.commands.training import as_source
+    from salcli.datasets.opening import open_dataset
+    from salcli.sampling import Corpus
+    from salcli.validation import by_maps
+
+    for text in names:
+        name, _, folder = text.partition("=")
+        dataset = open_dataset(name, [Path(folder)] if folder else [])
+        kept = dataset.recordings(dataset.evaluated)
+        corpus = Corpus.of(dataset, as_source(name, training.recipe), training.recipe, kept=kept)
+        scores = by_maps(training.model, [corpus], recipe=training.recipe)
+        if not scores:
+            say(f"{name}: nothing to compare with, since its ground truth is not there; skipped")
+            continue
+        report({"evaluation": name, "scores": scores})
+
+
+def print_json(line: Mapping[str, Any]) -> None:
+    """One JSON document per line on stdout."""
+    print(json.dumps(line), flush=True)
+
+
+def print_line(line: Mapping[str, Any]) -> None:
+    """A readable line on stderr."""
+    match line:
+        case {"weights": path}:
+            say(f"best weights: {path}")
+        case {"before": before, "after": after}:
+            for when, scores in (("before", before), ("after", after)):
+                say(f"{when:<6}  validation {'all':<10} {shown(scores['all'])}")
+        case {"evaluation": name, "scores": scores}:
+            for group, values in scores.items():
+                say(f"{name}  {group:<10} {shown(values)}")
+        case {"memory": memory, "steps": steps, "seconds": seconds}:
+            say(
+                f"rehearsed: {memory / 1e9:.2f} GB at most; {steps} steps of "
+                f"{seconds['step']:.3f} s, {clock(seconds['validation'])} for each validation, "
+                f"{clock(seconds['training'])} in all"
+            )
+        case {"validation": validation}:
+            for group, scores in validation.items():
+                mark = "  (best so far)" if line["best"] and group == "all" else ""
+                say(f"{place(line)}  validation {group:<10} {shown(scores)}{mark}")
+        case _:
+            say(
+                f"{place(line)}  step {line['step']}/{line['steps']}  {shown(line['losses'])}  "
+                f"{clock(line['left'])} left"
+            )
+
+
+def place(line: Mapping[str, Any]) -> str:
+    """Which epoch of how many."""
+    return f"epoch {line['epoch'] + 1}/{line['epochs']}"
+
+
+def say(text: str) -> None:
+    """One line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def shown(values: Mapping[str, float]) -> str:
+    """Numbers by name, in one line."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+def clock(seconds: float) -> str:
+    """Hours where there are any, minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,83 @@
+"""Learning curves of a run: as a picture, and for TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from salcli.atomic import replacing
+from salcli.runs import LOG
+
+__all__ = ["CURVES", "board", "draw", "points"]
+
+CURVES = "curves.png"
+
+Points: TypeAlias = dict[str, list[tuple[float, float]]]
+
+
+def points(line: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """What one line of the log says: name, time in epochs, value."""
+    if "losses" in line:
+        time = line["epoch"] + line["step"] / line["steps"]
+        yield "rate", time, line["rate"]
+        for name, value in line["losses"].items():
+            yield f"training/{name}", time, value
+    for group, scores in line.get("validation", {}).items():
+        for name, value in scores.items():
+            yield f"validation/{group}/{name}", line["epoch"] + 1, value
+
+
+def draw(output: Path) -> None:
+    """Draw the log of a run into `curves.png`: the losses, the validation of all, the rate.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    from matplotlib.figure import Figure  # takes half a second, and only the end needs it
+
+    log = output / LOG
+    if not log.exists():
+        return
+    curves: Points = defaultdict(list)
+    for text in log.read_text(encoding="utf-8").splitlines():
+        for name, time, value in points(json.loads(text)):
+            curves[name].append((time, value))
+    figure = Figure(figsize=(8, 9), layout="constrained")
+    panels = (("training/", "loss"), ("validation/all/", "validation"), ("rate", "learning rate"))
+    axes = figure.subplots(len(panels), sharex=True)
+    for axis, (prefix, title) in zip(axes, panels, strict=True):
+        for name, found in curves.items():
+            if name.startswith(prefix):
+                times, values = zip(*found, strict=True)
+                axis.plot(times, values, marker=".", label=name.removeprefix(prefix) or None)
+        axis.set_ylabel(title)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize="small")
+    axes[-1].set_xlabel("epoch")
+    with replacing(output / CURVES) as part:
+        figure.savefig(part, format="png", dpi=100)
+
+
+@contextmanager
+def board(output: Path) -> Iterator[Callable[[Mapping[str, Any]], None] | None]:
+    """What writes the lines of the log for TensorBoard; `None` where that is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        yield None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer: Any = SummaryWriter(output / "tensorboard")
+
+    def write(line: Mapping[str, Any]) -> None:
+        for name, time, value in points(line):
+            writer.add_scalar(name, value, round(1000 * time))
+
+    try:
+        yield write
+    finally:
+        writer.close()

@@ -1,0 +1,103 @@
+"""Loads batches: in this process, or in others that stay for the whole training."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from salcli.errors import SalcliError
+from salcli.samples import Batches, Key
+from salcli.types import Batch
+
+__all__ = ["Loader", "moved"]
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    inputs, density, fixations = (
+        tensor.to(device, non_blocking=True)
+        for tensor in (batch.inputs, batch.density, batch.fixations)
+    )
+    return Batch(inputs, density, fixations, batch.domain)
+
+
+class Loader:
+    """Batches in order, prepared by processes that stay, and so do the frames that they remember.
+
+    Args:
+        batches: What is loaded.
+        workers: Processes; with 0 this one prepares the batches.
+    """
+
+    def __init__(self, batches: Batches, *, workers: int) -> None:
+        self.batches, self._order = batches, _Order()
+        self._loader = DataLoader(
+            _Told(batches),
+            batch_size=None,
+            sampler=self._order,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            worker_init_fn=_stand_apart,
+            # Its own, or starting it would draw from the generator that dropout uses.
+            generator=torch.Generator(),
+        )
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on.
+
+        Raises:
+            InputError: A file of a recording cannot be read.
+            SalcliError: A worker died.
+        """
+        count = len(self.batches.plan(epoch))
+        self._order.keys = [(epoch, index) for index in range(start, count)]
+        try:
+            for batch in self._loader:
+                if isinstance(batch, SalcliError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise SalcliError(
+                "a process that prepares batches died, perhaps for lack of memory; try fewer "
+                "--workers"
+            ) from error
+
+
+class _Order(Sampler[Key]):
+    """The keys of the batches that are loaded next."""
+
+    def __init__(self) -> None:
+        self.keys: Sequence[Key] = ()
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class _Told(Dataset[Batch | SalcliError]):
+    """Gives errors as items: raised in a worker, they would arrive with a traceback inside."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, key: Key) -> Batch | SalcliError:
+        try:
+            return self._batches[key]
+        except SalcliError as error:
+            return error
+
+
+def _stand_apart(_: int) -> None:
+    """Ctrl-C and signals to the whole job are for the first process; it ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        os.setpgrp()

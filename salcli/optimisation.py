@@ -1,0 +1,143 @@
+"""What a recipe says of optimisers, rates and moving averages, as PyTorch objects."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+
+from salcli.errors import PluginError
+from salcli.recipe import ParameterGroup, Recipe
+from salcli.specs import resolve
+
+__all__ = [
+    "autocast",
+    "fill_gradients",
+    "freeze",
+    "make_average",
+    "make_optimiser",
+    "make_schedule",
+    "rate_factor",
+    "to_channels_last",
+]
+
+T = TypeVar("T")
+
+
+def to_channels_last(network: nn.Module) -> nn.Module:
+    """The network with its 2-D convolutions laid out as is fastest; `to` would refuse 3-D ones."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser with one parameter group per `ParameterGroup`.
+
+    Raises:
+        PluginError: The optimiser that the recipe names cannot be made.
+    """
+    groups = [
+        {
+            "params": parameters,
+            "lr": recipe.learning_rate * group.rate,
+            "weight_decay": group.weight_decay,
+        }
+        for group, parameters in _members(network, recipe).items()
+    ]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=recipe.learning_rate)
+    made = resolve(recipe.optimiser)(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+    if not isinstance(made, torch.optim.Optimizer):
+        raise PluginError(f"'{recipe.optimiser}' is no torch.optim.Optimizer")
+    return made
+
+
+def make_schedule(
+    optimiser: torch.optim.Optimizer, network: nn.Module, recipe: Recipe, *, steps: int
+) -> LambdaLR:
+    """The recipe's schedule; groups that do not follow it have the warm-up only."""
+    factors: list[Callable[[int], float]] = [
+        partial(rate_factor, steps=steps, recipe=recipe, scheduled=group.scheduled)
+        for group in _members(network, recipe)
+    ]
+    return LambdaLR(optimiser, factors)
+
+
+def _members(network: nn.Module, recipe: Recipe) -> Mapping[ParameterGroup, list[nn.Parameter]]:
+    members = defaultdict[ParameterGroup, list[nn.Parameter]](list)
+    for name, parameter in network.named_parameters():
+        members[recipe.group(name)].append(parameter)
+    return members
+
+
+def rate_factor(step: int, steps: int, recipe: Recipe, *, scheduled: bool = True) -> float:
+    """Factor on the learning rate at a step of the whole training, `steps` making one epoch."""
+    warmup = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
+    if not scheduled:
+        return warmup
+    if recipe.schedule == "cosine":
+        share = min(1.0, step / (steps * recipe.epochs))
+        return warmup * 0.5 * (1 + math.cos(math.pi * share))
+    if recipe.schedule == "exponential":
+        return warmup * recipe.gamma ** (step // steps)
+    if recipe.schedule == "milestones":
+        passed = sum(milestone <= step // steps for milestone in recipe.milestones)
+        return warmup * recipe.gamma**passed
+    return warmup
+
+
+def make_average(network: nn.Module, recipe: Recipe) -> AveragedModel:
+    """The recipe's moving average of weights and buffers."""
+    most = recipe.ema
+    if most is None:
+        raise ValueError("the recipe has no moving average")
+
+    def follow(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():
+            return current
+        # Rising, or the random start would weigh on the average for many epochs.
+        decay = min(most, (1 + float(count)) / (10 + float(count)))
+        return averaged + (1 - decay) * (current - averaged)
+
+    return AveragedModel(network, avg_fn=follow, use_buffers=True)
+
+
+def freeze(network: nn.Module, recipe: Recipe, epoch: int) -> None:
+    """Switch gradients off for the parameters that the recipe keeps still in this epoch."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(epoch >= recipe.group(name).frozen_epochs)
+
+
+def fill_gradients(network: nn.Module) -> None:
+    """Give every trained parameter that has no gradient a gradient of zero."""
+    for parameter in network.parameters():
+        if parameter.requires_grad and parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+
+
+def autocast(values: Iterator[T], device: torch.device, precision: torch.dtype) -> Iterator[T]:
+    """The values of a generator that computes them in mixed precision.
+
+    The mode is on only while the generator runs: held across a `yield` it would reach the consumer.
+    """
+    mixed: Any = partial(
+        torch.autocast, device.type, dtype=precision, enabled=precision != torch.float32
+    )
+    done = object()
+    while True:
+        with mixed():
+            value = next(values, done)
+        if value is done:
+            return
+        yield value  # type: ignore[misc]  # not the sentinel, which mypy cannot tell apart

@@ -1,0 +1,178 @@
+"""Several processes that train one network, as `torchrun` starts them; usually there is one.
+
+Every process has the same weights and takes its share of each batch; `DistributedDataParallel`
+averages the gradients. Process 0 writes, and the others have nothing to say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from salcli.errors import SalcliError, UsageError
+from salcli.model import Model
+from salcli.recipe import Recipe
+from salcli.types import Batch, Loss
+
+__all__ = ["ALONE", "Ranks", "local_device", "started"]
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(hours=2)
+"""How long a process waits for the others: process 0 may be reading or validating."""
+
+
+class Ranks:
+    """This process among those that train together.
+
+    Attributes:
+        number: Of this process, from 0.
+        count: Of the processes.
+    """
+
+    def __init__(self, number: int = 0, count: int = 1) -> None:
+        self.number, self.count = number, count
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """`number` and `count`."""
+        return self.number, self.count
+
+    def wrap(self, model: Model, recipe: Recipe) -> Losses:
+        """What computes the losses of this process's share of a batch, averaging gradients."""
+        if self.count == 1:
+            return Losses(model)
+        if recipe.sync_batch_norm:
+            if model.device.type != "cuda":
+                raise UsageError("the recipe wants batch norms in step, which needs GPUs")
+            convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
+            model.network = convert(model.network)
+        return SharedLosses(model)
+
+    def gather(self, value: T) -> list[T]:
+        """The value of every process, in order, for every process."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values
+
+    def largest(self, value: int, device: torch.device) -> int:
+        """The largest value among the processes."""
+        if self.count == 1:
+            return value
+        tensor = torch.tensor(value, device=device)
+        distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
+        return int(tensor)
+
+
+ALONE = Ranks()
+
+
+class Losses:
+    """The losses of a batch, computed by this process alone."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __call__(self, batch: Batch, *, exchange: bool) -> Iterator[Loss]:
+        """One loss per backward pass; without `exchange` gradients stay with this process."""
+        return iter(self._model.losses(batch))
+
+
+class SharedLosses(Losses):
+    """The same, with gradients averaged over the processes during the backward pass."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._trained: tuple[str, ...] = ()
+        self._wrapped: DistributedDataParallel | None = None
+
+    def __call__(self, batch: Batch, *, exchange: bool) -> Iterator[Loss]:
+        """One loss.
+
+        Raises:
+            UsageError: The model has several backward passes per batch.
+        """
+        wrapped = self._current()
+        with nullcontext() if exchange else wrapped.no_sync():
+            parts, frames = wrapped(batch)
+        yield Loss(parts, frames)
+
+    def _current(self) -> DistributedDataParallel:
+        """The wrapper for the parameters that are trained now: it keeps to those it first saw."""
+        network = self._model.network
+        trained = tuple(n for n, p in network.named_parameters() if p.requires_grad)
+        if self._wrapped is None or trained != self._trained:
+            self._trained, self._wrapped = trained, None  # the old one lets go of the parameters
+            self._wrapped = DistributedDataParallel(
+                _FirstLoss(self._model), find_unused_parameters=True
+            )
+        return self._wrapped
+
+
+class _FirstLoss(nn.Module):
+    """The only loss of a batch as the output of a module, which is what is wrapped."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.network = model.network
+        self._model = [model]  # in a list, so that nothing takes it for a part of the module
+
+    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], int]:
+        first, *others = self._model[0].losses(batch)
+        if others:
+            raise UsageError(
+                "this recipe goes backward several times per batch, which several processes "
+                "cannot share; train in one process, without torchrun"
+            )
+        return dict(first.parts), first.frames
+
+
+def local_device(name: str) -> str:
+    """The device of this process, where `name` leaves it open and there is one for each."""
+    if "WORLD_SIZE" not in os.environ or name not in ("auto", "cuda"):
+        return name
+    return f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else name
+
+
+@contextmanager
+def started(device: str) -> Iterator[Ranks]:
+    """Join the processes that `torchrun` started, if it did.
+
+    Raises:
+        SalcliError: Another process ended, and what was under way cannot be finished.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield ALONE
+        return
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    distributed.init_process_group(backend, timeout=PATIENCE)
+    try:
+        yield Ranks(distributed.get_rank(), count)
+    except RuntimeError as error:
+        if not _is_loss_of_contact(error):
+            raise
+        raise SalcliError(
+            "another process of this training ended, so that this one cannot go on; the same "
+            "command goes on from the last checkpoint"
+        ) from error
+    finally:
+        distributed.destroy_process_group()
+
+
+def _is_loss_of_contact(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, distributed.DistBackendError) or any(
+        word in text for word in ("gloo", "nccl", "connection", "peer")
+    )

@@ -1,0 +1,73 @@
+"""Takes a training through everything it will do, once, and measures it."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from salcli.model import Model
+from salcli.recipe import Recipe
+from salcli.samples import Batches
+from salcli.sampling import Corpus
+from salcli.train import Running, train
+
+__all__ = ["rehearse"]
+
+
+def rehearse(
+    model: Model, corpora: Sequence[Corpus], recipe: Recipe, running: Running
+) -> dict[str, Any]:
+    """Two steps of one batch each, validation of one recording of each source, and checkpoints.
+
+    Nothing is frozen, so that the memory is what the later epochs need. The weights of
+    `model.network` are not those from before.
+
+    Returns:
+        `steps` in all, `seconds` of a step (the second one), of a validation and of the whole
+        training, peak `memory` of the device (of this process on a CPU) in bytes.
+    """
+    steps = len(Batches(corpora, model, recipe=recipe).plan(0)) * recipe.epochs
+    groups = tuple(dataclasses.replace(group, frozen_epochs=0) for group in recipe.groups)
+    short = dataclasses.replace(
+        recipe, epochs=2, epoch_steps=1, accumulation=1, warmup_steps=0, groups=groups
+    )
+    few = [dataclasses.replace(corpus, validation=corpus.validation[:1]) for corpus in corpora]
+    lines: list[tuple[float, Mapping[str, Any]]] = []
+    with tempfile.TemporaryDirectory(prefix="salcli-") as folder:
+        train(
+            model,
+            few,
+            recipe=short,
+            output=Path(folder),
+            metadata={},
+            running=running,
+            report=lambda line: lines.append((time.perf_counter(), line)),
+        )
+    step = next(line["seconds"] for _, line in reversed(lines) if "losses" in line)
+    scored = lines[-1][0] - lines[-2][0]
+    recordings = sum(len(corpus.validation) for corpus in corpora)
+    validation = scored * recordings / len(few) / running.ranks.count
+    return {
+        "steps": steps,
+        "seconds": {
+            "step": step,
+            "validation": validation,
+            "training": steps * step + recipe.epochs * validation,
+        },
+        "memory": _peak(model.device),
+    }
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

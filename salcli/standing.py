@@ -1,0 +1,102 @@
+"""How far a training is, and how well it does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from salcli import registry
+from salcli.errors import SalcliError
+from salcli.recipe import Recipe
+
+__all__ = ["Progress", "check_finite", "given_up", "losses_line", "rank"]
+
+
+@dataclass
+class Progress:
+    """How far a training is, between two steps.
+
+    Attributes:
+        epoch: The one that is under way, from 0.
+        step: Batches of it that are done.
+        sums: Of the losses of this epoch, by name.
+        losses: How many were added up there.
+        seconds: That this epoch took so far.
+        best: Score of the best epoch, more being better; `None` before the first.
+        stale: Epochs since then.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    losses: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    stale: int = 0
+
+    def add(self, loss: Mapping[str, Tensor]) -> None:
+        """Count one more loss."""
+        self.losses += 1
+        for name, value in loss.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.item()
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean losses of this epoch so far."""
+        return {name: value / self.losses for name, value in self.sums.items()}
+
+    def judge(self, score: float, *, counts: bool) -> bool:
+        """Whether this epoch is the best so far; one that does not count never is."""
+        if not counts:
+            return False
+        better = self.best is None or score > self.best
+        self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
+        return better
+
+    def next_epoch(self) -> None:
+        """Begin the next epoch."""
+        self.epoch, self.step, self.losses, self.seconds = self.epoch + 1, 0, 0, 0.0
+        self.sums = {}
+
+
+def check_finite(loss: Tensor, progress: Progress) -> None:
+    """Raise `SalcliError` if the loss is infinite or no number."""
+    if not torch.isfinite(loss):
+        raise SalcliError(
+            f"the loss became {loss.item()} in epoch {progress.epoch + 1}, step "
+            f"{progress.step + 1}; start again with a smaller --lr and another -o"
+        )
+
+
+def given_up(progress: Progress, recipe: Recipe) -> bool:
+    """Whether too many epochs in a row were not the best."""
+    return recipe.patience is not None and progress.stale >= recipe.patience
+
+
+def losses_line(progress: Progress, steps: int, recipe: Recipe, *, rate: float) -> dict[str, Any]:
+    """A line of the log: mean losses so far in this epoch, and the seconds left without pauses."""
+    rest = (recipe.epochs - progress.epoch) * steps - progress.step
+    return {
+        "epoch": progress.epoch,
+        "epochs": recipe.epochs,
+        "step": progress.step,
+        "steps": steps,
+        "seconds": round(progress.seconds, 3),
+        "left": round(progress.seconds / progress.step * rest, 3),
+        "rate": rate,
+        "losses": progress.means,
+    }
+
+
+def rank(score: float | None, recipe: Recipe) -> float:
+    """The selecting score such that more is better; one that is undefined is the worst."""
+    if score is None or math.isnan(score):
+        return -math.inf
+    if recipe.select == "loss":
+        return -score
+    return score if registry.metrics()[recipe.select].higher_is_better else -score

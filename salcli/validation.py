@@ -1,0 +1,165 @@
+"""How well a network does on the recordings that are kept for validation."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+
+from salcli import groundtruth, imageops, registry
+from salcli.clips import Excerpt, frame_size
+from salcli.loading import Loader, moved
+from salcli.model import Model
+from salcli.parallel import ALONE, Ranks
+from salcli.recipe import Recipe
+from salcli.sampling import Corpus
+from salcli.specs import resolve
+from salcli.types import Annotation, Batch, Prediction, Recording, Stimulus
+
+__all__ = ["Scores", "by_losses", "by_maps"]
+
+Scores: TypeAlias = dict[str, dict[str, float]]
+"""Means by group of recordings and by name; `"all"` is over everything."""
+
+Row: TypeAlias = tuple[int, tuple[str, ...], float, dict[str, float]]
+"""Position, groups, weight and values of one recording or batch."""
+
+
+def by_maps(
+    model: Model,
+    corpora: Sequence[Corpus],
+    *,
+    recipe: Recipe,
+    ranks: Ranks = ALONE,
+    pause: Callable[[], None] = lambda: None,
+) -> Scores:
+    """Mean of every metric over the recordings of each group and corpus, and of all.
+
+    Maps are predicted at the frame's own size and compared there; a clip counts with the mean over
+    its frames. A recording on which a metric is undefined does not count for it, and a metric that
+    is defined on none is left out.
+
+    Args:
+        model: Ready to predict.
+        corpora: Their validation recordings are predicted.
+        recipe: Says how much of a clip.
+        ranks: Processes that share the recordings.
+        pause: Called after each recording; may raise.
+    """
+    rows: list[Row] = []
+    items = [(corpus, recording) for corpus in corpora for recording in corpus.validation]
+    for position, (corpus, recording) in enumerate(items):
+        if position % ranks.count != ranks.number:
+            continue
+        values = defaultdict[str, list[float]](list)
+        for name, value in _scores(model.in_domain(corpus.domain), recording, recipe):
+            if not math.isnan(value):
+                values[name].append(value)
+        means = {name: math.fsum(found) / len(found) for name, found in values.items()}
+        rows.append((position, (recording.group, corpus.name), 1.0, means))
+        pause()
+    return _means(rows, ranks)
+
+
+def by_losses(
+    model: Model,
+    loader: Loader,
+    *,
+    weights: Mapping[str, float],
+    ranks: Ranks = ALONE,
+    pause: Callable[[], None] = lambda: None,
+) -> Scores:
+    """Mean of the losses and of their weighted total `loss` over validation batches.
+
+    Args:
+        model: Its network is in evaluation mode.
+        loader: Loads the batches of this process.
+        weights: Of the losses.
+        ranks: Processes that share the batches.
+        pause: Called after each batch; may raise.
+    """
+    rows: list[Row] = []
+    for number, batch in enumerate(loader.epoch(0)):
+        position = number * ranks.count + ranks.number
+        with torch.no_grad():
+            values = _loss_values(model, moved(batch, model.device), weights)
+        rows.append(
+            (position, (loader.batches.corpus(0, number),), float(len(batch.inputs)), values)
+        )
+        pause()
+    return _means(rows, ranks)
+
+
+def _loss_values(model: Model, batch: Batch, weights: Mapping[str, float]) -> dict[str, float]:
+    found = list(model.losses(batch))
+    sums = defaultdict[str, float](float)
+    for loss in found:
+        sums["loss"] += loss.total(weights).item() / len(found)
+        for name, value in loss.parts.items():
+            sums[name] += value.item() / len(found)
+    return dict(sums)
+
+
+def _means(rows: Sequence[Row], ranks: Ranks) -> Scores:
+    """Weighted means by group, the same whichever process had which row."""
+    sums = defaultdict[str, dict[str, list[tuple[float, float]]]](lambda: defaultdict(list))
+    for _, groups, weight, values in sorted(row for part in ranks.gather(rows) for row in part):
+        for group in dict.fromkeys((*groups, "all")):
+            for name, value in values.items():
+                sums[group][name].append((weight * value, weight))
+    return {
+        group: {
+            name: math.fsum(v for v, _ in found) / math.fsum(w for _, w in found)
+            for name, found in metrics.items()
+        }
+        for group, metrics in sums.items()
+    }
+
+
+def _scores(model: Model, recording: Recording, recipe: Recipe) -> Iterator[tuple[str, float]]:
+    """Every metric of every observed frame."""
+    positions = _middle(recording, recipe)
+    stimulus = Stimulus(
+        recording.name,
+        Excerpt(recording, positions),
+        fps=recording.fps,
+        size=frame_size(recording),
+        count=len(positions),
+    )
+    predictions = iter(model.predict(stimulus))
+    for position in positions:
+        with torch.inference_mode():
+            prediction = next(predictions, None)
+        if prediction is None:
+            return  # a video may end a frame before its annotations do
+        yield from _frame_scores(prediction, recording.annotations[position], stimulus.size)
+
+
+def _middle(recording: Recording, recipe: Recipe) -> range:
+    if not recording.is_clip:
+        return range(1)
+    count = len(recording.annotations) // recipe.slices
+    length = min(count, recipe.validation_frames or count)
+    start = (count - length) // 2
+    return range(start, start + length)
+
+
+def _frame_scores(
+    prediction: Prediction, annotation: Annotation, size: tuple[int, int]
+) -> Iterator[tuple[str, float]]:
+    if annotation.density is None and annotation.fixations is None:
+        return
+    saliency = imageops.resize(prediction.saliency[None], size)[0].cpu().numpy()
+    density = torch.from_numpy(groundtruth.read_density(annotation, size))
+    points = groundtruth.read_fixations(annotation, size).points
+    truth = {
+        "density": imageops.resize(density[None], size)[0].numpy(),
+        "fixations": groundtruth.fixation_map(points, size),
+    }
+    for name, metric in registry.metrics().items():
+        there = metric.needs == "density" or annotation.fixations is not None
+        if metric.validates and there:
+            yield name, resolve(metric.function)(saliency, truth[metric.needs])
