@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -18,6 +18,7 @@ from salcli.specs import resolve
 
 GOLDENS = Path(__file__).parent / "goldens" / "unisal"
 SHAPE = (5, 7)
+few = settings(max_examples=50)
 DENSITY_METRICS = (metrics.cc, metrics.sim, metrics.kld)
 FIXATION_METRICS = (metrics.nss, metrics.auc_judd)
 
@@ -74,6 +75,7 @@ def looped_auc(p: Map, fixated: Map) -> float:
     return sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(points))
 
 
+@few
 @given(varied_maps, varied_maps)
 def test_density_metrics_equal_their_loops(p: Map, q: Map) -> None:
     assert metrics.cc(p, q) == pytest.approx(looped_cc(p, q), abs=1e-12)
@@ -81,12 +83,14 @@ def test_density_metrics_equal_their_loops(p: Map, q: Map) -> None:
     assert metrics.kld(p, q) == pytest.approx(looped_kld(p, q), abs=1e-12)
 
 
+@few
 @given(varied_maps, fixation_maps)
 def test_fixation_metrics_equal_their_loops(p: Map, fixated: Map) -> None:
     assert metrics.nss(p, fixated) == pytest.approx(looped_nss(p, fixated), abs=1e-12)
     assert metrics.auc_judd(p, fixated) == pytest.approx(looped_auc(p, fixated), abs=1e-12)
 
 
+@few
 @given(varied_maps, varied_maps, fixation_maps, st.floats(1e-3, 1e3))
 def test_scale_of_the_saliency_map_does_not_matter(
     p: Map, q: Map, fixated: Map, factor: float
@@ -97,6 +101,7 @@ def test_scale_of_the_saliency_map_does_not_matter(
     assert metrics.nss(factor * p, fixated) == pytest.approx(metrics.nss(p, fixated), abs=1e-9)
 
 
+@few
 @given(varied_maps, fixation_maps)
 def test_monotone_transforms_leave_the_area_under_the_curve(p: Map, fixated: Map) -> None:
     expected = metrics.auc_judd(p, fixated)
@@ -104,6 +109,7 @@ def test_monotone_transforms_leave_the_area_under_the_curve(p: Map, fixated: Map
         assert metrics.auc_judd(transformed, fixated) == expected
 
 
+@few
 @given(varied_maps, varied_maps, fixation_maps)
 def test_values_lie_in_their_ranges(p: Map, q: Map, fixated: Map) -> None:
     assert -1 - 1e-12 <= metrics.cc(p, q) <= 1 + 1e-12
@@ -112,6 +118,7 @@ def test_values_lie_in_their_ranges(p: Map, q: Map, fixated: Map) -> None:
     assert 0 <= metrics.auc_judd(p, fixated) <= 1
 
 
+@few
 @given(varied_maps)
 def test_the_truth_itself_is_the_best_map(q: Map) -> None:
     assert metrics.cc(q, q) == pytest.approx(1)
@@ -120,6 +127,7 @@ def test_the_truth_itself_is_the_best_map(q: Map) -> None:
     assert metrics.kld(q, q) == pytest.approx(0, abs=1e-9)
 
 
+@few
 @given(fixation_maps)
 def test_a_map_of_the_fixations_separates_perfectly(fixated: Map) -> None:
     assert metrics.auc_judd(fixated.astype(float), fixated) == 1
@@ -127,6 +135,7 @@ def test_a_map_of_the_fixations_separates_perfectly(fixated: Map) -> None:
     assert metrics.nss(fixated.astype(float), fixated) > 0
 
 
+@few
 @given(fixation_maps, st.sampled_from([0.0, 0.1, 0.3, 7.0]))
 def test_a_constant_map_knows_nothing(fixated: Map, value: float) -> None:
     constant = np.full(SHAPE, value)
@@ -199,8 +208,27 @@ def test_metrics_equal_the_golden_where_the_definitions_agree() -> None:
 def test_every_registered_metric_can_be_called_and_knows_its_direction() -> None:
     q = np.arange(1.0, 36).reshape(SHAPE)
     fixated = q > 30
+    more = {"negatives": q < 20, "baseline": np.ones(SHAPE)}
     for metric in registry.metrics().values():
         function = resolve(metric.function)
-        truth = q if metric.needs == "density" else fixated
-        good, bad = function(q, truth), function(q[::-1, ::-1], truth)
+        truths = [q if metric.needs == "density" else fixated]
+        truths += [more[metric.also]] if metric.also else []
+        random = {"rng": np.random.default_rng(0)} if metric.name == "AUC-Borji" else {}
+        good, bad = (function(p, *truths, **random) for p in (q, q[::-1, ::-1]))
         assert (good > bad) == metric.higher_is_better
+
+
+def test_a_training_measures_what_takes_a_map_and_one_kind_of_truth() -> None:
+    measured = [metric for metric in registry.metrics().values() if metric.validates]
+    assert [metric.name for metric in measured] == ["CC", "NSS", "AUC-Judd", "SIM", "KLD"]
+    assert not any(metric.also for metric in measured)
+
+
+@pytest.mark.parametrize("metric", [*DENSITY_METRICS, *FIXATION_METRICS, metrics.auc])
+def test_not_a_number_is_refused(metric: Any) -> None:
+    spoilt = np.ones(SHAPE)
+    spoilt[2, 3] = math.nan
+    with pytest.raises(ValueError, match="saliency map has NaN at 1 pixels"):
+        metric(spoilt, np.eye(*SHAPE))
+    with pytest.raises(ValueError, match="ground truth has NaN at 1 pixels"):
+        metric(np.ones(SHAPE), spoilt)

@@ -35,7 +35,8 @@ def auc_judd(
         fixations: Fixations per pixel `[H, W]`; NaN without any, or where all pixels have one.
         ties: Of fixations with one value, `"joined"` takes the last, so that ties count as the
             straight line between their ends; `"listed"` takes each as a threshold of its own.
-        repeats: Every fixation counts; else every fixated pixel does.
+        repeats: Every fixation counts; else every fixated pixel does. Then several hits share one
+            pixel, so that the area may pass 1.
         jitter: Uniform noise from 0 to this is added to the map, against ties. Needs `rng`.
         single: Add it in single precision, where it moves only values near zero.
         positives: How many pixels the denominator of the false alarms leaves out; `None` leaves out

@@ -1,0 +1,11 @@
+"""A plugin that brings a metric and nothing else."""
+
+from salcli import hookimpl
+from salcli.specs import MetricSpec
+
+
+@hookimpl
+def register_metrics():
+    yield MetricSpec(
+        "peak", "saliency at the highest fixation", "salcli_metric.peak:peak", "fixations"
+    )

@@ -1,0 +1,2 @@
+def peak(saliency, fixations, *, factor=1.0):
+    return factor * saliency[fixations > 0].max()
