@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from salcli_salema import SALEMA
 from salcli_salema.model import Salema
 from salcli_salema.network import SalCLSTM30, SalCLSTM56, SalEMA
 
-from salcli import model as models
+from salcli.specs import parse_options
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "salema"
 GAINS = {"salgan.0.weight": 0.01}
@@ -74,10 +75,12 @@ def make_model(ema_state: State, clstm30_state: State) -> Callable[..., Salema]:
     """The model with the synthetic weights, ready to predict."""
 
     def make(*options: str, batch_size: int = 2) -> Salema:
-        model = models.create("salema", options=options, defaults={})
-        assert isinstance(model, Salema)
+        model = Salema(SALEMA, parse_options(SALEMA, options, defaults={}))
+        with torch.device("meta"):
+            model.network = model.build()
         recurrent = model.options.variant == "clstm30"
-        model.network.load_state_dict(dict(clstm30_state if recurrent else ema_state))
+        state = clstm30_state if recurrent else ema_state
+        model.network.load_state_dict(dict(state), assign=True)
         model.to(torch.device("cpu"), torch.float32)
         model.batch_size = batch_size
         return model

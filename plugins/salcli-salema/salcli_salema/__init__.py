@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from salcli import ModelSpec, Weights, hookimpl
-from salcli_salema.architecture import BOTTLENECK, CHAIN, RESIDUAL_PLACES
+from salcli_salema.architecture import BOTTLENECK, LAST, RESIDUAL_PLACES
 
 if TYPE_CHECKING:
     import typer
@@ -101,9 +101,9 @@ class Options:
     def _complaints(self) -> Iterable[str]:
         """What is wrong with these options."""
         places = list(self.ema_loc)
-        known = all(0 <= place < len(CHAIN) for place in places)
+        known = all(0 <= place <= LAST for place in places)
         if not known or len(places) not in (1, 2) or places != sorted(set(places)):
-            yield f"ema_loc is one layer from 0 to {len(CHAIN) - 1}, or two rising ones"
+            yield f"ema_loc is one layer from 0 to {LAST}, or two rising ones"
         if self.clip_length < 1:
             yield "clip_length must be at least 1"
         if any(side < CELL or side % CELL for side in self.input_size):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BOTTLENECK", "CHAIN", "CONVOLUTIONS", "ENCODER", "RESIDUAL_PLACES", "Layer"]
+__all__ = ["BOTTLENECK", "CHAIN", "CONVOLUTIONS", "ENCODER", "LAST", "RESIDUAL_PLACES", "Layer"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,9 @@ CHAIN = (
 
 BOTTLENECK = len(ENCODER)
 """The first layer of the decoder, 30: where SalEMA averages and SalCLSTM30 puts its cell."""
+
+LAST = len(CHAIN) - 1
+"""Index of the sigmoid."""
 
 CONVOLUTIONS = tuple(index for index, layer in enumerate(CHAIN) if layer.kind == "conv")
 """Indices of the layers with weights, in the order of the published arrays."""

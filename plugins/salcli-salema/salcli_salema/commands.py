@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from salcli.commands import options
+from salcli_salema.architecture import LAST
 
 __all__ = ["group"]
 
@@ -28,7 +29,10 @@ def features(
         ),
     ],
     layer: Annotated[
-        int, typer.Option(metavar="L", help="Index of the layer, 0 to 61; 30 is the bottleneck.")
+        int,
+        typer.Option(
+            metavar="L", min=0, max=LAST, help=f"Index of the layer, 0 to {LAST}; 30: bottleneck."
+        ),
     ],
     frame: Annotated[
         int, typer.Option(min=1, help="Which frame, from 1; the network sees those before it, too.")

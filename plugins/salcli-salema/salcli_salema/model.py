@@ -22,7 +22,8 @@ from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_salema import Options, recipes, starts
-from salcli_salema.network import LAST, Kernels, SalCLSTM30, SalCLSTM56, SalEMA, State
+from salcli_salema.architecture import LAST
+from salcli_salema.network import Kernels, SalCLSTM30, SalCLSTM56, SalEMA, State
 
 __all__ = ["Salema"]
 
@@ -78,12 +79,12 @@ class Salema(Model):
                 return SalEMA((), weights=())
         return SalEMA(
             options.ema_loc,
-            weights=self._weights(),
+            weights=self.average_weights(),
             alpha=options.alpha_start,
             residual=options.residual,
         )
 
-    def _weights(self) -> tuple[float, ...] | None:
+    def average_weights(self) -> tuple[float, ...] | None:
         """The average's weight at each place; `None` if it is learned."""
         options, places = self.options, len(self.options.ema_loc)
         if options.ema_weight is not None:
@@ -98,10 +99,10 @@ class Salema(Model):
         """The weights of a file, whatever variant it is of; the options then say what they are."""
         saved = starts.renamed(saved)
         self.options = self._decided(saved, learning=False)
-        state = dict(saved.state)
-        if self.options.alpha_logit is not None:
-            state.pop("alpha", None)  # it has become an option, or an option is in its place
         self.network = self.build()
+        state = dict(saved.state)
+        if isinstance(self.network, SalEMA) and len(self.network.weights or ()) == 1:
+            state.pop("alpha", None)  # it has become an option, or an option is in its place
         checkpoint.load_strict(self.network, dataclasses.replace(saved, state=state))
 
     def start_from(self, saved: Checkpoint) -> None:

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from salcli_salema.architecture import BOTTLENECK, CHAIN, ENCODER, Layer
+from salcli_salema.architecture import BOTTLENECK, CHAIN, ENCODER, LAST, Layer
 
 __all__ = [
-    "LAST",
     "Chain",
     "Kernels",
     "SalCLSTM30",
@@ -38,9 +37,6 @@ State: TypeAlias = tuple[Tensor, ...]
 
 Kernels: TypeAlias = Mapping[str, Tensor]
 """What `prepared` gives."""
-
-LAST = len(CHAIN) - 1
-"""Index of the sigmoid."""
 
 DROPOUT = 0.5
 SEED = 65

@@ -1,0 +1,200 @@
+"""SalEMA through the installed command: goldens end to end, layouts, refusals, feature maps."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from salcli_salema.sheet import GREY, draw, save
+from torch import Tensor
+
+from salcli.errors import OutputError
+
+Golden = Callable[[str], tuple[dict[str, Any], dict[str, np.ndarray]]]
+Publish = Callable[..., Path]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Weights = Mapping[str, Tensor]
+
+SMALL = ("-O", "input_size=32,48")
+
+
+def save_frames(folder: Path, frames: np.ndarray | list[np.ndarray], digits: int = 4) -> Path:
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(frames, start=1):
+        Image.fromarray(frame).save(folder / f"{number:0{digits}d}.png")
+    return folder
+
+
+def noise(count: int, seed: int = 0) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return list(random.integers(0, 256, (count, 36, 64, 3), dtype=np.uint8))
+
+
+def predict(folder: Path, weights: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """The installed command, as a process of its own."""
+    command = [sys.executable, "-m", "salcli", "predict", folder, "--model", "salema"]
+    command += ["--weights", weights, "--size", "published", "--save", "npy", "--save", "png"]
+    command += ["-o", folder.parent / "out", *more]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "full", "grey"),
+    [("ema30_e2e_carphone", (0, 10, 12), (0, 10, 12)), ("clstm30_e2e_bikes", (1,), (0, 1))],
+)
+def test_frames_to_maps_equal_the_original(
+    name: str,
+    full: tuple[int, ...],
+    grey: tuple[int, ...],
+    golden: Golden,
+    published: Publish,
+    ema_state: Weights,
+    clstm30_state: Weights,
+    tmp_path: Path,
+) -> None:
+    described, arrays = golden(name)
+    limit = described["tolerance"]["map_float_max_abs"]
+    state = clstm30_state if "clstm" in name else ema_state
+    weights = published("any-name.pt" if "clstm" in name else "other-name.pt", state)
+    ran = predict(save_frames(tmp_path / "clip", arrays["frames_rgb"]), weights)
+    assert ran.returncode == 0, ran.stderr
+    out = tmp_path / "out" / "clip"
+    maps = np.stack([np.load(out / f"{i + 1:04d}.npy") for i in range(len(arrays["frames_rgb"]))])
+    strided = arrays["map_float_strided4"]
+    np.testing.assert_allclose(maps[:, ::4, ::4], strided, rtol=0, atol=limit)
+    np.testing.assert_allclose(maps[list(full)], arrays["map_float_full"], rtol=0, atol=limit)
+    for wanted, index in zip(arrays["map_u8_full"], grey, strict=True):
+        written = np.asarray(Image.open(out / f"{index + 1:04d}.png")).astype(int)
+        assert np.abs(written - wanted).max() <= described["tolerance"]["map_u8_max_level_diff"]
+        assert np.array_equal(written, np.floor(255 * maps[index] + np.float32(0.5)))
+    options = json.loads((out / "salcli.json").read_text())["settings"]["options"]
+    assert options["variant"] == ("clstm30" if "clstm" in name else "ema")
+    assert options["alpha_logit"] == (None if "clstm" in name else 0.1)
+
+
+@pytest.mark.parametrize("layout", ["dhf1k", "hollywood2"])
+def test_layouts_of_the_original_are_inputs(
+    layout: str, salcli: Run, published: Publish, ema_state: Weights, tmp_path: Path
+) -> None:
+    """DHF1K's `frames/<v>/<n>.png`, and Hollywood-2's `<video>/images/*` with other names."""
+    weights, more = published("ema.pt", ema_state), ()
+    if layout == "dhf1k":
+        root, names, labels = tmp_path / "frames", ["1", "2", "10"], ["1", "2"]
+        for name in names:
+            save_frames(root / name, noise(2, seed=int(name)), digits=1)
+    else:
+        root, names = tmp_path / "testing", ["actioncliptest00474_5", "actioncliptest00475_12"]
+        labels, more = ["x_00001", "x_00002"], ("--as", "clip")
+        for name in names:
+            save_frames(root / name / "images", noise(2), digits=5)
+            for file in (root / name / "images").iterdir():
+                file.rename(file.with_name(f"x_{file.name}"))
+    ran = salcli("predict", root, "-m", "salema", "--weights", weights, *SMALL, *more, "-o", "out")
+    assert ran.returncode == 0, ran.stderr
+    for name in names:
+        record = json.loads((tmp_path / "out" / name / "salcli.json").read_text())
+        assert (record["kind"], record["frames"], record["labels"]) == ("clip", 2, labels)
+        with Image.open(tmp_path / "out" / name / f"{labels[1]}.png") as written:
+            assert written.size == (64, 36)
+
+
+class Malice:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("code in a pickle ran",)
+
+
+@pytest.mark.parametrize("fault", ["missing", "foreign", "code", "text"])
+def test_bad_weights_end_with_one_clear_line(
+    fault: str, salcli: Run, ema_state: Weights, tmp_path: Path
+) -> None:
+    save_frames(tmp_path / "clip", noise(1))
+    path = tmp_path / "SalEMA30.pt"
+    state: dict[str, Any] = {f"module.{key}": value for key, value in ema_state.items()}
+    match fault:
+        case "missing":
+            del state["module.salgan.60.bias"]
+            complaint = "1 missing keys: salgan.60.bias"
+        case "foreign":
+            state, complaint = {"features.0.weight": torch.zeros(3)}, "54 missing keys"
+        case "code":
+            state, complaint = {"a": Malice()}, "needs arbitrary pickle code"
+        case _:
+            complaint = "is not a weights file"
+    if fault == "text":
+        path.write_text("<html>")
+    else:
+        torch.save({"epoch": 8, "state_dict": state}, path, _use_new_zipfile_serialization=False)
+    ran = salcli("predict", "clip", "-m", "salema", "--weights", path, "-o", "out")
+    assert ran.returncode == 3
+    assert len(ran.stderr.splitlines()) == 1
+    assert ran.stderr.startswith("salcli: error: ")
+    assert "SalEMA30.pt" in ran.stderr
+    assert complaint in ran.stderr
+    assert "code in a pickle ran" not in ran.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_card_says_what_there_is(salcli: Run) -> None:
+    card = salcli("models", "salema").stdout
+    for text in (
+        "31.79 million",
+        "39.95 billion",
+        "linardos2019simple",
+        "NSS 2.574",
+        "alpha_logit",
+    ):
+        assert text in card
+    for tag in ("salema30", "salclstm30", "salbce", "salgan"):
+        assert tag in card
+
+
+def test_feature_maps_of_a_layer_become_a_sheet(
+    salcli: Run, published: Publish, ema_state: Weights, tmp_path: Path
+) -> None:
+    save_frames(tmp_path / "clip", noise(3))
+    weights = published("ema.pt", ema_state)
+    ran = salcli("salema", "features", "clip", "--layer", "16", "--weights", weights, *SMALL)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "clip.layer16.png: 256 maps of 6x4, layer 16, frame 1\n"
+    sheet = np.asarray(Image.open(tmp_path / "clip.layer16.png"))
+    assert sheet.shape == (20 * 5 - 1, 13 * 7 - 1)
+    assert (sheet[4] == GREY).all()
+    first = sheet[:4, :6]
+    assert (first.min(), first.max()) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--layer", "62"), "0<=x<=61"),
+        (("--layer", "30", "-m", "unisal"), "only salema's layers can be drawn"),
+    ],
+)
+def test_wrong_requests_for_a_sheet_are_refused(
+    arguments: tuple[str, ...], complaint: str, salcli: Run
+) -> None:
+    ran = salcli("salema", "features", "clip", *arguments)
+    assert ran.returncode == 2
+    assert complaint in ran.stderr
+
+
+def test_a_sheet_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        save(tmp_path / "file" / "sheet.png", torch.zeros(1, 2, 2))
+
+
+def test_sheet_of_one_map_is_the_map() -> None:
+    maps = torch.linspace(-1, 1, 12).reshape(1, 3, 4)
+    sheet = draw(maps)
+    assert sheet.shape == (3, 4)
+    assert sheet[0, 0] == 0
+    assert sheet[2, 3] == 255
