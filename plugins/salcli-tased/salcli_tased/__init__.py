@@ -72,7 +72,7 @@ class Options:
 
 
 DRIVE = "https://drive.google.com/file/d/{}/view"
-NO_HASH = "no checksum was ever published; the first download records it"
+NO_HASH = "nobody published a checksum"
 
 WEIGHTS = (
     Weights(

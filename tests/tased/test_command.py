@@ -1,0 +1,185 @@
+"""TASED-Net through the installed command: the original's maps from RGB frames, bad weights."""
+
+import json
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from salcli_tased.model import Tased
+from salcli_tased.network import TasedNet
+
+GOLDENS = Path(__file__).parents[1] / "goldens" / "tased"
+GOLDEN = json.loads((GOLDENS / "e2e_bikes63.json").read_text())
+Arrays = dict[str, np.ndarray]
+Make = Callable[..., Tased]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def arrays() -> Arrays:
+    return dict(np.load(GOLDENS / "e2e_bikes63.npz"))
+
+
+def save_frames(folder: Path, frames: np.ndarray) -> Path:
+    folder.mkdir()
+    for number, frame in enumerate(frames, start=1):
+        Image.fromarray(frame).save(folder / f"{number:04d}.png")
+    return folder
+
+
+def predict(clip: Path, weights: Path, *more: str) -> dict[str, Any]:
+    """Predict a folder of frames into `maps` beside it; the record of what was done."""
+    out = clip.parent / "maps"
+    command = [sys.executable, "-m", "salcli", "predict", str(clip), "--model", "tased"]
+    command += ["--weights", str(weights), "--device", "cpu", "--size", "published"]
+    command += ["--save", "npy", "--save", "png", "-o", str(out), *more]
+    subprocess.run(command, check=True)
+    record: dict[str, Any] = json.loads((out / clip.name / "salcli.json").read_text())
+    return record
+
+
+def assert_equals_golden(folder: Path, index: int, arrays: Arrays, *, prefix: str = "") -> None:
+    """Within the tolerances that the golden states."""
+    saliency = np.load(folder / f"{index + 1:04d}.npy")
+    written = np.asarray(Image.open(folder / f"{index + 1:04d}.png")).astype(int)
+    difference = np.abs(255 * saliency[::4, ::4] - arrays[f"final_{prefix}{index}"])
+    assert difference.max() <= 3
+    assert difference.mean() <= 0.06
+    off = np.abs(written - arrays[f"u8_{prefix}{index}"])
+    assert off.max() <= 3
+    assert (off == 0).mean() >= 0.95
+
+
+@pytest.mark.timeout(900)  # most of a minute on two idle cores, but cores are not always idle
+def test_video_equals_the_original(arrays: Arrays, weights_file: Path, tmp_path: Path) -> None:
+    clip = save_frames(tmp_path / "bikes", arrays["frames"])
+    record = predict(clip, weights_file)
+    assert record["frames"] == 63
+    assert record["interpolated"] == []
+    for index in (0, 30, 31, 62):
+        assert_equals_golden(tmp_path / "maps" / "bikes", index, arrays)
+
+
+def test_short_video_equals_the_original(
+    arrays: Arrays, weights_file: Path, tmp_path: Path
+) -> None:
+    """Frame 12 of 40; with the maps between it and others interpolated, which takes less time."""
+    clip = save_frames(tmp_path / "bikes", arrays["frames"][:40])
+    record = predict(clip, weights_file, "-O", "stride=12")
+    computed = {"0001", "0013", "0025", "0037", "0040"}
+    labels = {f"{number:04d}" for number in range(1, 41)}
+    assert record["interpolated"] == sorted(labels - computed)
+    assert_equals_golden(tmp_path / "maps" / "bikes", 12, arrays, prefix="short40_")
+
+
+@torch.inference_mode()
+def test_raw_maps_and_activations_equal_the_original(
+    arrays: Arrays, network: TasedNet, make: Make
+) -> None:
+    clip = make({}).preprocess(list(arrays["frames"][:32])).transpose(0, 1)[None]
+    features = network.encode(clip)
+    for name in ("y3", "y2", "y0"):
+        ours = getattr(features, name)[0, ::16]
+        ours = ours if name == "y0" else ours[:, ::3, ::4, ::4]
+        np.testing.assert_allclose(ours.numpy(), arrays[f"{name}_31"], rtol=0, atol=5e-4)
+    difference = np.abs(network.decode(features)[0, ::2, ::2].numpy() - arrays["raw_31"])
+    assert difference.mean() <= 1e-3
+    assert (difference <= 1e-4).mean() >= 0.65
+
+
+def crc(pixels: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(pixels).tobytes())
+
+
+def levels(inputs: torch.Tensor) -> np.ndarray:
+    """The 8-bit RGB pixels `[N, h, w, 3]` that the network's input was made of."""
+    return np.rint((inputs.permute(0, 2, 3, 1).numpy() * 255 + 255) / 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("case", GOLDEN["resize_checks"]["checks"], ids=lambda c: str(c["h"]))
+def test_frames_are_resized_as_the_original_does(case: dict[str, Any], make: Make) -> None:
+    y, x, c = np.meshgrid(*map(np.arange, (case["h"], case["w"], 3)), indexing="ij")
+    frame = ((x * (c + 3) + y * (5 - c) + (x * y) // (17 + c)) % 256).astype(np.uint8)
+    (resized,) = levels(make({}).preprocess([frame]))
+    assert crc(resized) == case["crc32"]
+    assert resized[100, 200].tolist() == case["row100_col200_rgb"]
+
+
+def test_the_golden_s_frames_are_resized_as_the_original_does(arrays: Arrays, make: Make) -> None:
+    resized = levels(make({}).preprocess(list(arrays["frames"])))
+    assert [crc(resized[0]), crc(resized[-1])] == GOLDEN["crc32"]["resized_first_and_last_frame"]
+    assert crc(resized) == GOLDEN["crc32"]["all_resized_frames_concatenated"]
+
+
+class Code:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return print, ("executed",)
+
+
+def broken(kind: str, network: TasedNet, path: Path) -> str:
+    """Write a bad weights file, and tell what salcli must say of it."""
+    state = dict(network.state_dict())
+    if kind == "another model":
+        state, message = {"cnn.features.0.weight": torch.zeros(2)}, "missing keys: base1.0.conv_s"
+    elif kind == "missing key":
+        del state["base3.4.branch1.1.conv_t.weight"]
+        message = "1 missing keys: base3.4.branch1.1.conv_t.weight"
+    elif kind == "wrong shape":
+        state["convtsp4.13.bias"] = torch.zeros(2)
+        message = "1 wrong shapes: convtsp4.13.bias [2] instead of [1]"
+    else:
+        torch.save({"weight": Code()}, path)
+        return "arbitrary pickle code"
+    torch.save(state, path)
+    return message
+
+
+@pytest.mark.parametrize("kind", ["another model", "missing key", "wrong shape", "pickle"])
+def test_bad_weights_are_refused(
+    kind: str, salcli: Run, network: TasedNet, arrays: Arrays, tmp_path: Path
+) -> None:
+    weights = tmp_path / "bad.pt"
+    message = broken(kind, network, weights)
+    clip = save_frames(tmp_path / "clip", arrays["frames"][:1])
+    ran = salcli("predict", clip, "--as", "clip", "-m", "tased", "--weights", weights)
+    assert ran.returncode == 3
+    assert message in " ".join(ran.stderr.split())
+    assert "bad.pt" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "executed" not in ran.stdout
+
+
+def test_counters_of_batch_norms_may_be_missing(
+    salcli: Run, network: TasedNet, arrays: Arrays, tmp_path: Path
+) -> None:
+    state = {k: t for k, t in network.state_dict().items() if "num_batches_tracked" not in k}
+    assert len(state) == 428
+    torch.save(state, tmp_path / "old.pt")
+    clip = save_frames(tmp_path / "clip", arrays["frames"][:1])
+    ran = salcli(
+        *("predict", clip, "--as", "clip", "-m", "tased", "--weights", "old.pt"),
+        *("-O", "input_size=32,32", "-o", "maps"),
+    )
+    assert ran.returncode == 0
+    assert (tmp_path / "maps" / "clip" / "0001.png").is_file()
+
+
+def test_a_strict_clip_is_refused_with_a_remedy(
+    salcli: Run, weights_file: Path, arrays: Arrays, tmp_path: Path
+) -> None:
+    clip = save_frames(tmp_path / "clip", arrays["frames"][:3])
+    ran = salcli(
+        *("predict", clip, "-m", "tased", "--weights", weights_file, "-O", "short=strict"),
+        *("-O", "input_size=32,32", "-o", tmp_path / "maps"),
+    )
+    assert ran.returncode == 1
+    assert "it has 3 frames, and TASED-Net needs 62; use -O short=cyclic" in " ".join(
+        ran.stderr.split()
+    )
