@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -96,6 +96,7 @@ class Scorer:
         *,
         key: str,
         rounding: Literal["floor", "nearest"] = "nearest",
+        leave_out: Container[str] = (),
     ) -> dict[str, float]:
         """Every metric of one frame; NaN where it is undefined.
 
@@ -104,6 +105,7 @@ class Scorer:
             truth: What is known of the frame.
             key: Names the frame among all others, for what is random.
             rounding: How a floating-point map becomes 8 bit, where the protocol wants that.
+            leave_out: Metrics that are not wanted for this frame; see `shares`.
 
         Raises:
             ValueError: The map has NaN, another size where none is allowed, or values beyond its
@@ -112,6 +114,8 @@ class Scorer:
         rule, values = self.protocol.preparation, {}
         prepared_truth, maps = prepare_truth(rule, truth), dict[tuple[int, int], Map]()
         for each in self.measures:
+            if each.spec.name in leave_out:
+                continue
             size = size_of(rule, truth, each.spec.needs)
             if size is not None and size not in maps:
                 maps[size] = prepare(rule, saliency, size, rounding=rounding)
@@ -121,6 +125,19 @@ class Scorer:
                 rng = generator(self.seed, key, name)
                 values[name] = each(maps[size], prepared_truth, rng=rng)
         return values
+
+    def shares(self, video: str, frames: int) -> dict[str, frozenset[int]]:
+        """On which of a clip's frames each metric is computed that is not computed on all.
+
+        `frame` is then told to leave it out on the others. A clip of one frame is an image.
+        """
+        chosen = {}
+        for each in self.measures:
+            if each.variant.share < 1:
+                rng = generator(self.seed, video, "share")
+                count = max(1, int(frames * each.variant.share))
+                chosen[each.spec.name] = frozenset(rng.permutation(frames)[:count].tolist())
+        return chosen
 
     def statement(self) -> dict[str, Any]:
         """All that tells these numbers from others of the same names, ready for JSON."""

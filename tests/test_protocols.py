@@ -129,6 +129,22 @@ def test_what_is_missing_gives_nan() -> None:
     assert {name for name, value in values.items() if not math.isnan(value)} == {"AUC", "NSS"}
 
 
+def test_a_share_of_the_frames() -> None:
+    saliency, truth = example()
+    scorer = Scorer(protocol("unisal"))
+
+    shares = scorer.shares("clip", 9)
+
+    assert set(shares) == {"AUC-Judd", "s-AUC"}
+    assert shares["s-AUC"] == shares["AUC-Judd"] == scorer.shares("clip", 9)["AUC-Judd"]
+    assert len(shares["s-AUC"]) == 4
+    assert shares["s-AUC"] < set(range(9))
+    assert scorer.shares("image", 1)["s-AUC"] == {0}
+    assert Scorer(protocol("mit")).shares("clip", 9) == {}
+    values = scorer.frame(saliency, truth, key="a", leave_out=shares)
+    assert set(values) == {"KLD", "NSS", "CC", "SIM"}
+
+
 def test_needs_say_what_must_be_read() -> None:
     assert Scorer(protocol("tuebingen"), ["CC", "SIM"]).needs == {"density"}
     assert Scorer(protocol("tuebingen"), ["s-AUC"]).needs == {"fixations", "negatives"}

@@ -13,9 +13,9 @@ constant map for CC and NSS. It raises `ValueError` on arrays of different shape
 no finished map has. A saliency map of zeros prefers no place, so that SIM and KLD take it as
 uniform. Random parts take a `numpy.random.Generator`.
 
-This is numpy in double precision, on the CPU also where there is a GPU: reading a frame's ground
-truth takes longer than all its metrics, most of whose time is one sort, which numpy does six times
-as fast as torch.
+This is numpy in double precision, on the CPU also where there is a GPU. The same functions in torch
+would run on any device, but sorting, which is most of the work, takes torch seven times as long on
+a CPU, where most people score. Frames do not depend on each other, so processes can share them.
 """
 
 from __future__ import annotations
