@@ -47,6 +47,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 TRIALS: dict[str, dict[str, Any]] = {
     "mean-map": {"map": GOLDENS / "baselines" / "mean-map.npy"},
     "tased": {"input_size": (32, 32)},
+    "salema": {"input_size": (32, 32)},
     "tempsal": {"network": "slices", "input_size": 32},
 }
 """Options that a model cannot do without, or that make a slow network small enough for a trial."""

@@ -174,7 +174,7 @@ def test_feature_maps_of_a_layer_become_a_sheet(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("--layer", "62"), "0<=x<=61"),
+        (("--layer", "62"), "less than or equal to 61"),
         (("--layer", "30", "-m", "unisal"), "only salema's layers can be drawn"),
     ],
 )
