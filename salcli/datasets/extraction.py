@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from salcli import atomic, png, registry
 from salcli.datasets import dhf1k
@@ -129,29 +130,31 @@ def extract(jobs: Sequence[Job], *, workers: int) -> Iterator[Outcome]:
 
     The frames of a video appear all at once, so what is there is complete, and is skipped.
     """
+    stop = Event()
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = [pool.submit(_extract, job) for job in jobs]
+        futures = [pool.submit(_extract, job, stop) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:
+        finally:  # on Ctrl-C: the pool waits for what is running
+            stop.set()
             for future in futures:
                 future.cancel()
 
 
-def _extract(job: Job) -> Outcome:
+def _extract(job: Job, stop: Event) -> Outcome:
     folder = job.path(1).parent
     try:
         there = len(listed(folder, SUFFIXES))
         if there:
             return Outcome(job, there, skipped=True, problem=_mismatch(job, there))
-        count = _decode(job, folder)
+        count = _decode(job, folder, stop)
     except SalcliError as error:
         return Outcome(job, problem=str(error))
     return Outcome(job, count, problem=_mismatch(job, count))
 
 
-def _decode(job: Job, folder: Path) -> int:
+def _decode(job: Job, folder: Path, stop: Event) -> int:
     """Write all frames to a folder that gets its name when it is complete."""
     part = atomic.temporary(folder)
     count = 0
@@ -160,6 +163,8 @@ def _decode(job: Job, folder: Path) -> int:
         part.mkdir(parents=True)
         try:
             for count, frame in enumerate(Video(job.video), start=1):
+                if stop.is_set():
+                    raise SalcliError("interrupted")
                 (part / job.path(count).name).write_bytes(png.encode(frame))
             part.replace(folder)
         except BaseException:
