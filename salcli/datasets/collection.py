@@ -35,7 +35,9 @@ class Collection:
     submission: Submission | None = None
     expected: Mapping[str, int | Sequence[str]] = field(default_factory=dict)
     frame_counts: Mapping[str, int] = field(default_factory=dict)
-    _found: dict[str, tuple[Sequence[Recording], Sequence[str]]] = field(default_factory=dict)
+    _found: dict[str, tuple[Sequence[Recording], Sequence[str]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def splits(self) -> Sequence[str]:

@@ -25,12 +25,7 @@ FRAMES = (
     "{v:04d}/images",
     *("video/{v:04d}", "video/{v:03d}", "frames/{v:04d}", "frames/{v:03d}", "frames/{v}"),
 )
-VIDEOS = tuple(
-    f"{folder}{{v:0{digits}d}}{suffix}"
-    for folder in ("video/", "videos/", "")
-    for digits in (3, 4)
-    for suffix in (".AVI", ".avi", ".mp4")
-)
+VIDEOS = ("video/{v:03d}.AVI", "video/{v:03d}.avi", "video/{v:03d}.mp4", "{v:03d}.AVI")
 MAPS = ("annotation/{v:04d}/maps", "{v:04d}/maps", "maps/{v:04d}", "maps/{v}")
 FIXATIONS = (
     *("annotation/{v:04d}/fixation", "{v:04d}/fixation", "fixations/{v:04d}", "fixations/{v}"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +125,7 @@ def _fill(pattern: str, clip: str, frame: int) -> Path:
     return Path(pattern.format(clip=clip, frame=frame, **number))
 
 
-def extract(jobs: Sequence[Job], *, workers: int) -> Iterator[Outcome]:
+def extract(jobs: Sequence[Job], *, workers: int) -> Generator[Outcome]:
     """Do the jobs, several at a time; gives what became of each as soon as it is done.
 
     The frames of a video appear all at once, so what is there is complete, and is skipped.

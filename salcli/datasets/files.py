@@ -217,9 +217,13 @@ def first_folder(candidates: Sequence[Path], *, filled: bool = False) -> Path | 
 
 def listed(folder: Path, suffixes: frozenset[str]) -> list[str]:
     """Names of the files of these kinds in natural order, hidden ones left out."""
+    return natsorted(_names(folder, suffixes))
+
+
+def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:
     if not folder.is_dir():
         return []
-    return natsorted(
+    return sorted(
         path.name
         for path in folder.iterdir()
         if path.suffix.lower() in suffixes and not path.name.startswith(".")
@@ -230,7 +234,7 @@ def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, P
     """Files of these kinds in some folders by their stem; of one stem the first counts."""
     found: dict[str, Path] = {}
     for folder in candidates:
-        for name in listed(folder, suffixes):
+        for name in _names(folder, suffixes):
             path = folder / name
             found.setdefault(path.stem, path)
     return found

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from salcli import gaze, media
+from salcli.datasets import extraction
 from salcli.datasets.opening import open_dataset
 
 MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
@@ -161,6 +162,20 @@ def test_frames_go_on_where_they_were_interrupted(
     assert "601.AVI: 8 frames extracted" in done.stderr
     assert sorted(p.name for p in (output / "601").iterdir()) == ["images"]
     assert len(list((output / "601/images").iterdir())) == 8
+
+
+def test_who_stops_an_extraction_finds_whole_clips_only(
+    miniature: Miniature, tmp_path: Path
+) -> None:
+    videos = sorted(miniature("dhf1k_videos").glob("video/*.AVI"))
+    jobs = extraction.of_videos([str(path) for path in videos], output=tmp_path)
+    outcomes = extraction.extract(jobs, workers=1)
+    first = next(outcomes)
+    outcomes.close()
+    assert not list(tmp_path.glob("**/.salcli-*"))
+    counts = {path.parent.name: len(list(path.iterdir())) for path in tmp_path.glob("*/images")}
+    assert counts[first.job.video.stem] == first.frames
+    assert set(counts.items()) <= {(f"{video:03d}", n) for video, n in MINIATURES["DHF1K"].items()}
 
 
 def test_frames_as_salema_names_them(salcli: Run, miniature: Miniature, tmp_path: Path) -> None:
