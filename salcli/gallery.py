@@ -11,7 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from salcli import albums, media
+from salcli import albums, media, scenes
 from salcli.atomic import temporary, told
 from salcli.background import Background
 from salcli.boards import LARGEST_PICTURE, Rated, Shot
@@ -127,7 +127,7 @@ class Gallery:
 
     def _pictures(self, camera: Camera, place: Place, exhibit: Exhibit, watcher: Watcher) -> None:
         stimulus = camera.scene.stimulus
-        chosen = camera.choose(self.count, self.seed)
+        chosen = scenes.choose(camera.scene, count=self.count, seed=self.seed)
         lone = stimulus.count == 1 and not exhibit.source.is_dir()
         folder = place.output if lone else place.folder
         drawers = self.drawer(LARGEST_PICTURE, legend=True), self._sheet_drawer()
@@ -170,7 +170,7 @@ class Gallery:
     def _movie(self, camera: Camera, place: Place, exhibit: Exhibit, watcher: Watcher) -> None:
         stimulus = camera.scene.stimulus
         assert stimulus.fps is not None  # or it would be no clip
-        chosen = camera.choose(self.count, self.seed) if self.sheet else []
+        chosen = scenes.spread(camera.scene, count=self.count) if self.sheet else []
         path = place.output / f"{place.name}_viz.mp4"
         with told(place.output):
             place.output.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Scene", "Truth", "choose", "find_scenes", "open_scene", "read_truth"]
+__all__ = ["Scene", "Truth", "choose", "find_scenes", "open_scene", "read_truth", "spread"]
 
 STIMULI, MAPS = "ALLSTIMULI", "ALLFIXATIONMAPS"
 FIXATION_FOLDERS = ("fixations", "fixation")
@@ -117,22 +117,24 @@ def open_scene(
 def choose(scene: Scene, *, count: int, seed: int) -> list[str]:
     """Labels of at most `count` frames, in order, chosen by Python's generator.
 
-    Stills are shuffled and the first ones taken, frames of a clip are sampled, as UNISAL does. The
-    frames of a video are counted first, by decoding it.
+    Stills are shuffled and the first ones taken, frames of a clip are sampled, as UNISAL does.
     """
-    stimulus = scene.stimulus
-    labels = list(_files(stimulus))
-    if not labels:
-        frames = sum(1 for _ in stimulus.frames) if stimulus.count is None else stimulus.count
-        labels = [stimulus.label(index) for index in range(frames)]
+    labels = _labels(scene.stimulus)
     generator = random.Random(seed)
-    if stimulus.is_clip:
+    if scene.stimulus.is_clip:
         chosen = set(generator.sample(labels, min(count, len(labels))))
     else:
         shuffled = list(labels)
         generator.shuffle(shuffled)
         chosen = set(shuffled[:count])
     return [label for label in labels if label in chosen]
+
+
+def spread(scene: Scene, *, count: int) -> list[str]:
+    """Labels of at most `count` frames, evenly over all of them."""
+    labels = _labels(scene.stimulus)
+    kept = min(count, len(labels))
+    return [labels[(2 * number + 1) * len(labels) // (2 * kept)] for number in range(kept)]
 
 
 def read_truth(annotation: Annotation, size: tuple[int, int]) -> Truth:
@@ -157,6 +159,15 @@ def _files(stimulus: Stimulus) -> dict[str, Path]:
     if isinstance(frames, FrameFolder) and stimulus.labels is not None:
         return dict(zip(stimulus.labels, frames.files, strict=True))
     return {}
+
+
+def _labels(stimulus: Stimulus) -> list[str]:
+    """Of every frame; those of a video are counted by decoding it."""
+    labels = list(_files(stimulus))
+    if labels:
+        return labels
+    frames = sum(1 for _ in stimulus.frames) if stimulus.count is None else stimulus.count
+    return [stimulus.label(index) for index in range(frames)]
 
 
 class _Pairs:

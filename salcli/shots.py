@@ -14,7 +14,7 @@ from salcli import media, prediction, registry
 from salcli.boards import Rated, Shot
 from salcli.errors import InputError
 from salcli.model import Loaded
-from salcli.scenes import Scene, Truth, choose, open_scene, read_truth
+from salcli.scenes import Scene, Truth, open_scene, read_truth
 from salcli.specs import resolve
 from salcli.types import Result, Stimulus
 
@@ -67,10 +67,6 @@ class Camera:
         self._scenes = [open_scene(source, kind=kind, fps=fps, accepts=accepts) for _ in models]
         self.scene: Scene = self._scenes[0]
         self.problems = list(self.scene.problems)
-
-    def choose(self, count: int, seed: int) -> list[str]:
-        """Labels of at most `count` frames; see `salcli.scenes.choose`."""
-        return choose(self.scene, count=count, seed=seed)
 
     def stimulus(self, number: int, only: Sequence[str] | None) -> Stimulus:
         """What the model of this number looks at: of stills only the chosen ones."""
