@@ -3,15 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from torch import Tensor
 
-from salcli_tased import layers
-from salcli_tased.layers import FoldedMixed, Taps
+from salcli_tased import folding, layers
+from salcli_tased.layers import Taps
 from salcli_tased.levels import Compute
 from salcli_tased.network import Mixed, TasedNet
 
-__all__ = ["Encoded", "Folded"]
+__all__ = ["Encoded", "Folded", "FoldedMixed"]
+
+
+class FoldedMixed:
+    """An Inception block, cut in two: what needs one slice only, and what joins slices."""
+
+    def __init__(self, block: Mixed) -> None:
+        self.plain = folding.unit(block.branch0[0])
+        self.reduced1 = folding.unit(block.branch1[0])
+        self.spatial1, self.temporal1 = folding.separable(block.branch1[1])
+        self.reduced2 = folding.unit(block.branch2[0])
+        self.spatial2, self.temporal2 = folding.separable(block.branch2[1])
+        self.pooled = folding.unit(block.branch3[1])
+
+    def parts(self, x: Tensor) -> dict[str, Tensor]:
+        """What the four branches make of slices `[..., H, W, C]` by themselves."""
+        return {
+            "plain": layers.convolve(x, self.plain),
+            "branch1": layers.convolve(layers.convolve(x, self.reduced1), self.spatial1),
+            "branch2": layers.convolve(layers.convolve(x, self.reduced2), self.spatial2),
+            "pooled": layers.neighbours(x, stride=1),
+        }
+
+    def output(self, taps: Taps) -> Tensor:
+        """The block's output `[moments, n, H, W, C]` from the parts of neighbouring slices."""
+        pooled = layers.convolve(layers.largest(taps("pooled")), self.pooled)
+        widths = [layer.width for layer in (self.plain, self.temporal1, self.temporal2)]
+        out = pooled.new_empty(*pooled.shape[:-1], sum(widths) + self.pooled.width)
+        plain, branch1, branch2, last = out.tensor_split(list(accumulate(widths)), dim=-1)
+        for result, (_, x, _) in zip(plain, taps("plain"), strict=True):
+            assert x is not None  # for the type checker: the middle one is never padding
+            result.copy_(x)
+        layers.join(taps("branch1"), self.temporal1, branch1)
+        layers.join(taps("branch2"), self.temporal2, branch2)
+        last.copy_(pooled)
+        return out.relu_()
 
 
 @dataclass(frozen=True)
@@ -37,22 +73,22 @@ class Folded:
 
     def __init__(self, network: TasedNet) -> None:
         stem, _, point, front = network.base1
-        self.stem, self.stem_over_time = layers.separable(stem)
-        self.point = layers.unit(point)
-        self.front, self.front_over_time = layers.separable(front)
+        self.stem, self.stem_over_time = folding.separable(stem)
+        self.point = folding.unit(point)
+        self.front, self.front_over_time = folding.separable(front)
         blocks = [*network.base2, *network.base3, *network.base4]
         self.mixed = [FoldedMixed(block) for block in blocks if isinstance(block, Mixed)]
         one, two = network.convtsp1, network.convtsp2
         three, four = network.convtsp3, network.convtsp4
-        self.point1 = layers.spatial(one[0], one[1])
-        self.up1 = layers.mirrored(one[3], one[4])
-        self.up2 = layers.mirrored(two[0], two[1])
-        self.up3 = layers.mirrored(three[0], three[1])
-        self.up4 = layers.transposed(four[0], four[1])
-        self.pairs4 = layers.temporal(four[3], four[4])
-        self.point4 = layers.mirrored(four[6], four[7])
-        self.pairs5 = layers.temporal(four[9], four[10])
-        self.last = layers.composed(four[12], four[13])
+        self.point1 = folding.spatial(one[0], one[1])
+        self.up1 = folding.mirrored(one[3], one[4])
+        self.up2 = folding.mirrored(two[0], two[1])
+        self.up3 = folding.mirrored(three[0], three[1])
+        self.up4 = folding.transposed(four[0], four[1])
+        self.pairs4 = folding.temporal(four[3], four[4])
+        self.point4 = folding.mirrored(four[6], four[7])
+        self.pairs5 = folding.temporal(four[9], four[10])
+        self.last = folding.composed(four[12], four[13])
 
     def frame(self, frames: Tensor) -> Tensor:
         """What the stem makes of single frames `[n, 3, h, w]`: `[n, H, W, 64]`."""

@@ -1,4 +1,4 @@
-"""TASED-Net's layers slice by slice, with norms folded into the convolutions; prediction only.
+"""What TASED-Net's layers do, slice by slice; prediction only.
 
 A slice is what a layer makes of one moment. Slices are `[n, H, W, C]`, channels innermost: a
 convolution over space is then at its fastest, and one over time is a matrix product per tap. `n`
@@ -8,35 +8,25 @@ counts windows; several moments are stacked in front, `[moments, n, H, W, C]`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
 from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from salcli_tased.network import Mixed, Separable, Unit
+from salcli_tased.folding import Layer
 
 __all__ = [
-    "FoldedMixed",
-    "Layer",
     "Moments",
     "Taps",
-    "composed",
     "convolve",
     "double",
+    "join",
     "joined",
     "largest",
-    "mirrored",
     "neighbours",
     "quarters",
-    "separable",
-    "spatial",
     "switches",
-    "temporal",
-    "transposed",
-    "unit",
     "unpool",
     "unquarter",
 ]
@@ -46,77 +36,6 @@ Moments: TypeAlias = Sequence[Sequence[Tensor | None]]
 
 Taps: TypeAlias = Callable[[str], Moments]
 """The moments of a named kind of slice."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A convolution with its norm folded in.
-
-    Attributes:
-        weight: Over space `[outputs, inputs, k, k]` (transposed with stride 2: `[inputs, outputs,
-            k, k]`), channels last; over time `[taps, inputs, outputs]`.
-        bias: `[outputs]`.
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-    @property
-    def width(self) -> int:
-        """Channels out."""
-        return len(self.bias)
-
-
-def folded(weight: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weights with outputs first, and bias, that do what the convolution and the norm did."""
-    assert isinstance(norm, nn.BatchNorm3d)
-    assert norm.running_mean is not None  # for the type checker: all norms here have statistics
-    assert norm.running_var is not None
-    scale = norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
-    bias = norm.bias - norm.running_mean * scale
-    scaled = weight * scale.view(-1, *[1] * (weight.ndim - 1))
-    return scaled.to(weight.dtype).detach(), bias.to(weight.dtype).detach()
-
-
-def in_space(weight: Tensor, bias: Tensor) -> Layer:
-    """A layer from a kernel `[a, b, 1, k, k]`."""
-    return Layer(weight[:, :, 0].contiguous(memory_format=torch.channels_last), bias)
-
-
-def spatial(convolution: nn.Module, norm: nn.Module) -> Layer:
-    """A convolution over space."""
-    assert isinstance(convolution, nn.Conv3d)
-    return in_space(*folded(convolution.weight, norm))
-
-
-def temporal(convolution: nn.Module, norm: nn.Module) -> Layer:
-    """A convolution over time."""
-    assert isinstance(convolution, nn.Conv3d)
-    weight, bias = folded(convolution.weight, norm)
-    return Layer(weight[..., 0, 0].permute(2, 1, 0).contiguous(), bias)
-
-
-def transposed(convolution: nn.Module, norm: nn.Module) -> Layer:
-    """A transposed convolution with stride 2."""
-    assert isinstance(convolution, nn.ConvTranspose3d)
-    weight, bias = folded(convolution.weight.transpose(0, 1), norm)
-    return in_space(weight.transpose(0, 1), bias)
-
-
-def mirrored(convolution: nn.Module, norm: nn.Module) -> Layer:
-    """A transposed convolution with stride 1, as the ordinary one with a mirrored kernel."""
-    assert isinstance(convolution, nn.ConvTranspose3d)
-    weight, bias = folded(convolution.weight.transpose(0, 1), norm)
-    return in_space(weight.flip(-1, -2), bias)
-
-
-def composed(convolution: nn.Module, mixture: nn.Module) -> Layer:
-    """A transposed convolution with stride 2 and the mixture of its outputs, with bias."""
-    assert isinstance(convolution, nn.ConvTranspose3d)
-    assert isinstance(mixture, nn.Conv3d)
-    assert mixture.bias is not None
-    weight = torch.einsum("iotyx,moabc->imtyx", convolution.weight, mixture.weight)
-    return in_space(weight.detach(), mixture.bias.detach())
 
 
 def convolve(x: Tensor, layer: Layer, *, stride: int = 1) -> Tensor:
@@ -231,50 +150,3 @@ def unquarter(x: Tensor, which: Tensor) -> Tensor:
     for number in range(4):
         torch.mul(x, which == number, out=out[:, number // 2 :: 2, number % 2 :: 2])
     return out
-
-
-class FoldedMixed:
-    """An Inception block, cut in two: what needs one slice only, and what joins slices."""
-
-    def __init__(self, block: Mixed) -> None:
-        self.plain = unit(block.branch0[0])
-        self.reduced1 = unit(block.branch1[0])
-        self.spatial1, self.temporal1 = separable(block.branch1[1])
-        self.reduced2 = unit(block.branch2[0])
-        self.spatial2, self.temporal2 = separable(block.branch2[1])
-        self.pooled = unit(block.branch3[1])
-
-    def parts(self, x: Tensor) -> dict[str, Tensor]:
-        """What the four branches make of slices `[..., H, W, C]` by themselves."""
-        return {
-            "plain": convolve(x, self.plain),
-            "branch1": convolve(convolve(x, self.reduced1), self.spatial1),
-            "branch2": convolve(convolve(x, self.reduced2), self.spatial2),
-            "pooled": neighbours(x, stride=1),
-        }
-
-    def output(self, taps: Taps) -> Tensor:
-        """The block's output `[moments, n, H, W, C]` from the parts of neighbouring slices."""
-        pooled = convolve(largest(taps("pooled")), self.pooled)
-        widths = [layer.width for layer in (self.plain, self.temporal1, self.temporal2)]
-        out = pooled.new_empty(*pooled.shape[:-1], sum(widths) + self.pooled.width)
-        plain, branch1, branch2, last = out.tensor_split(list(accumulate(widths)), dim=-1)
-        for result, (_, x, _) in zip(plain, taps("plain"), strict=True):
-            assert x is not None  # for the type checker: the middle one is never padding
-            result.copy_(x)
-        join(taps("branch1"), self.temporal1, branch1)
-        join(taps("branch2"), self.temporal2, branch2)
-        last.copy_(pooled)
-        return out.relu_()
-
-
-def unit(module: nn.Module) -> Layer:
-    """The layer of a `Unit`."""
-    assert isinstance(module, Unit)
-    return spatial(module.conv, module.bn)
-
-
-def separable(module: nn.Module) -> tuple[Layer, Layer]:
-    """The layers of a `Separable`, over space and over time."""
-    assert isinstance(module, Separable)
-    return spatial(module.conv_s, module.bn_s), temporal(module.conv_t, module.bn_t)
