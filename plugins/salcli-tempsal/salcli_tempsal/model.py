@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 SLICES = 5
 """Of the published network: one a second."""
+
+Network: TypeAlias = TempSAL | SliceBranch | ImageBranch
 
 AHEAD = 2
 """Batches that are resized while the network works on another one."""
@@ -63,14 +65,22 @@ class TempSal(Model):
     """The full network, or one of its two branches."""
 
     options: Options
-    network: TempSAL | SliceBranch | ImageBranch
+    network: Network
 
-    def build(self) -> TempSAL | SliceBranch | ImageBranch:
+    def build(self) -> Network:
         """The network that the options ask for."""
-        slices = self.options.slices or SLICES
-        if self.options.network == "image":
+        if self._wanted == "image":
             return ImageBranch()
-        return SliceBranch(slices) if self.options.network == "slices" else TempSAL(slices)
+        return SliceBranch(self._slices) if self._wanted == "slices" else TempSAL(self._slices)
+
+    @property
+    def _wanted(self) -> Literal["full", "slices", "image"]:
+        """What to build; nobody knows what `auto` is before a file has been read."""
+        return "full" if self.options.network == "auto" else self.options.network
+
+    @property
+    def _slices(self) -> int:
+        return self.options.slices or SLICES
 
     def load(self, saved: Checkpoint) -> None:
         """Become the network that the file holds, unless the options say which, and fill it.
@@ -103,18 +113,16 @@ class TempSal(Model):
     def _become(self, saved: Checkpoint) -> None:
         """Decide what the options leave open by what the file holds."""
         found = published.content(saved)
-        asked = self.options
-        if asked.network == "auto" and found != "encoder":
-            asked = dataclasses.replace(asked, network=found)
-        if asked.slices is None:
-            asked = dataclasses.replace(asked, slices=published.slices(saved))
-        before, self.options = self.options, asked
-        if (before.network, before.slices or SLICES) != (asked.network, asked.slices or SLICES):
+        built = (self._wanted, self._slices)
+        if self.options.network == "auto" and found != "encoder":
+            self.options = dataclasses.replace(self.options, network=found)
+        if self.options.slices is None:
+            self.options = dataclasses.replace(self.options, slices=published.slices(saved))
+        if built != (self._wanted, self._slices):
             self.network = self.build()
 
     def _fill(self, saved: Checkpoint) -> None:
-        wanted = "full" if self.options.network == "auto" else self.options.network
-        checkpoint.load_strict(self.network, published.branch(saved, wanted))
+        checkpoint.load_strict(self.network, published.branch(saved, self._wanted))
 
     def _branches(self) -> list[SliceBranch | ImageBranch]:
         if isinstance(self.network, TempSAL):
@@ -184,8 +192,7 @@ class TempSal(Model):
             return {"mixing": MIXING}
         if isinstance(self.network, ImageBranch):
             return {"image": IMAGE}
-        slices = self.options.slices or SLICES
-        return {"temporal": dataclasses.replace(TEMPORAL, slices=slices)}
+        return {"temporal": dataclasses.replace(TEMPORAL, slices=self._slices)}
 
     def start_epoch(self, epoch: int) -> None:
         """Training mode; batch norms of the full network's resting branches keep still, or not."""
