@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from salcli import gaze, images, kernels, mapvideo
+from salcli.errors import InputError
 from salcli.kernels import Kernel
 from salcli.types import Annotation
 
@@ -73,9 +74,12 @@ def read_density(
         largest_side: Of a density that is made; `None` for the frame's.
 
     Raises:
-        InputError: The file cannot be read or has another layout.
+        InputError: There is neither a map nor fixations, or the file cannot be read or has another
+            layout.
     """
     path = annotation.density
+    if path is None and annotation.fixations is None:
+        raise InputError(f"there is neither a map nor fixations of the frame '{annotation.label}'")
     if path is None:
         return _made(annotation, size, kernel=kernel, largest_side=largest_side)
     if path.suffix.lower() == ".mat":

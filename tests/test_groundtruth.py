@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from salcli import groundtruth
 from salcli.errors import InputError
+from salcli.kernels import Kernel
 from salcli.types import Annotation
 
 HEIGHT, WIDTH = 30, 40
@@ -130,6 +131,29 @@ def test_density_of_fixations_on_a_large_image_is_small(tmp_path: Path) -> None:
     density = groundtruth.read_density(annotation(fixations=path), (3000, 4000))
     assert density.shape == (600, 800)
     assert divmod(int(density.argmax()), 800) == (150, 190)
+
+
+def test_where_nobody_looked_is_not_where_nothing_is_known(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="neither a map nor fixations of the frame 'r'"):
+        groundtruth.read_density(annotation(), (HEIGHT, WIDTH))
+    path = save_mat(tmp_path / "a.mat", [[]])
+    assert not groundtruth.read_density(annotation(fixations=path), (HEIGHT, WIDTH)).any()
+
+
+def test_size_and_kernel_of_a_made_density_are_the_callers(tmp_path: Path) -> None:
+    """Made smaller, it is the large one seen from afar: pixels of the kernel are the stimulus's."""
+    path = save_mat(tmp_path / "a.mat", [[(200, 100)]], size=(300, 400))
+    wide = Kernel("", sigma=20)
+    large, small = (
+        groundtruth.read_density(
+            annotation(fixations=path), (300, 400), kernel=wide, largest_side=side
+        )
+        for side in (None, 100)
+    )
+    assert (large.shape, small.shape) == ((300, 400), (75, 100))
+    reduced = large.reshape(75, 4, 100, 4).sum((1, 3))
+    np.testing.assert_allclose(small, reduced, atol=0.1 * reduced.max())
+    assert small.sum() == pytest.approx(1, rel=1e-3)
 
 
 def damaged(folder: Path) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ A video dataset has half a million frames in three folders each: nobody lists th
 
 from __future__ import annotations
 
+import os
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 Item = TypeVar("Item")
+
+NUMBER = re.compile(r"\d+$")
 
 TRUTH_SUFFIXES = SUFFIXES | {".mat"}
 """What maps and fixations of single frames come as."""
@@ -132,7 +135,7 @@ class FrameAnnotations(Indexed[Annotation]):
     def _label(self, name: str, key: Hashable) -> str:
         if self.digits is not None and isinstance(key, int):
             return f"{key:0{self.digits}d}"
-        return Path(name).stem
+        return name.rpartition(".")[0]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -217,27 +220,22 @@ def first_folder(candidates: Sequence[Path], *, filled: bool = False) -> Path | 
 
 def listed(folder: Path, suffixes: frozenset[str]) -> list[str]:
     """Names of the files of these kinds in natural order, hidden ones left out."""
-    return natsorted(_names(folder, suffixes))
+    names = _names(folder, suffixes)
+    # numbers of one length, as of almost all frames, are in natural order already
+    evenly = {re.sub(r"\d+(?=\.\w+$)", lambda digits: "0" * len(digits[0]), n) for n in names}
+    return names if len(evenly) == 1 else natsorted(names)
 
 
 def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    )
-
-
-def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, Path]:
-    """Files of these kinds in some folders by their stem; of one stem the first counts."""
-    found: dict[str, Path] = {}
-    for folder in candidates:
-        for name in _names(folder, suffixes):
-            path = folder / name
-            found.setdefault(path.stem, path)
-    return found
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    return [
+        name
+        for name in names
+        if not name.startswith(".") and name[name.rfind(".") :].lower() in suffixes
+    ]
 
 
 def _keys(names: Sequence[str]) -> Sequence[Hashable]:
@@ -245,8 +243,8 @@ def _keys(names: Sequence[str]) -> Sequence[Hashable]:
 
     So `img_00001.jpg` belongs to `eyeMap_00001.jpg`, and `1.png` to `0001.png`.
     """
-    stems = [Path(name).stem for name in names]
-    numbers = [re.search(r"\d+$", stem) for stem in stems]
+    stems = [name.rpartition(".")[0] for name in names]
+    numbers = [NUMBER.search(stem) for stem in stems]
     keys = [int(found.group()) for found in numbers if found]
     return keys if len(set(keys)) == len(stems) else stems
 
