@@ -110,10 +110,10 @@ def train(
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule, "scaler": scaler}
     parts |= {"average": average} if average else {}
     run = Run(output, parts, metadata, report=report, ranks=ranks, device=model.device)
-    progress = run.start()
     loader, kept_loader = (Loader(each, workers=running.workers) for each in (batches, kept))
 
     with listening() as stop:
+        progress = run.start()
         while progress.epoch < recipe.epochs and not given_up(progress, recipe):
             model.start_epoch(progress.epoch)
             freeze(network, recipe, progress.epoch)
