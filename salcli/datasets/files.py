@@ -238,6 +238,16 @@ def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:
     ]
 
 
+def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, Path]:
+    """Files of these kinds in some folders by their stem; of one stem the first counts."""
+    found: dict[str, Path] = {}
+    for folder in candidates:
+        for name in _names(folder, suffixes):
+            path = folder / name
+            found.setdefault(path.stem, path)
+    return found
+
+
 def _keys(names: Sequence[str]) -> Sequence[Hashable]:
     """What files of one frame share: the number at the end of the stem, or the whole stem.
 
