@@ -14,7 +14,7 @@ from salcli_stsnet import Net
 from salcli_stsnet.caffemodel import DIMENSIONS, LAYER_FIELDS, LAYERS, LENGTH, NET_NAME, SHAPE
 from salcli_stsnet.network import LAST, STSNet
 
-__all__ = ["write"]
+__all__ = ["NAMES", "layers", "write"]
 
 NAMES: dict[Net, str] = {
     "ssnet": "SSNet",
@@ -43,11 +43,11 @@ def write(path: Path, network: STSNet) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("wb") as file:
         file.write(_message(NET_NAME, NAMES[network.net].encode()))
-        for name, kind in _layers(network):
+        for name, kind in layers(network):
             file.write(_message(LAYERS, _layer(name, kind, state)))
 
 
-def _layers(network: STSNet) -> Iterator[tuple[str, str]]:
+def layers(network: STSNet) -> Iterator[tuple[str, str]]:
     """Names and types of all layers, those without weights too."""
     fusion = network.fusion
     twice = fusion.after if fusion else 0

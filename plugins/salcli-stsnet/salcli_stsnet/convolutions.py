@@ -18,8 +18,11 @@ from torch.nn import functional
 
 __all__ = ["TILES", "Convolution", "WideConvolution"]
 
-TILES = {5: 12, 7: 14, 11: 20}
+TILES = {5: 11, 7: 14, 11: 20}
 """Side of the tiles for a kernel side: larger is faster, until the spectra fill the memory."""
+
+TILES_AT_ONCE = 48
+"""Enough to multiply matrices well, few enough to need little memory."""
 
 
 class Convolution(nn.Conv2d):
@@ -109,23 +112,38 @@ def _transformed(weight: Tensor, tile: int) -> _Spectrum:
 
 
 def _convolved(x: Tensor, spectrum: _Spectrum) -> Tensor:
-    """Cross-correlation with zeros around: the spectrum times the conjugate of the kernel's."""
-    number, inputs, height, width = x.shape
-    tile, step = spectrum.tile, spectrum.step
-    outputs = spectrum.kernel.shape[-1]
-    margin = (tile - step) // 2
+    """Cross-correlation of `[N, inputs, h, w]` with zeros around, some rows of tiles at a time."""
+    number, _, height, width = x.shape
+    step = spectrum.step
+    margin = (spectrum.tile - step) // 2
     down, across = -(-height // step), -(-width // step)
-    padded = functional.pad(
-        x,
-        (margin, across * step - width + margin, margin, down * step - height + margin),
-    )
-    tiles = padded.unfold(2, tile, step).unfold(3, tile, step).permute(4, 5, 0, 2, 3, 1)
-    tiles = spectrum.forward @ tiles.reshape(tile * tile, -1)
-    real, imaginary = tiles.view(2, -1, number * down * across, inputs)
+    right, below = across * step - width + margin, down * step - height + margin
+    padded = functional.pad(x, (margin, right, margin, below))
+    tiles = padded.unfold(2, spectrum.tile, step).unfold(3, spectrum.tile, step)
+    result = x.new_empty(number, spectrum.kernel.shape[-1], down * step, across * step)
+    rows = max(1, TILES_AT_ONCE // (number * across))
+    for first in range(0, down, rows):
+        part = tiles[:, :, first : first + rows]
+        result[:, :, first * step : (first + rows) * step] = _tiles_convolved(part, spectrum)
+    inside: Tensor = result[..., :height, :width]
+    return inside
+
+
+def _tiles_convolved(tiles: Tensor, spectrum: _Spectrum) -> Tensor:
+    """`[N, outputs, rows * step, columns * step]` for `[N, inputs, rows, columns, tile, tile]`.
+
+    The product of each spectrum with the conjugate of the kernel's, in real numbers.
+    """
+    number, inputs, rows, columns, tile, _ = tiles.shape
+    outputs, step = spectrum.kernel.shape[-1], spectrum.step
+    pixels = tiles.permute(4, 5, 0, 2, 3, 1).reshape(tile * tile, -1)
+    real, imaginary = (spectrum.forward @ pixels).view(2, -1, number * rows * columns, inputs)
+    del pixels
     kernel_real, kernel_imaginary = spectrum.kernel
-    product = tiles.new_empty(2, kernel_real.shape[0], number * down * across, outputs)
+    product = real.new_empty(2, len(real), number * rows * columns, outputs)
     torch.bmm(real, kernel_real, out=product[0]).baddbmm_(imaginary, kernel_imaginary)
     torch.bmm(imaginary, kernel_real, out=product[1]).baddbmm_(real, kernel_imaginary, alpha=-1)
     pixels = spectrum.inverse @ product.view(spectrum.inverse.shape[1], -1)
-    pixels = pixels.view(step, step, number, down, across, outputs).permute(2, 5, 3, 0, 4, 1)
-    return pixels.reshape(number, outputs, down * step, across * step)[..., :height, :width]
+    pixels = pixels.view(step, step, number, rows, columns, outputs).permute(2, 5, 3, 0, 4, 1)
+    together: Tensor = pixels.reshape(number, outputs, rows * step, columns * step)
+    return together

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.nn import functional
 from salcli_stsnet import Net
 from salcli_stsnet.convolutions import TILES, Convolution, WideConvolution
 
-__all__ = ["CONVOLUTIONS", "LAYERS", "SINGLE", "STSNet", "net_of", "response_norm"]
+__all__ = ["CONVOLUTIONS", "LAYERS", "SINGLE", "STSNet", "net_of"]
 
 CONVOLUTIONS = (
     (3, 96, 7),
@@ -35,6 +35,9 @@ CONVOLUTIONS = (
 """Input channels, output channels and kernel side of `conv1` to `conv9`."""
 
 LAST = len(CONVOLUTIONS)
+
+ROWS = 32
+"""Height of what `begin` does at once; even."""
 
 SHRINKING = 4
 """Two poolings halve the sides, and `deconv1` enlarges by as much."""
@@ -90,12 +93,34 @@ def net_of(keys: Collection[str], *, name: str = "") -> Net | None:
 
 def response_norm(x: Tensor) -> Tensor:
     """Caffe's LRN across 5 channels: x / (1 + 1e-4 / 5 * sum of squares) ** 0.75."""
-    return functional.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
+    exact = x if x.dtype == torch.float64 else x.float()  # a square may be too large for float16
+    squares = functional.pad(exact.square(), (0, 0, 0, 0, 2, 2))
+    channels = x.shape[1]
+    around = squares[:, :channels]
+    for first in range(1, 5):
+        around = around + squares[:, first : first + channels]
+    return (exact * (1 + 1e-4 / 5 * around) ** -0.75).to(x.dtype)
 
 
 def pool(x: Tensor) -> Tensor:
     """Maximum over 3 x 3 pixels, every second pixel; the size is rounded up as Caffe does."""
     return functional.max_pool2d(x, 3, stride=2, ceil_mode=True)
+
+
+def begin(layer: Convolution, x: Tensor) -> Tensor:
+    """`conv1` with its ReLU, norm and pooling, some rows at a time.
+
+    Nothing else in the net is nearly as large as what the pooling throws away.
+    """
+    margin = layer.kernel_size[0] // 2
+    padded = functional.pad(x, (0, 0, margin, margin))
+    parts = []
+    for first in range(0, x.shape[2] - 1, ROWS):
+        # windows are three rows high and two apart: each part needs the first row of the next
+        rows = padded[:, :, first : first + ROWS + 1 + 2 * margin]
+        rows = functional.conv2d(rows, layer.weight, layer.bias, padding=(0, margin))
+        parts.append(pool(response_norm(functional.relu(rows, inplace=True))))
+    return torch.cat(parts, dim=2)
 
 
 def convolution(inputs: int, outputs: int, side: int) -> Convolution:
@@ -178,12 +203,14 @@ class STSNet(nn.Module):
     def convolve(self, x: Tensor, first: int, last: int, *, suffix: str = "") -> Tensor:
         """Convolutions `first` to `last` of a stream with what follows each."""
         for number in range(first, last + 1):
-            x = self.get_submodule(f"conv{number}{suffix}")(x)
+            layer = cast(Convolution, self.get_submodule(f"conv{number}{suffix}"))
+            if number == 1:
+                x = begin(layer, x)
+                continue
+            x = layer(x)
             if number < LAST:
                 x = functional.relu(x, inplace=True)
-            if number == 1:
-                x = response_norm(x)
-            if number <= 2:
+            if number == 2:
                 x = pool(x)
         return x
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from salcli.recipe import ParameterGroup, Recipe
 from salcli.types import Frame
 
-__all__ = ["LOWER_RESOLUTIONS", "RECIPES", "coarse", "euclidean", "target"]
+__all__ = ["LOWER_RESOLUTIONS", "PAPER", "RECIPES", "coarse", "euclidean", "target"]
 
 TARGET_SCALE = 2 / 255
 """Of the density map's grey levels, as in SalNet's data layer."""

@@ -1,0 +1,118 @@
+"""The installed command: the goldens end to end, the store, and STSNet's own commands."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from salcli_stsnet import Net
+from salcli_stsnet.model import Stsnet
+from salcli_stsnet.network import STSNet
+
+GOLDENS = Path(__file__).parents[1] / "goldens" / "stsnet"
+MAP, DIFFERENT = 0.02, 0.01
+"""Tolerances that the goldens state: of grey levels, and the share of pixels off by one."""
+
+Golden = Callable[[str], tuple[dict, dict[str, np.ndarray]]]
+WeightsFile = Callable[[Net], Path]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def assert_map_equals(stem: Path, arrays: dict[str, np.ndarray], step: int) -> None:
+    expected = arrays["map_float" if step == 1 else "map_float_sub"]
+    ours = 255 * np.load(stem.with_suffix(".npy"))[::step, ::step]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=MAP)
+    written = np.asarray(Image.open(stem.with_suffix(".png"))).astype(int)
+    difference = np.abs(written - arrays["map_u8"])
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= DIFFERENT
+
+
+@pytest.mark.parametrize(
+    ("name", "net", "options", "step"),
+    [
+        ("01_ssnet_image", "ssnet", [], 1),
+        ("02_stsconvnet_script", "stsconvnet", ["flow=frame"], 3),
+        ("03_stsconvnet_flow", "stsconvnet", ["input_size=240,320", "flow=flow"], 2),
+    ],
+)
+def test_installed_command_equals_the_original(
+    name: str,
+    net: Net,
+    options: list[str],
+    step: int,
+    golden: Golden,
+    weights_file: WeightsFile,
+    tmp_path: Path,
+) -> None:
+    _, arrays = golden(name)
+    Image.fromarray(arrays["frame"]).save(tmp_path / "frame.png")
+    if "flow_image" in arrays:
+        (tmp_path / "flow").mkdir()
+        Image.fromarray(arrays["flow_image"]).save(tmp_path / "flow" / "frame.png")
+    command = [sys.executable, "-m", "salcli", "predict", "frame.png", "--model", "stsnet"]
+    command += ["--weights", str(weights_file(net)), "--save", "npy", "--save", "png", "-o", "out"]
+    command += [part for option in options for part in ("-O", option)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    assert_map_equals(tmp_path / "out" / "frame", arrays, step)
+
+
+SMALL = ("-O", "input_size=16,16", "-O", "convolution=direct", "--device", "cpu")
+
+
+def test_weights_come_from_the_store(
+    weights_file: WeightsFile, salcli: Run, clip_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SalNet's file has the layers of ssnet."""
+    monkeypatch.setenv("SALCLI_CACHE_DIR", str(Path("cache").absolute()))
+    imported = salcli("weights", "import", weights_file("ssnet"), "-m", "stsnet:salnet")
+    assert imported.returncode == 0, imported.stderr
+    command = ("predict", clip_file, "-m", "stsnet:salnet", "--offline", "-o", "out", *SMALL)
+    ran = salcli(*command)
+    assert ran.returncode == 0, ran.stderr
+    record = json.loads(Path("out/clip/salcli.json").read_text())
+    assert record["settings"]["options"]["net"] == "ssnet"
+    assert len(list(Path("out/clip").glob("*.png"))) == 12
+
+
+def test_wrong_requests_are_told(weights_file: WeightsFile, salcli: Run, clip_file: Path) -> None:
+    mini = GOLDENS / "mini_a_v1.caffemodel"
+    ran = salcli("predict", clip_file, "-m", "stsnet", "--weights", mini, *SMALL)
+    assert ran.returncode == 3
+    assert "missing keys" in ran.stderr
+    ssnet = ("-m", "stsnet", "--weights", weights_file("ssnet"), *SMALL)
+    ran = salcli("predict", clip_file, *ssnet, "-O", "flow=nowhere")
+    assert ran.returncode == 2
+    assert "no such folder" in ran.stderr
+    Path("flow").mkdir()
+    ran = salcli("predict", clip_file, *ssnet, "-O", "flow=flow", "-O", "net=tsnet")
+    assert ran.returncode == 1
+    assert "has no flow of frame '0002'" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_streams_are_joined_and_exported(
+    weights_file: WeightsFile, salcli: Run, filled: Callable[[Net], STSNet]
+) -> None:
+    torch.save(filled("tsnet").state_dict(), "tsnet.pth")
+    ran = salcli("stsnet", "join", weights_file("ssnet"), "tsnet.pth", "joined.safetensors")
+    assert ran.returncode == 0, ran.stderr
+    saved = Stsnet.read(Path("joined.safetensors"))
+    assert saved.options == {"net": "stsavgnet"}
+    state = filled("ssnet").state_dict()
+    for key, tensor in saved.state.items():
+        assert torch.equal(tensor, state[key.replace("_b.", ".")])
+    ran = salcli("stsnet", "join", "joined.safetensors", "tsnet.pth", "again.safetensors")
+    assert ran.returncode == 2
+    assert "not a single stream" in ran.stderr
+    ran = salcli("stsnet", "export", "tsnet.pth", "ssnet.caffemodel")
+    assert ran.returncode == 0, ran.stderr
+    check = json.loads((GOLDENS / "weights_check.json").read_text())["full_size_files"]["files"]
+    content = Path("ssnet.caffemodel").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == check["ssnet"]["sha256"]

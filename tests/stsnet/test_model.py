@@ -1,0 +1,268 @@
+"""STSNet's preprocessing and maps against the goldens and OpenCV, and how options work together."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from salcli_stsnet import STSNET, Net, Options
+from salcli_stsnet.maps import finish
+from salcli_stsnet.model import Stsnet
+from salcli_stsnet.network import STSNet
+
+from salcli.errors import InputError, UsageError, WeightsError
+from salcli.model import create, load_model
+from salcli.types import Frame, Stimulus
+
+INPUT, OUTPUT, MAP = 1e-5, 1e-4, 0.02
+"""Absolute tolerances; the map's is on the scale of grey levels."""
+
+Filled = Callable[[Net], STSNet]
+Golden = Callable[[str], tuple[dict, dict[str, np.ndarray]]]
+
+
+@pytest.fixture
+def make(filled: Filled) -> Callable[..., Stsnet]:
+    def model(**options: object) -> Stsnet:
+        chosen = Options(**options)
+        made = Stsnet(STSNET, chosen)
+        made.network = filled(chosen.net)
+        made.batch_size = 2
+        return made
+
+    return model
+
+
+def picture(seed: int, size: tuple[int, int] = (30, 40)) -> Frame:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def maps(model: Stsnet, frames: list[Frame], fps: float | None = 25.0) -> list[np.ndarray]:
+    stimulus = Stimulus("test", frames, fps=fps, size=frames[0].shape[:2], count=len(frames))
+    with torch.inference_mode():
+        return [prediction.saliency.numpy() for prediction in model.predict(stimulus)]
+
+
+def assert_close_to_golden(ours: torch.Tensor, expected: np.ndarray, message: str = "") -> None:
+    scale = 1e-4 * np.abs(expected).max()
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=0, atol=scale, err_msg=message)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "step"),
+    [
+        ("01_ssnet_image", {"net": "ssnet"}, 1),
+        ("03_stsconvnet_flow", {"input_size": (240, 320)}, 2),
+    ],
+)
+def test_every_stage_equals_the_original(
+    name: str, options: dict, step: int, make: Callable[..., Stsnet], golden: Golden
+) -> None:
+    _, arrays = golden(name)
+    model = make(**options)
+    network, frame = model.network, arrays["frame"]
+    inputs = model.preprocess([frame])
+    flows = model.preprocess([arrays["flow_image"]]) if "flow_image" in arrays else inputs
+    with torch.inference_mode():
+        pooled = network.convolve(inputs, 1, 1)
+        fused = network.convolve(pooled, 2, 5)
+        if "pool1_b_sub" in arrays:
+            pooled_b = network.convolve(flows, 1, 1, suffix="_b")
+            assert_close_to_golden(pooled_b[0, :8, ::8, ::8], arrays["pool1_b_sub"])
+            both = [fused, network.convolve(pooled_b, 2, 5, suffix="_b")]
+            fused = network.conv_fuse(torch.cat(both, dim=1))
+        conv9 = network.convolve(fused, 6, 9)
+        output = network.upsample(conv9)
+        ours = 255 * finish(output, frame.shape[:2], model.options)[0].numpy()
+    np.testing.assert_allclose(inputs[0, :, ::8, ::8], arrays["net_input_sub"], rtol=0, atol=INPUT)
+    assert_close_to_golden(pooled[0, :8, ::8, ::8], arrays["pool1_sub"])
+    assert_close_to_golden(fused[0, :8, ::4, ::4], arrays["fused_sub"])
+    assert_close_to_golden(conv9[0, 0], arrays["conv9"])
+    suffix = "_sub" if step > 1 else ""
+    expected = arrays[f"net_output{suffix}"]
+    np.testing.assert_allclose(output[0, 0, ::step, ::step], expected, rtol=0, atol=OUTPUT)
+    expected = arrays[f"map_float{suffix}"]
+    np.testing.assert_allclose(ours[::step, ::step], expected, rtol=0, atol=MAP)
+
+
+def test_large_frames_are_shrunk_as_by_the_script(
+    make: Callable[..., Stsnet], golden: Golden
+) -> None:
+    described, arrays = golden("02_stsconvnet_script")
+    inputs = make().preprocess([arrays["frame"]])
+    assert list(inputs.shape[-2:]) == described["net_input_hw"]
+    np.testing.assert_allclose(inputs[0, :, ::8, ::8], arrays["net_input_sub"], rtol=0, atol=INPUT)
+
+
+def test_colours_come_in_blue_first(make: Callable[..., Stsnet]) -> None:
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 255
+    expected = [(0 - 100) * 2 / 255, (0 - 110) * 2 / 255, (255 - 118) * 2 / 255]
+    inputs = make().preprocess([red])
+    torch.testing.assert_close(inputs[0, :, 0, 0], torch.tensor(expected))
+    swapped = make(channels="rgb").preprocess([red])
+    assert swapped[0, 0, 0, 0] == pytest.approx((255 - 100) * 2 / 255)
+    assert inputs.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({}, (300, 512)),
+        ({"max_input_size": None}, (600, 1024)),
+        ({"input_size": (24, 32)}, (24, 32)),
+    ],
+)
+def test_input_size_follows_the_options(
+    options: dict, size: tuple[int, int], make: Callable[..., Stsnet]
+) -> None:
+    assert make(**options).preprocess([picture(0, (600, 1024))]).shape == (1, 3, *size)
+
+
+def test_thin_frames_are_told(make: Callable[..., Stsnet]) -> None:
+    with pytest.raises(InputError, match="3000 x 20 pixels is too thin"):
+        make().preprocess([picture(0, (20, 3000))])
+    assert make(input_size=(16, 16)).preprocess([picture(0, (1, 30))]).shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 40), (37, 53)])
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ({}, cv2.INTER_CUBIC),
+        ({"blur": 0, "interpolation": "linear"}, cv2.INTER_LINEAR),
+        ({"blur": 7, "stretch": False, "saliency_mean": 31.0}, cv2.INTER_CUBIC),
+    ],
+)
+def test_maps_equal_opencv_s(options: dict, method: int, size: tuple[int, int]) -> None:
+    """The published steps, one by one, with the library that the script uses."""
+    chosen = Options(**options)
+    output = np.random.default_rng(0).normal(0, 0.5, (2, 1, 12, 20)).astype(np.float32)
+    ours = finish(torch.from_numpy(output), size, chosen).numpy()
+    for map_, raw in zip(ours, output[:, 0], strict=True):
+        grey = np.clip(raw * 128 + chosen.saliency_mean, 0, 255)
+        grey = cv2.resize(grey, size[::-1], interpolation=method)
+        if chosen.blur:
+            grey = cv2.GaussianBlur(grey, (chosen.blur, chosen.blur), 0)
+        grey = np.clip(grey, 0, 255)
+        if chosen.stretch and grey.max() > 0:
+            grey = grey / grey.max() * 255
+        np.testing.assert_allclose(255 * map_, grey, rtol=0, atol=2e-3)
+
+
+def test_black_maps_stay_black() -> None:
+    assert not finish(torch.full((1, 1, 8, 8), -9.0), (8, 8), Options()).any()
+
+
+def test_streams_see_what_the_options_say(make: Callable[..., Stsnet]) -> None:
+    frames = [picture(seed) for seed in range(3)]
+    script = maps(make(flow="frame"), frames)
+    still = maps(make(), frames, None)
+    moving, default = maps(make(flow="dis"), frames), maps(make(), frames)
+    for one, other in zip([*script, *moving], [*still, *default], strict=True):
+        assert np.array_equal(one, other)
+    motionless = maps(make(flow="none"), frames)
+    alone = maps(make(flow="dis"), frames, None)  # stills do not follow each other
+    assert all(np.array_equal(a, b) for a, b in zip(motionless, alone, strict=True))
+    kinds = [script[1], moving[1], motionless[1], maps(make(flow="farneback"), frames)[1]]
+    for i, one in enumerate(kinds):
+        assert all(np.abs(one - other).max() > 1e-3 for other in kinds[:i])
+
+
+def test_streams_can_be_swapped(make: Callable[..., Stsnet], tmp_path: Path) -> None:
+    frame, flow = picture(0), picture(1)
+    for name, content in (("flow", flow), ("frame", frame)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(content).save(tmp_path / name / "0001.png")
+    straight = maps(make(flow=str(tmp_path / "flow")), [frame])
+    swapped = maps(make(flow=str(tmp_path / "frame"), swap_streams=True), [flow])
+    assert np.array_equal(straight[0], swapped[0])
+
+
+def test_flow_of_another_size_is_fitted(make: Callable[..., Stsnet], tmp_path: Path) -> None:
+    flow = picture(1, (24, 32))
+    Image.fromarray(flow).save(tmp_path / "0001.png")
+    fitted = cv2.resize(flow, (40, 30))
+    (tmp_path / "fitted").mkdir()
+    Image.fromarray(fitted).save(tmp_path / "fitted" / "0001.png")
+    ours, ready = (
+        maps(make(flow=str(folder)), [picture(0)]) for folder in (tmp_path, tmp_path / "fitted")
+    )
+    assert np.array_equal(ours[0], ready[0])
+
+
+def test_ssnet_does_not_look_for_flow(make: Callable[..., Stsnet], tmp_path: Path) -> None:
+    frames = [picture(seed) for seed in range(2)]
+    without = maps(make(net="ssnet"), frames)
+    assert np.array_equal(without[1], maps(make(net="ssnet", flow=str(tmp_path)), frames)[1])
+
+
+def test_much_goes_through_a_cpu_in_parts(
+    make: Callable[..., Stsnet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, inputs = make(net="ssnet"), torch.rand(3, 3, 16, 16)
+    calls: list[int] = []
+    hook = model.network.register_forward_hook(lambda _, x, y: calls.append(len(x[0])))
+    with torch.inference_mode():
+        whole = model._forward(inputs, inputs)
+        monkeypatch.setattr("salcli_stsnet.model.CPU_PIXELS", 2 * 16 * 16)
+        torch.testing.assert_close(model._forward(inputs, inputs), whole, rtol=0, atol=1e-5)
+    hook.remove()
+    assert calls == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["input_size=3,30"],
+        ["max_input_size=2,2"],
+        ["blur=4"],
+        ["blur=-1"],
+        ["flow="],
+        ["net=latefusion"],
+        ["flow=nowhere"],
+    ],
+)
+def test_impossible_options_are_refused(options: list[str]) -> None:
+    with pytest.raises(UsageError):
+        create("stsnet", options=options, defaults={})
+
+
+def test_net_is_told_by_the_file(
+    filled: Filled, weights_file: Callable[[Net], Path], tmp_path: Path
+) -> None:
+    torch.save(filled("ssnet").state_dict(), tmp_path / "single.pth")
+    for path in (tmp_path / "single.pth", weights_file("ssnet")):
+        loaded = load_model("stsnet", weights_file=path, device="cpu", options=["flow=none"])
+        assert loaded.model.options.net == "ssnet"
+        assert loaded.model.network.conv4.spectrum is not None
+        state = filled("ssnet").state_dict()
+        assert all(torch.equal(state[k], v) for k, v in loaded.model.network.state_dict().items())
+    options = ["net=tsnet", "convolution=direct"]
+    loaded = load_model("stsnet", weights_file=weights_file("ssnet"), device="cpu", options=options)
+    assert loaded.model.options.net == "tsnet"
+    assert loaded.model.network.conv4.spectrum is None
+
+
+def test_half_precision_is_computed_directly(weights_file: Callable[[Net], Path]) -> None:
+    loaded = load_model(
+        "stsnet", weights_file=weights_file("ssnet"), device="cpu", precision="bfloat16"
+    )
+    assert isinstance(loaded.model, Stsnet)
+    assert loaded.model.network.conv4.spectrum is None
+    (map_,) = maps(loaded.model, [picture(0)], None)
+    assert map_.dtype == np.float32
+    assert map_.max() == 1
+
+
+def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "raft.pth"
+    torch.save({"feature_encoder.conv.weight": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match=r"holds no net of STSNet.*feature_encoder"):
+        load_model("stsnet", weights_file=path, device="cpu")
+    golden = Path(__file__).parents[1] / "goldens" / "stsnet" / "mini_a_v2.caffemodel"
+    with pytest.raises(WeightsError, match="missing keys: conv3"):
+        load_model("stsnet", weights_file=golden, device="cpu")
