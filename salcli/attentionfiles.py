@@ -47,7 +47,7 @@ COLUMNS = (
     "rank",  # by share, 1 has most
 )
 
-CHANGES = ("area", "share_a", "share_b", "change", "lift_a", "lift_b")
+CHANGES = ("area", "share", "share_against", "change", "lift", "lift_against")
 
 
 def measured(loaded: Loaded, found: Attention) -> dict[str, Any]:
@@ -55,13 +55,13 @@ def measured(loaded: Loaded, found: Attention) -> dict[str, Any]:
     return {**_head("attention", loaded), "input": _input(found)}
 
 
-def compared(loaded: Loaded, first: Attention, second: Attention) -> dict[str, Any]:
-    """The document of two inputs."""
-    rows = [dict(zip(("name", *CHANGES[1:]), row, strict=True)) for row in changes(first, second)]
+def compared(loaded: Loaded, found: Attention, against: Attention) -> dict[str, Any]:
+    """The document of an input and what it is compared against."""
+    rows = [dict(zip(("name", *CHANGES[1:]), row, strict=True)) for row in changes(found, against)]
     return {
         **_head("comparison", loaded),
-        "a": _input(first),
-        "b": _input(second),
+        "input": _input(found),
+        "against": _input(against),
         "areas": rows,
     }
 
@@ -77,12 +77,12 @@ def several(
     }
 
 
-def changes(first: Attention, second: Attention) -> Iterator[tuple[Any, ...]]:
-    """A row of `CHANGES` for each area that both inputs have."""
-    after = second.summary()
-    for name, a in first.summary().items():
-        b = after[name]
-        numbers = a.share, b.share, b.share - a.share, a.lift, b.lift
+def changes(found: Attention, against: Attention) -> Iterator[tuple[Any, ...]]:
+    """A row of `CHANGES` for each area; what grew since `against` is positive."""
+    before = against.summary()
+    for name, one in found.summary().items():
+        other = before[name]
+        numbers = one.share, other.share, one.share - other.share, one.lift, other.lift
         yield (name, *(_rounded(number) for number in numbers))
 
 

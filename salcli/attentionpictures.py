@@ -1,4 +1,4 @@
-"""Pictures of what areas get: a still with their outlines, curves over time, and what moved."""
+"""Pictures of what areas get: outlines on a still, curves over time, and a change."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,6 +17,9 @@ from salcli.atomic import replacing, told
 from salcli.attention import Attention
 from salcli.layout import Layout, Panel
 from salcli.types import Frame
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["curves", "moved", "outlined", "write_png"]
 
@@ -32,13 +36,16 @@ FAINTEST_MOVE = 0.2
 """Moves whose root is below this part of the largest one's are not shown."""
 
 MOVE_COVER = 0.8
+PALENESS = 0.45
+"""Contrast of the picture under a change of attention."""
+
 DOTS_PER_INCH = 150
 
 
 def outlined(found: Attention, areas: Sequence[Area]) -> Frame:
     """A still under its heat map `[H, W, 3]`, with the outline, name and share of each area."""
     frame, size = found.frame, (found.frame.shape[0], found.frame.shape[1])
-    picture = Image.fromarray(render.overlay(frame, found.saliency, alpha=styles.Look().alpha))
+    picture = Image.fromarray(_heat(frame, found.saliency))
     letters = max(11, round(LETTERS * math.sqrt(size[0] * size[1])))
     pen = ImageDraw.Draw(picture)
     instant = found.instants[0]
@@ -124,38 +131,38 @@ def curves(found: Attention) -> bytes:
     return content.getvalue()
 
 
-def moved(first: Attention, second: Attention) -> Frame:
-    """A, B, and where attention moved from A to B, beside each other, with a legend."""
-    size = first.density.shape
-    density = render.fitted(second.density.astype(np.float32), (size[0], size[1]))
-    change = density / density.sum() - first.density
+def moved(found: Attention, against: Attention) -> Frame:
+    """What is compared against, the input, and where attention moved, over its first frame.
+
+    All have the input's size. Colours follow the root of the change, since what leaves one place is
+    spread over many.
+    """
+    frame, size = found.frame, (found.density.shape[0], found.density.shape[1])
+    before = render.fitted(against.density.astype(np.float32), size)
+    change = found.density - before / before.sum()
     most = np.abs(change).max()
-    change = change / most if most > 0 else change
-    change = np.sign(change) * np.sqrt(np.abs(change))  # what leaves one place is spread over many
-    other = Image.fromarray(second.frame).resize((size[1], size[0]), Image.Resampling.LANCZOS)
-    ground = np.asarray(other.convert("L").convert("RGB"))
-    ground = (255 - (255 - ground) * 0.45).astype(np.uint8)
+    root = np.sign(change) * np.sqrt(np.abs(change) / (most if most > 0 else 1))
+    opacity = ((np.abs(root) - FAINTEST_MOVE) / (1 - FAINTEST_MOVE)).clip(0, 1)[..., None]
+    opacity *= MOVE_COVER
+    pale = 255 - (255 - np.asarray(Image.fromarray(frame).convert("L")))[..., None] * PALENESS
     table = colours.table(colours.DIVERGING)
-    ramp = ((np.abs(change) - FAINTEST_MOVE) / (1 - FAINTEST_MOVE)).clip(0, 1)[..., None]
-    inks = colours.coloured((0.5 + change / 2), table)
-    opacity = MOVE_COVER * ramp
-    picture = (ground * (1 - opacity) + inks * opacity + 0.5).astype(np.uint8)
-    alpha = styles.Look().alpha
+    inks = colours.coloured(0.5 + root / 2, table)
+    picture = (pale * (1 - opacity) + inks * opacity + 0.5).astype(np.uint8)
+    resized = Image.fromarray(against.frame).resize((size[1], size[0]), Image.Resampling.LANCZOS)
     panels = [
-        Panel(render.overlay(first.frame, first.density.astype(np.float32), alpha=alpha), "A"),
-        Panel(render.overlay(np.asarray(other), density, alpha=alpha), "B"),
-        Panel(picture, "Moved from A to B"),
+        Panel(_heat(np.asarray(resized), before), "Against", against.source.name),
+        Panel(_heat(frame, found.density.astype(np.float32)), "Input", found.source.name),
+        Panel(picture, "Change"),
     ]
-    panels = [
-        Panel(panel.picture, panel.title, note)
-        for panel, note in zip(panels, (first.source.name, second.source.name, ""), strict=True)
-    ]
-    layout = Layout((size[0], size[1]), len(panels), labels=True)
-    text = "less to more attention in B than in A"
+    layout = Layout(size, len(panels), labels=True)
     swatch = legend.bar(table, size=layout.small)
-    return layout.stacked(
-        [layout.row(panels), legend.beside(swatch, text, size=layout.small, room=layout.room)]
-    )
+    text = f"less to more attention in {found.source.name} than in {against.source.name}"
+    below = legend.beside(swatch, text, size=layout.small, room=layout.room)
+    return layout.stacked([layout.row(panels), below])
+
+
+def _heat(frame: Frame, saliency: npt.NDArray[np.float32]) -> Frame:
+    return render.overlay(frame, saliency, alpha=styles.Look().alpha)
 
 
 def write_png(path: Path, picture: Frame | bytes) -> None:

@@ -54,23 +54,28 @@ class Survey:
 
     def compare(
         self,
-        first: tuple[Path, Sequence[Area]],
-        second: tuple[Path, Sequence[Area]],
+        source: tuple[Path, Sequence[Area]],
+        against: tuple[Path, Sequence[Area]],
         place: Place,
     ) -> tuple[Attention, Attention]:
         """Measure two inputs; write the document, the table and the picture of what changed.
 
+        Args:
+            source: The input and its areas.
+            against: What it is compared against, and the areas there.
+            place: Where the files go.
+
         Raises:
             InputError, OutputError, PluginError, SalcliError: See `salcli.attention.attention`.
         """
-        a, b = (self._attention(source, areas) for source, areas in (first, second))
-        rows = attentionfiles.changes(a, b)
+        found, other = (self._attention(path, areas) for path, areas in (source, against))
+        rows = attentionfiles.changes(found, other)
         attentionfiles.write_csv(_file(place, "csv"), attentionfiles.CHANGES, list(rows))
-        attentionpictures.write_png(_file(place, "png"), attentionpictures.moved(a, b))
-        document = attentionfiles.compared(self.loaded, a, b)
+        attentionpictures.write_png(_file(place, "png"), attentionpictures.moved(found, other))
+        document = attentionfiles.compared(self.loaded, found, other)
         attentionfiles.write_json(_file(place, "json"), document)
-        self.watcher.finish(f"{first[0]} against {second[0]}: {_file(place, 'json')}")
-        return a, b
+        self.watcher.finish(f"{source[0]} against {against[0]}: {_file(place, 'json')}")
+        return found, other
 
     def document(self, found: Sequence[Attention], failed: dict[Path, str]) -> dict[str, Any]:
         """What several inputs give, as one document."""

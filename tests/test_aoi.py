@@ -130,18 +130,20 @@ def test_the_real_model_looks_at_the_object(salcli: Run, tmp_path: Path) -> None
 def test_two_designs(salcli: Run, tmp_path: Path, valid: Callable[[Any], Any]) -> None:
     save(tmp_path / "old.png", bright=(10, 10, 20, 10))
     save(tmp_path / "new.png", bright=(25, 10, 20, 10))
-    arguments = ("aoi", "old.png", "--against", "new.png", *FAKE, *HALVES)
+    arguments = ("aoi", "new.png", "--against", "old.png", *FAKE, *HALVES)
 
     run = salcli(*arguments)
 
     assert run.returncode == 0, run.stderr
-    assert files(tmp_path / "aoi") == ["old-new.aoi.csv", "old-new.aoi.json", "old-new.aoi.png"]
-    document = valid(json.loads((tmp_path / "aoi/old-new.aoi.json").read_text()))
+    assert files(tmp_path / "aoi") == [
+        f"new-against-old.aoi.{end}" for end in ("csv", "json", "png")
+    ]
+    document = valid(json.loads((tmp_path / "aoi/new-against-old.aoi.json").read_text()))
     left, right = document["areas"]
-    assert (left["share_a"], left["share_b"], left["change"]) == (1, 0.75, -0.25)
+    assert (left["share"], left["share_against"], left["change"]) == (0.75, 1, -0.25)
     assert right["change"] == 0.25
-    assert run.stdout.splitlines()[1].split()[:4] == ["left", "100.00%", "75.00%", "-25.00%"]
-    with Image.open(tmp_path / "aoi/old-new.aoi.png") as picture:
+    assert run.stdout.splitlines()[1].split()[:4] == ["left", "75.00%", "100.00%", "-25.00%"]
+    with Image.open(tmp_path / "aoi/new-against-old.aoi.png") as picture:
         moved = np.asarray(picture.convert("RGB")).astype(int)
     blue, red = (moved[..., 2] - moved[..., 0] > 60), (moved[..., 0] - moved[..., 2] > 60)
     third = moved.shape[1] * 2 // 3
@@ -165,7 +167,7 @@ def test_limits_of_a_comparison(
     save(tmp_path / "new.png", bright=(25, 10, 20, 10))
     flags = [word for limit in limits for word in ("--fail-below", limit)]
 
-    run = salcli("aoi", "old.png", "--against", "new.png", *FAKE, *HALVES, *flags, "--json")
+    run = salcli("aoi", "new.png", "--against", "old.png", *FAKE, *HALVES, *flags, "--json")
 
     assert run.returncode == code, run.stderr
     told = [line for line in run.stderr.splitlines() if "below the limit" in line]

@@ -1,6 +1,11 @@
 """Draws two designs of a shop's page, which the pictures in the README are made of.
 
-Run it in this folder, then the commands of the README's section "See it".
+The pictures are what these commands write, after this program:
+
+    salcli visualize page.png
+    areas="--area headline=48,160,420,140 --area button=48,384,220,62 --area cup=560,110,320,350"
+    salcli aoi page.png $areas
+    salcli aoi pale.png --against page.png $areas
 """
 
 from PIL import Image, ImageDraw, ImageFont

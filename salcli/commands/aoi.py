@@ -45,7 +45,7 @@ def aoi(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="INPUT", help="A second design or cut, to compare INPUT with."),
+        typer.Option(metavar="INPUT", help="The design or cut that INPUT is compared against."),
     ] = None,
     against_areas: Annotated[
         Path | None,
@@ -57,8 +57,8 @@ def aoi(
         list[str] | None,
         typer.Option(
             metavar="AREA=SHARE|CHANGE",
-            help="Exit code 1 if an area gets a smaller share (with --against: in the second "
-            "input), or if the share of any area changes by less. Repeatable.",
+            help="Exit code 1 if an area's share of INPUT is smaller, or if any area's share has "
+            "changed by less since --against. Repeatable.",
         ),
     ] = None,
     model: options.ModelName = registry.DEFAULT_MODEL,
@@ -158,8 +158,8 @@ def _measure(
 
 def _compare(
     survey: Survey,
-    first: tuple[Path, Sequence[Area]],
-    second: tuple[Path, Sequence[Area]],
+    source: tuple[Path, Sequence[Area]],
+    against: tuple[Path, Sequence[Area]],
     output: Path,
     limits: Sequence[Threshold],
     as_json: bool,
@@ -167,22 +167,22 @@ def _compare(
     from salcli import attentionfiles, thresholds
     from salcli.manifest import Place
 
-    place = Place(output, f"{first[0].stem}-{second[0].stem}")
-    a, b = survey.compare(first, second, place)
-    rows = list(attentionfiles.changes(a, b))
+    place = Place(output, f"{source[0].stem}-against-{against[0].stem}")
+    found, other = survey.compare(source, against, place)
+    rows = list(attentionfiles.changes(found, other))
     if as_json:
-        document = attentionfiles.compared(survey.loaded, a, b)
+        document = attentionfiles.compared(survey.loaded, found, other)
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         cells = [
             [row[0], *(f"{n:.2%}" for n in row[1:3]), f"{row[3]:+.2%}", *map(_times, row[4:])]
             for row in rows
         ]
-        tables.show(["area", "share A", "share B", "change", "lift A", "lift B"], cells)
-    shares = {row[0]: row[2] for row in rows}
+        tables.show(["area", "share", "against", "change", "lift", "against"], cells)
+    shares = {row[0]: row[1] for row in rows}
     changes = {row[0]: row[3] for row in rows}
     lines = list(thresholds.broken(limits, shares, changes))
-    return _complained(lines) or bool(a.stimulus.problems or b.stimulus.problems)
+    return _complained(lines) or bool(found.stimulus.problems or other.stimulus.problems)
 
 
 def _complained(lines: Sequence[str]) -> bool:
