@@ -246,7 +246,7 @@ def _where(spec: DatasetSpec) -> str:
 
 
 def _document(spec: DatasetSpec) -> dict[str, object]:
-    from salcli.datasets.opening import root_of
+    from salcli.datasets.opening import options_of, root_of
 
     found = root_of(spec)
     return {
@@ -256,12 +256,15 @@ def _document(spec: DatasetSpec) -> dict[str, object]:
         "root": str(found[0]) if found else None,
         "there": bool(found) and found[0].is_dir(),
         "layout": list(spec.layout),
+        "options": {key: default for key, (default, _) in options_of(spec).items()},
         "origin": spec.origin or None,
         "licence": spec.licence or None,
     }
 
 
 def _show_one(spec: DatasetSpec) -> None:
+    from salcli.datasets.opening import options_of
+
     rows = {"where": _where(spec), "origin": spec.origin, "licence": spec.licence}
     typer.echo(f"{spec.name}: {spec.summary}")
     for title, text in rows.items():
@@ -270,6 +273,8 @@ def _show_one(spec: DatasetSpec) -> None:
     typer.echo("below its root:")
     for line in spec.layout:
         typer.echo(f"  {line}")
+    for key, (default, meaning) in options_of(spec).items():
+        typer.echo(f"-D {key}={default}: {meaning}")
 
 
 def _show_parts(parts: Sequence[Part]) -> None:

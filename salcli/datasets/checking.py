@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from salcli import gaze, groundtruth, images
+from salcli import gaze, groundtruth, images, mapvideo
 from salcli.datasets.collection import Collection, some
 from salcli.datasets.files import FrameAnnotations
 from salcli.errors import InputError
@@ -129,6 +129,8 @@ def _look(dataset: Dataset, recording: Recording, *, every_file: bool) -> _Findi
         finding.problems.append(f"{recording.name}: {error}")
         return finding
     _count(dataset, recording, finding)
+    if every_file:
+        finding.problems += _length(recording)
     looked = range(count) if every_file else sorted({0, count - 1} & set(range(count)))
     size: Size | None = None
     for index in looked:
@@ -165,6 +167,20 @@ def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
     if len(annotations) != wanted:
         problems.append(f"{len(annotations)} frames, {wanted} are published")
     finding.problems += [f"{recording.name}: {problem}" for problem in problems]
+
+
+def _length(recording: Recording) -> list[str]:
+    """Say if a video has another number of frames than there are maps."""
+    annotations = recording.annotations
+    if recording.frames is not None or not isinstance(annotations, FrameAnnotations):
+        return []
+    try:
+        count = mapvideo.count_frames(recording.source)
+    except InputError as error:
+        return [f"{recording.name}: {error}"]
+    if count == len(annotations):
+        return []
+    return [f"{recording.name}: the video has {count} frames, {len(annotations)} are annotated"]
 
 
 def _misfits(annotation: Annotation, size: Size, finding: _Finding) -> Iterator[str]:

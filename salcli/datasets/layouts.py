@@ -71,7 +71,6 @@ LAYOUTS = (
             "images/COCO_train2014_000000000009.jpg, or images/train/",
             "maps/train/, maps/val/               COCO_....png",
             "fixations/train/, fixations/val/     COCO_....mat (or .png: binary maps)",
-            "-D edition=2015 or 2017: nothing in the files tells the editions apart",
         ),
     ),
     DatasetSpec(
@@ -85,7 +84,6 @@ LAYOUTS = (
             "ALLSTIMULI/NAME.jpeg",
             "ALLFIXATIONMAPS/NAME_fixMap.jpg, NAME_fixPts.jpg",
             "(also with the folder twice: ALLSTIMULI/ALLSTIMULI/)",
-            "-D fold=0 ... 9: which fold validates",
         ),
     ),
     DatasetSpec(
@@ -107,7 +105,6 @@ LAYOUTS = (
             "VIDEO_1280x720/video/VIDEO_1280x720.mp4",
             "VIDEO_1280x720/event_data/OBSERVER.txt",
             "also: video_frames/DIEM/VIDEO/img_00001.jpg, annotations/DIEM/VIDEO/maps/",
-            "-D eye=both, left or right",
         ),
     ),
     DatasetSpec(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from salcli.errors import InputError, UsageError
 from salcli.specs import DatasetSpec, parse_data_options, resolve
 from salcli.types import Dataset
 
-__all__ = ["open_dataset", "root_of", "without_root"]
+__all__ = ["open_dataset", "options_of", "root_of", "without_root"]
 
 NOWHERE = "(no --root)"
 """Root of a dataset that is not there, as messages show it."""
@@ -58,6 +61,24 @@ def without_root(name: str) -> Dataset:
     spec = registry.dataset(name)
     dataset: Dataset = resolve(spec.factory)([Path(NOWHERE)], parse_data_options(spec, {}))
     return dataset
+
+
+def options_of(spec: DatasetSpec) -> dict[str, tuple[str, str]]:
+    """Options of a layout by name: the default, and what it means."""
+    if not spec.options:
+        return {}
+    kind = resolve(spec.options)
+    meanings = [inspect.getdoc(each) or "" for each in kind.__mro__]
+    return {
+        field.name: (str(field.default), _meaning(field.name, meanings))
+        for field in dataclasses.fields(kind)
+    }
+
+
+def _meaning(name: str, documents: Sequence[str]) -> str:
+    """What the documents of a class and its ancestors say of one attribute."""
+    found = (re.search(rf"^ +{name}: (.+(?:\n {{8}}.+)*)", text, re.M) for text in documents)
+    return next((" ".join(each[1].split()) for each in found if each), "")
 
 
 def root_of(spec: DatasetSpec) -> list[Path]:

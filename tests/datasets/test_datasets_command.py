@@ -50,6 +50,10 @@ def test_one_of_the_list_with_its_layout(salcli: Run) -> None:
     assert "annotation/0001/maps/0001.png" in done.stdout
     document = json.loads(salcli("datasets", "list", "dhf1k", "--json").stdout)[0]
     assert document["variable"] == "DHF1K_DATA_DIR"
+    assert "-D edition=unknown: Which edition it is" in salcli("datasets", "list", "salicon").stdout
+    diem = salcli("datasets", "list", "diem").stdout
+    assert "-D eye=both: `both` (the mean of both eyes, where both fixate), `left`" in diem
+    assert "-D hold_out=10: `EVERY` or `EVERY:FIRST`: what is kept" in diem
     assert salcli("datasets", "list", "dhf2k").returncode == 2
 
 
@@ -95,6 +99,22 @@ def test_check_reads_every_file_if_asked(salcli: Run, miniature: Miniature, tmp_
     done = salcli("datasets", "check", "folder", "--root", root, "--every-file")
     assert done.returncode == 1
     assert "0003.png" in done.stderr
+
+
+def test_check_compares_videos_with_their_maps(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    root = shutil.copytree(miniature("dhf1k_videos"), tmp_path / "copy")
+    (root / "annotation/0601/maps/0008.png").unlink()
+    (root / "annotation/0601/fixation/0008.png").unlink()
+    (root / "video/602.AVI").write_bytes(b"no video")
+    done = salcli(
+        *("datasets", "check", "dhf1k", "--root", root),
+        *("--split", "valid", "--every-file", "--json"),
+    )
+    problems = "\n".join(parts(done)["valid"]["problems"])
+    assert "valid/0601: the video has 8 frames, 7 are annotated" in problems
+    assert "602.AVI' is no video" in problems
 
 
 def test_check_counts_fixations_outside_without_blame(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import runpy
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from salcli import groundtruth, images, media
+from salcli import groundtruth, images, mapvideo, media
 from salcli.datasets.collection import Collection
 from salcli.datasets.hollywood2 import validation_videos
 from salcli.datasets.mit1003 import fold_positions
@@ -392,6 +393,33 @@ def test_every_miniature_fits_the_protocol(miniature: Miniature) -> None:
         assert data.evaluated in data.splits
         found = [r for split in data.splits if split != "test" for r in data.recordings(split)]
         assert all(recording.source.exists() for recording in found)
+
+
+@pytest.mark.parametrize("name", ["dhf1k", "diem", "salicon"])
+def test_recordings_travel_between_processes(miniature: Miniature, name: str) -> None:
+    recording = open_dataset(name, [miniature(name)]).recordings("train")[0]
+    before = list(recording.annotations)
+    travelled = pickle.loads(pickle.dumps(recording))
+    assert list(travelled.annotations) == before
+    assert travelled.source == recording.source
+
+
+def test_videos_of_maps_in_turns(miniature: Miniature) -> None:
+    """More of them than decoders that stay open: each still goes on at its own frame."""
+    recordings = open_dataset("avimos", [miniature("avimos")]).recordings("training")
+    maps = {
+        (recording.name, index): groundtruth.read_density(recording.annotations[index], (36, 48))
+        for index in range(4)
+        for recording in recordings
+    }
+    assert len(recordings) > mapvideo.OPEN_DECODERS == len(mapvideo._decoders)
+    again = groundtruth.read_density(recordings[0].annotations[2], (36, 48))
+    assert np.array_equal(again, maps[recordings[0].name, 2])
+    assert len({density.tobytes() for density in maps.values()}) == len(maps)
+    density = recordings[0].annotations[0].density
+    assert density is not None
+    with pytest.raises(InputError, match="has no frame 7"):
+        mapvideo.read(density, 6)
 
 
 def test_a_video_of_maps_that_breaks_off(tmp_path: Path, miniature: Miniature) -> None:
