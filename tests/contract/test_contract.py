@@ -46,7 +46,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 
 TRIALS: dict[str, dict[str, Any]] = {
     "mean-map": {"map": GOLDENS / "baselines" / "mean-map.npy"},
-    "stsnet": {"input_size": (32, 40)},
+    "stsnet": {"input_size": (16, 20)},
     "tased": {"input_size": (32, 32)},
     "salema": {"input_size": (32, 32)},
     "tempsal": {"network": "slices", "input_size": 32},

@@ -141,7 +141,8 @@ WEIGHTS = (
         options={"net": "stsconvnet"},
         licence="none stated",
         trained_on="DIEM, with copies at lower resolutions",
-        note=f"its authors state no licence, so ask them before more than a look; {UNKNOWN_HASH}",
+        note="the authors state no licence, so all rights are theirs, and whoever downloads the "
+        f"file agrees to that; {UNKNOWN_HASH}",
     ),
     Weights(
         tag="salnet",
