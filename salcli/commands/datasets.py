@@ -14,7 +14,6 @@ from salcli.commands.options import Json, Quiet
 
 if TYPE_CHECKING:
     from salcli.datasets.checking import Part
-    from salcli.specs import DatasetSpec
 
 __all__ = ["app"]
 
@@ -49,16 +48,15 @@ def list_(
 ) -> None:
     """List the datasets that can be read, and where they are looked for."""
     from salcli import registry
-    from salcli.commands import tables
+    from salcli.commands import layouts
 
     specs = [registry.dataset(name)] if name else list(registry.datasets().values())
     if as_json:
-        return typer.echo(json.dumps([_document(spec) for spec in specs], indent=2))
-    if name:
-        return _show_one(specs[0])
-    return tables.show(
-        ("DATASET", "WHERE", "WHAT"), [(spec.name, _where(spec), spec.summary) for spec in specs]
-    )
+        layouts.show_json(specs)
+    elif name:
+        layouts.show_one(specs[0])
+    else:
+        layouts.show_all(specs)
 
 
 @app.command()
@@ -234,47 +232,6 @@ def pack(
     else:
         archives.pack(entries, output, method=method or output.stem)
         typer.echo(f"{output}: {len(entries)} files")
-
-
-def _where(spec: DatasetSpec) -> str:
-    from salcli.datasets.opening import root_of
-
-    found = root_of(spec)
-    if not found:
-        return f"--root, {spec.variable}" if spec.variable else "--root"
-    return str(found[0]) if found[0].is_dir() else f"{found[0]} (not there)"
-
-
-def _document(spec: DatasetSpec) -> dict[str, object]:
-    from salcli.datasets.opening import options_of, root_of
-
-    found = root_of(spec)
-    return {
-        "name": spec.name,
-        "summary": spec.summary,
-        "variable": spec.variable or None,
-        "root": str(found[0]) if found else None,
-        "there": bool(found) and found[0].is_dir(),
-        "layout": list(spec.layout),
-        "options": {key: default for key, (default, _) in options_of(spec).items()},
-        "origin": spec.origin or None,
-        "licence": spec.licence or None,
-    }
-
-
-def _show_one(spec: DatasetSpec) -> None:
-    from salcli.datasets.opening import options_of
-
-    rows = {"where": _where(spec), "origin": spec.origin, "licence": spec.licence}
-    typer.echo(f"{spec.name}: {spec.summary}")
-    for title, text in rows.items():
-        if text:
-            typer.echo(f"{title:<9} {text}")
-    typer.echo("below its root:")
-    for line in spec.layout:
-        typer.echo(f"  {line}")
-    for key, (default, meaning) in options_of(spec).items():
-        typer.echo(f"-D {key}={default}: {meaning}")
 
 
 def _show_parts(parts: Sequence[Part]) -> None:
