@@ -15,7 +15,7 @@ from typing import Any
 from salcli.areas import Area, Length, Polygon, box, merged
 from salcli.errors import UsageError
 
-__all__ = ["COLUMNS", "parse", "read"]
+__all__ = ["COLUMNS", "collect", "parse", "read"]
 
 COLUMNS = ("frame", "name", "x", "y", "w", "h")
 
@@ -58,6 +58,15 @@ def read(path: Path) -> list[Area]:
     if not found:
         raise UsageError(f"'{path}' holds no areas")
     return merged(found)
+
+
+def collect(file: Path | None, texts: Sequence[str]) -> list[Area]:
+    """The areas of a file and of texts `NAME=X,Y,W,H`, those of one name put together.
+
+    Raises:
+        UsageError: See `read` and `parse`.
+    """
+    return merged([*(read(file) if file else ()), *map(parse, texts)])
 
 
 def _from_csv(text: str) -> Iterator[Area]:

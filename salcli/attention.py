@@ -20,7 +20,7 @@ from salcli.types import Frame, Stimulus
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["AreaSummary", "Attention", "Instant", "Share", "attention", "shares"]
+__all__ = ["AreaSummary", "Attention", "Covers", "Instant", "Share", "attention", "shares"]
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def attention(
     accepts = loaded.model.spec.accepts
     stimulus = media.open_stimulus(source, kind=kind, fps=fps, accepts=accepts)
     found = Attention(source, stimulus)
-    covers = _Covers(areas)
+    covers = Covers(areas)
     watcher.start(stimulus.name, stimulus.count)
     results = prediction.run(
         loaded.model, stimulus, extras=False, keep_frames=True, notice=watcher.note
@@ -222,7 +222,7 @@ def shares(saliency: npt.NDArray[np.float32], covers: Mapping[str, Coverage]) ->
     return {name: replace(share, rank=ranks[name]) for name, share in found.items()}
 
 
-class _Covers:
+class Covers:
     """How much of each pixel the areas cover; what does not move is computed once per size."""
 
     def __init__(self, areas: Sequence[Area]) -> None:
@@ -230,6 +230,7 @@ class _Covers:
         self._known: dict[tuple[str, tuple[int, int]], Coverage] = {}
 
     def on(self, index: int, label: str, size: tuple[int, int]) -> dict[str, Coverage]:
+        """Coverage `[H, W]` by area, on the frame at an index (from 0) with a label."""
         return {area.name: self._one(area, index, label, size) for area in self._areas}
 
     def _one(self, area: Area, index: int, label: str, size: tuple[int, int]) -> Coverage:

@@ -80,10 +80,53 @@ def test_a_clip_has_its_movie_maps_and_timeline(
     for model in entry["models"]:
         tiles = model["tiles"]
         assert picture_of(tiles["source"]).size == (12 * tiles["width"], tiles["height"])
-        entropy, motion = model["series"].values()
+        motion, entropy = model["series"].values()
+        assert float(model["facts"]["mean entropy, bits"]) == pytest.approx(
+            np.mean(entropy), abs=1e-3
+        )
         assert len(entropy) == len(motion) == 12
         assert motion[0] is None
     assert all(speed == 0 for speed in entry["models"][1]["series"]["peak motion, widths/s"][1:])
+
+
+def test_areas_have_their_share_on_stills_and_over_time(
+    salcli: Run, photos: list[Path], clip_file: Path, tmp_path: Path
+) -> None:
+    areas = ["--area", "left=0,0,50%,100%", "--area", "right=50%,0,50%,100%"]
+    run = salcli("report", *photos, clip_file, "-m", "brightness", *areas)
+    assert run.returncode == 0, run.stderr
+    *stills, clip = data_of(tmp_path / "report.html")["entries"]
+    for still, preferred in zip(stills, ("left", "right"), strict=True):
+        facts = still["models"][0]["facts"]
+        shares = {side: facts[f"share of {side}"] for side in ("left", "right")}
+        assert max(shares, key=lambda side: float(shares[side].partition("%")[0])) == preferred
+        assert re.fullmatch(r"\d+\.\d% \(\d\.\d times its size\)", shares["left"])
+    series = clip["models"][0]["series"]
+    both = zip(series["share of left"], series["share of right"], strict=True)
+    assert all(left + right == pytest.approx(1) for left, right in both)
+
+
+def test_observers_are_shown_and_models_scored_where_maps_lie_beside(
+    salcli: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    for folder in ("images", "maps"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    for index, photo in enumerate(photos):
+        photo.rename(tmp_path / "set" / "images" / photo.name)
+        if index == 0:
+            spot = np.zeros((80, 120), np.uint8)
+            spot[25:35, 15:25] = 255
+            Image.fromarray(spot).save(tmp_path / "set" / "maps" / photo.name)
+    run = salcli("report", "set", "-m", "brightness")
+    assert run.returncode == 1  # one map is missing, and told
+    assert "right" in run.stderr
+    data = data_of(tmp_path / "report.html")
+    assert data["models"] == ["brightness", "ground truth"]
+    left, right = data["entries"]
+    assert [model["name"] for model in left["models"]] == ["brightness", "ground truth"]
+    assert float(left["models"][0]["facts"]["CC"]) > 0.9
+    assert [model["name"] for model in right["models"]] == ["brightness"]
+    assert "CC" not in right["models"][0]["facts"]
 
 
 def test_sound_is_kept(salcli: Run, tmp_path: Path) -> None:
@@ -127,9 +170,9 @@ def test_models_are_told_with_licence_and_citation(
 
 
 def test_long_clips_keep_fewer_maps(salcli: Run, tmp_path: Path, monkeypatch: Any) -> None:
-    from salcli.report import entries
+    from salcli.report import tracks
 
-    monkeypatch.setattr(entries, "MOST_MOMENTS", 5)
+    monkeypatch.setattr(tracks, "MOST_MOMENTS", 5)
     clip = tmp_path / "long.mp4"
     program = imageio_ffmpeg.get_ffmpeg_exe()
     source = "testsrc=size=64x48:rate=10:duration=3"
@@ -162,6 +205,8 @@ def test_bad_inputs_are_told_and_the_rest_is_shown(
         (["missing.mp4"], 1, "'missing.mp4'"),
         (["left.png", "-m", "no-such-model"], 2, "no model named 'no-such-model'"),
         (["left.png", "--as", "film"], 2, "--as film"),
+        (["left.png", "--area", "far=500,500,10,10"], 1, "area 'far' covers nothing"),
+        (["left.png", "--areas", "left.png"], 2, "left.png"),
         (["left.png", "-o", "left.png/page.html"], 1, "left.png"),
     ],
 )

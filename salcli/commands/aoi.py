@@ -33,16 +33,8 @@ def aoi(
             metavar="INPUT...", help="Images, videos, folders of frames.", show_default=False
         ),
     ],
-    areas: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h."
-        ),
-    ] = None,
-    area: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=X,Y,W,H", help="A box, in pixels or percent (%). Repeatable."),
-    ] = None,
+    areas: options.AreasFile = None,
+    area: options.AreaBoxes = None,
     against: Annotated[
         str | None,
         typer.Option(metavar="INPUT", help="The design or cut that INPUT is compared against."),
@@ -216,12 +208,11 @@ def _times(lift: float | None) -> str:
 
 def _areas(file: Path | None, texts: Sequence[str] | None) -> list[Area]:
     from salcli import areafiles
-    from salcli.areas import merged
 
-    found = [*(areafiles.read(file) if file else ()), *map(areafiles.parse, texts or ())]
+    found = areafiles.collect(file, texts or ())
     if not found:
         raise UsageError("there are no areas; use --areas FILE or --area NAME=X,Y,W,H")
-    return merged(found)
+    return found
 
 
 def _check_pair(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from salcli.model import Loaded
 
 __all__ = [
+    "AreaBoxes",
+    "AreasFile",
     "BatchSize",
     "Device",
     "Json",
@@ -50,6 +52,14 @@ def _precisions(incomplete: str) -> list[str]:
     return [name for name in known if name.startswith(incomplete)]
 
 
+AreasFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h."),
+]
+AreaBoxes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=X,Y,W,H", help="A box, in pixels or percent (%). Repeatable."),
+]
 ModelName: TypeAlias = Annotated[
     str,
     typer.Option(

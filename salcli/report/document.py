@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["document"]
 
 
-def document(title: str, entries: Sequence[dict[str, Any]], models: Sequence[Loaded]) -> str:
-    """The whole page.
+def document(
+    title: str,
+    entries: Sequence[dict[str, Any]],
+    models: Sequence[Loaded],
+    *,
+    others: Sequence[str],
+) -> str:
+    """The whole page; `others` can be chosen besides the models.
 
     Nothing in it depends on the time, so that equal inputs give equal bytes.
     """
-    data = {"entries": entries, "models": [loaded.label for loaded in models], **palette()}
+    names = [*(loaded.label for loaded in models), *others]
+    data = {"entries": entries, "models": names, **palette()}
     return Template(_part("template.html")).substitute(
         title=html.escape(title),
         style=_part("style.css"),

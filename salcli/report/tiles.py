@@ -15,41 +15,43 @@ from salcli import colours, imageops, render
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Tiles", "data_url", "palette"]
+__all__ = ["Tiles", "data_url", "levels", "palette"]
 
 WIDEST = 8192
 """Pixels of a picture's side that every browser decodes."""
 
 
 class Tiles:
-    """Maps of one size, in order; each is kept as 256 levels of prominence."""
+    """Maps of one size as 256 levels of prominence, in order."""
 
     def __init__(self) -> None:
-        self._levels: list[npt.NDArray[np.uint8]] = []
+        self._levels: list[npt.NDArray[np.uint8] | None] = []
 
-    def __len__(self) -> int:
-        return len(self._levels)
-
-    def add(self, saliency: npt.NDArray[np.float32]) -> None:
-        """Append a map `[h, w]`, not negative."""
-        shown = render.prominence(saliency).clip(0, 1)
-        self._levels.append(imageops.to_8bit(shown, "nearest"))
-
-    def thin(self) -> None:
-        """Keep every second map, from the first on."""
-        self._levels = self._levels[::2]
+    def add(self, found: npt.NDArray[np.uint8] | None) -> None:
+        """Append what `levels` gave; `None` for a moment without a map, where nothing is seen."""
+        self._levels.append(found)
 
     def document(self) -> dict[str, Any]:
         """What the page's `paint` takes."""
-        height, width = self._levels[0].shape
-        columns = min(len(self), max(1, WIDEST // width))
-        rows = math.ceil(len(self) / columns)
+        height, width = next(found.shape for found in self._levels if found is not None)
+        columns = min(len(self._levels), max(1, WIDEST // width))
+        rows = math.ceil(len(self._levels) / columns)
         sheet = np.zeros((rows * height, columns * width), np.uint8)
-        for index, levels in enumerate(self._levels):
+        for index, found in enumerate(self._levels):
             top, left = index // columns * height, index % columns * width
-            sheet[top : top + height, left : left + width] = levels
+            if found is not None:
+                sheet[top : top + height, left : left + width] = found
         source = data_url(Image.fromarray(sheet), "png")
         return {"source": source, "columns": columns, "width": width, "height": height}
+
+
+def levels(saliency: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]:
+    """A map `[H, W]`, not negative, as 256 levels, its longer side at most so long."""
+    height, width = saliency.shape
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shrunk = np.asarray(Image.fromarray(saliency).resize(size, Image.Resampling.BOX))
+    return imageops.to_8bit(render.prominence(shrunk).clip(0, 1), "nearest")
 
 
 def data_url(picture: Image.Image, kind: str) -> str:
