@@ -69,6 +69,8 @@ def read(path: Path, *, timestamp_weight: float) -> Fixations:
     Raises:
         InputError: The file cannot be read, has another layout, or holds no fixation.
     """
+    if not path.is_file():
+        raise InputError(f"'{path}' does not exist")
     try:
         content: dict[str, Any] = loadmat(path)
         height, width = (int(n) for n in np.ravel(content["resolution"]))
