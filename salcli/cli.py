@@ -13,6 +13,7 @@ from typer.main import get_command
 from salcli import __version__, plugins
 from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
+from salcli.commands.compare import compare
 from salcli.commands.datasets import app as datasets
 from salcli.commands.doctor import doctor
 from salcli.commands.finetune import finetune
@@ -20,6 +21,7 @@ from salcli.commands.models import models
 from salcli.commands.plugins import list_plugins
 from salcli.commands.predict import predict
 from salcli.commands.report import report
+from salcli.commands.score import score
 from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
@@ -69,6 +71,8 @@ def build() -> typer.Typer:
     app.command()(aoi)
     app.command()(train)
     app.command()(finetune)
+    app.command()(score)
+    app.command()(compare)
     app.command()(report)
     app.command()(models)
     app.command()(bench)

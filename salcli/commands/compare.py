@@ -1,0 +1,111 @@
+"""`salcli compare`: differences of score reports, with paired intervals."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from salcli.commands import tables
+from salcli.commands.options import Json, Verbose
+from salcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from salcli.scoring.bootstrap import Interval
+    from salcli.scoring.compare import Pair
+
+__all__ = ["compare"]
+
+
+def compare(
+    reports: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SCORES...",
+            help="scores.json files or their folders; all are compared with the first.",
+            show_default=False,
+        ),
+    ],
+    fail_below: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC=CHANGE",
+            help="Exit code 1 if another report is not better than the first by so much; "
+            "NSS=-0.02 allows NSS to fall by 0.02. Repeatable.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare even if protocol or data differ.")
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw both side by side on each video, as PNG."),
+    ] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Compare scores over the same videos or images, with paired bootstrap intervals.
+
+    Exit codes: 0 all done, 1 --fail-below or an unreadable report, 2 wrong usage, or reports that
+    cannot be compared.
+    """
+    from salcli.scoring import plots
+    from salcli.scoring.compare import broken, check_alike, pair, parse_limit, read
+
+    if len(reports) < 2:
+        raise UsageError("at least two reports are needed: salcli compare A B ...")
+    if plot and len(reports) > 2:
+        raise UsageError("--plot draws two reports; give two")
+    first, *others = map(read, reports)
+    limits = [parse_limit(text, metrics=list(first["scores"])) for text in fail_below or ()]
+    pairs: list[Pair] = []
+    for other in others:
+        if not force:
+            check_alike(first, other)
+        found = pair(first, other)
+        missing = [limit.metric for limit in limits if limit.metric not in found.gains]
+        if missing:
+            raise UsageError(f"'{other['name']}' has no {missing[0]}, which --fail-below names")
+        pairs.append(found)
+    if as_json:
+        typer.echo(json.dumps([found.document() for found in pairs], indent=2))
+    else:
+        for found in pairs:
+            _show(found)
+    if plot:
+        plots.side_by_side(plot, pairs[0].names, pairs[0].over, pairs[0].leads)
+    lines = [line for found in pairs for line in broken(limits, found)]
+    for line in lines:
+        typer.echo(f"salcli: below the limit: {line}", err=True)
+    if lines:
+        raise typer.Exit(1)
+
+
+def _show(found: Pair) -> None:
+    """A table of the differences of two reports."""
+    first, second = found.names
+    typer.echo(f"{second} minus {first}, over {found.over}")
+    ways = list(next(iter(found.gains.values())))
+    titles = ["metric", *(f"mean over {way} [95 %]" for way in ways), "better", "as good on"]
+    rows = []
+    for metric, gains in found.gains.items():
+        share = found.share(metric)
+        rows.append(
+            [
+                metric + ("" if found.higher_is_better[metric] else " (lower is better)"),
+                *(_cell(one) for one in gains.values()),
+                found.better(metric, next(iter(gains.values()))),
+                "-" if math.isnan(share) else f"{share:.0%}",
+            ]
+        )
+    tables.show(titles, rows)
+    typer.echo()
+
+
+def _cell(one: Interval) -> str:
+    if math.isnan(one.low):
+        return "-" if math.isnan(one.mean) else f"{one.mean:+.4f}"
+    return f"{one.mean:+.4f} [{one.low:+.4f}, {one.high:+.4f}]"

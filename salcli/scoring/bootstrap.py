@@ -1,0 +1,124 @@
+"""Means with bootstrap intervals over videos or images, for one model or for two on the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from salcli.measure import generator
+
+__all__ = ["DRAWS", "LEVEL", "Interval", "averages", "difference", "interval"]
+
+Floats = npt.NDArray[np.float64]
+Averaging = Literal["frames", "videos"]
+
+DRAWS = 2000
+LEVEL = 0.95
+
+AT_ONCE = 250
+"""Draws whose weights are in memory together."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean, and between which values 95 % of the resampled means lie.
+
+    Attributes:
+        mean: NaN where it is undefined.
+        low, high: NaN with fewer than two videos or images.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    def document(self) -> dict[str, Any]:
+        """Ready for JSON, which has no NaN."""
+        values = {"mean": self.mean, "low": self.low, "high": self.high}
+        return {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
+def interval(sums: Floats, counts: Floats, averaging: Averaging, *, seed: int) -> list[Interval]:
+    """For each metric the mean and its interval, whole videos or images being drawn anew.
+
+    Args:
+        sums: Sum of the defined values, `[videos, metrics]`.
+        counts: Their number.
+        averaging: `"frames"` pools the frames of all videos, `"videos"` averages each first.
+        seed: Of the draws, which are the same for all metrics and both ways of averaging.
+    """
+    parts = _parts(sums, counts, averaging)
+    drawn = np.concatenate([_ratio(w @ parts[0], w @ parts[1]) for w in _weights(len(sums), seed)])
+    return _intervals(averages(sums, counts, averaging), drawn, len(sums))
+
+
+def difference(
+    first: tuple[Floats, Floats],
+    second: tuple[Floats, Floats],
+    averaging: Averaging,
+    *,
+    seed: int,
+) -> list[Interval]:
+    """For each metric how much higher the second mean is, both over the same videos or images.
+
+    Args:
+        first: Sums and counts as `interval` takes them.
+        second: The same, row by row of the same video.
+        averaging: As for `interval`.
+        seed: Of the draws.
+    """
+    # a video on which one of them has no value can say nothing of the difference
+    both = (first[1] > 0) & (second[1] > 0)
+    masked = [(np.where(both, s, 0.0), np.where(both, c, 0.0)) for s, c in (first, second)]
+    (a, b) = (_parts(sums, counts, averaging) for sums, counts in masked)
+    mean = averages(*masked[1], averaging) - averages(*masked[0], averaging)
+    drawn = np.concatenate(
+        [_ratio(w @ b[0], w @ b[1]) - _ratio(w @ a[0], w @ a[1]) for w in _weights(len(both), seed)]
+    )
+    return _intervals(mean, drawn, len(both))
+
+
+def averages(sums: Floats, counts: Floats, averaging: Averaging) -> Floats:
+    """The mean of each metric; NaN where it is defined nowhere."""
+    parts = _parts(sums, counts, averaging)
+    return _ratio(parts[0].sum(axis=0), parts[1].sum(axis=0))
+
+
+def _parts(sums: Floats, counts: Floats, averaging: Averaging) -> tuple[Floats, Floats]:
+    """What is summed over videos, and by what it is divided in the end."""
+    if averaging == "frames":
+        return sums, counts
+    return np.nan_to_num(_ratio(sums, counts)), (counts > 0).astype(np.float64)
+
+
+def _ratio(sums: Floats, counts: Floats) -> Floats:
+    there = counts > 0
+    ratio: Floats = np.where(there, sums / np.where(there, counts, 1.0), np.nan)
+    return ratio
+
+
+def _weights(n: int, seed: int) -> list[Floats]:
+    """How often each of n videos is drawn, `[draws, n]` in parts."""
+    rng = generator(seed, "bootstrap")
+    return [
+        np.stack(
+            [np.bincount(row, minlength=n) for row in rng.integers(0, n, (AT_ONCE, n))]
+        ).astype(np.float64)
+        for _ in range(DRAWS // AT_ONCE if n else 0)
+    ]
+
+
+def _intervals(means: Floats, drawn: Floats, n: int) -> list[Interval]:
+    tails = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
+    found = []
+    for column, mean in enumerate(means):
+        values = drawn[:, column][~np.isnan(drawn[:, column])]
+        if n < 2 or not values.size:
+            found.append(Interval(float(mean), np.nan, np.nan))
+        else:
+            low, high = np.percentile(values, tails)
+            found.append(Interval(float(mean), float(low), float(high)))
+    return found

@@ -1,0 +1,81 @@
+"""The files of a report: JSON, Markdown, a row per frame, a row per video, pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from salcli.atomic import replacing, told
+from salcli.checkpoint import write_atomically
+from salcli.scoring import plots, report
+from salcli.scoring.agenda import Agenda
+from salcli.scoring.ledger import Ledger
+from salcli.scoring.run import Row
+
+__all__ = ["SCORES", "FrameTable", "frame_table", "write"]
+
+SCORES = "scores.json"
+
+
+class FrameTable:
+    """`scores.csv`: a row per frame, as soon as it is measured."""
+
+    def __init__(self, writer: Any, agenda: Agenda, metrics: Sequence[str]) -> None:
+        self._writer, self._agenda, self._metrics = writer, agenda, metrics
+        writer.writerow(["recording", "group", "frame", *metrics, "problem"])
+
+    def add(self, row: Row) -> None:
+        """Write one frame; what is undefined or not computed stays empty."""
+        recording = self._agenda.recordings[row.spot[0]]
+        label = self._agenda.annotation(row.spot).label
+        cells = [_text(row.values.get(name, math.nan)) for name in self._metrics]
+        self._writer.writerow([recording.name, recording.group, label, *cells, row.problem])
+
+
+@contextmanager
+def frame_table(folder: Path, agenda: Agenda, metrics: Sequence[str]) -> Iterator[FrameTable]:
+    """A table that has its name and content when everything is scored, or is not there.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    path = folder / "scores.csv"
+    with told(path):
+        folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        yield FrameTable(csv.writer(file), agenda, metrics)
+
+
+def write(folder: Path, document: Mapping[str, Any], ledger: Ledger) -> None:
+    """Everything but the table of frames.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    metrics = ledger.metrics
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with (
+        replacing(folder / "videos.csv") as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["recording", "group", "frames", *metrics])
+        for video in document["videos"]:
+            means = [_text(video["means"][name]) for name in metrics]
+            writer.writerow([video["name"], video["group"], video["frames"], *means])
+    if ledger.numbers:
+        plots.distribution(folder / "distribution.png", document)
+        plots.over_time(folder / "over-time.png", document["name"], ledger)
+    write_atomically(folder / "scores.md", report.markdown(document).encode())
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / SCORES, text.encode())
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else repr(float(value))

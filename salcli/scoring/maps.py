@@ -1,0 +1,81 @@
+"""Reads one predicted map from a file that anybody may have written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from salcli.errors import InputError
+from salcli.images import SUFFIXES as PICTURES
+
+__all__ = ["ARRAYS", "SUFFIXES", "Map", "read"]
+
+Map: TypeAlias = npt.NDArray[Any]
+
+ARRAYS = (".npy", ".npz")
+"""Arrays `[H, W]`; several in one NPZ file need one that is called `saliency`."""
+
+SUFFIXES = (*ARRAYS, *sorted(PICTURES))
+"""What a map may come as; of one frame the first of these counts."""
+
+TINT = 16
+"""By how many levels the colours of a grey picture may differ after JPEG."""
+
+LEVELS_16 = 65535
+
+
+def read(path: Path) -> Map:
+    """A map `[H, W]`: uint8 as it is, 16 bit as float32 in [0, 1], arrays of floats as they are.
+
+    Raises:
+        InputError: It cannot be read, or is no map.
+    """
+    try:
+        values = _array(path) if path.suffix.lower() in ARRAYS else _picture(path)
+    except InputError:
+        raise
+    except Exception as error:  # numpy and Pillow raise many kinds for damaged files
+        raise InputError(f"'{path}' cannot be read as a map: {error}") from error
+    if values.ndim != 2 or 0 in values.shape:
+        raise InputError(f"'{path}' is {list(values.shape)}, a map is [H, W]")
+    return values
+
+
+def _array(path: Path) -> Map:
+    content = np.load(path, allow_pickle=False)
+    if path.suffix.lower() == ".npz":
+        with content:
+            names = content.files
+            name = "saliency" if "saliency" in names else names[0]
+            if len(names) != 1 and name != "saliency":
+                raise InputError(
+                    f"'{path}' holds {', '.join(names)}; the map must be called saliency"
+                )
+            content = content[name]
+    if content.dtype == np.bool_:
+        content = content.astype(np.uint8) * np.uint8(255)
+    if content.dtype != np.uint8 and content.dtype.kind != "f":
+        raise InputError(f"'{path}' holds {content.dtype}; a map is uint8 or floating point")
+    values: Map = content
+    return values
+
+
+def _picture(path: Path) -> Map:
+    with Image.open(path) as image:
+        if image.mode == "L":
+            return np.asarray(image)
+        if image.mode == "F":
+            return np.asarray(image)
+        if image.mode.startswith("I"):
+            return np.asarray(image).astype(np.float32) / np.float32(LEVELS_16)
+        colours = np.asarray(image.convert("RGB"))
+    if int(np.ptp(colours, axis=2).max()) > TINT:
+        raise InputError(
+            f"'{path}' is a coloured picture, not a map; score grey maps (salcli predict --save "
+            "png or npy)"
+        )
+    return colours[..., 0]

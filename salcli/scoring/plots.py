@@ -1,0 +1,115 @@
+"""Pictures of scores: over time, per video, and of models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from salcli.atomic import replacing
+from salcli.scoring.ledger import Ledger
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["distribution", "over_time", "side_by_side"]
+
+SINGLE_LINES = 12
+"""Up to so many videos have a line of their own."""
+
+SPREAD = (5, 95)
+"""Percentiles of the videos between which the band of `over_time` lies."""
+
+BETTER, WORSE = "tab:blue", "tab:red"
+
+
+def over_time(path: Path, title: str, ledger: Ledger) -> None:
+    """Each metric per frame: a line per video if they are few, their mean and spread if many.
+
+    Nothing is drawn where there are only images.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    length = max(int(ledger.positions(number).max()) + 1 for number in ledger.numbers)
+    if length < 2:
+        return
+    figure, axes = _figure(title, ledger.metrics)
+    for axis, name in zip(axes, ledger.metrics, strict=True):
+        values = np.full((len(ledger.numbers), length), np.nan)
+        for row, number in enumerate(ledger.numbers):
+            values[row, ledger.positions(number)] = ledger.values(number, name)
+        frames = np.arange(1, length + 1)
+        if len(values) <= SINGLE_LINES:
+            axis.plot(frames, values.T, color="tab:grey", linewidth=0.7)
+        there = ~np.isnan(values).all(axis=0)
+        if there.any():
+            seen = values[:, there]
+            low, high = np.nanpercentile(seen, SPREAD, axis=0)
+            axis.fill_between(frames[there], low, high, color=BETTER, alpha=0.2, linewidth=0)
+            axis.plot(frames[there], np.nanmean(seen, axis=0), color=BETTER, marker=".")
+        axis.set_ylabel(name)
+    axes[-1].set_xlabel("frame")
+    _save(figure, path)
+
+
+def distribution(path: Path, document: Mapping[str, Any]) -> None:
+    """How many videos or images have which value of each metric.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    metrics = list(document["scores"])
+    figure, axes = _figure(document["name"], metrics)
+    for axis, name in zip(axes, metrics, strict=True):
+        means = [video["means"][name] for video in document["videos"]]
+        defined = [mean for mean in means if mean is not None]
+        if defined:
+            axis.hist(defined, bins=min(40, max(5, len(defined) // 5)), color=BETTER)
+            axis.axvline(float(np.mean(defined)), color="black", linewidth=1)
+        axis.set_ylabel(name)
+    axes[-1].set_xlabel(f"mean of one of the {document['bootstrap']['over']}; the line is over all")
+    _save(figure, path)
+
+
+def side_by_side(
+    path: Path, names: tuple[str, str], over: str, differences: Mapping[str, Sequence[float]]
+) -> None:
+    """For each metric the second's lead over the first on each video, in two colours.
+
+    As SalEMA's evaluation draws two models; above zero the second is better, whichever way the
+    metric goes.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    figure, axes = _figure("", list(differences))
+    for axis, (name, leads) in zip(axes, differences.items(), strict=True):
+        lead = np.asarray(leads, np.float64)
+        places = np.arange(1, len(lead) + 1)
+        with np.errstate(invalid="ignore"):
+            halves = ((lead > 0, BETTER, names[1]), (lead <= 0, WORSE, names[0]))
+        for chosen, colour, label in halves:
+            axis.scatter(places[chosen], lead[chosen], s=9, color=colour, label=label)
+        axis.axhline(0, color="black", linewidth=0.7)
+        axis.set_ylabel(name)
+        axis.legend(fontsize="small", title="better", title_fontsize="small")
+    axes[-1].set_xlabel(over)
+    _save(figure, path)
+
+
+def _figure(title: str, metrics: Sequence[str]) -> tuple[Figure, Sequence[Any]]:
+    """A panel per metric, one above the other."""
+    from matplotlib.figure import Figure  # takes half a second, and only the end needs it
+
+    figure = Figure(figsize=(8, 1 + 2 * len(metrics)), layout="constrained")
+    if title:
+        figure.suptitle(title)
+    return figure, list(figure.subplots(len(metrics), squeeze=False)[:, 0])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=100)

@@ -1,0 +1,168 @@
+"""Maps that a model predicts on the fly, one after the other, stored only if that is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from salcli import imageops, png, prediction
+from salcli.atomic import replacing, told
+from salcli.datasets.checking import frame_size
+from salcli.errors import InputError, UsageError
+from salcli.images import FrameFolder, Stills
+from salcli.model import Loaded
+from salcli.progress import Watcher
+from salcli.scoring.agenda import Agenda
+from salcli.scoring.incidents import Incidents
+from salcli.scoring.source import Shown
+from salcli.types import Recording, Result, Stimulus
+from salcli.video import Video
+
+__all__ = ["PredictedMaps", "stimulus_of"]
+
+
+class PredictedMaps:
+    """The maps of a model at the size of the frames, as `salcli predict` gives them.
+
+    Attributes:
+        label: Model and weights.
+        rounding: As the model's published code rounds.
+        is_float: Always.
+        notes: Nothing.
+    """
+
+    is_float = True
+
+    def __init__(self, loaded: Loaded, watcher: Watcher, *, save: Path | None = None) -> None:
+        """What `loaded` predicts; `save` is a folder in which the maps are kept as 8-bit PNG."""
+        self.label = loaded.label
+        self.rounding: Literal["floor", "nearest"] = loaded.model.spec.rounding
+        self.notes = Incidents()
+        self._loaded, self._watcher, self._save = loaded, watcher, save
+
+    def maps(self, agenda: Agenda) -> Iterator[Shown]:
+        """The map of each frame of the agenda, in order; stills go through the model together.
+
+        Raises:
+            UsageError: The model does not take what the dataset has.
+            PluginError: The model broke its contract.
+        """
+        self._check(agenda)
+        numbered = list(enumerate(agenda.recordings))
+        for is_clip, group in groupby(numbered, key=lambda pair: pair[1].is_clip):
+            if is_clip:
+                for number, recording in group:
+                    yield from self._clip(agenda, number, recording)
+            else:
+                yield from self._stills([pair for pair in group if agenda.chosen[pair[0]]])
+
+    def statement(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        loaded, model = self._loaded, self._loaded.model
+        options = dataclasses.asdict(model.options) if model.options else {}
+        return {
+            "kind": "model",
+            "name": model.spec.name,
+            "model": loaded.label,
+            "weights": {
+                "file": loaded.path.name if loaded.path else None,
+                "sha256": loaded.digest,
+            },
+            "options": {name: _plain(value) for name, value in options.items()},
+            "precision": str(model.precision).removeprefix("torch."),
+            "device": str(model.device),
+            "maps": "float32, brought to the frame's size (bilinear)",
+        }
+
+    def _check(self, agenda: Agenda) -> None:
+        spec = self._loaded.model.spec
+        kinds = {"clips" if r.is_clip else "stills" for r in agenda.recordings}
+        if not kinds <= spec.accepts:
+            raise UsageError(
+                f"model '{spec.name}' takes {' and '.join(sorted(spec.accepts))} only, but dataset "
+                f"'{agenda.dataset.name}' has {' and '.join(sorted(kinds))}"
+            )
+
+    def _clip(self, agenda: Agenda, number: int, recording: Recording) -> Iterator[Shown]:
+        waiting = list(agenda.chosen[number])
+        reason = f"'{recording.source}' ends before this frame"
+        try:
+            for result in self._results(stimulus_of(recording)):
+                if waiting and result.index == waiting[0]:
+                    waiting.pop(0)
+                    self._keep(recording, result, agenda.annotation((number, result.index)).label)
+                    yield Shown((number, result.index), result.saliency)
+                if not waiting:
+                    return
+        except InputError as error:
+            reason = str(error)
+        for index in waiting:
+            yield Shown((number, index), None, reason)
+
+    def _stills(self, group: Sequence[tuple[int, Recording]]) -> Iterator[Shown]:
+        """One stimulus of many stills, so that they share batches; unreadable ones fall out."""
+        numbers = {recording.name: (number, recording) for number, recording in group}
+        waiting = list(numbers)
+        stills = Stills([(recording.name, recording.source) for _, recording in group])
+        stimulus = Stimulus("stills", stills, labels=stills.labels, count=len(group))
+        for result in self._results(stimulus):
+            while waiting[0] != result.label:
+                yield Shown((numbers[waiting.pop(0)][0], 0), None, "the image cannot be read")
+            number, recording = numbers[waiting.pop(0)]
+            self._keep(recording, result, "")
+            yield Shown((number, 0), result.saliency)
+        for name in waiting:
+            yield Shown((numbers[name][0], 0), None, "the image cannot be read")
+
+    def _results(self, stimulus: Stimulus) -> Iterator[Result]:
+        results = prediction.run(
+            self._loaded.model, stimulus, extras=False, notice=self._watcher.note
+        )
+        with closing(results):
+            yield from results
+
+    def _keep(self, recording: Recording, result: Result, label: str) -> None:
+        if self._save is None:
+            return
+        name = recording.name.rpartition("/")[2]
+        path = self._save / name / f"{label}.png" if label else self._save / f"{name}.png"
+        with told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_bytes(png.encode(imageops.to_8bit(result.saliency, self.rounding)))
+
+
+def stimulus_of(recording: Recording) -> Stimulus:
+    """The frames of a clip, decoded lazily.
+
+    Raises:
+        InputError: They cannot be read.
+    """
+    if recording.frames is not None:
+        files = recording.frames
+        return Stimulus(
+            recording.name,
+            FrameFolder(files),
+            labels=[annotation.label for annotation in recording.annotations],
+            fps=recording.fps,
+            size=frame_size(recording, 0),
+            count=len(files),
+            source=recording.source,
+        )
+    video = Video(recording.source)
+    return Stimulus(
+        recording.name,
+        video,
+        fps=video.fps,
+        size=video.size,
+        source=recording.source,
+        times=video.times,
+    )
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

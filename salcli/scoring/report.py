@@ -1,0 +1,300 @@
+"""What a score report states: all that tells its numbers from others of the same names."""
+
+from __future__ import annotations
+
+import platform
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from salcli import __version__, registry
+from salcli.measure import Scorer
+from salcli.scoring import bootstrap
+from salcli.scoring.agenda import Agenda
+from salcli.scoring.baselines import Fit
+from salcli.scoring.bootstrap import Averaging
+from salcli.scoring.ledger import Ledger
+from salcli.scoring.run import Outcome
+from salcli.scoring.source import Source
+from salcli.scoring.truths import Truths
+
+__all__ = ["FORMAT", "Report", "markdown", "summary", "table"]
+
+FORMAT = "salcli-scores"
+VERSION = 1
+
+ROUNDED = "8-bit"
+"""Name of the probe that is no baseline."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a document is made of.
+
+    Attributes:
+        source: Where the maps came from.
+        agenda: Which frames were to be scored.
+        truths: What observers did.
+        scorer: How it was measured.
+        outcome: The values.
+        fit: The priors of the baselines.
+        left_out: Metrics of the protocol that were not computed, and why.
+        seconds: How long it took.
+    """
+
+    source: Source
+    agenda: Agenda
+    truths: Truths
+    scorer: Scorer
+    outcome: Outcome
+    fit: Fit
+    left_out: Mapping[str, str]
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        outcome, seed = self.outcome, self.scorer.seed
+        notes = [*self.truths.notes, *self.source.notes]
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": self.source.label,
+            "predictions": {
+                **self.source.statement(),
+                "sizes": dict(outcome.sizes),
+                "rounding to 8 bit": self._rounding(),
+            },
+            "dataset": self._dataset(),
+            "ground truth": self.truths.statement(),
+            "protocol": {**self.scorer.statement(), "left out": dict(self.left_out)},
+            "bootstrap": {
+                "level": bootstrap.LEVEL,
+                "draws": bootstrap.DRAWS,
+                "over": "videos" if self.agenda.has_clips else "images",
+                "seed": seed,
+            },
+            "scores": self._scores(outcome.ledger),
+            "groups": self._groups(),
+            "baselines": {
+                "priors": self.fit.statement(),
+                **{
+                    name: self._baseline(*ledgers)
+                    for name, ledgers in outcome.probes.items()
+                    if name != ROUNDED
+                },
+            },
+            "skipped": outcome.skipped.document(),
+            "notes": [dict(vars(incident)) for incident in notes],
+            "videos": self._videos(),
+            "versions": self._versions(),
+            "seconds": round(self.seconds, 3),
+        }
+
+    @property
+    def averagings(self) -> dict[str, Averaging]:
+        """Ways of averaging by what they are called, the published one first."""
+        if not self.agenda.has_clips:
+            return {"images": "frames"}
+        published = self.scorer.protocol.averaging
+        others = (way for way in ("frames", "videos") if way not in published)
+        return {way: cast(Averaging, way) for way in (*published, *others)}
+
+    def _dataset(self) -> dict[str, Any]:
+        agenda = self.agenda
+        scored = self.outcome.ledger
+        return {
+            "name": agenda.dataset.name,
+            "edition": agenda.dataset.edition,
+            "split": agenda.split,
+            "recordings": len(agenda.recordings) + len(agenda.problems),
+            "recordings scored": len(scored.numbers),
+            "frames": sum(agenda.counts),
+            "frames chosen": agenda.total,
+            "frames scored": scored.frames,
+            "sha256 of the names of the frames chosen": agenda.digest(),
+            "problems": list(agenda.dataset.problems),
+        }
+
+    def _scores(self, ledger: Ledger) -> dict[str, Any]:
+        sums, counts = ledger.sums()
+        found: dict[str, dict[str, Any]] = {name: {} for name in ledger.metrics}
+        for called, averaging in self.averagings.items():
+            intervals = bootstrap.interval(sums, counts, averaging, seed=self.scorer.seed)
+            for name, one in zip(ledger.metrics, intervals, strict=True):
+                found[name][called] = one.document()
+        for each in self.scorer.measures:
+            found[each.spec.name]["undefined"] = ledger.undefined(each.spec.name)
+            found[each.spec.name]["higher is better"] = each.spec.higher_is_better
+        return found
+
+    def _baseline(self, ledger: Ledger, own: Ledger) -> dict[str, Any]:
+        called = next(iter(self.averagings))
+        means = bootstrap.averages(*own.sums(), self.averagings[called])
+        scores = self._scores(ledger)
+        return {
+            "frames": ledger.frames,
+            "averaged over": called,
+            "scores": {name: found[called] for name, found in scores.items()},
+            "the model on these frames": {
+                name: _number(mean) for name, mean in zip(own.metrics, means, strict=True)
+            },
+        }
+
+    def _rounding(self) -> dict[str, Any]:
+        """What 8 bit changes: by mean and by largest difference of a frame."""
+        rule = {"rule": self.source.rounding}
+        if self.scorer.protocol.preparation.bits == 8:
+            return {**rule, "note": "the protocol scores 8-bit maps: stored as PNG nothing changes"}
+        if ROUNDED not in self.outcome.probes:
+            return {**rule, "note": "not measured: the maps are what they are"}
+        rounded, own = self.outcome.probes[ROUNDED]
+        change = {}
+        for name in own.metrics:
+            differences = np.concatenate(
+                [np.empty(0)] + [rounded.values(n, name) - own.values(n, name) for n in own.numbers]
+            )
+            defined = differences[~np.isnan(differences)]
+            change[name] = {
+                "mean": _number(defined.mean()) if defined.size else None,
+                "largest": _number(np.abs(defined).max()) if defined.size else None,
+            }
+        return {**rule, "frames": own.frames, "change": change}
+
+    def _groups(self) -> dict[str, Any]:
+        """Means per group of recordings, where there are several."""
+        sums, counts = self.outcome.ledger.sums()
+        rows = defaultdict[str, list[int]](list)
+        for row, number in enumerate(self.outcome.ledger.numbers):
+            rows[self.agenda.recordings[number].group].append(row)
+        if len(rows) < 2:
+            return {}
+        return {
+            group: {
+                called: dict(
+                    zip(
+                        self.outcome.ledger.metrics,
+                        map(_number, bootstrap.averages(sums[own], counts[own], averaging)),
+                        strict=True,
+                    )
+                )
+                for called, averaging in self.averagings.items()
+            }
+            for group, own in rows.items()
+        }
+
+    def _videos(self) -> list[dict[str, Any]]:
+        ledger = self.outcome.ledger
+        sums, counts = ledger.sums()
+        videos = []
+        for row, number in enumerate(ledger.numbers):
+            means = bootstrap.averages(sums[[row]], counts[[row]], "frames")
+            videos.append(
+                {
+                    "name": self.agenda.recordings[number].name,
+                    "group": self.agenda.recordings[number].group,
+                    "frames": len(ledger.positions(number)),
+                    "means": dict(zip(ledger.metrics, map(_number, means), strict=True)),
+                    "defined": dict(
+                        zip(ledger.metrics, counts[row].astype(int).tolist(), strict=True)
+                    ),
+                }
+            )
+        return videos
+
+    def _versions(self) -> dict[str, str]:
+        statement = self.source.statement()
+        versions = {"salcli": __version__}
+        if statement["kind"] == "model":
+            plugin = registry.provider(statement["name"])
+            versions[plugin.distribution] = plugin.version
+        return {
+            **versions,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        }
+
+
+def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows of the scores: a row for each metric, baselines on the right."""
+    scores: Mapping[str, Any] = document["scores"]
+    baselines = {name: found for name, found in document["baselines"].items() if "scores" in found}
+    ways = [
+        key
+        for key in next(iter(scores.values()), {})
+        if key not in ("undefined", "higher is better")
+    ]
+    chosen = document["dataset"]["frames scored"]
+    titles = ["metric", *(f"mean over {way} [95 %]" for way in ways)]
+    for name, found in baselines.items():
+        titles.append(name if found["frames"] == chosen else f"{name} ({found['frames']})")
+    titles.append("undefined")
+    rows = []
+    for metric, found in scores.items():
+        better = "" if found["higher is better"] else " (lower is better)"
+        cells = [metric + better, *(_cell(found[way]) for way in ways)]
+        cells += [_plain(each["scores"][metric]["mean"]) for each in baselines.values()]
+        rows.append([*cells, str(found["undefined"])])
+    return titles, rows
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The scores as a Markdown table, with what they are under it."""
+    titles, rows = table(document)
+    lines = [f"# {document['name']}", "", *_markdown_table(titles, rows), ""]
+    return "\n".join([*lines, *(f"- {line}" for line in summary(document)), ""])
+
+
+def summary(document: Mapping[str, Any]) -> list[str]:
+    """What was scored and how, in a few lines."""
+    data, protocol = document["dataset"], document["protocol"]
+    edition = f", edition {data['edition']}" if data["edition"] else ""
+    skipped = sum(max(1, each["frames"]) for each in document["skipped"])
+    lines = [
+        f"{data['name']}{edition}, split {data['split']}: {data['frames scored']} of "
+        f"{data['frames chosen']} frames of {data['recordings scored']} recordings",
+        f"protocol {protocol['name']}, version {protocol['version']}: {protocol['summary']}; seed "
+        f"{protocol['seed']}",
+    ]
+    lines += [f"without {name}: {reason}" for name, reason in protocol["left out"].items()]
+    if len(document["baselines"]) > 1:
+        lines.append(
+            "a baseline with a number in brackets is over so many random frames; centre and "
+            f"mean-map: {document['baselines']['priors']['note']}"
+        )
+    change = document["predictions"]["rounding to 8 bit"].get("change")
+    if change:
+        largest = ", ".join(f"{name} {_change(found)}" for name, found in change.items())
+        lines.append(f"maps rounded to 8 bit change the means by: {largest}")
+    if skipped:
+        lines.append(f"{skipped} frames or recordings skipped; the reasons are in scores.json")
+    return lines
+
+
+def _change(found: Mapping[str, Any]) -> str:
+    return "-" if found["mean"] is None else f"{found['mean']:+.1e}"
+
+
+def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _cell(one: Mapping[str, Any]) -> str:
+    if one["mean"] is None:
+        return "-"
+    if one["low"] is None:
+        return _plain(one["mean"])
+    return f"{one['mean']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,185 @@
+"""Scores all frames of an agenda: maps and ground truth are read in order, metrics run in threads.
+
+NumPy lets go of the interpreter while it computes, so that threads share the work; and since each
+frame's values depend on that frame alone, it makes no difference how many there are. At any time a
+few frames are in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from salcli.errors import InputError
+from salcli.measure import Scorer
+from salcli.scoring.agenda import Agenda, Spot
+from salcli.scoring.baselines import Probe
+from salcli.scoring.incidents import Incidents
+from salcli.scoring.ledger import Ledger
+from salcli.scoring.maps import Map
+from salcli.scoring.source import Shown, Source
+from salcli.scoring.truths import Known, Truths
+
+__all__ = ["Outcome", "Row", "score"]
+
+Values = dict[str, float]
+
+AHEAD = 2
+"""Frames per thread that wait for it at most."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one frame.
+
+    Attributes:
+        spot: Which.
+        values: By metric; empty for a frame that is skipped.
+        problem: Why it is skipped.
+        probes: Values of what else was measured on it.
+    """
+
+    spot: Spot
+    values: Values = field(default_factory=dict)
+    problem: str = ""
+    probes: Mapping[str, Values] = field(default_factory=dict)
+
+
+@dataclass
+class Outcome:
+    """All values of one source of maps.
+
+    Attributes:
+        ledger: The values of its frames.
+        skipped: Frames without values, and why.
+        probes: For each probe its values and the model's on the same frames.
+        sizes: How many maps had which size on which frame size, and of which type.
+    """
+
+    ledger: Ledger
+    skipped: Incidents = field(default_factory=Incidents)
+    probes: dict[str, tuple[Ledger, Ledger]] = field(default_factory=dict)
+    sizes: Counter[str] = field(default_factory=Counter)
+
+
+def score(
+    source: Source,
+    agenda: Agenda,
+    truths: Truths,
+    scorer: Scorer,
+    *,
+    probes: Sequence[Probe] = (),
+    done: Callable[[Row], None] = lambda row: None,
+) -> Outcome:
+    """Measure every frame; one that cannot be measured is counted with its reason.
+
+    Args:
+        source: Gives the maps.
+        agenda: Which frames.
+        truths: Reads what observers did.
+        scorer: What measures.
+        probes: What else is measured, each on some of the frames.
+        done: Called with each frame in order, in this thread.
+
+    Raises:
+        PluginError: A model broke its contract.
+    """
+    metrics = [each.spec.name for each in scorer.measures]
+    outcome = Outcome(Ledger(metrics))
+    for name, reason in agenda.problems:
+        outcome.skipped.add(name, reason)
+    for probe in probes:
+        outcome.probes[probe.name] = Ledger(metrics), Ledger(metrics)
+    with closing(_rows(source, agenda, truths, scorer, probes, outcome.sizes)) as rows:
+        for row in rows:
+            number, index = row.spot
+            if row.problem:
+                label = agenda.annotation(row.spot).label
+                outcome.skipped.add(agenda.recordings[number].name, row.problem, label=label)
+            else:
+                outcome.ledger.add(number, index, row.values)
+            for name, values in row.probes.items():
+                theirs, own = outcome.probes[name]
+                theirs.add(number, index, values)
+                own.add(number, index, row.values)
+            done(row)
+    return outcome
+
+
+def _rows(
+    source: Source,
+    agenda: Agenda,
+    truths: Truths,
+    scorer: Scorer,
+    probes: Sequence[Probe],
+    sizes: Counter[str],
+) -> Generator[Row, None, None]:
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pending = deque[Future[Row]]()
+    shares: tuple[int, Mapping[str, frozenset[int]]] = (-1, {})
+    with ThreadPoolExecutor(threads) as pool:
+        for shown in source.maps(agenda):
+            number, index = shown.spot
+            if shares[0] != number:
+                name = agenda.recordings[number].name
+                shares = number, scorer.shares(name, agenda.counts[number])
+            left_out = frozenset(name for name, share in shares[1].items() if index not in share)
+            try:
+                known = truths.read(shown.spot) if shown.saliency is not None else None
+            except InputError as error:
+                shown, known = Shown(shown.spot, None, str(error)), None
+            if shown.saliency is not None and known is not None:
+                sizes[_size_text(shown.saliency, known)] += 1
+            chosen = [probe for probe in probes if shown.spot in probe.spots]
+            key = agenda.key(shown.spot)
+            job = _Job(shown, known, scorer, source, chosen, key, left_out)
+            pending.append(pool.submit(job.run))
+            while len(pending) > AHEAD * (threads or 1):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One frame, ready to be measured in any thread."""
+
+    shown: Shown
+    known: Known | None
+    scorer: Scorer
+    source: Source
+    probes: Sequence[Probe]
+    key: str
+    leave_out: frozenset[str]
+
+    def run(self) -> Row:
+        saliency, known = self.shown.saliency, self.known
+        if saliency is None or known is None:
+            return Row(self.shown.spot, problem=self.shown.problem)
+        try:
+            values = self.scorer.frame(
+                saliency,
+                known.truth,
+                key=self.key,
+                rounding=self.source.rounding,
+                leave_out=self.leave_out,
+            )
+        except ValueError as error:
+            return Row(self.shown.spot, problem=str(error))
+        probes = {
+            probe.name: probe.values(self.scorer, saliency, known, key=self.key)
+            for probe in self.probes
+        }
+        return Row(self.shown.spot, values, probes=probes)
+
+
+def _size_text(saliency: Map, known: Known) -> str:
+    (h, w), (height, width) = saliency.shape, known.size
+    kind = "8-bit" if saliency.dtype == np.uint8 else str(saliency.dtype)
+    return f"{kind} {w}x{h} on {width}x{height}"

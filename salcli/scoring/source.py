@@ -1,0 +1,54 @@
+"""Where maps come from: what a model says on the fly, and what lies in a folder, look alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from salcli.scoring.agenda import Agenda, Spot
+from salcli.scoring.incidents import Incidents
+from salcli.scoring.maps import Map
+
+__all__ = ["Shown", "Source"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The map of one frame, or why there is none.
+
+    Attributes:
+        spot: Which frame.
+        saliency: `[h, w]`, uint8 or floating point.
+        problem: What is wrong where there is no map.
+    """
+
+    spot: Spot
+    saliency: Map | None
+    problem: str = ""
+
+
+class Source(Protocol):
+    """Gives the maps of an agenda."""
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+
+    @property
+    def rounding(self) -> Literal["floor", "nearest"]:
+        """How floating-point maps become 8 bit where a protocol wants that."""
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its maps are floating point, and are usually stored as 8 bit."""
+
+    @property
+    def notes(self) -> Incidents:
+        """What is odd; complete when all maps have been given."""
+
+    def maps(self, agenda: Agenda) -> Iterator[Shown]:
+        """One for each frame of the agenda, in order."""
+
+    def statement(self) -> dict[str, Any]:
+        """What it is, ready for JSON; complete when all maps have been given."""

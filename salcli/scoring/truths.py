@@ -1,0 +1,164 @@
+"""Reads the ground truth of the frames that are scored."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from salcli import groundtruth, kernels, priors
+from salcli.baselines import CentreOptions
+from salcli.datasets.checking import frame_size
+from salcli.errors import InputError
+from salcli.fixations import Points, Pool, count
+from salcli.groundtruth import Fixations
+from salcli.kernels import Kernel
+from salcli.measure import Scorer
+from salcli.preparation import Truth
+from salcli.scoring.agenda import Agenda, Spot
+from salcli.scoring.incidents import Incidents
+
+__all__ = ["Known", "Truths", "sigma_of"]
+
+Size = tuple[int, int]
+
+REMEMBERED = 4096
+"""Frames whose fixations are kept for the negatives of others."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one frame.
+
+    Attributes:
+        truth: For the metrics.
+        size: `(H, W)` of the frame.
+        subjects: Fixations of each observer; empty where the files do not say whose they are.
+    """
+
+    truth: Truth
+    size: Size
+    subjects: Sequence[Points] = ()
+
+
+class Truths:
+    """The ground truth of an agenda, as far as a scorer needs it; not for several threads.
+
+    Attributes:
+        notes: What is odd in it, such as fixations outside their frame.
+    """
+
+    def __init__(self, agenda: Agenda, scorer: Scorer, centre: CentreOptions) -> None:
+        self.notes = Incidents()
+        self.kernel = kernels.find(agenda.dataset.kernel)
+        self._agenda, self._needs, self._centre = agenda, scorer.needs, centre
+        self._made = Counter[str]()
+        self._outside = 0
+        self._size = lru_cache(maxsize=REMEMBERED)(self._read_size)
+        self._fixations = lru_cache(maxsize=REMEMBERED)(self._read_fixations)
+        self._baseline = lru_cache(maxsize=8)(self._draw_baseline)
+        rule = scorer.protocol.negatives
+        names = [
+            r.name for r, n in zip(agenda.recordings, agenda.counts, strict=True) for _ in range(n)
+        ]
+        wanted = rule is not None and "negatives" in scorer.needs
+        self._pool = Pool(rule, names, self._others, seed=scorer.seed) if wanted and rule else None
+        self._starts = np.cumsum([0, *agenda.counts])
+
+    def read(self, spot: Spot) -> Known:
+        """What is known of a frame; what is needed and not there is noted.
+
+        Raises:
+            InputError: A file cannot be read, or nothing is known.
+        """
+        annotation, size = self._agenda.annotation(spot), self._size(spot[0])
+        if annotation.density is None and annotation.fixations is None:
+            raise InputError("there is neither a density map nor fixations of it")
+        found = self._fixations(spot) if annotation.fixations is not None else None
+        self._note(spot, found)
+        truth = Truth(
+            fixations=count(found.points, size) if found else None,
+            density=self._density(spot, size) if "density" in self._needs else None,
+            negatives=(
+                self._pool.negatives(int(self._starts[spot[0]]) + spot[1], size)
+                if self._pool
+                else None
+            ),
+            baseline=self._baseline(size) if "baseline" in self._needs else None,
+        )
+        return Known(truth, size, _by_observer(found) if found else ())
+
+    def subjects(self, spot: Spot) -> Sequence[Points]:
+        """Fixations of each observer; empty where the file does not say whose they are.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        if self._agenda.annotation(spot).fixations is None:
+            return ()
+        return _by_observer(self._fixations(spot))
+
+    def statement(self) -> dict[str, Any]:
+        """Where density and fixations came from, ready for JSON."""
+        return {
+            "density": dict(self._made),
+            "kernel": {"name": self._agenda.dataset.kernel, **dataclasses.asdict(self.kernel)},
+            "fixations outside their frame": self._outside,
+            "information gain against": (
+                dataclasses.asdict(self._centre) if "baseline" in self._needs else None
+            ),
+        }
+
+    def _note(self, spot: Spot, found: Fixations | None) -> None:
+        name, label = self._agenda.recordings[spot[0]].name, self._agenda.annotation(spot).label
+        if found is None and "fixations" in self._needs:
+            self.notes.add(name, "no fixations, so metrics of fixations are undefined", label=label)
+        if found is not None and found.outside:
+            self._outside += found.outside
+            self.notes.add(name, "fixations outside the frame were left out", label=label)
+
+    def _density(self, spot: Spot, size: Size) -> Any:
+        annotation = self._agenda.annotation(spot)
+        self._made["read from files" if annotation.density else "made of fixations"] += 1
+        density = groundtruth.read_density(annotation, size, kernel=self.kernel, largest_side=None)
+        if not np.isfinite(density).all():
+            raise InputError(f"'{annotation.density}' has values that are not finite")
+        return density
+
+    def _read_size(self, number: int) -> Size:
+        return frame_size(self._agenda.recordings[number], 0)
+
+    def _read_fixations(self, spot: Spot) -> Fixations:
+        return groundtruth.read_fixations(self._agenda.annotation(spot), self._size(spot[0]))
+
+    def _others(self, flat: int) -> tuple[Points, Size]:
+        """Fixations for the negatives of other frames; none of a frame that cannot be read."""
+        spot = self._agenda.place(flat)
+        try:
+            return self._fixations(spot).points, self._size(spot[0])
+        except InputError as error:
+            name = self._agenda.recordings[spot[0]].name
+            self.notes.add(name, f"not among the negatives: {error}")
+            return np.empty((0, 2)), (1, 1)
+
+    def _draw_baseline(self, size: Size) -> Any:
+        return priors.gaussian(size, sigma_x=self._centre.sigma_x, sigma_y=self._centre.sigma_y)
+
+
+def sigma_of(kernel: Kernel, size: Size) -> float:
+    """Standard deviation in pixels of the Gaussian that a kernel is or that is nearest to it."""
+    if kernel.cycles is not None:
+        # exp(-ln 2 (f / cycles)^2) is the transform of a Gaussian of this width
+        return max(size) * math.sqrt(math.log(2) / 2) / (math.pi * kernel.cycles)
+    return kernel.sigma if kernel.sigma is not None else size[1] * (kernel.share or 0.0)
+
+
+def _by_observer(found: Fixations) -> list[Points]:
+    known = found.observers[found.observers >= 0]
+    return [found.points[found.observers == observer] for observer in np.unique(known)]
