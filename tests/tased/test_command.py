@@ -39,7 +39,7 @@ def predict(clip: Path, weights: Path, *more: str) -> dict[str, Any]:
     out = clip.parent / "maps"
     command = [sys.executable, "-m", "salcli", "predict", str(clip), "--model", "tased"]
     command += ["--weights", str(weights), "--device", "cpu", "--size", "published"]
-    command += ["--save", "npy", "--save", "png", "-o", str(out), *more]
+    command += ["--save", "npy", "--save", "png", "--extras", "-o", str(out), *more]
     subprocess.run(command, check=True)
     record: dict[str, Any] = json.loads((out / clip.name / "salcli.json").read_text())
     return record
@@ -55,6 +55,11 @@ def assert_equals_golden(folder: Path, index: int, arrays: Arrays, *, prefix: st
     off = np.abs(written - arrays[f"u8_{prefix}{index}"])
     assert off.max() <= 3
     assert (off == 0).mean() >= 0.95
+    if f"raw_{prefix}{index}" in arrays:
+        raw = np.load(folder / f"{index + 1:04d}.raw.npy")[::2, ::2]
+        difference = np.abs(raw - arrays[f"raw_{prefix}{index}"])
+        assert difference.mean() <= 1e-3
+        assert (difference <= 1e-4).mean() >= 0.65
 
 
 @pytest.mark.timeout(900)  # most of a minute on two idle cores, but cores are not always idle

@@ -184,10 +184,9 @@ def test_stream_equals_naive(make: Make, naive: np.ndarray, batch_size: int) -> 
     assert neighbours.min() > AGREE
 
 
-@pytest.mark.parametrize("count", [62, 63])
-def test_maps_do_not_depend_on_what_follows(make: Make, naive: np.ndarray, count: int) -> None:
-    found = maps(make(TINY, batch_size=5), video(count))
-    np.testing.assert_allclose(found, naive[:count], rtol=0, atol=AGREE)
+def test_maps_do_not_depend_on_what_follows(make: Make, naive: np.ndarray) -> None:
+    found = maps(make(TINY, batch_size=5), video(62))
+    np.testing.assert_allclose(found, naive[:62], rtol=0, atol=AGREE)
 
 
 @pytest.mark.parametrize(("count", "stride"), [(1, 1), (2, 1), (31, 10), (32, 31), (61, 20)])
@@ -211,7 +210,7 @@ def test_other_clip_lengths_stream_as_they_do_naively(make: Make, length: int) -
         assert isinstance(model, Tased)
         model.network.load_state_dict(state)
         model.network.eval()
-        found.append(maps(model, video(length + 70)))
+        found.append(maps(model, video(length + 2)))
     np.testing.assert_allclose(*found, rtol=0, atol=AGREE)
 
 
@@ -224,6 +223,8 @@ def test_stride_interpolates_between_computed_maps(make: Make, naive: np.ndarray
         np.testing.assert_allclose(saliency[index], naive[index], rtol=0, atol=AGREE)
     between = saliency[7] + (saliency[14] - saliency[7]) * 3 / 7
     np.testing.assert_allclose(saliency[10], between, rtol=0, atol=1e-6)
+    raw = [found[index].extras["raw"] for index in (7, 10, 14)]
+    torch.testing.assert_close(raw[1], raw[0] + (raw[2] - raw[0]) * 3 / 7)
     np.testing.assert_allclose(saliency[64], (saliency[63] + saliency[65]) / 2, rtol=0, atol=1e-6)
 
 
@@ -231,7 +232,8 @@ def test_finish_is_the_original_s() -> None:
     torch.manual_seed(0)
     raw = torch.rand(3, 40, 24)
     finished = Finish((40, 24), torch.device("cpu"))(raw)
-    for ours, map_ in zip(finished.numpy(), raw.numpy(), strict=True):
+    assert torch.equal(finished[:, 1], raw)
+    for ours, map_ in zip(finished[:, 0].numpy(), raw.numpy(), strict=True):
         quantised = np.floor(map_ * np.float32(255)).astype(np.float64) / 255
         blurred = scipy.ndimage.gaussian_filter(quantised, 7)
         np.testing.assert_allclose(ours, blurred / blurred.max(), rtol=0, atol=1e-6)

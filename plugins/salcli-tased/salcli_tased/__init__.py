@@ -129,6 +129,7 @@ TASED = ModelSpec(
         "cost": "42.5 billion multiply-adds per frame; 78.5 billion with mode=naive",
         "input": "RGB in -1..1, 224 x 384, 32 frames per map",
         "output": "224 x 384: floor(255 p), blurred (sigma 7), divided by its maximum",
+        "extras": "raw: the network's own map p, in [0, 1]",
         "time": "the last 32 frames; of the first 31 frames the next 32, in reversed order",
     },
     comparisons={"naive": {"mode": "naive"}},

@@ -32,7 +32,7 @@ class Course:
         stride: Every so-many-th frame gets a computed map, and the last one.
         most: Frames that are taken, and windows that are computed, in one go.
         sliding: Makes what a pass runs on.
-        finish: What is done to the network's maps `[n, h, w]`.
+        finish: Makes `[n, ...]` of the network's maps `[n, h, w]`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Course:
         self.sliding, self.finish = sliding, finish
 
     def maps(self, chunks: Iterator[Tensor], short: Short) -> Iterator[tuple[int, Tensor]]:
-        """Frame and map `[h, w]` of every computed frame, in order.
+        """Frame, and what was made of its map, of every computed frame, in order.
 
         Args:
             chunks: The video's frames, `[n, 3, h, w]`, at most `most` at a time.
@@ -133,13 +133,17 @@ def runs(starts: range, wanted: Callable[[int], bool]) -> Iterator[range]:
 
 
 def interpolated(computed: Iterable[tuple[int, Tensor]]) -> Iterator[Prediction]:
-    """A prediction for every frame; those between computed ones are interpolated linearly."""
+    """A prediction for every frame; those between computed ones are interpolated linearly.
+
+    Args:
+        computed: Frame, and its finished and raw map `[2, h, w]`.
+    """
     before: tuple[int, Tensor] | None = None
-    for index, map_ in computed:
+    for index, maps in computed:
         if before is not None:
             steps = index - before[0]
             for step in range(1, steps):
-                between = torch.lerp(before[1], map_, step / steps)
-                yield Prediction(between, interpolated=True)
-        yield Prediction(map_)
-        before = index, map_
+                finished, raw = torch.lerp(before[1], maps, step / steps)
+                yield Prediction(finished, {"raw": raw}, interpolated=True)
+        yield Prediction(maps[0], {"raw": maps[1]})
+        before = index, maps

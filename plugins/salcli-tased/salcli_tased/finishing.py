@@ -29,11 +29,15 @@ class Finish:
         self.horizontal = torch.from_numpy(horizontal).to(device, self.precision).T.contiguous()
 
     def __call__(self, maps: Tensor) -> Tensor:
-        """Maps `[n, h, w]` in [0, 1], float32, the maximum 1; one of zeros stays one."""
-        quantised = torch.floor(maps.float() * 255).to(self.precision) / 255
+        """Maps `[n, h, w]` in [0, 1], finished and as they were: float32 `[n, 2, h, w]`.
+
+        The maximum of a finished map is 1; one of zeros stays one.
+        """
+        raw = maps.float()
+        quantised = torch.floor(raw * 255).to(self.precision) / 255
         blurred = self.vertical @ quantised @ self.horizontal
         peaks = blurred.amax(dim=(1, 2), keepdim=True)
-        return (blurred / torch.where(peaks > 0, peaks, 1)).float()
+        return torch.stack(((blurred / torch.where(peaks > 0, peaks, 1)).float(), raw), dim=1)
 
 
 def blur_matrix(n: int) -> npt.NDArray[np.float64]:

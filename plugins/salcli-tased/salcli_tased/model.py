@@ -83,7 +83,10 @@ class Tased(Model):
         return pixels.mul_(2).sub_(255).div_(255)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
-        """Maps as the original writes them, before it rounds to 8 bit."""
+        """Maps as the original writes them, before it rounds to 8 bit.
+
+        The extra map `raw` is the network's own.
+        """
         course = Course(
             self.options.clip_length,
             stride=self.options.stride,
