@@ -162,8 +162,8 @@ class Attention:
 def attention(
     source: Path,
     loaded: Loaded,
-    areas: Sequence[Area],
     *,
+    areas: Sequence[Area],
     kind: media.Kind,
     fps: float | None,
     watcher: Watcher,

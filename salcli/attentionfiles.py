@@ -55,7 +55,7 @@ def measured(loaded: Loaded, found: Attention) -> dict[str, Any]:
     return {**_head("attention", loaded), "input": _input(found)}
 
 
-def compared(loaded: Loaded, found: Attention, against: Attention) -> dict[str, Any]:
+def compared(loaded: Loaded, found: Attention, *, against: Attention) -> dict[str, Any]:
     """The document of an input and what it is compared against."""
     rows = [dict(zip(("name", *CHANGES[1:]), row, strict=True)) for row in changes(found, against)]
     return {
@@ -67,7 +67,7 @@ def compared(loaded: Loaded, found: Attention, against: Attention) -> dict[str, 
 
 
 def several(
-    loaded: Loaded, found: Iterable[Attention], failed: Mapping[Path, str]
+    loaded: Loaded, found: Iterable[Attention], *, failed: Mapping[Path, str]
 ) -> dict[str, Any]:
     """The document of several inputs, some of which failed."""
     return {
@@ -110,7 +110,7 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
     _write(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, rows: Iterable[Sequence[Any]], *, columns: Sequence[str]) -> None:
     """Write a table, atomically.
 
     Raises:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from salcli import albums, media, scenes
-from salcli.atomic import temporary, told
+from salcli.atomic import sweep, temporary, told
 from salcli.background import Background
 from salcli.boards import LARGEST_PICTURE, Rated, Shot
 from salcli.manifest import Place
@@ -20,7 +21,7 @@ from salcli.model import Loaded
 from salcli.movie import Movie
 from salcli.progress import Watcher
 from salcli.shots import Camera, Take
-from salcli.types import Frame
+from salcli.types import Frame, Stimulus
 
 __all__ = ["Drawer", "Exhibit", "Gallery", "Row"]
 
@@ -79,7 +80,7 @@ class Exhibit:
 
 
 class _Drawers(Protocol):
-    """Makes a drawer of pictures of at most `(H, W)`."""
+    """Makes a drawer of pictures of at most `(H, W)`; published panels keep their own size."""
 
     def __call__(self, largest: tuple[int, int], *, legend: bool) -> Drawer: ...
 
@@ -115,24 +116,31 @@ class Gallery:
             InputError, OutputError, PluginError, SalcliError: See `salcli.job.Job.run`.
         """
         camera = Camera(source, self.models, kind=self.kind, fps=self.fps)
+        for folder, pattern in (
+            (place.output, f"{glob.escape(place.name)}_*"),
+            (place.folder, "*"),
+        ):
+            sweep(folder, pattern)
         for note in camera.scene.notes:
             watcher.note(note)
         exhibit = Exhibit(source)
         if camera.scene.stimulus.is_clip and not self.frames:
-            self._movie(camera, place, exhibit, watcher)
+            self._movie(camera, place, exhibit=exhibit, watcher=watcher)
         else:
-            self._pictures(camera, place, exhibit, watcher)
+            self._pictures(camera, place, exhibit=exhibit, watcher=watcher)
         exhibit.problems = camera.problems
         return exhibit
 
-    def _pictures(self, camera: Camera, place: Place, exhibit: Exhibit, watcher: Watcher) -> None:
+    def _pictures(
+        self, camera: Camera, place: Place, *, exhibit: Exhibit, watcher: Watcher
+    ) -> None:
         stimulus = camera.scene.stimulus
         chosen = scenes.choose(camera.scene, count=self.count, seed=self.seed)
         lone = stimulus.count == 1 and not exhibit.source.is_dir()
         folder = place.output if lone else place.folder
         drawers = self.drawer(LARGEST_PICTURE, legend=True), self._sheet_drawer()
         watcher.start(place.name, stimulus.count if stimulus.is_clip else len(chosen))
-        with closing(camera.takes(chosen, notice=watcher.note)) as takes:
+        with closing(camera.takes(only=chosen, notice=watcher.note)) as takes:
             for take in takes:
                 watcher.step()
                 if take.result.label not in chosen:
@@ -147,9 +155,10 @@ class Gallery:
                 if self.sheet:
                     exhibit.sheet.append(drawers[1].draw(shot))
                 if self.gif:
-                    self._slices(shot, file.with_suffix(".gif"), exhibit, watcher)
+                    gif = file.with_suffix(".gif")
+                    self._slices(shot, gif, exhibit=exhibit, watcher=watcher)
 
-    def _slices(self, shot: Shot, file: Path, exhibit: Exhibit, watcher: Watcher) -> None:
+    def _slices(self, shot: Shot, file: Path, *, exhibit: Exhibit, watcher: Watcher) -> None:
         """A GIF that shows the further maps of a still one after another."""
         drawer = self.drawer(LARGEST_ANIMATION, legend=True)
         most = max(len(rated.extras) for rated in shot.rated)
@@ -167,46 +176,24 @@ class Gallery:
         albums.write_gif(file, pictures, seconds=SLICE_SECONDS)
         exhibit.files.append(file)
 
-    def _movie(self, camera: Camera, place: Place, exhibit: Exhibit, watcher: Watcher) -> None:
+    def _movie(self, camera: Camera, place: Place, *, exhibit: Exhibit, watcher: Watcher) -> None:
         stimulus = camera.scene.stimulus
-        assert stimulus.fps is not None  # or it would be no clip
         chosen = scenes.spread(camera.scene, count=self.count) if self.sheet else []
         path = place.output / f"{place.name}_viz.mp4"
-        with told(place.output):
-            place.output.mkdir(parents=True, exist_ok=True)
         drawer, sheet = self.drawer(LARGEST_MOVIE, legend=True), self._sheet_drawer()
-        movie = Movie(
-            temporary(path),
-            shown=path,
-            draw=attrgetter("frame"),
-            fps=stimulus.fps,
-            source=stimulus.source,
-        )
-        background = Background()
-        means: dict[str, list[Mapping[str, float]]] = {}
+        scores: dict[str, list[Mapping[str, float]]] = {}
         watcher.start(place.name, stimulus.count)
-        try:
-            with closing(camera.takes(None, notice=watcher.note)) as takes:
-                for take in takes:
-                    background.submit(partial(_add, movie, drawer, take))
-                    for rated in take.shot.rated:
-                        means.setdefault(rated.title, []).append(rated.scores)
-                    if take.result.label in chosen:
-                        exhibit.sheet.append(sheet.draw(take.shot))
-                    exhibit.frames += 1
-                    watcher.step()
-            background.finish()
-            movie.finish()
-        except BaseException:
-            background.cancel()
-            movie.discard()
-            raise
-        with told(path):
-            temporary(path).replace(path)
+        with _filming(path, stimulus) as film, closing(camera.takes(notice=watcher.note)) as takes:
+            for take in takes:
+                film(take, drawer)
+                for rated in take.shot.rated:
+                    scores.setdefault(rated.title, []).append(rated.scores)
+                if take.result.label in chosen:
+                    exhibit.sheet.append(sheet.draw(take.shot))
+                exhibit.frames += 1
+                watcher.step()
         exhibit.files.append(path)
-        exhibit.rows = [
-            Row(place.name, title, _mean(all_)) for title, all_ in means.items() if all_[0]
-        ]
+        exhibit.rows = [Row(place.name, title, _mean(s)) for title, s in scores.items() if s[0]]
         if self.gif:
             gif = path.with_suffix(".gif")
             albums.write_gif_of_movie(gif, path)
@@ -216,8 +203,34 @@ class Gallery:
         return self.drawer(LARGEST_SHEET_ROW, legend=False)
 
 
-def _add(movie: Movie, drawer: Drawer, take: Take) -> None:
-    movie.add(replace(take.result, frame=drawer.draw(take.shot)))
+@contextmanager
+def _filming(path: Path, stimulus: Stimulus) -> Iterator[Callable[[Take, Drawer], None]]:
+    """What draws takes in the background and adds them to a movie; there is no half a movie."""
+    assert stimulus.fps is not None  # or it would be no clip
+    with told(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    movie = Movie(
+        temporary(path),
+        shown=path,
+        draw=attrgetter("frame"),
+        fps=stimulus.fps,
+        source=stimulus.source,
+    )
+    background = Background()
+
+    def add(take: Take, drawer: Drawer) -> None:
+        movie.add(replace(take.result, frame=drawer.draw(take.shot)))
+
+    try:
+        yield lambda take, drawer: background.submit(partial(add, take, drawer))
+        background.finish()
+        movie.finish()
+    except BaseException:
+        background.cancel()
+        movie.discard()
+        raise
+    with told(path):
+        temporary(path).replace(path)
 
 
 def _mean(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -81,9 +81,9 @@ class Layout:
             canvas.paste(Image.fromarray(panel.picture), (left + inset, band))
             if not self._labels:
                 continue
-            self._write(pen, (left, round(0.45 * band)), panel.title, self._letters, INK)
+            self._write(pen, (left, round(0.45 * band)), panel.title, size=self._letters, ink=INK)
             top = band + self._height + self._gap // 3
-            self._write(pen, (left, top + self._line // 2), panel.note, self.small, QUIET)
+            self._write(pen, (left, top + self._line // 2), panel.note, size=self.small, ink=QUIET)
             for (inset, line), (name, value) in zip(cells, panel.scores.items(), strict=False):
                 self._score(pen, (left + inset, top + line * self._line), name, value)
         return np.asarray(canvas)
@@ -102,7 +102,7 @@ class Layout:
             canvas.paste(picture.resize((width, height), Image.Resampling.BOX), (left, band))
             if self._labels:
                 title = lettering.fitted(tile.title, self.small, width)
-                self._write(pen, (left, self._line // 2), title, self.small, INK)
+                self._write(pen, (left, self._line // 2), title, size=self.small, ink=INK)
         return np.asarray(canvas)
 
     def stacked(self, parts: Sequence[Frame]) -> Frame:
@@ -134,18 +134,19 @@ class Layout:
     ) -> None:
         left, top = place
         middle = top + self._line // 2
-        self._write(pen, (left, middle), name, self.small, QUIET)
+        self._write(pen, (left, middle), name, size=self.small, ink=QUIET)
         shown = "-" if math.isnan(value) else f"{value:.3f}"
         left += lettering.width(f"{name} ", self.small)
-        self._write(pen, (left, middle), shown, self.small, INK)
+        self._write(pen, (left, middle), shown, size=self.small, ink=INK)
 
     def _write(
         self,
         pen: ImageDraw.ImageDraw,
         place: tuple[int, int],
         text: str,
+        *,
         size: int,
-        colour: Colour,
+        ink: Colour,
     ) -> None:
         shown = lettering.fitted(text, size, self._column)
-        pen.text(place, shown, font=lettering.font(size), fill=colour, anchor="lm")
+        pen.text(place, shown, font=lettering.font(size), fill=ink, anchor="lm")

@@ -33,7 +33,7 @@ class Survey:
     fps: float | None
     watcher: Watcher
 
-    def measure(self, source: Path, place: Place, areas: Sequence[Area]) -> Attention:
+    def measure(self, source: Path, place: Place, *, areas: Sequence[Area]) -> Attention:
         """Measure one input; write its document, its table and, unless it is a folder, a picture.
 
         Raises:
@@ -42,7 +42,7 @@ class Survey:
         found = self._attention(source, areas)
         document = attentionfiles.measured(self.loaded, found)
         rows = attentionfiles.frame_rows(found)
-        attentionfiles.write_csv(_file(place, "csv"), attentionfiles.COLUMNS, rows)
+        attentionfiles.write_csv(_file(place, "csv"), rows, columns=attentionfiles.COLUMNS)
         if found.stimulus.is_clip:
             attentionpictures.write_png(_file(place, "png"), attentionpictures.curves(found))
         elif len(found.instants) == 1:
@@ -56,6 +56,7 @@ class Survey:
         self,
         source: tuple[Path, Sequence[Area]],
         against: tuple[Path, Sequence[Area]],
+        *,
         place: Place,
     ) -> tuple[Attention, Attention]:
         """Measure two inputs; write the document, the table and the picture of what changed.
@@ -70,20 +71,25 @@ class Survey:
         """
         found, other = (self._attention(path, areas) for path, areas in (source, against))
         rows = attentionfiles.changes(found, other)
-        attentionfiles.write_csv(_file(place, "csv"), attentionfiles.CHANGES, list(rows))
+        attentionfiles.write_csv(_file(place, "csv"), rows, columns=attentionfiles.CHANGES)
         attentionpictures.write_png(_file(place, "png"), attentionpictures.moved(found, other))
-        document = attentionfiles.compared(self.loaded, found, other)
+        document = attentionfiles.compared(self.loaded, found, against=other)
         attentionfiles.write_json(_file(place, "json"), document)
         self.watcher.finish(f"{source[0]} against {against[0]}: {_file(place, 'json')}")
         return found, other
 
-    def document(self, found: Sequence[Attention], failed: dict[Path, str]) -> dict[str, Any]:
+    def document(self, found: Sequence[Attention], *, failed: dict[Path, str]) -> dict[str, Any]:
         """What several inputs give, as one document."""
-        return attentionfiles.several(self.loaded, found, failed)
+        return attentionfiles.several(self.loaded, found, failed=failed)
 
     def _attention(self, source: Path, areas: Sequence[Area]) -> Attention:
         found = attention(
-            source, self.loaded, areas, kind=self.kind, fps=self.fps, watcher=self.watcher
+            source,
+            self.loaded,
+            areas=areas,
+            kind=self.kind,
+            fps=self.fps,
+            watcher=self.watcher,
         )
         for problem in found.stimulus.problems:
             self.watcher.note(f"left out: {problem}")

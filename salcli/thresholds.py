@@ -50,7 +50,10 @@ def parse(text: str, *, names: Sequence[str], compares: bool) -> Threshold:
 
 
 def broken(
-    thresholds: Sequence[Threshold], shares: Mapping[str, float], changes: Mapping[str, float]
+    thresholds: Sequence[Threshold],
+    *,
+    shares: Mapping[str, float],
+    changes: Mapping[str, float],
 ) -> Iterator[str]:
     """A line for each area that is below a limit.
 

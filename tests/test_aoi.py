@@ -235,12 +235,18 @@ def test_an_area_that_is_on_no_frame(salcli: Run, tmp_path: Path) -> None:
         ((*HALVES, "--fail-below", "left=much"), "write AREA=SHARE or CHANGE"),
         ((*HALVES, "--fail-below", "0.1"), "a change needs --against"),
         ((*HALVES, "--against-areas", "x.json"), "'x.json' cannot be read"),
+        ((*HALVES, "--against-areas", "boxes.csv"), "--against-areas needs --against"),
+        (
+            (*HALVES, "--against", "other.png", "--against-areas", "boxes.csv"),
+            "must have the same areas; these are left, right and face",
+        ),
         ((*HALVES, "--against", "*.png"), "--against compares one input with one, not 1 with 2"),
     ],
 )
 def test_wrong_usage(salcli: Run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     for name in ("page.png", "other.png"):
         save(tmp_path / name, bright=(10, 10, 20, 10))
+    (tmp_path / "boxes.csv").write_text("frame,name,x,y,w,h\n1,face,0,0,20,20\n")
     run = salcli("aoi", "page.png", *FAKE, *arguments)
     assert run.returncode == 2
     assert message in run.stderr

@@ -281,9 +281,8 @@ def test_presets(salcli: Run, tmp_path: Path, preset: str, maps: list[str]) -> N
 @pytest.mark.parametrize("style", ["heat", "contour", "fog", "peaks", "spotlight"])
 def test_every_style_changes_the_picture(salcli: Run, tmp_path: Path, style: str) -> None:
     save(tmp_path / "photo.png", disc(180, 100))
-    for size in ("", "--no-labels"):
-        run = salcli("visualize", "photo.png", *FAKE, "--style", style, *filter(None, [size]))
-        assert run.returncode == 0, run.stderr
+    run = salcli("visualize", "photo.png", *FAKE, "--style", style, "--no-labels")
+    assert run.returncode == 0, run.stderr
     board = pixels(tmp_path / "viz_out/photo_viz.jpg").astype(int)
     width = SIZE[0]
     difference = np.abs(board[: SIZE[1], -width:] - board[: SIZE[1], :width])

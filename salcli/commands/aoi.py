@@ -95,22 +95,31 @@ def aoi(
     ]
     paths = media.find_inputs(inputs)
     others = media.find_inputs([against]) if against is not None else []
-    _check_pair(paths, others, against_areas, against, names=names, there=there)
+    if against is not None:
+        _check_pair(paths, others, names=names, there=there)
+    elif against_areas is not None:
+        raise UsageError("--against-areas needs --against")
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
     (loaded,) = load_models(
         [model], option=option, weights=weights, device=device, offline=offline, quiet=quiet
     )
-    compares = bool(others)
     with watch(len(paths) + len(others), quiet=quiet) as watcher:
         watcher.note(options.introduction(loaded))
         survey = Survey(loaded, wanted_kind, fps, watcher)
-        if compares:
+        if others:
             failed = _compare(
-                survey, (paths[0], chosen), (others[0], there), output, limits, as_json
+                survey,
+                (paths[0], chosen),
+                against=(others[0], there),
+                output=output,
+                limits=limits,
+                as_json=as_json,
             )
         else:
-            failed = _measure(survey, paths, chosen, output, limits, as_json)
+            failed = _measure(
+                survey, paths, areas=chosen, output=output, limits=limits, as_json=as_json
+            )
     if failed:
         raise typer.Exit(1)
 
@@ -118,6 +127,7 @@ def aoi(
 def _measure(
     survey: Survey,
     paths: Sequence[Path],
+    *,
     areas: Sequence[Area],
     output: Path,
     limits: Sequence[Threshold],
@@ -131,7 +141,7 @@ def _measure(
     lines: list[str] = []
     for path, place in zip(paths, manifest.places(paths, output), strict=True):
         try:
-            one = survey.measure(path, place, areas)
+            one = survey.measure(path, place, areas=areas)
         except PluginError:
             raise  # every other input would fail as this one did
         except SalcliError as error:
@@ -140,9 +150,11 @@ def _measure(
             continue
         found.append(one)
         shares = {name: summary.share for name, summary in one.summary().items()}
-        lines += [f"{path}: {line}" for line in thresholds.broken(limits, shares, {})]
+        lines += [
+            f"{path}: {line}" for line in thresholds.broken(limits, shares=shares, changes={})
+        ]
     if as_json:
-        typer.echo(json.dumps(survey.document(found, errors), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(survey.document(found, failed=errors), indent=2, ensure_ascii=False))
     elif found:
         _show(found)
     return _complained(lines) or bool(errors) or any(one.stimulus.problems for one in found)
@@ -151,6 +163,7 @@ def _measure(
 def _compare(
     survey: Survey,
     source: tuple[Path, Sequence[Area]],
+    *,
     against: tuple[Path, Sequence[Area]],
     output: Path,
     limits: Sequence[Threshold],
@@ -160,10 +173,10 @@ def _compare(
     from salcli.manifest import Place
 
     place = Place(output, f"{source[0].stem}-against-{against[0].stem}")
-    found, other = survey.compare(source, against, place)
+    found, other = survey.compare(source, against, place=place)
     rows = list(attentionfiles.changes(found, other))
     if as_json:
-        document = attentionfiles.compared(survey.loaded, found, other)
+        document = attentionfiles.compared(survey.loaded, found, against=other)
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         cells = [
@@ -173,7 +186,7 @@ def _compare(
         tables.show(["area", "share", "against", "change", "lift", "against"], cells)
     shares = {row[0]: row[1] for row in rows}
     changes = {row[0]: row[3] for row in rows}
-    lines = list(thresholds.broken(limits, shares, changes))
+    lines = list(thresholds.broken(limits, shares=shares, changes=changes))
     return _complained(lines) or bool(found.stimulus.problems or other.stimulus.problems)
 
 
@@ -216,24 +229,14 @@ def _areas(file: Path | None, texts: Sequence[str] | None) -> list[Area]:
 
 
 def _check_pair(
-    paths: Sequence[Path],
-    others: Sequence[Path],
-    against_areas: Path | None,
-    against: str | None,
-    *,
-    names: Sequence[str],
-    there: Sequence[Area],
+    paths: Sequence[Path], others: Sequence[Path], *, names: Sequence[str], there: Sequence[Area]
 ) -> None:
-    if against is None:
-        if against_areas is not None:
-            raise UsageError("--against-areas needs --against")
-        return
     if len(paths) != 1 or len(others) != 1:
         raise UsageError(
             f"--against compares one input with one, not {len(paths)} with {len(others)}"
         )
     if sorted(names) != sorted(area.name for area in there):
-        raise UsageError(
-            f"'{against_areas}' must have the same areas: {', '.join(sorted(names))}, not "
-            f"{', '.join(sorted(area.name for area in there))}"
+        listed = " and ".join(
+            ", ".join(sorted(some)) for some in (names, [area.name for area in there])
         )
+        raise UsageError(f"--against-areas must have the same areas; these are {listed}")
