@@ -216,8 +216,8 @@ SALEMA = ModelSpec(
     ),
     card={
         "parameters": "31.79 million (SalCLSTM30: 50.66 million)",
-        "cost": "39.95 billion multiply-adds per frame (SalCLSTM30: 43.57); 32.90 in mode fast "
-        "(SalCLSTM30: 36.53)",
+        "cost": "39.95 billion multiply-adds per frame (SalCLSTM30: 43.57); 22.33 in mode fast "
+        "(SalCLSTM30: 25.96)",
         "input": "BGR minus its mean, 192x256 (height x width) whatever the frame's shape",
         "output": "each map from its minimum (0) to its maximum (1), 192x256",
         "time": "one state through the whole clip; the first frame, like a still, has none",

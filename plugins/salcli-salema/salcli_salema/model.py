@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import cv2
@@ -153,7 +153,7 @@ class Salema(Model):
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Each map from its minimum to its maximum, at the input size; stills have no past."""
-        for maps in self._outputs(stimulus.frames, clip=stimulus.is_clip, last=LAST):
+        for maps in self._outputs(stimulus, last=LAST):
             for saliency in stretched(maps[:, 0].float()):
                 yield Prediction(saliency)
 
@@ -167,8 +167,8 @@ class Salema(Model):
         top = len(self.network.salgan) - 1
         if not 0 <= layer <= top:
             raise UsageError(f"--layer {layer}: the layers of this network are 0 to {top}")
-        frames, seen = itertools.islice(stimulus.frames, frame + 1), 0
-        for maps in self._outputs(frames, clip=stimulus.is_clip, last=layer):
+        seen = 0
+        for maps in self._outputs(stimulus, last=layer, stop=frame + 1):
             seen += len(maps)
         if seen <= frame:
             raise InputError(
@@ -176,11 +176,16 @@ class Salema(Model):
             )
         return maps[-1].float()
 
-    def _outputs(self, frames: Iterable[Frame], *, clip: bool, last: int) -> Iterator[Tensor]:
+    def _outputs(
+        self, stimulus: Stimulus, *, last: int, stop: int | None = None
+    ) -> Iterator[Tensor]:
         """Output `[N, C, h, w]` of a layer for consecutive frames; stills have no past."""
-        fast = self.options.mode == "fast"
-        kernels = self.network.prepared() if fast else None
+        fast, clip = self.options.mode == "fast", stimulus.is_clip
+        # for a single frame, preparing takes as long as it saves
+        lone = 1 in (stimulus.count, stop)
+        kernels = self.network.prepared() if fast and not lone else None
         layout = torch.channels_last if fast else torch.contiguous_format
+        frames = itertools.islice(stimulus.frames, stop)
         chunks = map(self.inputs, batched(frames, self.batch_size if fast else 1))
         state: State | None = None
         for inputs in prefetch(chunks, AHEAD):

@@ -5,8 +5,8 @@ Every network maps `(x, state)` to `(y, state)`: `x` `[B, T, 3, h, w]` is B runs
 frames, `state` is what the frames before left (`None`: there were none), `y` `[B, T, 1, h, w]` is
 in (0, 1). Layers before and after a recurrence see all frames in one batch, time first.
 
-With `kernels` (see `prepared`), two kinds of layers are computed with fewer operations and the same
-result: a convolution behind an upsampling, and a cell's convolution of input and hidden state.
+With `kernels` (see `prepared`), convolutions are computed with fewer operations and the same result
+(`salcli_salema.convolutions`), and a cell's convolution of the input for all frames at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from salcli_salema.architecture import BOTTLENECK, CHAIN, ENCODER, LAST, Layer
+from salcli_salema.convolutions import (
+    phase_kernels,
+    upsampled_conv,
+    winograd_conv,
+    winograd_kernels,
+    worthwhile,
+)
 
 __all__ = [
     "Chain",
@@ -27,9 +34,7 @@ __all__ = [
     "SalCLSTM56",
     "SalEMA",
     "State",
-    "phase_kernels",
     "start_cells",
-    "upsampled_conv",
 ]
 
 State: TypeAlias = tuple[Tensor, ...]
@@ -41,40 +46,6 @@ Kernels: TypeAlias = Mapping[str, Tensor]
 DROPOUT = 0.5
 SEED = 65
 """Of a cell's first weights; the authors picked it among 100 for a plausible first map."""
-
-ROWS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
-"""How the three taps of a kernel fall on two pixels of the small map, for even and odd outputs."""
-
-
-def phase_kernels(weight: Tensor) -> Tensor:
-    """The 2x2 kernels `[4, O, I, 2, 2]` that a 3x3 kernel becomes on a map before its doubling."""
-    rows = torch.tensor(ROWS, dtype=weight.dtype, device=weight.device)
-    kernels = torch.einsum("pra,oiab,qcb->pqoirc", rows, weight, rows).flatten(0, 2)
-    kernels = kernels.contiguous(memory_format=torch.channels_last)
-    return kernels.view(4, *weight.shape[:2], 2, 2)
-
-
-def upsampled_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
-    """Nearest upsampling by 2 and a 3x3 convolution with padding 1, in 4/9 of the operations.
-
-    Of the four pixels that come of one, each sees the neighbours through a 2x2 kernel of its own.
-
-    Args:
-        x: `[N, I, h, w]`.
-        kernels: See `phase_kernels`.
-        bias: `[O]`.
-
-    Returns:
-        `[N, O, 2h, 2w]`.
-    """
-    count, _, height, width = x.shape
-    size = (count, kernels.shape[1], 2 * height, 2 * width)
-    out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-    for phase, kernel in enumerate(kernels):
-        row, column = divmod(phase, 2)
-        padded = functional.pad(x, (1 - column, column, 1 - row, row))
-        out[:, :, row::2, column::2] = functional.conv2d(padded, kernel, bias)
-    return out
 
 
 def make(layer: Layer) -> nn.Module:
@@ -119,13 +90,15 @@ class Chain(nn.Sequential):
 
     def run(self, x: Tensor, first: int, last: int, kernels: Kernels | None = None) -> Tensor:
         """Layers `first` to `last`, both included, on `[N, C, h, w]`."""
-        index = first
+        kernels, index = kernels or {}, first
         while index <= last:
             layer = self[index]
-            key = f"{index + 1}"
-            if kernels is not None and key in kernels and index < last:
+            phases = kernels.get(f"phases.{index + 1}") if index < last else None
+            if phases is not None:
                 index += 1
-                x = upsampled_conv(x, kernels[key], self.conv(index).bias)
+                x = upsampled_conv(x, phases, self.conv(index).bias)
+            elif isinstance(layer, nn.Conv2d):
+                x = self._convolved(x, layer, kernels.get(f"winograd.{index}"))
             elif isinstance(layer, nn.ReLU):
                 x = functional.relu(x, inplace=index > first)  # what was given is not overwritten
             else:
@@ -133,13 +106,24 @@ class Chain(nn.Sequential):
             index += 1
         return x
 
+    def _convolved(self, x: Tensor, conv: nn.Conv2d, matrices: Tensor | None) -> Tensor:
+        odd = x.shape[-2] % 2 or x.shape[-1] % 2
+        found: Tensor = (
+            conv(x) if matrices is None or odd else winograd_conv(x, matrices, conv.bias)
+        )
+        return found
+
     def kernels(self) -> dict[str, Tensor]:
-        """Phase kernels of the convolutions behind an upsampling, by the convolution's index."""
-        return {
-            f"{index + 1}": phase_kernels(self.conv(index + 1).weight)
-            for index, layer in enumerate(self)
-            if isinstance(layer, nn.Upsample) and index + 1 < len(self)
-        }
+        """What the weights become, by the convolution's index."""
+        found = {}
+        for index, layer in enumerate(self):
+            if not isinstance(layer, nn.Conv2d):
+                continue
+            if index and isinstance(self[index - 1], nn.Upsample):
+                found[f"phases.{index}"] = phase_kernels(layer.weight)
+            elif worthwhile(layer):
+                found[f"winograd.{index}"] = winograd_kernels(layer.weight)
+        return found
 
 
 def in_time_order(x: Tensor) -> Tensor:
