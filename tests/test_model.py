@@ -1,12 +1,14 @@
 """A model reads the files of its own format, wherever weights are taken."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from salcli.commands.train import create, start_network
+from salcli import checkpoint
 from salcli.errors import WeightsError
 from salcli.model import load_model
 from salcli.prediction import predict
@@ -41,11 +43,22 @@ def test_the_store_s_file_is_read_by_the_model(
 
 
 @pytest.mark.usefixtures("format_plugin")
-def test_training_starts_from_the_model_s_own_format(tmp_path: Path) -> None:
+def test_training_starts_from_the_model_s_own_format(
+    tmp_path: Path, salcli: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    random = np.random.default_rng(0)
+    for folder in ("images", "maps"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for number in range(4):
+            pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / folder / f"{number}.png")
     (tmp_path / "own.txt").write_text("gain=0.75\n")
-    model, saved = create("format", [], tmp_path / "own.txt")
-    start_network(model, saved, seed=0, device="cpu")
-    assert model.network.gain.item() == 0.75
+    command = ("train", "--model", "format", "--root", "data", "--hold-out", "2")
+    ran = salcli(*command, "--start", "own.txt", "--workers", "0", "-o", "run")
+    assert ran.returncode == 0, ran.stderr
+    trained = checkpoint.read(tmp_path / "run" / "best.safetensors").state["gain"].item()
+    assert trained == pytest.approx(0.75, abs=1e-3)
+    assert trained != 0.75
 
 
 @pytest.mark.usefixtures("format_plugin")
