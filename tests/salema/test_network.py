@@ -333,18 +333,14 @@ def test_upsampling_and_convolution_by_phases() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_winograd_is_closer_to_the_truth_than_the_convolution(
-    count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_winograd_equals_the_plain_convolution(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("salcli_salema.convolutions.AT_ONCE", 2 * 4 * 6 * 8 * 256)
     torch.manual_seed(0)
     x, conv = torch.randn(count, 256, 6, 8), nn.Conv2d(256, 128, 3, padding=1)
     with torch.inference_mode():
         ours = winograd_conv(x, winograd_kernels(conv.weight), conv.bias)
-        theirs, true = conv(x), conv.double()(x.double())
-    assert ours.shape == true.shape
-    assert (ours - true).abs().max() < 3e-6
-    assert (ours - true).abs().mean() < (theirs - true).abs().mean()
+        true = conv.double()(x.double())
+    torch.testing.assert_close(ours.double(), true, rtol=0, atol=3e-6)
 
 
 def test_sides_that_are_odd_take_the_plain_convolution(make_ema: Callable[..., SalEMA]) -> None:

@@ -128,6 +128,10 @@ def test_dropout_draws_a_mask_for_every_frame(
     with torch.no_grad():
         found = [loss.parts["bce"].item() for loss in model.losses(batch(3))]
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+    model.network.eval()
+    with torch.no_grad():
+        (calm,) = model.losses(batch(1))
+    near(calm.parts["bce"].item(), described["result"]["frame_losses"][0], absolute=1e-5)
 
 
 def test_frames_without_ground_truth_are_left_out(trainee: Callable[..., Salema]) -> None:

@@ -5,8 +5,8 @@ kernel of its own, so a 3x3 convolution of the doubled map takes 4/9 of the mult
 
 Winograd's F(2x2, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
 2016, section 4.1): tiles of 2x2 outputs become 16 matrix products instead of 36. All numbers of its
-transforms are 0, 1, 1/2 and their negatives, and its sums are shorter than those of the convolution
-itself: in float32 it is the more exact of the two.
+transforms are 0, 1, 1/2 and their negatives, so that it rounds about as little as the convolution
+itself; larger tiles would not.
 """
 
 from __future__ import annotations

@@ -203,14 +203,13 @@ class Salema(Model):
         *,
         kernels: Kernels | None,
         last: int = LAST,
-        training: bool = False,
     ) -> tuple[Tensor, State]:
         """The network on `[B, T, 3, h, w]`, with the dropout that the options ask for."""
         more: dict[str, Any] = {"kernels": kernels, "last": last}
         # the double average and the other variants have no dropout
         if isinstance(self.network, SalEMA) and len(self.network.places) == 1:
             wanted = self.options.dropout
-            more["dropout"] = wanted == "always" or (wanted == "training" and training)
+            more["dropout"] = wanted == "always" or (wanted == "training" and self.network.training)
         found: tuple[Tensor, State] = self.network(x, state, **more)
         return found
 
@@ -228,7 +227,7 @@ class Salema(Model):
         state: State | None = None
         for start in range(0, batch.inputs.shape[1], length):
             part = slice(start, start + length)
-            maps, state = self._run(batch.inputs[:, part], state, kernels=None, training=True)
+            maps, state = self._run(batch.inputs[:, part], state, kernels=None)
             state = tuple(value.detach() for value in state)
             if not known[:, part].any():
                 continue
