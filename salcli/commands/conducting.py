@@ -175,6 +175,8 @@ def print_line(line: Mapping[str, Any]) -> None:
             )
         case {"validation": validation}:
             for group, scores in validation.items():
+                if group != "all" and scores == validation["all"]:
+                    continue
                 mark = "  (best so far)" if line["best"] and group == "all" else ""
                 say(f"{place(line)}  validation {group:<10} {shown(scores)}{mark}")
         case _:

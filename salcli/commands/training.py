@@ -185,6 +185,8 @@ class Training:
         datasets = open_datasets(request, recipe)
         if request.deterministic:
             repeat_exactly()
+        if recipe.select_on not in [source.dataset for source, _ in datasets]:
+            recipe = dataclasses.replace(recipe, select_on="all")
         corpora = [Corpus.of(dataset, source, recipe) for source, dataset in datasets]
         start_network(model, saved, seed=recipe.seed, device=request.device)
         metadata = {

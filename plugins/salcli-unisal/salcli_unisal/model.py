@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,19 +14,23 @@ from torch import Tensor
 
 from salcli import losses
 from salcli.checkpoint import Checkpoint
+from salcli.errors import UsageError
 from salcli.model import Model
-from salcli.recipe import Augmentation, ParameterGroup, Recipe
+from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
-from salcli_unisal import DOMAINS, Domain, Options, backbone
+from salcli_unisal import DOMAINS, Domain, Options, artefacts, backbone
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.network import UNISAL, resize
+from salcli_unisal.recipes import RECIPES
 
 CELL = 32
 """Input sides are multiples of this."""
 
-CELLS = tuple((a, b) for a in range(7, 14) for b in range(7, 14) if 100 <= a * b <= 120)
-"""Candidate input sizes, height and width in cells."""
+SIZES = tuple(
+    (CELL * a, CELL * b) for a in range(7, 14) for b in range(7, 14) if 100 <= a * b <= 120
+)
+"""Candidate input sizes, height and width."""
 
 CLIP_SIZES = {"Hollywood": (224, 416), "UCFSports": (256, 384)}
 DHF1K_FRAME, DHF1K_INPUT = (360, 640), (224, 384)
@@ -36,57 +41,30 @@ LANES = {"DHF1K": 5, "Hollywood": 4, "UCFSports": 4}
 AHEAD = 2
 """Chunks that are resized while the network works on another one."""
 
-OPEN = Recipe(
-    epochs=12,
-    batch_size=8,
-    optimiser="adam",
-    learning_rate=1e-3,
-    weight_decay=1e-5,
-    groups=(ParameterGroup("cnn.", rate=0.15, weight_decay=1e-5, frozen_epochs=3),),
-    schedule="cosine",
-    warmup_steps=100,
-    gradient_clip=2.0,
-    losses={"kld": 1.0, "nss": -0.1, "cc": -0.5},
-    ema=0.998,
-    augmentation=Augmentation(
-        flip=0.5,
-        scale=0.75,
-        aspects=((4 / 3, 6), (16 / 9, 2), (1.0, 1), (3 / 4, 1)),
-        brightness=0.2,
-        contrast=0.2,
-        saturation=0.2,
-        hue=0.02,
-    ),
-    select="CC",
-    seed=20,
-)
+TRAINED_AS = {"MIT1003": "SALICON"}
+"""Domain of datasets that have none of their own."""
 
-OPEN_FINISH = dataclasses.replace(
-    OPEN,
-    epochs=3,
-    learning_rate=3e-4,
-    groups=(ParameterGroup("cnn.", rate=0.15, weight_decay=1e-5),),
-    losses={"kld": 1.0, "nss": -0.2, "cc": -0.5},
-    select="NSS",
-    seed=21,
-)
-"""The average of `OPEN` is a little too flat; a stronger pull towards the fixations sharpens it."""
+MIT1003_SIZES = ((256, 416), (288, 416), (288, 384), (384, 288), (416, 288))
+"""Input sizes for training on MIT1003, as published: the nearest aspect ratio is taken."""
 
 
-def best_size(frame_size: tuple[int, int]) -> tuple[int, int]:
+def best_size(
+    frame_size: tuple[int, int], candidates: Sequence[tuple[int, int]] = SIZES
+) -> tuple[int, int]:
     """Network input size (h, w) for a frame (H, W): the candidate of the nearest aspect ratio."""
     ratio = frame_size[0] / frame_size[1]
 
-    def likeness(cells: tuple[int, int]) -> float:
-        other = cells[0] / cells[1]
+    def likeness(size: tuple[int, int]) -> float:
+        other = size[0] / size[1]
         return min(ratio, other) / max(ratio, other)
 
-    height, width = max(CELLS, key=likeness)
-    return CELL * height, CELL * width
+    return max(candidates, key=likeness)
 
 
 def input_size(frame_size: tuple[int, int], domain: str) -> tuple[int, int]:
-    """Network input size (h, w) for a frame (H, W) in a domain."""
+    """Network input size (h, w) for a frame (H, W) in a domain, or of MIT1003 in training."""
+    if domain == "MIT1003":
+        return best_size(frame_size, MIT1003_SIZES)
     if domain == "DHF1K" and frame_size == DHF1K_FRAME:
         return DHF1K_INPUT
     return CLIP_SIZES.get(domain) or best_size(frame_size)
@@ -97,6 +75,8 @@ class Unisal(Model):
 
     options: Options
     network: UNISAL
+    dataset = ""
+    """Whose frames are preprocessed in training, where not only the domain decides how."""
 
     def build(self) -> UNISAL:
         """The network for the domains that the weights know."""
@@ -116,6 +96,25 @@ class Unisal(Model):
         preferred = DOMAINS if clip else ("SALICON", *DOMAINS)
         return next(domain for domain in preferred if domain in self.options.sources)
 
+    def in_domain(self, domain: str) -> Unisal:
+        """This model for a dataset of the published training, or for MIT1003.
+
+        Raises:
+            UsageError: The weights do not know its domain.
+        """
+        if not domain:
+            return self
+        wanted = TRAINED_AS.get(domain, domain)
+        if wanted not in self.options.sources:
+            raise UsageError(
+                f"these weights know {', '.join(self.options.sources)}, not {wanted}; choose "
+                "others, or -O sources=... without weights"
+            )
+        decided = copy.copy(self)
+        decided.options = dataclasses.replace(self.options, domain=wanted)
+        decided.dataset = domain
+        return decided
+
     def for_stimulus(self, stimulus: Stimulus) -> Unisal:
         """This model with the domain decided."""
         decided = copy.copy(self)
@@ -126,7 +125,7 @@ class Unisal(Model):
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Lanczos-resized by Pillow, as published, then standardised: `[N, 3, h, w]`."""
-        domain = self.domain(clip=False)
+        domain = self.dataset or self.domain(clip=False)
         height, width = input_size((frames[0].shape[0], frames[0].shape[1]), domain)
         pictures = [
             np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
@@ -156,7 +155,8 @@ class Unisal(Model):
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """KLD, NSS and CC at the size of the ground truth (section 3.6 of the paper)."""
-        domain = batch.domain or self.domain(clip=batch.inputs.shape[1] > 1)
+        domain = TRAINED_AS.get(batch.domain, batch.domain)
+        domain = domain or self.domain(clip=batch.inputs.shape[1] > 1)
         log_density, _ = self.network(
             batch.inputs,
             domain=domain,
@@ -171,8 +171,12 @@ class Unisal(Model):
         yield Loss({name: value.mean() for name, value in parts.items()})
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """`open`, then `open-finish` from its result: how the weights that ship were trained."""
-        return {"open": OPEN, "open-finish": OPEN_FINISH}
+        """`open` and `open-finish` made the weights that ship; `published` is the paper's."""
+        return RECIPES
+
+    def finish_training(self, output: Path) -> None:
+        """Write what the published code writes, after a training on its datasets."""
+        artefacts.write(output)
 
     def start_epoch(self, epoch: int) -> None:
         """Training mode, but the encoder's batch norms keep their statistics, as published."""

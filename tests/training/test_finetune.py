@@ -1,0 +1,151 @@
+"""`salcli finetune`: from given weights, stated before and after, with what is published."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from salcli import checkpoint
+from salcli.model import create, load_model
+from salcli.recipe import Source
+
+from .conftest import make_clip
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("root")
+    for number in range(5):
+        make_clip(folder, f"clip{number}", 8, start=3 * number)
+    return folder
+
+
+def common(root: Path, output: Path) -> list[str | Path]:
+    more: list[str | Path] = ["--root", root, "--hold-out", "4", "--workers", "0", "-o", output]
+    return [*more, "--device", "cpu"]
+
+
+def test_any_model_goes_on_from_weights_and_says_what_it_gained(
+    little: None, salcli: Run, root: Path, tmp_path: Path
+) -> None:
+    first = [*common(root, tmp_path / "one"), "--model", "little", "--epochs", "1"]
+    assert salcli("train", *first).returncode == 0
+    start = tmp_path / "one" / "best.safetensors"
+    again = [*common(root, tmp_path / "two"), "--model", "little", "--weights", start, "--json"]
+    done = salcli("finetune", *again, "--lr", "0.6", "--epochs", "3", "--lr-gamma", "0.5")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(text) for text in done.stdout.splitlines()]
+    change, last = lines[-2:]
+    saved = checkpoint.read(Path(last["weights"])).metadata
+    assert change["before"] == checkpoint.read(start).metadata["validation"]
+    assert change["after"] == saved["validation"]
+    assert change["after"]["all"]["CC"] > change["before"]["all"]["CC"]
+    assert saved["start"] == "best.safetensors"
+    recipe = saved["recipe"]
+    assert (recipe["schedule"], recipe["gamma"], recipe["learning_rate"]) == (
+        "exponential",
+        0.5,
+        0.6,
+    )
+    rates = [line["rate"] for line in lines if "rate" in line]
+    assert rates == pytest.approx([0.3, 0.15, 0.075])
+
+
+def test_scores_on_other_data_follow(little: None, salcli: Run, root: Path, tmp_path: Path) -> None:
+    first = [*common(root, tmp_path / "one"), "--model", "little", "--epochs", "1"]
+    assert salcli("train", *first).returncode == 0
+    start = tmp_path / "one" / "best.safetensors"
+    again = [*common(root, tmp_path / "two"), "--model", "little", "--weights", start]
+    done = salcli("finetune", *again, "--epochs", "1", "--evaluate", f"folder={root}")
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert sum(line.startswith(("before  valid", "after   valid")) for line in lines) == 2
+    assert lines[-1].startswith("folder  ")
+
+
+def test_what_makes_no_sense_is_refused(
+    little: None, salcli: Run, root: Path, tmp_path: Path
+) -> None:
+    given = [*common(root, tmp_path / "o"), "--model", "little"]
+    mistakes = [
+        ([], "has no published weights; name some with --weights"),
+        (["--weights", root / "gone"], "does not exist"),
+        (["--fold", "1"], "--fold: none of the datasets has such a choice"),
+        (["--train-cnn-after", "1"], "does not say what the encoder is"),
+    ]
+    torch.save(create("little", defaults={}).network.state_dict(), tmp_path / "w.pth")
+    for more, message in mistakes:
+        start: list[str | Path] = (
+            ["--weights", tmp_path / "w.pth"] if more[:1] != ["--weights"] else []
+        )
+        done = salcli("finetune", *given, *(start if more else []), *more)
+        assert message in done.stderr, done.stderr
+        assert done.returncode in (2, 3)
+    nothing = salcli("train", "--model", "little", "-o", tmp_path / "o")
+    assert "nothing to train on: give --root DIR, or --data NAME" in nothing.stderr
+    both = salcli(
+        "train", "--model", "little", "--data", f"folder={root}", "--data", "osie", "--root", root
+    )
+    assert "say --data NAME=DIR" in both.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_unisal_knows_the_published_sources_and_recipes() -> None:
+    model = create("unisal", defaults={})
+    recipes = model.recipes()
+    published = recipes["published"]
+    assert [source.dataset for source in published.sources] == [
+        *("dhf1k", "hollywood2", "ucfsports", "salicon")
+    ]
+    for recipe in recipes.values():
+        groups = {recipe.group(name).prefix for name, _ in model.network.named_parameters()}
+        assert groups == {"", "cnn."}
+        assert all(isinstance(source, Source) for source in recipe.sources)
+    sizes = {
+        domain: model.in_domain(domain).preprocess([frame])[0].shape[1:]
+        for domain, frame in {
+            "DHF1K": torch.zeros(360, 640, 3).byte().numpy(),
+            "Hollywood": torch.zeros(300, 400, 3).byte().numpy(),
+            "SALICON": torch.zeros(480, 640, 3).byte().numpy(),
+            "MIT1003": torch.zeros(1024, 700, 3).byte().numpy(),
+        }.items()
+    }
+    assert {name: tuple(size) for name, size in sizes.items()} == {
+        "DHF1K": (224, 384),
+        "Hollywood": (224, 416),
+        "SALICON": (288, 384),
+        "MIT1003": (416, 288),
+    }
+
+
+def test_unisal_on_a_fold_of_mit1003_leaves_what_is_published(
+    salcli: Run, miniature: Callable[[str], Path], tmp_path: Path
+) -> None:
+    done = salcli(
+        *("finetune", "--data", f"mit1003={miniature('mit1003')}", "--fold", "1"),
+        *("--epochs", "1", "--batch-size", "6", "--lr", "0.0001", "--train-cnn-after", "0"),
+        *("--lr-gamma", "0.8", "--workers", "0"),
+        *("--device", "cpu", "-o", tmp_path / "run", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    metadata = checkpoint.read(tmp_path / "run" / "best.safetensors").metadata
+    assert metadata["recipe"]["truth_size"] == 2.0
+    assert metadata["data"]["layout"] == ["mit1003"]
+    raw = tmp_path / "run" / "weights_ft_mit1003.pth"
+    loaded = load_model(
+        "unisal:open", weights_file=raw, options=["sources=SALICON", "padding=same"], device="cpu"
+    )
+    saved = checkpoint.read(tmp_path / "run" / "best.safetensors").state
+    assert all(torch.equal(t, saved[name]) for name, t in loaded.model.network.state_dict().items())
+    scalars = json.loads((tmp_path / "run" / "all_scalars.json").read_text())
+    assert set(scalars["mit1003"]["loss"]) == {"train", "valid"}
+    assert scalars["conv"]["lr"].keys() == {"0"}
+    negated = float((tmp_path / "run" / "best_val_loss.dat").read_text())
+    assert negated == pytest.approx(-scalars["mit1003"]["loss"]["valid"]["0"])
+    shutil.rmtree(tmp_path / "run")
