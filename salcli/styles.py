@@ -133,7 +133,10 @@ def _smoothed(saliency: Map) -> Map:
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     small = imageops.resize(torch.tensor(saliency)[None], size)
     sigma = max(0.5, SMOOTHING * math.sqrt(size[0] * size[1]))
-    blurred = imageops.gaussian_blur(small, sigma, truncate=3.0)
+    blurred, within = imageops.gaussian_blur(
+        torch.cat([small, torch.ones_like(small)]), sigma, truncate=3.0
+    )[:, None]
+    blurred = blurred / within  # what lies outside of the picture does not count
     smooth: Map = imageops.resize(blurred, (height, width))[0].numpy()
     return smooth
 
