@@ -23,13 +23,20 @@ from torch import Tensor
 
 from salcli.errors import WeightsError
 from salcli.sharing import is_page
+from salcli_stsnet.wire import (
+    EIGHT_BYTES,
+    FOUR_BYTES,
+    LENGTH,
+    VARINT,
+    Damaged,
+    Span,
+    fields,
+    varint,
+)
 
 __all__ = ["CaffeModel", "read"]
 
 logger = logging.getLogger(__name__)
-
-VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
-"""Kinds of fields of the wire format."""
 
 NET_NAME, OLD_LAYERS, LAYERS = 1, 2, 100
 """Fields of a net: its name, and its layers in the encoding of 2014 or in today's."""
@@ -61,13 +68,6 @@ FOREIGN = {
     b"\x80\x02": "is a PyTorch file; name it .pth",
 }
 """First bytes of files that are taken for a `.caffemodel` by mistake."""
-
-Span = tuple[int, int]
-"""Where something begins, and where it has ended."""
-
-
-class _Damaged(Exception):
-    """What is wrong with a file, as the end of a sentence that begins with its name."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def read(path: Path, layers: Collection[str]) -> CaffeModel:
             for layer, blobs in net.chosen().items()
             for part, span in zip(("weight", "bias"), blobs, strict=False)
         }
-    except _Damaged as error:
+    except Damaged as error:
         raise WeightsError(f"'{path}' is not a sound .caffemodel file: {error}") from error
     return CaffeModel(net.name, state, tuple(net.strangers))
 
@@ -134,55 +134,9 @@ class _Index:
         return self.blobs[LAYERS] or self.blobs[OLD_LAYERS]
 
 
-@dataclass(frozen=True)
-class _Field:
-    number: int
-    kind: int
-    span: Span
-    value: int
-
-
-def _fields(data: memoryview, span: Span) -> Iterator[_Field]:
-    """The fields of a message, each checked to lie inside of it."""
-    place, end = span
-    while place < end:
-        tag, place = _varint(data, place, end)
-        number, kind = tag >> 3, tag & 7
-        value, stop = 0, place
-        if kind == VARINT:
-            value, stop = _varint(data, place, end)
-        elif kind == LENGTH:
-            length, place = _varint(data, place, end)
-            stop = place + length
-        elif kind in (FOUR_BYTES, EIGHT_BYTES):
-            stop = place + (4 if kind == FOUR_BYTES else 8)
-        else:
-            raise _Damaged(f"byte {place} begins a field of the unknown kind {kind}")
-        if number == 0:
-            raise _Damaged(f"byte {place} begins a field without a number")
-        if stop > end:
-            raise _Damaged(f"what begins at byte {place} ends {stop - end} bytes too late")
-        yield _Field(number, kind, (place, stop), value)
-        place = stop
-
-
-def _varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
-    """A number in groups of seven bits, the lowest first, and the place after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= end:
-            raise _Damaged(f"it breaks off at byte {place}")
-        byte = data[place]
-        place += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
-    raise _Damaged(f"the number before byte {place} is too long")
-
-
 def _index(data: memoryview, wanted: Collection[str]) -> _Index:
     net = _Index()
-    for found in _fields(data, (0, len(data))):
+    for found in fields(data, (0, len(data))):
         if found.kind != LENGTH:
             continue
         if found.number == NET_NAME:
@@ -191,7 +145,7 @@ def _index(data: memoryview, wanted: Collection[str]) -> _Index:
             name, blobs = _layer(data, found.span, encoding=found.number)
             if blobs and name in wanted:
                 if len(blobs) > MOST_BLOBS:
-                    raise _Damaged(f"layer '{name}' has more than {MOST_BLOBS} blobs")
+                    raise Damaged(f"layer '{name}' has more than {MOST_BLOBS} blobs")
                 net.blobs[found.number][name] = blobs
             elif len(net.strangers) < MOST_STRANGERS:
                 net.strangers.append(name)
@@ -202,7 +156,7 @@ def _layer(data: memoryview, span: Span, *, encoding: int) -> tuple[str, list[Sp
     """Name and blobs of a layer; of too many blobs only as many as show that."""
     name_field, blobs_field = LAYER_FIELDS[encoding]
     name, blobs = "", list[Span]()
-    for found in _fields(data, span):
+    for found in fields(data, span):
         if found.kind != LENGTH:
             continue
         if found.number == name_field:
@@ -210,7 +164,7 @@ def _layer(data: memoryview, span: Span, *, encoding: int) -> tuple[str, list[Sp
         elif found.number == blobs_field and len(blobs) <= MOST_BLOBS:
             blobs.append(found.span)
         elif found.number == OLDEST_LAYER and encoding == OLD_LAYERS:
-            raise _Damaged(
+            raise Damaged(
                 "its layers have the encoding of 2013; rewrite it with Caffe's "
                 "upgrade_net_proto_binary"
             )
@@ -231,18 +185,18 @@ def _tensor(data: memoryview, span: Span, *, flat: bool) -> Tensor:
     legacy, shape = dict.fromkeys(LEGACY_SHAPE, 0), list[int]()
     is_legacy = False
     values = {number: bytearray() for number in VALUES}
-    for found in _fields(data, span):
+    for found in fields(data, span):
         if found.number in LEGACY_SHAPE and found.kind == VARINT:
             legacy[found.number], is_legacy = found.value, True
         elif found.number == SHAPE and found.kind == LENGTH:
             for side in _sides(data, found.span):
                 shape.append(side)
                 if len(shape) > MOST_DIMENSIONS:
-                    raise _Damaged(f"a blob has more than {MOST_DIMENSIONS} dimensions")
+                    raise Damaged(f"a blob has more than {MOST_DIMENSIONS} dimensions")
         elif found.number in VALUES and found.kind in (LENGTH, VALUES[found.number][0]):
             start, end = found.span
             if (end - start) % VALUES[found.number][1]:
-                raise _Damaged(f"the values that begin at byte {start} break off")
+                raise Damaged(f"the values that begin at byte {start} break off")
             values[found.number] += data[start:end]
     sides = tuple(legacy.values()) if is_legacy else tuple(shape)
     return _shaped(_floats(values), sides, flat=flat)
@@ -250,7 +204,7 @@ def _tensor(data: memoryview, span: Span, *, flat: bool) -> Tensor:
 
 def _sides(data: memoryview, span: Span) -> Iterator[int]:
     """The dimensions in a shape, packed or one by one."""
-    for found in _fields(data, span):
+    for found in fields(data, span):
         if found.number != DIMENSIONS:
             continue
         if found.kind == VARINT:
@@ -258,7 +212,7 @@ def _sides(data: memoryview, span: Span) -> Iterator[int]:
         elif found.kind == LENGTH:
             place, end = found.span
             while place < end:
-                side, place = _varint(data, place, end)
+                side, place = varint(data, place, end)
                 yield side
 
 
@@ -271,7 +225,7 @@ def _floats(values: dict[int, bytearray]) -> np.ndarray[tuple[int], np.dtype[np.
             else np.frombuffer(floats, "<f4").astype(np.float32, copy=False)
         )
     if not np.isfinite(array).all():
-        raise _Damaged("a blob has values that are not finite")
+        raise Damaged("a blob has values that are not finite")
     return array
 
 
@@ -280,7 +234,7 @@ def _shaped(
 ) -> Tensor:
     if math.prod(sides) != len(array):
         shown = " x ".join(map(str, sides)) or "of no shape"
-        raise _Damaged(f"a blob {shown} has {len(array)} values")
+        raise Damaged(f"a blob {shown} has {len(array)} values")
     if flat and len(array) == max(sides, default=0):
         sides = (len(array),)  # an old bias is 1 x 1 x 1 x N
     if array.size == 0:

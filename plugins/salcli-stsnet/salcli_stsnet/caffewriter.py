@@ -11,8 +11,9 @@ from torch import Tensor
 from salcli.atomic import replacing, told
 from salcli.errors import UsageError
 from salcli_stsnet import Net
-from salcli_stsnet.caffemodel import DIMENSIONS, LAYER_FIELDS, LAYERS, LENGTH, NET_NAME, SHAPE
+from salcli_stsnet.caffemodel import DIMENSIONS, LAYER_FIELDS, LAYERS, NET_NAME, SHAPE
 from salcli_stsnet.network import LAST, STSNet
+from salcli_stsnet.wire import LENGTH
 
 __all__ = ["NAMES", "layers", "write"]
 
