@@ -131,7 +131,7 @@ TEMPSAL = ModelSpec(
     ),
     card={
         "parameters": "234 million (branches of 112 each, mixing module 10)",
-        "cost": "79.7 billion multiply-adds per image; 65.5 with equal encoders, 32.0 for the "
+        "cost": "79.7 billion multiply-adds per image; 65.6 with equal encoders, 32.0 for the "
         "slices alone, 35.6 for the image branch alone",
         "input": "RGB, 256x256, the aspect ratio is not kept",
         "output": "256x256, stretched to 0 ... 1; extras slice1 ... slice5, one for each second of "
