@@ -76,7 +76,7 @@ class Camera:
         return media.remaining(stimulus, lambda label: label not in only)
 
     def takes(
-        self, *, only: Sequence[str] | None = None, notice: Callable[[str], None]
+        self, only: Sequence[str] | None = None, *, notice: Callable[[str], None]
     ) -> Generator[Take, None, None]:
         """A take of each frame, in order, lazily; of stills those labelled `only`.
 
