@@ -73,7 +73,7 @@ def test_what_makes_no_sense_is_refused(
     little: None, salcli: Run, root: Path, tmp_path: Path
 ) -> None:
     given = [*common(root, tmp_path / "o"), "--model", "little"]
-    mistakes = [
+    mistakes: list[tuple[list[str | Path], str]] = [
         ([], "has no published weights; name some with --weights"),
         (["--weights", root / "gone"], "does not exist"),
         (["--fold", "1"], "--fold: none of the datasets has such a choice"),
