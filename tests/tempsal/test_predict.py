@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from salcli_tempsal import Options
-from salcli_tempsal.model import TempSal, blurred, stretched
+from salcli_tempsal.maps import blurred, stretched
+from salcli_tempsal.model import TempSal
 
 from salcli import imageops
 from salcli.errors import UsageError

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from salcli_tempsal.model import TempSal, compared
+from salcli_tempsal.maps import compared
+from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import Maps
 
 from salcli import checkpoint

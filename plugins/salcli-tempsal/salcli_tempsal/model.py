@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 
 from salcli import checkpoint, losses
 from salcli.checkpoint import Checkpoint
@@ -21,7 +20,7 @@ from salcli.model import Model
 from salcli.recipe import ParameterGroup, Recipe
 from salcli.stream import prefetch
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
-from salcli_tempsal import Options, published
+from salcli_tempsal import Options, maps, published
 from salcli_tempsal.network import ImageBranch, Maps, SliceBranch, TempSAL
 
 T = TypeVar("T")
@@ -36,11 +35,8 @@ Network: TypeAlias = TempSAL | SliceBranch | ImageBranch
 AHEAD = 2
 """Batches that are resized while the network works on another one."""
 
-FLATTEST = 1e-5
-"""A map is not stretched more than if its range were this, as torchvision's `save_image` has it."""
-
-BLUR_SIGMA, BLUR_RADIUS = 2.0, 5
-"""Pixels: OpenCV's 11x11 Gaussian, whose sigma is 0.3 ((11 - 1) / 2 - 1) + 0.8."""
+FOREVER = 10**9
+"""Epochs, more than anybody asks for."""
 
 IMAGE = Recipe(
     epochs=40,
@@ -57,7 +53,7 @@ MIXING = dataclasses.replace(
     IMAGE,
     epochs=30,
     learning_rate=1e-5,
-    groups=(ParameterGroup("pnas_", frozen_epochs=30),),
+    groups=(ParameterGroup("pnas_", frozen_epochs=FOREVER),),
 )
 
 
@@ -144,20 +140,20 @@ class TempSal(Model):
         # One by one, since pictures of any sizes may share a batch.
         inputs = ((self.inputs([frame]), frame.shape[:2]) for frame in stimulus.frames)
         for batch in prefetch(_grouped(inputs, self.batch_size), AHEAD):
-            maps: Maps = self.network(
+            given: Maps = self.network(
                 torch.cat([tensor for tensor, _ in batch]),
                 batchwide=self.options.maximum == "batch",
             )
-            for (_, size), aggregate, slices in zip(batch, *maps, strict=True):
+            for (_, size), aggregate, slices in zip(batch, *given, strict=True):
                 yield self._prediction(aggregate[None], slices, size)
 
     def _prediction(self, aggregate: Tensor, slices: Tensor, size: tuple[int, ...]) -> Prediction:
         """What the published code writes, before it rounds, of maps `[1, h, w]` and `[T, h, w]`."""
         if self.options.blur:
-            aggregate, slices = blurred(torch.cat([aggregate, slices]), size).tensor_split([1])
+            aggregate, slices = maps.blurred(torch.cat([aggregate, slices]), size).tensor_split([1])
         if self.options.range != "raw":
-            aggregate = stretched(aggregate)
-            slices = stretched(slices, together=self.options.range == "common")
+            aggregate = maps.stretched(aggregate)
+            slices = maps.stretched(slices, together=self.options.range == "common")
         digits = len(str(len(slices)))
         names = (f"slice{number:0{digits}}" for number in range(1, len(slices) + 1))
         return Prediction(aggregate[0], dict(zip(names, slices, strict=True)))
@@ -180,10 +176,10 @@ class TempSal(Model):
                 f"the network gives {predicted.shape[1]} maps per picture, and the ground truth "
                 f"has {density.shape[1]}; 'salcli tempsal slices' makes that of slices"
             )
-        density = _resized(density, predicted.shape[-2:])
-        parts = compared(_end_to_end(predicted), _end_to_end(density))
-        seen = _end_to_end(_resized(predicted, fixations.shape[-2:]))
-        parts["nss"] = losses.nss(_log_density(seen), _end_to_end(fixations))
+        density = maps.resized(density, predicted.shape[-2:])
+        parts = maps.compared(maps.end_to_end(predicted), maps.end_to_end(density))
+        seen = maps.end_to_end(maps.resized(predicted, fixations.shape[-2:]))
+        parts["nss"] = losses.nss(maps.log_density(seen), maps.end_to_end(fixations))
         yield Loss({name: value.mean() for name, value in parts.items()})
 
     def recipes(self) -> Mapping[str, Recipe]:
@@ -221,59 +217,3 @@ def _grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while group := list(islice(iterator, size)):
         yield group
-
-
-def stretched(maps: Tensor, *, together: bool = False) -> Tensor:
-    """Maps `[N, h, w]` from 0 to 1, each by its own range or all by one, as torchvision does it."""
-    if not len(maps):
-        return maps
-    dims = (0, 1, 2) if together else (1, 2)
-    low, high = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
-    return (maps - low) / (high - low).clamp(min=FLATTEST)
-
-
-def blurred(maps: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Maps `[N, h, w]` at the size of the frame, under the Gaussian of the original's test script.
-
-    Equal to OpenCV's bilinear `resize` and `GaussianBlur(11x11, 0)` with mirrored borders.
-    """
-    resized = _resized(maps[None], size)
-    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=maps.device, dtype=maps.dtype)
-    kernel = torch.exp(-0.5 * (offsets / BLUR_SIGMA) ** 2)
-    kernel = (kernel / kernel.sum()).expand(len(maps), 1, 1, -1)
-    padded = functional.pad(resized, [BLUR_RADIUS] * 4, mode="reflect")
-    across = functional.conv2d(padded, kernel, groups=len(maps))
-    return functional.conv2d(across, kernel.mT, groups=len(maps))[0]
-
-
-def compared(predicted: Tensor, density: Tensor) -> dict[str, Tensor]:
-    """KL divergence, CC and SIM of maps `[B, H, W]` on any scale, one value per map."""
-    log_density = _log_density(predicted)
-    truth = density / density.sum(dim=(1, 2), keepdim=True)
-    return {
-        "kld": losses.kld(log_density, truth),
-        "cc": losses.cc(log_density, truth),
-        "sim": torch.minimum(_shares(predicted), _shares(density)).sum(dim=(1, 2)),
-    }
-
-
-def _shares(maps: Tensor) -> Tensor:
-    """Maps `[B, H, W]` stretched to begin at 0, then as shares of their sums."""
-    above = maps - maps.amin(dim=(1, 2), keepdim=True)
-    return above / above.sum(dim=(1, 2), keepdim=True)
-
-
-def _log_density(maps: Tensor) -> Tensor:
-    """The logarithm of maps `[B, H, W]`, not negative, as shares of their sums."""
-    maps = maps.clamp(min=torch.finfo(maps.dtype).tiny)
-    return maps.log() - maps.sum(dim=(1, 2), keepdim=True).log()
-
-
-def _resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Maps `[B, T, h, w]` at (H, W): bilinear without antialiasing, as OpenCV's."""
-    return functional.interpolate(maps, size=tuple(size), mode="bilinear")
-
-
-def _end_to_end(maps: Tensor) -> Tensor:
-    """Maps `[B, T, h, w]` as one map `[B, T h, w]`."""
-    return maps.flatten(1, 2)

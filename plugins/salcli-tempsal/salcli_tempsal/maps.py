@@ -1,0 +1,75 @@
+"""What is done to TempSAL's maps: stretching, blurring, and comparing with ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from salcli import losses
+
+__all__ = ["blurred", "compared", "end_to_end", "log_density", "resized", "stretched"]
+
+FLATTEST = 1e-5
+"""A map is not stretched more than if its range were this, as torchvision's `save_image` has it."""
+
+BLUR_SIGMA, BLUR_RADIUS = 2.0, 5
+"""Pixels: OpenCV's 11x11 Gaussian, whose sigma is 0.3 ((11 - 1) / 2 - 1) + 0.8."""
+
+
+def stretched(maps: Tensor, *, together: bool = False) -> Tensor:
+    """Maps `[N, h, w]` from 0 to 1, each by its own range or all by one, as torchvision does it."""
+    if not len(maps):
+        return maps
+    dims = (0, 1, 2) if together else (1, 2)
+    low, high = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
+    return (maps - low) / (high - low).clamp(min=FLATTEST)
+
+
+def blurred(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Maps `[N, h, w]` at the size of the frame, under the Gaussian of the original's test script.
+
+    Equal to OpenCV's bilinear `resize` and `GaussianBlur(11x11, 0)` with mirrored borders.
+    """
+    large = resized(maps[None], size)
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=maps.device, dtype=maps.dtype)
+    kernel = torch.exp(-0.5 * (offsets / BLUR_SIGMA) ** 2)
+    kernel = (kernel / kernel.sum()).expand(len(maps), 1, 1, -1)
+    padded = functional.pad(large, [BLUR_RADIUS] * 4, mode="reflect")
+    across = functional.conv2d(padded, kernel, groups=len(maps))
+    return functional.conv2d(across, kernel.mT, groups=len(maps))[0]
+
+
+def compared(predicted: Tensor, density: Tensor) -> dict[str, Tensor]:
+    """KL divergence, CC and SIM of maps `[B, H, W]` on any scale, one value per map."""
+    predicted_log = log_density(predicted)
+    truth = density / density.sum(dim=(1, 2), keepdim=True)
+    return {
+        "kld": losses.kld(predicted_log, truth),
+        "cc": losses.cc(predicted_log, truth),
+        "sim": torch.minimum(_shares(predicted), _shares(density)).sum(dim=(1, 2)),
+    }
+
+
+def _shares(maps: Tensor) -> Tensor:
+    """Maps `[B, H, W]` stretched to begin at 0, then as shares of their sums."""
+    above = maps - maps.amin(dim=(1, 2), keepdim=True)
+    return above / above.sum(dim=(1, 2), keepdim=True)
+
+
+def log_density(maps: Tensor) -> Tensor:
+    """The logarithm of maps `[B, H, W]`, not negative, as shares of their sums."""
+    maps = maps.clamp(min=torch.finfo(maps.dtype).tiny)
+    return maps.log() - maps.sum(dim=(1, 2), keepdim=True).log()
+
+
+def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps `[B, T, h, w]` at (H, W): bilinear without antialiasing, as OpenCV's."""
+    return functional.interpolate(maps, size=tuple(size), mode="bilinear")
+
+
+def end_to_end(maps: Tensor) -> Tensor:
+    """Maps `[B, T, h, w]` as one map `[B, T h, w]`."""
+    return maps.flatten(1, 2)
