@@ -187,9 +187,9 @@ def test_many_things_of_no_use_take_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "many.caffemodel"
     blob = field(7, b"")
     for content in (
-        layer(b"") * 6_000,
-        field(100, b"") * 20_000,
-        field(100, field(1, b"x") + blob * 20_000),
+        layer(b"") * 3_000,
+        field(100, b"") * 10_000,
+        field(100, field(1, b"x") + blob * 10_000),
         layer(field(7, field(1, b"\x01" * 50_000))),
         layer(field(6, b"\x00" * 100_000) + SOUND),
         field(100, field(1, b"n" * 100_000)),

@@ -253,7 +253,7 @@ def test_half_precision_is_computed_directly(weights_file: Callable[[Net], Path]
     )
     assert isinstance(loaded.model, Stsnet)
     assert loaded.model.network.conv4.spectrum is None
-    (map_,) = maps(loaded.model, [picture(0)], None)
+    (map_,) = maps(loaded.model, [picture(0, (8, 8))], None)
     assert map_.dtype == np.float32
     assert map_.max() == 1
 
