@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,15 +101,13 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
     return ratio
 
 
-def _weights(n: int, seed: int) -> list[Floats]:
+def _weights(n: int, seed: int) -> Iterator[Floats]:
     """How often each of n videos is drawn, `[draws, n]` in parts."""
     rng = generator(seed, "bootstrap")
-    return [
-        np.stack(
-            [np.bincount(row, minlength=n) for row in rng.integers(0, n, (AT_ONCE, n))]
-        ).astype(np.float64)
-        for _ in range(DRAWS // AT_ONCE if n else 0)
-    ]
+    rows = n * np.arange(AT_ONCE)[:, None]
+    for _ in range(DRAWS // AT_ONCE):
+        drawn = (rng.integers(0, n, (AT_ONCE, n)) + rows).ravel()
+        yield np.bincount(drawn, minlength=AT_ONCE * n).reshape(AT_ONCE, n).astype(np.float64)
 
 
 def _intervals(means: Floats, drawn: Floats, n: int) -> list[Interval]:

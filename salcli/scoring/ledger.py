@@ -36,7 +36,7 @@ class Ledger:
         self._positions[number].append(index)
         for name in self.metrics:
             value = values.get(name, math.nan)
-            self._undefined[name] += name in values and math.isnan(value)
+            self._undefined[name] += name in values and not math.isfinite(value)
             self._values[number][name].append(value)
 
     @property
@@ -50,7 +50,7 @@ class Ledger:
         return sum(map(len, self._positions.values()))
 
     def undefined(self, name: str) -> int:
-        """On how many frames a metric was to be computed and is not defined."""
+        """On how many frames a metric was to be computed and is not defined, or infinite."""
         return self._undefined[name]
 
     def positions(self, number: int) -> npt.NDArray[np.int64]:
@@ -58,16 +58,16 @@ class Ledger:
         return np.asarray(self._positions[number], np.int64)
 
     def values(self, number: int, name: str) -> Floats:
-        """Of all frames of a recording; NaN where undefined or not computed."""
+        """Of all frames of a recording; not finite where undefined or not computed."""
         return np.asarray(self._values[number][name], np.float64)
 
     def sums(self) -> tuple[Floats, Floats]:
-        """Sum and number of defined values, each `[recordings, metrics]`."""
+        """Sum and number of finite values, each `[recordings, metrics]`."""
         shape = (len(self._values), len(self.metrics))
         sums, counts = np.zeros(shape), np.zeros(shape)
         for row, number in enumerate(self._values):
             for column, name in enumerate(self.metrics):
                 values = self.values(number, name)
-                defined = values[~np.isnan(values)]
+                defined = values[np.isfinite(values)]
                 sums[row, column], counts[row, column] = defined.sum(), defined.size
         return sums, counts

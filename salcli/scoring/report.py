@@ -58,7 +58,7 @@ class Report:
     def document(self) -> dict[str, Any]:
         """Ready for JSON."""
         outcome, seed = self.outcome, self.scorer.seed
-        notes = [*self.truths.notes, *self.source.notes]
+        notes = [*self.truths.notes, *self.source.notes, *outcome.notes]
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -154,10 +154,10 @@ class Report:
         rounded, own = self.outcome.probes[ROUNDED]
         change = {}
         for name in own.metrics:
-            differences = np.concatenate(
-                [np.empty(0)] + [rounded.values(n, name) - own.values(n, name) for n in own.numbers]
-            )
-            defined = differences[~np.isnan(differences)]
+            with np.errstate(invalid="ignore"):  # of two infinite values
+                differences = [rounded.values(n, name) - own.values(n, name) for n in own.numbers]
+            together = np.concatenate([np.empty(0), *differences])
+            defined = together[np.isfinite(together)]
             change[name] = {
                 "mean": _number(defined.mean()) if defined.size else None,
                 "largest": _number(np.abs(defined).max()) if defined.size else None,

@@ -7,6 +7,7 @@ few frames are in memory.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -29,6 +30,8 @@ from salcli.scoring.truths import Known, Truths
 __all__ = ["Outcome", "Row", "score"]
 
 Values = dict[str, float]
+
+INFINITE = "is infinite, since the map is 0 where somebody looked; it is left out of the means"
 
 AHEAD = 2
 """Frames per thread that wait for it at most."""
@@ -60,12 +63,14 @@ class Outcome:
         skipped: Frames without values, and why.
         probes: For each probe its values and the model's on the same frames.
         sizes: How many maps had which size on which frame size, and of which type.
+        notes: Infinite values.
     """
 
     ledger: Ledger
     skipped: Incidents = field(default_factory=Incidents)
     probes: dict[str, tuple[Ledger, Ledger]] = field(default_factory=dict)
     sizes: Counter[str] = field(default_factory=Counter)
+    notes: Incidents = field(default_factory=Incidents)
 
 
 def score(
@@ -99,11 +104,13 @@ def score(
     with closing(_rows(source, agenda, truths, scorer, probes, outcome.sizes)) as rows:
         for row in rows:
             number, index = row.spot
+            recording, label = agenda.recordings[number].name, agenda.annotation(row.spot).label
             if row.problem:
-                label = agenda.annotation(row.spot).label
-                outcome.skipped.add(agenda.recordings[number].name, row.problem, label=label)
+                outcome.skipped.add(recording, row.problem, label=label)
             else:
                 outcome.ledger.add(number, index, row.values)
+            for name in (name for name, value in row.values.items() if math.isinf(value)):
+                outcome.notes.add(recording, f"{name} {INFINITE}", label=label)
             for name, values in row.probes.items():
                 theirs, own = outcome.probes[name]
                 theirs.add(number, index, values)
