@@ -124,7 +124,8 @@ class Batches(Dataset[Batch]):
     def _kinds_of(self, number: int) -> dict[int, Hashable]:
         corpus, recordings = self._corpora[number], self._recordings(number)
         found = list(self._usable[number])
-        lengths = [span(corpus, recordings[position]) for position in found]
+        slices = self._recipe.slices
+        lengths = [span(corpus, recordings[position], slices) for position in found]
         if self._augmentation.aspects or corpus.aspect or corpus.batch_size == 1:
             return dict(zip(found, lengths, strict=True))
 
@@ -150,7 +151,7 @@ class Batches(Dataset[Batch]):
         corpus, recording = self._corpora[number], self._recordings(number)[member]
         starts = self._usable[number][member]
         start = int(random.choice(starts)) if self._training else starts[len(starts) // 2]
-        stop = start + span(corpus, recording)
+        stop = start + span(corpus, recording, self._recipe.slices)
         positions = range(start, stop, corpus.clip_stride if recording.is_clip else 1)
         frames = self._reader.read(recording, positions)
         size = (frames[0].shape[0], frames[0].shape[1])

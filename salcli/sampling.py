@@ -132,28 +132,34 @@ def plan_epoch(
     return batches[:wanted]
 
 
-def span(corpus: Corpus, recording: Recording) -> int:
-    """How many consecutive frames of the recording a sample reaches over."""
+def span(corpus: Corpus, recording: Recording, slices: int = 1) -> int:
+    """How many consecutive frames, with so many maps each, a sample of the recording spans."""
     if not recording.is_clip:
         return 1
     if corpus.clip_length == WHOLE:
-        return len(recording.annotations)
+        return _frames(recording, slices)
     return (corpus.clip_length - 1) * corpus.clip_stride + 1
 
 
 def windows(corpus: Corpus, recording: Recording, recipe: Recipe) -> list[int]:
     """First frames from which a sample fits and has all the ground truth that it needs."""
-    reach = span(corpus, recording)
+    reach = span(corpus, recording, recipe.slices)
     if not recording.is_clip:
         return [0] if any(map(_observed, recording.annotations)) else []
     observed = np.array([_observed(annotation) for annotation in recording.annotations], dtype=bool)
     frames: npt.NDArray[np.bool_] = np.all(observed.reshape(-1, recipe.slices), axis=1)
-    count = len(observed) // recipe.slices - reach + 1
+    count = _frames(recording, recipe.slices) - reach + 1
     if not reach or count < 1:
         return []
     needed = [reach - 1] if recipe.targets == "last" else range(0, reach, corpus.clip_stride)
     fits = np.all([frames[offset : offset + count] for offset in needed], axis=0)
     return [int(start) for start in np.flatnonzero(fits)]
+
+
+def _frames(recording: Recording, slices: int) -> int:
+    """Frames that are surely there: a video may end one before its annotations do."""
+    count = len(recording.annotations) // slices
+    return count if recording.frames is not None else max(count - 1, 0)
 
 
 def usable(corpus: Corpus, recordings: Sequence[Recording], recipe: Recipe) -> dict[int, list[int]]:

@@ -134,6 +134,9 @@ def test_windows_need_their_ground_truth(clips: list[Recording]) -> None:
     assert windows(corpus([whole]), every_other, PLAIN) == [0, 2, 4]
     last = replace(PLAIN, targets="last", clip_stride=1)
     assert windows(corpus([whole], last), every_other, last) == [0, 2, 4, 6]
+    video = replace(whole, frames=None)  # which may lack its last frame
+    assert windows(corpus([video]), video, PLAIN) == [0, 1, 2, 3]
+    assert span(corpus([video], replace(PLAIN, clip_length=WHOLE)), video) == 8
     long = replace(PLAIN, clip_length=6)
     assert windows(corpus([whole], long), whole, long) == []
     assert windows(corpus([whole], replace(PLAIN, clip_length=WHOLE)), whole, PLAIN) == [0]
