@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salcli import areafiles
-from salcli.areas import Area, Length, box, coverage
-from salcli.attention import shares
+from salcli.aoi import areafiles
+from salcli.aoi.areas import Area, Length, box, coverage
+from salcli.aoi.attention import shares
 from salcli.errors import UsageError
 
 SIZE = (37, 53)

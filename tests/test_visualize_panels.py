@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salcli import colours, legend, lettering, originals, spotlight, styles
-from salcli.boards import Board, Rated, Shot
+from salcli import colours
 from salcli.errors import UnknownName
+from salcli.visual import legend, lettering, originals, spotlight, styles
+from salcli.visual.boards import Board, Rated, Shot
 
 GOLDENS = Path(__file__).parent / "goldens" / "visualize"
 SCORES = {"CC": 0.83, "SIM": 0.65, "KLD": 12.4, "NSS": float("nan"), "AUC-Judd": 0.91}

@@ -15,10 +15,10 @@ from salcli.commands.loading import load_models
 from salcli.errors import PluginError, SalcliError, UsageError
 
 if TYPE_CHECKING:
-    from salcli.areas import Area
-    from salcli.attention import Attention
-    from salcli.survey import Survey
-    from salcli.thresholds import Threshold
+    from salcli.aoi.areas import Area
+    from salcli.aoi.attention import Attention
+    from salcli.aoi.survey import Survey
+    from salcli.aoi.thresholds import Threshold
 
 __all__ = ["aoi"]
 
@@ -81,9 +81,10 @@ def aoi(
     Exit codes: 0 all done, 1 some inputs failed or --fail-below, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
     """
-    from salcli import media, thresholds
+    from salcli import media
+    from salcli.aoi import thresholds
+    from salcli.aoi.survey import Survey
     from salcli.progress import watch
-    from salcli.survey import Survey
 
     wanted_kind: Any = options.one_of("--as", kind, KINDS)
     chosen = _areas(areas, area)
@@ -134,7 +135,8 @@ def _measure(
     as_json: bool,
 ) -> bool:
     """Each input by itself; whatever is wrong with one does not stop the others."""
-    from salcli import manifest, thresholds
+    from salcli import manifest
+    from salcli.aoi import thresholds
 
     found: list[Attention] = []
     errors: dict[Path, str] = {}
@@ -169,7 +171,7 @@ def _compare(
     limits: Sequence[Threshold],
     as_json: bool,
 ) -> bool:
-    from salcli import attentionfiles, thresholds
+    from salcli.aoi import attentionfiles, thresholds
     from salcli.manifest import Place
 
     place = Place(output, f"{source[0].stem}-against-{against[0].stem}")
@@ -220,7 +222,7 @@ def _times(lift: float | None) -> str:
 
 
 def _areas(file: Path | None, texts: Sequence[str] | None) -> list[Area]:
-    from salcli import areafiles
+    from salcli.aoi import areafiles
 
     found = areafiles.collect(file, texts or ())
     if not found:

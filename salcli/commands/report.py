@@ -68,7 +68,7 @@ def report(
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
-    from salcli import areafiles
+    from salcli.aoi import areafiles
 
     wanted: Any = options.one_of("--as", kind, ("auto", "clip", "stills"))
     chosen = areafiles.collect(areas, area or ())
@@ -81,7 +81,7 @@ def report(
     from salcli.progress import watch
     from salcli.report.document import document
     from salcli.report.entries import OBSERVERS, Reporter
-    from salcli.scenes import find_scenes
+    from salcli.visual.scenes import find_scenes
 
     paths = find_scenes(inputs)
     entries: list[dict[str, Any]] = []

@@ -17,9 +17,9 @@ from salcli.commands.loading import load_models
 from salcli.errors import SalcliError
 
 if TYPE_CHECKING:
-    from salcli.gallery import Drawer, Exhibit, Gallery, Row
     from salcli.manifest import Place
     from salcli.progress import Watcher
+    from salcli.visual.gallery import Drawer, Exhibit, Gallery, Row
 
 __all__ = ["visualize"]
 
@@ -115,9 +115,10 @@ def visualize(
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
-    from salcli import albums, colours, manifest, scenes
-    from salcli.gallery import Gallery
+    from salcli import colours, manifest
     from salcli.progress import watch
+    from salcli.visual import albums, scenes
+    from salcli.visual.gallery import Gallery
 
     if colormap is not None:
         colours.table(colormap)
@@ -149,7 +150,7 @@ def visualize(
 def _run(gallery: Gallery, path: Path, place: Place, watcher: Watcher) -> Exhibit:
     """One input; whatever is wrong with it does not stop the others."""
     from salcli.errors import PluginError
-    from salcli.gallery import Exhibit
+    from salcli.visual.gallery import Exhibit
 
     try:
         exhibit = gallery.run(path, place, watcher=watcher)
@@ -178,8 +179,9 @@ def _drawer(
     columns: int | None,
     legend: bool,
 ) -> Drawer:
-    from salcli import colours, originals, styles
-    from salcli.boards import Board
+    from salcli import colours
+    from salcli.visual import originals, styles
+    from salcli.visual.boards import Board
 
     if preset == "unisal":
         return originals.UnisalPanels(alpha, colour_map or "jet", labels)

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from salcli.attention import Covers, shares
+from salcli.aoi.attention import Covers, shares
 from salcli.report.footage import Footage
 from salcli.report.tiles import Tiles, data_url, levels
 from salcli.report.tracks import Said, Tracks
-from salcli.shots import Camera
 from salcli.table import summary
+from salcli.visual.shots import Camera
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from salcli.areas import Area
+    from salcli.aoi.areas import Area
     from salcli.media import Kind
     from salcli.model import Loaded
     from salcli.progress import Watcher
-    from salcli.shots import Take
     from salcli.types import Stimulus
+    from salcli.visual.shots import Take
 
 __all__ = ["OBSERVERS", "Reporter"]
 

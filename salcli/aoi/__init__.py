@@ -1,0 +1,1 @@
+"""Areas of interest, and how much attention they get."""

@@ -1,0 +1,100 @@
+"""From inputs and areas of interest to files that say how much attention these get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from salcli.aoi import attentionfiles, attentionpictures
+from salcli.aoi.areas import Area
+from salcli.aoi.attention import Attention, attention
+from salcli.manifest import Place
+from salcli.media import Kind
+from salcli.model import Loaded
+from salcli.progress import Watcher
+
+__all__ = ["Survey"]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is to be done with every input.
+
+    Attributes:
+        loaded: The model.
+        kind, fps: How inputs are taken; see `salcli.media.open_stimulus`.
+        watcher: Is told how far it is.
+    """
+
+    loaded: Loaded
+    kind: Kind
+    fps: float | None
+    watcher: Watcher
+
+    def measure(self, source: Path, place: Place, *, areas: Sequence[Area]) -> Attention:
+        """Measure one input; write its document, its table and, unless it is a folder, a picture.
+
+        Raises:
+            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.attention.attention`.
+        """
+        found = self._attention(source, areas)
+        document = attentionfiles.measured(self.loaded, found)
+        rows = attentionfiles.frame_rows(found)
+        attentionfiles.write_csv(_file(place, "csv"), rows, columns=attentionfiles.COLUMNS)
+        if found.stimulus.is_clip:
+            attentionpictures.write_png(_file(place, "png"), attentionpictures.curves(found))
+        elif len(found.instants) == 1:
+            picture = attentionpictures.outlined(found, areas)
+            attentionpictures.write_png(_file(place, "png"), picture)
+        attentionfiles.write_json(_file(place, "json"), document)
+        self.watcher.finish(f"{source}: {len(areas)} areas in {_file(place, 'json')}")
+        return found
+
+    def compare(
+        self,
+        source: tuple[Path, Sequence[Area]],
+        against: tuple[Path, Sequence[Area]],
+        *,
+        place: Place,
+    ) -> tuple[Attention, Attention]:
+        """Measure two inputs; write the document, the table and the picture of what changed.
+
+        Args:
+            source: The input and its areas.
+            against: What it is compared against, and the areas there.
+            place: Where the files go.
+
+        Raises:
+            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.attention.attention`.
+        """
+        found, other = (self._attention(path, areas) for path, areas in (source, against))
+        rows = attentionfiles.changes(found, other)
+        attentionfiles.write_csv(_file(place, "csv"), rows, columns=attentionfiles.CHANGES)
+        attentionpictures.write_png(_file(place, "png"), attentionpictures.moved(found, other))
+        document = attentionfiles.compared(self.loaded, found, against=other)
+        attentionfiles.write_json(_file(place, "json"), document)
+        self.watcher.finish(f"{source[0]} against {against[0]}: {_file(place, 'json')}")
+        return found, other
+
+    def document(self, found: Sequence[Attention], *, failed: dict[Path, str]) -> dict[str, Any]:
+        """What several inputs give, as one document."""
+        return attentionfiles.several(self.loaded, found, failed=failed)
+
+    def _attention(self, source: Path, areas: Sequence[Area]) -> Attention:
+        found = attention(
+            source,
+            self.loaded,
+            areas=areas,
+            kind=self.kind,
+            fps=self.fps,
+            watcher=self.watcher,
+        )
+        for problem in found.stimulus.problems:
+            self.watcher.note(f"left out: {problem}")
+        return found
+
+
+def _file(place: Place, suffix: str) -> Path:
+    return place.output / f"{place.name}.aoi.{suffix}"

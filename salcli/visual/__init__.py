@@ -1,0 +1,1 @@
+"""Pictures to look at: panels of stimuli, ground truth and models' maps."""
