@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from salcli import logs, registry
-from salcli.commands import options, training
+from salcli.commands import options, settings
 from salcli.commands.conducting import conduct
 from salcli.commands.training import Request
 
@@ -19,41 +19,41 @@ def finetune(
     context: typer.Context,
     *,
     model: options.ModelName = registry.DEFAULT_MODEL,
-    weights: training.Start = None,
-    data: training.Data = None,
-    root: training.Roots = None,
+    weights: settings.Start = None,
+    data: settings.Data = None,
+    root: settings.Roots = None,
     fold: Annotated[
         int | None, typer.Option(min=0, help="Part of a dataset with folds that validates.")
     ] = None,
-    hold_out: training.HoldOut = None,
-    data_option: training.DataOptions = None,
-    recipe: training.RecipeName = None,
+    hold_out: settings.HoldOut = None,
+    data_option: settings.DataOptions = None,
+    recipe: settings.RecipeName = None,
     option: options.ModelOptions = None,
-    learning_rate: training.Rate = None,
-    epochs: training.Epochs = None,
-    learning_rate_gamma: training.RateGamma = None,
-    train_cnn_after: training.ThawAfter = None,
-    batch_size: training.BatchSize = None,
-    clip_length: training.ClipLength = None,
-    clip_stride: training.ClipStride = None,
-    accumulation: training.Accumulation = None,
-    patience: training.Patience = None,
-    seed: training.Seed = None,
+    learning_rate: settings.Rate = None,
+    epochs: settings.Epochs = None,
+    learning_rate_gamma: settings.RateGamma = None,
+    train_cnn_after: settings.ThawAfter = None,
+    batch_size: settings.BatchSize = None,
+    clip_length: settings.ClipLength = None,
+    clip_stride: settings.ClipStride = None,
+    accumulation: settings.Accumulation = None,
+    patience: settings.Patience = None,
+    seed: settings.Seed = None,
     evaluate: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME[=DIR]", help="Dataset on which the result is scored; repeatable."
         ),
     ] = None,
-    workers: training.Workers = 2,
-    frame_memory: training.FrameMemory = 512,
+    workers: settings.Workers = 2,
+    frame_memory: settings.FrameMemory = 512,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    deterministic: training.Deterministic = False,
-    checkpoint_minutes: training.Minutes = 10.0,
-    dry_run: training.DryRun = False,
-    output: training.Output = Path("runs/finetune"),
-    as_json: training.JsonLines = False,
+    deterministic: settings.Deterministic = False,
+    checkpoint_minutes: settings.Minutes = 10.0,
+    dry_run: settings.DryRun = False,
+    output: settings.Output = Path("runs/finetune"),
+    as_json: settings.JsonLines = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Go on training from weights; the best ones are OUTPUT/best.safetensors.

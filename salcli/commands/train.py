@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from salcli import logs
-from salcli.commands import options, training
+from salcli.commands import options, settings
 from salcli.commands.conducting import conduct
 from salcli.commands.training import Request
 
@@ -18,31 +18,31 @@ def train(
     context: typer.Context,
     *,
     model: options.ModelName = "unisal",
-    data: training.Data = None,
-    root: training.Roots = None,
-    hold_out: training.HoldOut = None,
-    data_option: training.DataOptions = None,
-    weights: training.Start = None,
-    recipe: training.RecipeName = None,
+    data: settings.Data = None,
+    root: settings.Roots = None,
+    hold_out: settings.HoldOut = None,
+    data_option: settings.DataOptions = None,
+    weights: settings.Start = None,
+    recipe: settings.RecipeName = None,
     option: options.ModelOptions = None,
-    epochs: training.Epochs = None,
-    batch_size: training.BatchSize = None,
-    learning_rate: training.Rate = None,
-    clip_length: training.ClipLength = None,
-    clip_stride: training.ClipStride = None,
-    accumulation: training.Accumulation = None,
-    patience: training.Patience = None,
-    train_cnn_after: training.ThawAfter = None,
-    seed: training.Seed = None,
-    workers: training.Workers = 2,
-    frame_memory: training.FrameMemory = 512,
+    epochs: settings.Epochs = None,
+    batch_size: settings.BatchSize = None,
+    learning_rate: settings.Rate = None,
+    clip_length: settings.ClipLength = None,
+    clip_stride: settings.ClipStride = None,
+    accumulation: settings.Accumulation = None,
+    patience: settings.Patience = None,
+    train_cnn_after: settings.ThawAfter = None,
+    seed: settings.Seed = None,
+    workers: settings.Workers = 2,
+    frame_memory: settings.FrameMemory = 512,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    deterministic: training.Deterministic = False,
-    checkpoint_minutes: training.Minutes = 10.0,
-    dry_run: training.DryRun = False,
-    output: training.Output = Path("runs/train"),
-    as_json: training.JsonLines = False,
+    deterministic: settings.Deterministic = False,
+    checkpoint_minutes: settings.Minutes = 10.0,
+    dry_run: settings.DryRun = False,
+    output: settings.Output = Path("runs/train"),
+    as_json: settings.JsonLines = False,
     verbose: options.Verbose = False,
 ) -> None:
     """Train a model on images or clips; the best weights are OUTPUT/best.safetensors.

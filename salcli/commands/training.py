@@ -1,4 +1,4 @@
-"""What `salcli train` and `salcli finetune` share: their options, and how a training is run."""
+"""What `salcli train` and `salcli finetune` share: how a training is prepared."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from salcli.checkpoint import Checkpoint
@@ -18,105 +16,6 @@ if TYPE_CHECKING:
     from salcli.types import Dataset
 
 __all__ = ["Request", "Training"]
-
-HERE = "In place of the recipe's."
-
-Roots: TypeAlias = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--root",
-        metavar="DIR",
-        help="Folder with the data; repeatable for --data folder. Without it, the dataset's "
-        "environment variable says where.",
-    ),
-]
-Data: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME[=DIR]",
-        help="Dataset, as in 'salcli datasets'; repeatable. The recipe's if neither this nor "
-        "--root is given.",
-    ),
-]
-DataOptions: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data-option", "-D", metavar="KEY=VALUE", help="Option of the dataset. Repeatable."
-    ),
-]
-HoldOut: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="EVERY[:FIRST]",
-        help="Where a dataset has no validation part: keep every so-many-th recording of each "
-        "folder, counting from FIRST (0 if not given) in the natural order of names.",
-    ),
-]
-Start: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights",
-        "--start",
-        metavar="FILE",
-        help="Weights to start from: this model's own, or of a backbone that it knows.",
-    ),
-]
-RecipeName: TypeAlias = Annotated[
-    str | None, typer.Option("--recipe", metavar="NAME", help="Recipe of the model.")
-]
-Epochs: TypeAlias = Annotated[int | None, typer.Option(min=1, help=HERE)]
-BatchSize: TypeAlias = Annotated[int | None, typer.Option(min=1, help=HERE)]
-Rate: TypeAlias = Annotated[float | None, typer.Option("--lr", min=0, help=HERE)]
-RateGamma: TypeAlias = Annotated[
-    float | None, typer.Option("--lr-gamma", min=0, help="Factor on the rate after each epoch.")
-]
-ThawAfter: TypeAlias = Annotated[
-    int | None,
-    typer.Option("--train-cnn-after", min=0, help="Epochs in which the encoder is kept still."),
-]
-ClipLength: TypeAlias = Annotated[
-    int | None, typer.Option(min=0, help="Frames per sample of a clip; 0 for whole clips.")
-]
-ClipStride: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Use every so-many-th frame of a clip.")
-]
-Accumulation: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Batches per step of the optimiser.")
-]
-Patience: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="End after so many epochs that were not the best.")
-]
-Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help=HERE)]
-Workers: TypeAlias = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
-FrameMemory: TypeAlias = Annotated[
-    int, typer.Option(metavar="MB", min=0, help="Decoded frames that are remembered.")
-]
-Minutes: TypeAlias = Annotated[
-    float,
-    typer.Option(
-        "--checkpoint-minutes", min=0, help="Write the state so often, besides after every epoch."
-    ),
-]
-Deterministic: TypeAlias = Annotated[
-    bool, typer.Option("--deterministic", help="Only arithmetic that repeats itself, or an error.")
-]
-DryRun: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run",
-        help="Take two steps and validate one recording, then say how much memory and time the "
-        "training would take; nothing is kept.",
-    ),
-]
-Output: TypeAlias = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="DIR", help="Folder of the run; an interrupted run goes on."
-    ),
-]
-JsonLines: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="One JSON document per line on stdout, nothing else.")
-]
 
 
 @dataclass(frozen=True)
