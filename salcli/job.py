@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +70,8 @@ class Job:
         size, scale, extras: Of the maps; see `salcli.prediction.run`.
         kind, fps: How inputs are taken; see `salcli.media.open_stimulus`.
         overwrite: Whether what is finished is done again.
+        labels: Output names of the frames of a clip that is a folder, where its files are not
+            called so.
     """
 
     loaded: Loaded
@@ -80,6 +82,7 @@ class Job:
     kind: Literal["auto", "clip", "stills"] = "auto"
     fps: float | None = None
     overwrite: bool = False
+    labels: Sequence[str] | None = None
 
     def run(self, source: Path, place: Place, *, watcher: Watcher) -> Outcome:
         """Predict one input, unless that has been done.
@@ -176,6 +179,8 @@ class Job:
         single = source.is_file() and not stimulus.is_clip and stimulus.count == 1
         if single:
             stimulus = replace(stimulus, labels=[place.name])
+        elif self.labels is not None:
+            stimulus = replace(stimulus, labels=self.labels)
         inside = [source.resolve(), (source / "images").resolve()]
         written = place.folder.resolve()
         if single:
