@@ -13,6 +13,7 @@ from salcli import logs, registry
 from salcli.commands import options
 
 if TYPE_CHECKING:
+    from salcli.datasets.submitting import Task
     from salcli.job import Job, Outcome
     from salcli.manifest import Place
     from salcli.model import Loaded
@@ -29,13 +30,27 @@ KINDS = ("auto", "clip", "stills")
 def predict(
     context: typer.Context,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="INPUT...",
+            metavar="[INPUT...]",
             help="Videos, images, folders of frames, folders of these, or globs.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="A dataset in place of INPUT: maps lie as its benchmark wants."
+        ),
+    ] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Where the dataset lies.")
+    ] = None,
+    data_option: Annotated[
+        list[str] | None,
+        typer.Option("--data-option", "-D", metavar="KEY=VALUE", help="Option of the dataset."),
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Part of the dataset.")] = "test",
     model: options.ModelName = registry.DEFAULT_MODEL,
     option: options.ModelOptions = None,
     weights: options.WeightsFile = None,
@@ -90,8 +105,10 @@ def predict(
     DIR/NAME.png, with a record of what made them in salcli.json. Finished inputs are skipped, and a
     run that was stopped goes on where it was.
 
-    Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
+    With --data, `salcli datasets pack` checks and packs what is written. Exit codes: 0 all done, 1
+    some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
+    _check_inputs(inputs, data, root, data_option, save)
     formats = tuple(
         dict.fromkeys(options.one_of("--save", name, FORMATS) for name in save or ["png"])
     )
@@ -104,11 +121,11 @@ def predict(
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
-    from salcli import manifest, media
     from salcli.job import Job
     from salcli.model import load_model
     from salcli.progress import download_bar, watch
 
+    todo = _todo(inputs or (), data, root or (), data_option or (), split=split, output=output)
     with download_bar(model, quiet=quiet) as report:
         loaded = load_model(
             model,
@@ -123,13 +140,9 @@ def predict(
     job = Job(
         loaded, formats, wanted_size, wanted_scale, extras, wanted_kind, fps, overwrite=overwrite
     )
-    paths = media.find_inputs(inputs)
-    with watch(len(paths), quiet=quiet) as watcher:
+    with watch(len(todo), quiet=quiet) as watcher:
         watcher.note(options.introduction(loaded))
-        places = manifest.places(paths, output)
-        outcomes = [
-            _run(job, path, place, watcher) for path, place in zip(paths, places, strict=True)
-        ]
+        outcomes = [_run(job, one, watcher) for one in todo]
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes):
@@ -153,13 +166,57 @@ def _check_scale(scale: Scale, formats: Sequence[str]) -> None:
         )
 
 
-def _run(job: Job, path: Path, place: Place, watcher: Watcher) -> Outcome:
+def _check_inputs(
+    inputs: Sequence[str] | None,
+    data: str | None,
+    root: Sequence[Path] | None,
+    data_option: Sequence[str] | None,
+    save: Sequence[str] | None,
+) -> None:
+    """Refuse what does not go together."""
+    from salcli.errors import UsageError
+
+    if bool(inputs) == (data is not None):
+        raise UsageError("name either INPUT or a dataset (--data); 'salcli datasets' lists them")
+    if data is None and (root or data_option):
+        raise UsageError("--root and --data-option belong to a dataset; add --data NAME")
+    if data is not None:
+        registry.dataset(data)
+        if save and list(save) != ["png"]:
+            raise UsageError("--data writes PNG, which benchmarks take; leave --save out")
+
+
+def _todo(
+    inputs: Sequence[str],
+    data: str | None,
+    root: Sequence[Path],
+    data_option: Sequence[str],
+    *,
+    split: str,
+    output: Path,
+) -> list[tuple[Path, Place, Task | None]]:
+    """What is predicted, and where it goes; the recordings of a dataset bring more with them."""
+    from salcli import manifest, media
+    from salcli.datasets.opening import open_dataset
+    from salcli.datasets.submitting import tasks
+
+    if data is not None:
+        dataset = open_dataset(data, root, options=data_option)
+        found = tasks(dataset, split, output)
+        return [(task.recording.source, task.place, task) for task in found]
+    paths = media.find_inputs(inputs)
+    places = manifest.places(paths, output)
+    return [(path, place, None) for path, place in zip(paths, places, strict=True)]
+
+
+def _run(job: Job, one: tuple[Path, Place, Task | None], watcher: Watcher) -> Outcome:
     """One input; whatever is wrong with it does not stop the others."""
     from salcli.errors import PluginError, SalcliError
     from salcli.job import Outcome
 
+    path, place, task = one
     try:
-        outcome = job.run(path, place, watcher=watcher)
+        outcome = task.run(job, watcher) if task else job.run(path, place, watcher=watcher)
     except PluginError:
         raise  # every other input would fail as this one did
     except SalcliError as error:

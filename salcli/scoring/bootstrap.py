@@ -103,6 +103,9 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
 
 def _weights(n: int, seed: int) -> Iterator[Floats]:
     """How often each of n videos is drawn, `[draws, n]` in parts."""
+    if not n:
+        yield np.zeros((1, 0))
+        return
     rng = generator(seed, "bootstrap")
     rows = n * np.arange(AT_ONCE)[:, None]
     for _ in range(DRAWS // AT_ONCE):

@@ -176,7 +176,9 @@ def test_one_video_has_no_interval_and_none_no_mean() -> None:
     (one,) = bootstrap.interval(*values([1, 2]), "frames", seed=0)
     assert one.document() == {"mean": 1.5, "low": None, "high": None}
     (none,) = bootstrap.interval(*values([float("nan")] * 2, []), "frames", seed=0)
-    assert none.document() == {"mean": None, "low": None, "high": None}
+    (nothing,) = bootstrap.interval(np.zeros((0, 1)), np.zeros((0, 1)), "videos", seed=0)
+    for one in (none, nothing):
+        assert one.document() == {"mean": None, "low": None, "high": None}
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:

@@ -1,0 +1,93 @@
+"""Predicts a split of a dataset into the layout in which its benchmark takes maps."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from salcli import images
+from salcli.atomic import replacing
+from salcli.datasets import greyvideo
+from salcli.errors import InputError, UsageError
+from salcli.job import Job, Outcome
+from salcli.manifest import Place
+from salcli.progress import Watcher
+from salcli.types import Dataset, Recording
+
+__all__ = ["Task", "tasks"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One recording.
+
+    Attributes:
+        recording: Which.
+        place: Where its maps go.
+        video: The grey video that a benchmark wants in place of maps.
+    """
+
+    recording: Recording
+    place: Place
+    video: Path | None = None
+
+    def run(self, job: Job, watcher: Watcher) -> Outcome:
+        """Predict it, unless that has been done.
+
+        Raises:
+            SalcliError: As `Job.run`.
+        """
+        recording = self.recording
+        if self.video is not None and self.video.exists() and not job.overwrite:
+            return Outcome(recording.source, self.video, "skipped", len(recording.annotations))
+        labels = None
+        if recording.frames is not None:
+            labels = [annotation.label for annotation in recording.annotations]
+        kind: Literal["clip", "stills"] = "clip" if recording.is_clip else "stills"
+        fps = recording.fps if recording.frames is not None else None
+        own = replace(job, kind=kind, fps=fps, labels=labels)
+        outcome = own.run(recording.source, self.place, watcher=watcher)
+        return self._encoded(outcome) if self.video is not None else outcome
+
+    def _encoded(self, outcome: Outcome) -> Outcome:
+        """The maps as one video, which replaces their folder."""
+        assert self.video is not None
+        assert self.recording.fps is not None
+        files = sorted(self.place.folder.glob("*.png"))
+        if not files:
+            raise InputError(f"'{self.recording.source}' has no frames to make a video of")
+        content = greyvideo.encode(
+            files, size=images.size_of(files[0]), shown=self.video, fps=self.recording.fps
+        )
+        with replacing(self.video) as part:
+            part.write_bytes(content)
+        shutil.rmtree(self.place.folder)
+        return replace(outcome, results=self.video)
+
+
+def tasks(dataset: Dataset, split: str, output: Path) -> Iterator[Task]:
+    """One for each recording of a split.
+
+    Raises:
+        UnknownName: There is no such split.
+        UsageError: Nobody collects predictions for the dataset.
+        InputError: Nothing of the split is there.
+    """
+    submission = dataset.submission
+    if submission is None:
+        raise UsageError(
+            f"nobody collects predictions for '{dataset.name}'; name its images or videos as INPUT"
+        )
+    for recording in dataset.recordings(split):
+        if not len(recording.annotations):
+            raise InputError(f"'{recording.source}' has no frames")
+        path = output / submission.path(recording, recording.annotations[0])
+        if submission.is_video:
+            yield Task(recording, Place(path.parent, path.stem), path)
+        elif recording.is_clip:
+            yield Task(recording, Place(path.parent.parent, path.parent.name))
+        else:
+            yield Task(recording, Place(path.parent, path.stem))
