@@ -126,6 +126,8 @@ class Model(ABC):
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
         """Move the network, ready for prediction."""
+        if precision == torch.float32:
+            devices.compute_exactly()
         self.device, self.precision = device, precision
         self.network = self.network.to(device, precision).eval()
 

@@ -5,6 +5,7 @@ import torch
 
 from salcli import devices
 from salcli.errors import UsageError
+from salcli.model import create
 
 
 def test_the_processor_is_always_there() -> None:
@@ -30,3 +31,13 @@ def test_precisions() -> None:
 def test_accelerators_take_more_frames_at_once() -> None:
     assert devices.batch_size(torch.device("cpu")) >= 1
     assert devices.batch_size(torch.device("cpu")) < devices.batch_size(torch.device("cuda"))
+
+
+def test_float32_means_float32_where_a_model_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    model = create("centre", defaults={})
+    model.to(torch.device("cpu"), torch.bfloat16)
+    assert torch.backends.cudnn.allow_tf32
+    model.to(torch.device("cpu"), torch.float32)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
