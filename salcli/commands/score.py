@@ -88,6 +88,10 @@ def score(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the reports.")
     ] = Path("scores"),
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace scores of other maps, data or protocol."),
+    ] = False,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -140,6 +144,9 @@ def score(
         )
         sources: list[Source] = [*predicted, *stored]
         names = folder_names([source.label for source in sources])
+        for source, name in zip(sources, names, strict=True):
+            if not overwrite:
+                session.check_free(source, output / name)
         for source, name in zip(sources, names, strict=True):
             try:
                 document = session.run(source, output / name, watcher)

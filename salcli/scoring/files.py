@@ -12,12 +12,14 @@ from typing import Any
 
 from salcli.atomic import replacing, told
 from salcli.checkpoint import write_atomically
-from salcli.scoring import plots, report
+from salcli.errors import UsageError
+from salcli.runs import differences
+from salcli.scoring import originals, plots, report
 from salcli.scoring.agenda import Agenda
 from salcli.scoring.ledger import Ledger
 from salcli.scoring.run import Row
 
-__all__ = ["SCORES", "FrameTable", "frame_table", "write"]
+__all__ = ["SCORES", "FrameTable", "check_free", "frame_table", "identity", "write"]
 
 SCORES = "scores.json"
 
@@ -35,6 +37,45 @@ class FrameTable:
         label = self._agenda.annotation(row.spot).label
         cells = [_text(row.values.get(name, math.nan)) for name in self._metrics]
         self._writer.writerow([recording.name, recording.group, label, *cells, row.problem])
+
+
+def check_free(folder: Path, now: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds scores of other maps or data, or by another protocol.
+
+    Args:
+        folder: Where the report is to be written.
+        now: `identity` of what it is to say.
+
+    Raises:
+        UsageError: It does.
+    """
+    try:
+        there = json.loads((folder / SCORES).read_text("utf-8"))
+        before = identity(there["predictions"], there["dataset"], there["protocol"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        before = {}
+    found = differences(before, now)
+    if found:
+        raise UsageError(
+            f"'{folder}' holds scores of something else (another {', '.join(found)}); choose "
+            "another -o, or replace them with --overwrite"
+        )
+
+
+def identity(
+    predictions: Mapping[str, Any], dataset: Mapping[str, Any], protocol: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a report is of."""
+    of_maps = ("kind", "folder", "model", "weights", "options")
+    return {
+        **{key: predictions[key] for key in of_maps if key in predictions},
+        "dataset": dataset["name"],
+        "edition": dataset["edition"],
+        "split": dataset["split"],
+        "protocol": protocol["name"],
+    }
 
 
 @contextmanager
@@ -72,6 +113,8 @@ def write(folder: Path, document: Mapping[str, Any], ledger: Ledger) -> None:
     if ledger.numbers:
         plots.distribution(folder / "distribution.png", document)
         plots.over_time(folder / "over-time.png", document["name"], ledger)
+    if document["protocol"]["name"] == "unisal":
+        originals.write_unisal(folder, document)
     write_atomically(folder / "scores.md", report.markdown(document).encode())
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(folder / SCORES, text.encode())

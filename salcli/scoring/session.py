@@ -54,6 +54,17 @@ class Session:
     fit: Fit
     baselines: str
 
+    def check_free(self, source: Source, folder: Path) -> None:
+        """Refuse a folder that holds scores of something else.
+
+        Raises:
+            UsageError: It does.
+        """
+        dataset = self.agenda.dataset
+        data = {"name": dataset.name, "edition": dataset.edition, "split": self.agenda.split}
+        protocol = {"name": self.scorer.protocol.name}
+        files.check_free(folder, files.identity(source.statement(), data, protocol))
+
     def run(self, source: Source, folder: Path, watcher: Watcher) -> dict[str, Any]:
         """Score one source, and write the files of its report.
 

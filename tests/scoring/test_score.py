@@ -485,6 +485,36 @@ def test_a_broken_model_ends_it_with_its_own_exit_code_and_leaves_nothing(
     assert not [path for path in (tmp_path / "scores").rglob("*") if path.is_file()]
 
 
+def test_scores_of_something_else_are_replaced_only_when_that_is_asked_for(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    data = ("--data", "osie", "--root", miniature("osie"), "-m", "centre", *FAST)
+    assert salcli("score", *data).returncode == 0
+    assert salcli("score", *data, "--seed", "1").returncode == 0
+    told = refused(salcli("score", *data, "--protocol", "tuebingen", "-O", "sigma_x=0.3"))
+    assert "holds scores of something else (another options.sigma_x, protocol)" in told
+    assert read(tmp_path / "scores" / "centre")["protocol"]["name"] == "mit"
+    assert salcli("score", *data, "--protocol", "tuebingen", "--overwrite").returncode == 0
+    assert read(tmp_path / "scores" / "centre")["protocol"]["name"] == "tuebingen"
+
+
+def test_unisals_protocol_leaves_the_files_of_its_code(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    data = ("--data", "dhf1k", "--root", miniature("dhf1k"), "--protocol", "unisal")
+    assert salcli("score", *data, "-m", "brightness", "--baselines", "none").returncode == 0
+    folder = tmp_path / "scores" / "brightness"
+    videos, macro, weighted = (
+        json.loads((folder / f"DHF1K_eval_{name}.json").read_text())
+        for name in ("scores", "mean_scores", "weighted_mean_scores")
+    )
+    names = ("KLD", "NSS", "CC", "SIM", "AUC-Judd", "s-AUC")
+    rows = table(folder / "videos.csv")
+    assert videos == [[float(row[name]) for name in names] for row in rows]
+    assert macro == pytest.approx(np.mean(videos, axis=0))
+    assert weighted[:4] == pytest.approx(np.average(videos, axis=0, weights=[8, 7])[:4])
+
+
 def test_groups_are_averaged_apart(salcli: Run, tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     for root in ("indoor", "outdoor"):

@@ -1,0 +1,45 @@
+"""Score files as the code of the models wrote them, for scripts that read these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from salcli.checkpoint import write_atomically
+
+__all__ = ["write_unisal"]
+
+UNISAL_METRICS = ("KLD", "NSS", "CC", "SIM", "AUC-Judd", "s-AUC")
+"""Order of the columns, which the files do not name."""
+
+UNISAL_SOURCES = {
+    "dhf1k": "DHF1K",
+    "hollywood2": "Hollywood_resized",
+    "mit1003": "MIT1003",
+    "salicon": "SALICON",
+    "ucfsports": "UCFSports_resized",
+}
+"""What its code calls the datasets in file names."""
+
+
+def write_unisal(folder: Path, document: Mapping[str, Any]) -> None:
+    """`DHF1K_eval_scores.json` per clip, and the means over clips and over frames.
+
+    Only where all six metrics were computed, and for the datasets that UNISAL knows.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    source = UNISAL_SOURCES.get(document["dataset"]["name"])
+    if source is None or not set(UNISAL_METRICS) <= document["scores"].keys():
+        return
+    videos = [[video["means"][name] for name in UNISAL_METRICS] for video in document["videos"]]
+    files: dict[str, Any] = {f"{source}_eval_scores.json": videos}
+    for name, way in (("mean", "videos"), ("weighted_mean", "frames")):
+        scores = [document["scores"][metric] for metric in UNISAL_METRICS]
+        means = [found.get(way, found.get("images"))["mean"] for found in scores]
+        files[f"{source}_eval_{name}_scores.json"] = means
+    for file, content in files.items():
+        write_atomically(folder / file, json.dumps(content, indent=2).encode())
