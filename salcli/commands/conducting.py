@@ -56,9 +56,9 @@ def conduct(
     report = print_json if as_json else print_line
     with parallel.started(parallel.local_device(request.device)) as ranks:
         training = Training.prepare(request)
-        for problem in (each for corpus in training.corpora for each in corpus.problems):
-            if ranks.number == 0:
-                say(problem)
+        for corpus in training.corpora if ranks.number == 0 else ():
+            for problem in corpus.problems:
+                say(f"{corpus.name}: {problem}")
         running = Running(
             workers=workers,
             memory=frame_memory * MEGABYTE,
