@@ -190,6 +190,9 @@ def _tell(document: Mapping[str, Any], watcher: Watcher) -> None:
     """What went wrong, and what is odd."""
     from salcli.scoring.incidents import Incident
 
+    for problem in document["dataset"]["problems"][:LINES]:
+        watcher.note(f"note: {problem}")
+
     for kind, tell in (("skipped", watcher.say), ("notes", watcher.note)):
         incidents = [Incident(**each) for each in document[kind]]
         prefix = "salcli: error: " if kind == "skipped" else "note: "
@@ -200,12 +203,12 @@ def _tell(document: Mapping[str, Any], watcher: Watcher) -> None:
 
 
 def _show(documents: Sequence[Mapping[str, Any]]) -> None:
-    from salcli.scoring import report
+    from salcli.scoring.tables import summary, table
 
     for document in documents:
         typer.echo(document["name"])
-        tables.show(*report.table(document))
-        for line in report.summary(document):
+        tables.show(*table(document))
+        for line in summary(document):
             typer.echo(f"  {line}")
         typer.echo()
 

@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TypeAlias
 
+import numpy as np
+
 from salcli.errors import InputError, UsageError
 from salcli.measure import generator
 from salcli.types import Annotation, Dataset, Recording
@@ -31,6 +33,7 @@ class Agenda:
         counts: Frames of each recording.
         chosen: Positions of those that are scored, in order.
         problems: Why recordings were left out: name and reason.
+        missing: What the dataset found missing or wrong in the split.
     """
 
     dataset: Dataset
@@ -39,6 +42,7 @@ class Agenda:
     counts: Sequence[int]
     chosen: Sequence[Sequence[int]]
     problems: Sequence[tuple[str, str]] = ()
+    missing: Sequence[str] = ()
 
     @property
     def total(self) -> int:
@@ -115,7 +119,7 @@ def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Ag
             "'salcli predict --data' writes what a benchmark takes"
         )
     chosen = _chosen(counts, limit, seed)
-    return Agenda(dataset, split, recordings, counts, chosen, problems)
+    return Agenda(dataset, split, recordings, counts, chosen, problems, list(dataset.problems))
 
 
 def _is_observed(recording: Recording) -> bool:
@@ -128,10 +132,7 @@ def _chosen(counts: Sequence[int], limit: int | None, seed: int) -> list[Sequenc
     total = sum(counts)
     if limit is None or total <= limit:
         return [range(count) for count in counts]
-    flat = sorted(generator(seed, "limit").choice(total, limit, replace=False).tolist())
-    chosen: list[Sequence[int]] = []
-    start = 0
-    for count in counts:
-        chosen.append([position - start for position in flat if start <= position < start + count])
-        start += count
-    return chosen
+    drawn = np.sort(generator(seed, "limit").choice(total, limit, replace=False))
+    starts = np.cumsum([0, *counts[:-1]])
+    parts = np.split(drawn, np.searchsorted(drawn, starts[1:]))
+    return [(part - start).tolist() for part, start in zip(parts, starts, strict=True)]

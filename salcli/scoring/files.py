@@ -14,7 +14,7 @@ from salcli.atomic import replacing, told
 from salcli.checkpoint import write_atomically
 from salcli.errors import UsageError
 from salcli.runs import differences
-from salcli.scoring import originals, plots, report
+from salcli.scoring import originals, plots, tables
 from salcli.scoring.agenda import Agenda
 from salcli.scoring.ledger import Ledger
 from salcli.scoring.run import Row
@@ -115,7 +115,7 @@ def write(folder: Path, document: Mapping[str, Any], ledger: Ledger) -> None:
         plots.over_time(folder / "over-time.png", document["name"], ledger)
     if document["protocol"]["name"] == "unisal":
         originals.write_unisal(folder, document)
-    write_atomically(folder / "scores.md", report.markdown(document).encode())
+    write_atomically(folder / "scores.md", tables.markdown(document).encode())
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(folder / SCORES, text.encode())
 

@@ -166,10 +166,10 @@ def open_session(
         InputError: Nothing of the split is there.
     """
     split = split or dataset.evaluated
-    clips = any(recording.is_clip for recording in dataset.recordings(split))
-    chosen = find_protocol(protocol or _default_protocol(dataset.name, clips))
-    most = min((n for n in (limit, chosen.limit) if n is not None), default=None)
-    agenda = draw_up(dataset, split, limit=most, seed=seed)
+    agenda = draw_up(dataset, split, limit=limit, seed=seed)
+    chosen = find_protocol(protocol or _default_protocol(dataset.name, agenda.has_clips))
+    if chosen.limit is not None and agenda.total > chosen.limit:
+        agenda = draw_up(dataset, split, limit=chosen.limit, seed=seed)
     names, left_out = _metrics(agenda, chosen, metrics)
     scorer = Scorer(chosen, names, seed=seed)
     priors = baselines != "none" or "baseline" in scorer.needs

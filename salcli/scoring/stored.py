@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from salcli.datasets.collection import some
 from salcli.errors import InputError
 from salcli.folders import VIDEO_SUFFIXES
 from salcli.scoring import maps
-from salcli.scoring.agenda import Agenda
+from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.incidents import Incidents
 from salcli.scoring.source import Shown
 from salcli.types import Recording
@@ -46,13 +47,16 @@ class StoredMaps:
         self.folder, self.label = folder, folder.resolve().name
         self.notes = Incidents()
         self._formats = Counter[str]()
-        self._used: dict[Path, set[Path]] = {}
-        self._listing = lru_cache(maxsize=64)(_listed)
+        self._used = defaultdict[Path, set[Path]](set)
+        self._list = lru_cache(maxsize=64)(_listed)
 
     def maps(self, agenda: Agenda) -> Iterator[Shown]:
         """The map of each frame of the agenda, in order; what is missing has a reason."""
         for number, recording in enumerate(agenda.recordings):
             found = self._find(recording)
+            if isinstance(found, dict) and len(agenda.chosen[number]) < agenda.counts[number]:
+                for path in found.values():  # of a frame that is not drawn, which is no mistake
+                    self._used[path.parent].add(path)
             for index in agenda.chosen[number]:
                 yield self._shown(agenda, (number, index), found)
         self._note_others()
@@ -61,39 +65,28 @@ class StoredMaps:
         """Ready for JSON."""
         return {"kind": "stored", "folder": str(self.folder), "formats": dict(self._formats)}
 
-    def _find(self, recording: Recording) -> Path | Mapping[Hashable, Path]:
+    def _find(self, recording: Recording) -> Path | dict[Hashable, Path]:
         """A video of maps, or maps by the key of the frame."""
         name = recording.name.rpartition("/")[2]
         if not recording.is_clip:
             return self._still(recording, name)
-        folders, files = self._listing(self.folder, folders=True)
-        del files
-        movie = _movies(self.folder).get(_key(name))
-        if movie is not None:
-            self._used.setdefault(self.folder, set()).add(movie)
-            return movie
-        folder = folders.get(_key(name))
-        if folder is None and (self.folder / recording.name).is_dir():
-            folder = self.folder / recording.name
-        if folder is None:
-            return {}
-        self._used.setdefault(self.folder, set()).add(folder)
-        _, found = self._listing(folder, folders=False)
-        return found
+        here = self._list(self.folder)
+        movie = here.movies.get(_key(name))
+        folder = movie or here.folders.get(_key(name), self.folder / recording.name)
+        self._used[self.folder].add(folder)
+        return folder if movie else dict(self._list(folder).maps)
 
-    def _still(self, recording: Recording, name: str) -> Mapping[Hashable, Path]:
+    def _still(self, recording: Recording, name: str) -> dict[Hashable, Path]:
         label = recording.annotations[0].label
         for folder in (self.folder, self.folder / recording.source.parent.name, self.folder / name):
-            _, files = self._listing(folder, folders=False)
+            maps_here = self._list(folder).maps
             for key in (_key(label), _key(name)):
-                if key in files:
-                    self._used.setdefault(folder, set()).add(files[key])
-                    return {_key(label): files[key]}
+                if key in maps_here:
+                    self._used[folder].add(maps_here[key])
+                    return {_key(label): maps_here[key]}
         return {}
 
-    def _shown(
-        self, agenda: Agenda, spot: tuple[int, int], found: Path | Mapping[Hashable, Path]
-    ) -> Shown:
+    def _shown(self, agenda: Agenda, spot: Spot, found: Path | Mapping[Hashable, Path]) -> Shown:
         label = agenda.annotation(spot).label
         try:
             if isinstance(found, Path):
@@ -102,7 +95,7 @@ class StoredMaps:
             path = found.get(_key(label), found.get(_number(label)))
             if path is None:
                 return Shown(spot, None, f"no map of it in '{self.folder}'")
-            self._used.setdefault(path.parent, set()).add(path)
+            self._used[path.parent].add(path)
             self._formats[path.suffix.lower().removeprefix(".")] += 1
             return Shown(spot, maps.read(path))
         except InputError as error:
@@ -110,40 +103,42 @@ class StoredMaps:
 
     def _note_others(self) -> None:
         """Say which maps are no frame's, in the folders that were looked at."""
-        for folder, used in self._used.items():
-            folders, files = self._listing(folder, folders=folder == self.folder)
-            there = {*files.values(), *folders.values(), *_movies(folder).values()}
-            inner = {path for path in self._used if path != folder}
-            surplus = sorted(there - used - inner)
+        for folder, used in list(self._used.items()):
+            here = self._list(folder)
+            there = {*here.maps.values()}
+            if folder == self.folder:
+                there |= {*here.folders.values(), *here.movies.values()}
+            surplus = [path for path in sorted(there - used) if path not in self._used]
             if surplus:
                 names = some([path.name for path in surplus])
                 self.notes.add(str(folder), f"not of anything that is scored: {names}")
 
 
-def _listed(
-    folder: Path, *, folders: bool
-) -> tuple[Mapping[Hashable, Path], Mapping[Hashable, Path]]:
-    """Sub-folders if wanted, and maps, by their keys; of two formats the first counts."""
-    if not folder.is_dir():
-        return {}, {}
-    inner: dict[Hashable, Path] = {}
+@dataclass(frozen=True)
+class _Listing:
+    """What a folder holds, by key."""
+
+    maps: Mapping[Hashable, Path]
+    folders: Mapping[Hashable, Path]
+    movies: Mapping[Hashable, Path]
+
+
+def _listed(folder: Path) -> _Listing:
+    """Maps (of two formats the first counts), sub-folders and videos; nothing if it is not there.
+
+    Hidden files do not count.
+    """
+    entries = sorted(folder.iterdir(), key=lambda p: (_rank(p), p.name)) if folder.is_dir() else []
+    shown = [path for path in entries if not path.name.startswith(".")]
     found: dict[Hashable, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: (_rank(path), path.name)):
-        if path.name.startswith("."):
-            continue
+    for path in shown:
         if path.suffix.lower() in maps.SUFFIXES:
             found.setdefault(_key(path.stem), path)
-        elif folders and path.is_dir():
-            inner[_key(path.name)] = path
-    return inner, _numbered(list(found.values())) | found
-
-
-def _movies(folder: Path) -> dict[Hashable, Path]:
-    return {
-        _key(path.stem): path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in VIDEO_SUFFIXES
-    }
+    return _Listing(
+        _numbered(list(found.values())) | found,
+        {_key(path.name): path for path in shown if path.is_dir()},
+        {_key(path.stem): path for path in shown if path.suffix.lower() in VIDEO_SUFFIXES},
+    )
 
 
 def _rank(path: Path) -> int:

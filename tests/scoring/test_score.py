@@ -290,6 +290,7 @@ def test_every_format_of_stored_maps_gives_the_same_scores(
     done = salcli("score", "--data", "dhf1k", "--root", root, *FAST, *options)
     assert done.returncode == 0, done.stderr
     reports = {name: read(tmp_path / "scores" / name) for name in folders}
+    assert not any(report["notes"] for report in reports.values())
     for name, report in reports.items():
         for metric in ("CC", "NSS"):
             value = report["scores"][metric]["frames"]["mean"]
@@ -346,6 +347,31 @@ def test_what_is_wrong_is_told_and_counted_and_the_rest_is_scored(
         assert rows[name] == values[name]
     assert rows[names[0]]["problem"].startswith("no map of it")
     assert rows[names[0]]["CC"] == ""
+
+
+def test_maps_of_no_frame_and_of_no_clip_are_named_but_not_those_left_out_by_the_limit(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    root, grey = miniature("dhf1k"), Image.new("L", (48, 36), 7)
+    for name in [f"0601/{n:04d}" for n in range(1, 10)] + ["0602/0001", "0603/0001", "lone"]:
+        path = tmp_path / "maps" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey.save(path)
+    words = ("--data", "dhf1k", "--root", root, "--predictions", "maps", *FAST)
+    done = salcli("score", *words)
+    assert done.returncode == 1
+    report = read(tmp_path / "scores" / "maps")
+    (skipped,) = report["skipped"]
+    assert (skipped["recording"], skipped["first"], skipped["frames"]) == ("valid/0602", "0002", 6)
+    notes = {Path(each["recording"]).name: each["reason"] for each in report["notes"]}
+    assert notes == {
+        "maps": "not of anything that is scored: '0603', 'lone.png'",
+        "0601": "not of anything that is scored: '0009.png'",
+    }
+    assert report["scores"]["CC"]["undefined"] == 9
+    salcli("score", *words, "--limit", "5")
+    notes = {Path(each["recording"]).name for each in read(tmp_path / "scores" / "maps")["notes"]}
+    assert notes == {"maps"}
 
 
 def test_maps_of_another_size_are_resized_or_refused_as_the_protocol_says(
