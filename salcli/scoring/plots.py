@@ -86,16 +86,20 @@ def side_by_side(
         OutputError: The folder cannot be written.
     """
     figure, axes = _figure("", list(differences))
+    first, second = names
     for axis, (name, leads) in zip(axes, differences.items(), strict=True):
         lead = np.asarray(leads, np.float64)
         places = np.arange(1, len(lead) + 1)
         with np.errstate(invalid="ignore"):
-            halves = ((lead > 0, BETTER, names[1]), (lead <= 0, WORSE, names[0]))
+            halves = (
+                (lead >= 0, BETTER, f"{second} at least as good"),
+                (lead < 0, WORSE, f"{first} better"),
+            )
         for chosen, colour, label in halves:
             axis.scatter(places[chosen], lead[chosen], s=9, color=colour, label=label)
         axis.axhline(0, color="black", linewidth=0.7)
         axis.set_ylabel(name)
-        axis.legend(fontsize="small", title="better", title_fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     axes[-1].set_xlabel(over)
     _save(figure, path)
 

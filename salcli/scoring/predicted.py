@@ -109,14 +109,21 @@ class PredictedMaps:
         waiting = list(numbers)
         stills = Stills([(recording.name, recording.source) for _, recording in group])
         stimulus = Stimulus("stills", stills, labels=stills.labels, count=len(group))
+        reasons = 0
+
+        def missing() -> Shown:
+            nonlocal reasons
+            reasons += 1
+            return Shown((numbers[waiting.pop(0)][0], 0), None, stills.problems[reasons - 1])
+
         for result in self._results(stimulus):
             while waiting[0] != result.label:
-                yield Shown((numbers[waiting.pop(0)][0], 0), None, "the image cannot be read")
+                yield missing()
             number, recording = numbers[waiting.pop(0)]
             self._keep(recording, result, "")
             yield Shown((number, 0), result.saliency)
-        for name in waiting:
-            yield Shown((numbers[name][0], 0), None, "the image cannot be read")
+        while waiting:
+            yield missing()
 
     def _results(self, stimulus: Stimulus) -> Iterator[Result]:
         results = prediction.run(

@@ -36,6 +36,9 @@ INFINITE = "is infinite, since the map is 0 where somebody looked; it is left ou
 AHEAD = 2
 """Frames per thread that wait for it at most."""
 
+MOST_THREADS = 8
+"""A frame of 1080p and its ground truth take some 40 megabytes; reading is in one thread anyway."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -127,7 +130,7 @@ def _rows(
     probes: Sequence[Probe],
     sizes: Counter[str],
 ) -> Generator[Row, None, None]:
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = _threads()
     pending = deque[Future[Row]]()
     shares: tuple[int, Mapping[str, frozenset[int]]] = (-1, {})
     with ThreadPoolExecutor(threads) as pool:
@@ -147,7 +150,7 @@ def _rows(
             key = agenda.key(shown.spot)
             job = _Job(shown, known, scorer, source, chosen, key, left_out)
             pending.append(pool.submit(job.run))
-            while len(pending) > AHEAD * (threads or 1):
+            while len(pending) > AHEAD * threads:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -184,6 +187,13 @@ class _Job:
             for probe in self.probes
         }
         return Row(self.shown.spot, values, probes=probes)
+
+
+def _threads() -> int:
+    """One for each core that this process may use."""
+    known = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return min(cores, MOST_THREADS)
 
 
 def _size_text(saliency: Map, known: Known) -> str:

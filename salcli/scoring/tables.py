@@ -50,11 +50,11 @@ def summary(document: Mapping[str, Any]) -> list[str]:
         f"{protocol['seed']}",
     ]
     lines += [f"without {name}: {reason}" for name, reason in protocol["left out"].items()]
-    if len(document["baselines"]) > 1:
-        lines.append(
-            "a baseline with a number in brackets is over so many random frames; centre and "
-            f"mean-map: {document['baselines']['priors']['note']}"
-        )
+    frames = [found["frames"] for found in document["baselines"].values() if "scores" in found]
+    if frames:
+        lines.append(f"centre and mean-map: {document['baselines']['priors']['note']}")
+    if any(count != data["frames scored"] for count in frames):
+        lines.append("a baseline with a number in brackets is over so many random frames")
     change = document["predictions"]["rounding to 8 bit"].get("change")
     if change:
         largest = ", ".join(f"{name} {_change(found)}" for name, found in change.items())

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from typer.main import get_command
 
-from salcli import groundtruth, images
+from salcli import cli, groundtruth, images
 from salcli.datasets.opening import open_dataset
 from salcli.measure import Scorer
 from salcli.preparation import Truth
-from salcli.protocols import protocol
+from salcli.protocols import PROTOCOLS, protocol
+from salcli.scoring.session import BASELINES
 
 Run = Callable[..., CompletedProcess[str]]
 Miniature = Callable[[str], Path]
@@ -417,6 +419,8 @@ def test_an_image_that_cannot_be_read_does_not_stop_a_model(
     assert [each["recording"] for each in report["skipped"]] == [
         f"osie/{file.stem}" for file in (files[0], files[3], files[-1])
     ]
+    for each in report["skipped"]:
+        assert f"{each['recording'].rpartition('/')[2]}.jpg' " in each["reason"]
     assert report["dataset"]["frames scored"] == 9
 
 
@@ -575,3 +579,11 @@ def test_each_frame_is_measured_as_the_protocol_alone_would(
         key = f"{recording.name}/{recording.source.stem}"
         values = scorer.frame(brightness(recording.source), Truth(counts), key=key)
         assert float(row["AUC-Borji"]) == pytest.approx(values["AUC-Borji"], abs=1e-9)
+
+
+def test_the_help_names_every_protocol_and_way_of_baselines() -> None:
+    command: Any = get_command(cli.build())
+    helps = {option.name: option for option in command.commands["score"].params}
+    named = helps["protocol"].help.replace(" or", "").rstrip(".").split(", ")
+    assert named == list(PROTOCOLS)
+    assert helps["baselines"].metavar.split("|") == list(BASELINES)
