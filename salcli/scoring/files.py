@@ -113,8 +113,7 @@ def write(folder: Path, document: Mapping[str, Any], ledger: Ledger) -> None:
     if ledger.numbers:
         plots.distribution(folder / "distribution.png", document)
         plots.over_time(folder / "over-time.png", document["name"], ledger)
-    if document["protocol"]["name"] == "unisal":
-        originals.write_unisal(folder, document)
+    originals.write_original(folder, document)
     write_atomically(folder / "scores.md", tables.markdown(document).encode())
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(folder / SCORES, text.encode())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from salcli.checkpoint import write_atomically
 
-__all__ = ["write_unisal"]
+__all__ = ["write_original"]
 
 UNISAL_METRICS = ("KLD", "NSS", "CC", "SIM", "AUC-Judd", "s-AUC")
 """Order of the columns, which the files do not name."""
@@ -22,6 +25,31 @@ UNISAL_SOURCES = {
     "ucfsports": "UCFSports_resized",
 }
 """What its code calls the datasets in file names."""
+
+
+def write_original(folder: Path, document: Mapping[str, Any]) -> None:
+    """The files that belong to the protocol, if it is that of a model's code.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    name = document["protocol"]["name"]
+    if name == "unisal":
+        write_unisal(folder, document)
+    if name in ("salema", "salema-area"):
+        write_salema(folder, document)
+
+
+def write_salema(folder: Path, document: Mapping[str, Any]) -> None:
+    """`metrics.npy`: float64 `[videos, metrics]`, NaN where undefined, in the report's order.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    rows = [[video["means"][name] for name in document["scores"]] for video in document["videos"]]
+    content = io.BytesIO()
+    np.save(content, np.array(rows, np.float64))
+    write_atomically(folder / "metrics.npy", content.getvalue())
 
 
 def write_unisal(folder: Path, document: Mapping[str, Any]) -> None:

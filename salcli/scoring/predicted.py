@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from salcli import imageops, png, prediction
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
@@ -18,6 +20,7 @@ from salcli.model import Loaded
 from salcli.progress import Watcher
 from salcli.scoring.agenda import Agenda
 from salcli.scoring.incidents import Incidents
+from salcli.scoring.maps import Map
 from salcli.scoring.source import Shown
 from salcli.types import Recording, Result, Stimulus
 from salcli.video import Video
@@ -95,7 +98,7 @@ class PredictedMaps:
                 if waiting and result.index == waiting[0]:
                     waiting.pop(0)
                     self._keep(recording, result, agenda.annotation((number, result.index)).label)
-                    yield Shown((number, result.index), result.saliency)
+                    yield Shown((number, result.index), _within(result))
                 if not waiting:
                     return
         except InputError as error:
@@ -121,7 +124,7 @@ class PredictedMaps:
                 yield missing()
             number, recording = numbers[waiting.pop(0)]
             self._keep(recording, result, "")
-            yield Shown((number, 0), result.saliency)
+            yield Shown((number, 0), _within(result))
         while waiting:
             yield missing()
 
@@ -169,6 +172,12 @@ def stimulus_of(recording: Recording) -> Stimulus:
         source=recording.source,
         times=video.times,
     )
+
+
+def _within(result: Result) -> Map:
+    """The map without what arithmetic left above 1 or below 0, for which there is no grey level."""
+    clipped: Map = np.clip(result.saliency, 0, 1)
+    return clipped
 
 
 def _plain(value: Any) -> Any:

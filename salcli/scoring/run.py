@@ -49,12 +49,14 @@ class Row:
         values: By metric; empty for a frame that is skipped.
         problem: Why it is skipped.
         probes: Values of what else was measured on it.
+        unfit: What else could not be measured on it, and why.
     """
 
     spot: Spot
     values: Values = field(default_factory=dict)
     problem: str = ""
     probes: Mapping[str, Values] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -112,8 +114,10 @@ def score(
                 outcome.skipped.add(recording, row.problem, label=label)
             else:
                 outcome.ledger.add(number, index, row.values)
-            for name in (name for name, value in row.values.items() if math.isinf(value)):
-                outcome.notes.add(recording, f"{name} {INFINITE}", label=label)
+            notes = [f"{name} {INFINITE}" for name, v in row.values.items() if math.isinf(v)]
+            notes += [f"baseline {name}: {reason}" for name, reason in row.unfit.items()]
+            for note in notes:
+                outcome.notes.add(recording, note, label=label)
             for name, values in row.probes.items():
                 theirs, own = outcome.probes[name]
                 theirs.add(number, index, values)
@@ -182,11 +186,14 @@ class _Job:
             )
         except ValueError as error:
             return Row(self.shown.spot, problem=str(error))
-        probes = {
-            probe.name: probe.values(self.scorer, saliency, known, key=self.key)
-            for probe in self.probes
-        }
-        return Row(self.shown.spot, values, probes=probes)
+        probes: dict[str, Values] = {}
+        unfit: dict[str, str] = {}
+        for probe in self.probes:
+            try:
+                probes[probe.name] = probe.values(self.scorer, saliency, known, key=self.key)
+            except ValueError as error:  # its map fits the frame, and not the ground truth
+                unfit[probe.name] = str(error)
+        return Row(self.shown.spot, values, probes=probes, unfit=unfit)
 
 
 def _threads() -> int:

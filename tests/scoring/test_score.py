@@ -393,6 +393,23 @@ def test_maps_of_another_size_are_resized_or_refused_as_the_protocol_says(
     assert not list((tmp_path / "scores").rglob("*.*"))
 
 
+def test_a_baseline_that_does_not_fit_the_ground_truth_is_left_out_and_told(
+    salcli: Run, osie: Path, tmp_path: Path
+) -> None:
+    folder = store(osie, tmp_path / "maps", lambda path: brightness(path)[::2, ::2])
+    for path in (osie / "maps").iterdir():
+        Image.open(path).resize((24, 18)).save(path)
+    words = ("--data", "osie", "--root", osie, "--predictions", folder, "--metrics", "CC")
+    done = salcli("score", *words, "--protocol", "tuebingen")
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "scores" / "maps")
+    assert report["dataset"]["frames scored"] == 12
+    assert report["baselines"]["centre"]["frames"] == 0
+    assert report["baselines"]["centre"]["scores"]["CC"]["mean"] is None
+    reason = "baseline centre: the map is 48 x 36, the ground truth 24 x 18"
+    assert [each["reason"] for each in report["notes"]] == [reason] * 12
+
+
 def test_a_fixation_outside_the_frame_is_left_out_and_counted(
     salcli: Run, osie: Path, tmp_path: Path
 ) -> None:
@@ -528,6 +545,17 @@ def test_scores_of_something_else_are_replaced_only_when_that_is_asked_for(
     assert read(tmp_path / "scores" / "centre")["protocol"]["name"] == "tuebingen"
 
 
+def test_salemas_protocol_leaves_an_array_of_videos_and_metrics(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    data = ("--data", "dhf1k", "--root", miniature("dhf1k"), "--protocol", "salema")
+    assert salcli("score", *data, "-m", "brightness", *FAST).returncode == 0
+    folder = tmp_path / "scores" / "brightness"
+    rows = table(folder / "videos.csv")
+    expected = [[float(row["CC"]), float(row["NSS"])] for row in rows]
+    assert np.load(folder / "metrics.npy").tolist() == expected
+
+
 def test_unisals_protocol_leaves_the_files_of_its_code(
     salcli: Run, miniature: Miniature, tmp_path: Path
 ) -> None:
@@ -543,6 +571,35 @@ def test_unisals_protocol_leaves_the_files_of_its_code(
     assert videos == [[float(row[name]) for name in names] for row in rows]
     assert macro == pytest.approx(np.mean(videos, axis=0))
     assert weighted[:4] == pytest.approx(np.average(videos, axis=0, weights=[8, 7])[:4])
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "protocol_name", "recordings"),
+    [
+        ("avimos", (), "ntire", 2),
+        ("diem", ("--limit", "6"), "dhf1k", 1),
+        ("hollywood2", (), "dhf1k", 2),
+        ("mit1003", (), "mit", 20),
+        ("salicon", (), "mit", 3),
+        ("folder", (), "dhf1k", 4),
+    ],
+)
+def test_every_dataset_has_a_protocol_and_can_be_scored(
+    salcli: Run,
+    miniature: Miniature,
+    tmp_path: Path,
+    name: str,
+    words: tuple[str, ...],
+    protocol_name: str,
+    recordings: int,
+) -> None:
+    root = miniature("clips" if name == "folder" else name)
+    done = salcli("score", "--data", name, "--root", root, "-m", "centre", *FAST, *words)
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "scores" / "centre")
+    assert report["protocol"]["name"] == protocol_name
+    assert report["dataset"]["recordings scored"] == recordings
+    assert report["dataset"]["frames scored"] == report["dataset"]["frames chosen"]
 
 
 def test_groups_are_averaged_apart(salcli: Run, tmp_path: Path) -> None:
