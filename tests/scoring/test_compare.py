@@ -17,7 +17,7 @@ from salcli.errors import UsageError
 from salcli.model import load_model
 from salcli.progress import Silence
 from salcli.scoring import bootstrap
-from salcli.scoring.compare import check_alike, read
+from salcli.scoring.compare import Limit, broken, check_alike, pair, parse_limit, read
 from salcli.scoring.predicted import PredictedMaps
 from salcli.scoring.session import open_session
 
@@ -94,13 +94,19 @@ def test_fail_below_counts_gains_in_the_direction_of_the_metric(
             video["means"]["KLD"] += 0.05
 
     other = edit(reports[0], worse)
-    for limit, code in (("NSS=-0.06", 0), ("NSS=-0.04", 1), ("kld=-0.06", 0), ("KLD=-0.04", 1)):
-        done = salcli("compare", reports[0], other, "--fail-below", limit)
-        assert done.returncode == code, limit
-        assert ("below the limit" in done.stderr) == bool(code)
-    assert salcli("compare", other, reports[0], "--fail-below", "NSS=0.04").returncode == 0
+    found = pair(read(reports[0]), read(other))
+    for text, kept in (("NSS=-0.06", 1), ("NSS=-0.04", 0), ("kld=-0.06", 1), ("KLD=-0.04", 0)):
+        limit = parse_limit(text, metrics=["NSS", "KLD"])
+        assert (not list(broken([limit], found))) == kept, text
+    back = pair(read(other), read(reports[0]))
+    assert not list(broken([Limit("NSS", 0.04), Limit("KLD", 0.04)], back))
+    done = salcli("compare", reports[0], other, "--fail-below", "NSS=-0.04")
+    assert done.returncode == 1
+    assert "below the limit: spectral-residual: NSS is better by -0.0500" in done.stderr
+    assert salcli("compare", reports[0], other, "--fail-below", "NSS=-0.06").returncode == 0
     for text in ("NSS", "NSS=much", "=1", "CC=0"):
-        assert salcli("compare", reports[0], other, "--fail-below", text).returncode == 2
+        with pytest.raises(UsageError):
+            parse_limit(text, metrics=["NSS", "KLD"])
 
 
 @pytest.mark.parametrize(
