@@ -142,7 +142,8 @@ class Recording:
         name: Unique within the dataset, e.g. `"valid/0601"`.
         source: Image file, video file, or folder of frames.
         annotations: One per frame, in order; exactly one for a still. Those of a clip may be found
-            on the disk only when they are asked for.
+            on the disk only when they are asked for. A dataset for a recipe with `slices` has so
+            many per frame.
         group: Name of the folder or split part that it belongs to; scores are reported per group.
         fps: Nominal frames per second of a clip; `None` means a still.
         frames: The files of a clip that is a folder of frames, in order, one per annotation.

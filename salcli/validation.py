@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
+from torch import Tensor
 
 from salcli import groundtruth, imageops, registry
 from salcli.clips import Excerpt, frame_size
+from salcli.errors import UsageError
 from salcli.loading import Loader, moved
 from salcli.model import Model
 from salcli.parallel import ALONE, Ranks
@@ -135,7 +137,25 @@ def _scores(model: Model, recording: Recording, recipe: Recipe) -> Iterator[tupl
             prediction = next(predictions, None)
         if prediction is None:
             return  # a video may end a frame before its annotations do
-        yield from _frame_scores(prediction, recording.annotations[position], stimulus.size)
+        shown = recording.annotations[position * recipe.slices : (position + 1) * recipe.slices]
+        for saliency, annotation in zip(_maps(prediction, shown), shown, strict=True):
+            yield from _frame_scores(saliency, annotation, stimulus.size)
+
+
+def _maps(prediction: Prediction, shown: Sequence[Annotation]) -> Sequence[Tensor]:
+    """The map for each annotation of a frame: of several, the extra maps in their order.
+
+    Raises:
+        UsageError: There are not as many.
+    """
+    if len(shown) == 1:
+        return [prediction.saliency]
+    if len(prediction.extras) != len(shown):
+        raise UsageError(
+            f"the model gives {len(prediction.extras)} extra maps per frame, and the ground truth "
+            f"has {len(shown)}; choose data with as many"
+        )
+    return list(prediction.extras.values())
 
 
 def _middle(recording: Recording, recipe: Recipe) -> range:
@@ -148,11 +168,11 @@ def _middle(recording: Recording, recipe: Recipe) -> range:
 
 
 def _frame_scores(
-    prediction: Prediction, annotation: Annotation, size: tuple[int, int]
+    saliency: Tensor, annotation: Annotation, size: tuple[int, int]
 ) -> Iterator[tuple[str, float]]:
     if annotation.density is None and annotation.fixations is None:
         return
-    saliency = imageops.resize(prediction.saliency[None], size)[0].cpu().numpy()
+    predicted = imageops.resize(saliency[None], size)[0].cpu().numpy()
     density = torch.from_numpy(groundtruth.read_density(annotation, size))
     points = groundtruth.read_fixations(annotation, size).points
     truth = {
@@ -162,4 +182,4 @@ def _frame_scores(
     for name, metric in registry.metrics().items():
         there = metric.needs == "density" or annotation.fixations is not None
         if metric.validates and there:
-            yield name, resolve(metric.function)(saliency, truth[metric.needs])
+            yield name, resolve(metric.function)(predicted, truth[metric.needs])

@@ -37,6 +37,7 @@ def finetune(
     clip_length: settings.ClipLength = None,
     clip_stride: settings.ClipStride = None,
     accumulation: settings.Accumulation = None,
+    epoch_steps: settings.EpochSteps = None,
     patience: settings.Patience = None,
     seed: settings.Seed = None,
     evaluate: Annotated[
@@ -71,6 +72,7 @@ def finetune(
         "clip_length": clip_length,
         "clip_stride": clip_stride,
         "accumulation": accumulation,
+        "epoch_steps": epoch_steps,
         "patience": patience,
         "seed": seed,
         "gamma": learning_rate_gamma,

@@ -16,6 +16,7 @@ __all__ = [
     "DataOptions",
     "Deterministic",
     "DryRun",
+    "EpochSteps",
     "Epochs",
     "FrameMemory",
     "HoldOut",
@@ -96,6 +97,10 @@ ClipStride: TypeAlias = Annotated[
 ]
 Accumulation: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Batches per step of the optimiser.")
+]
+EpochSteps: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, help="Steps of the optimiser after which is validated, as one epoch."),
 ]
 Patience: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="End after so many epochs that were not the best.")

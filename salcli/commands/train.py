@@ -31,6 +31,7 @@ def train(
     clip_length: settings.ClipLength = None,
     clip_stride: settings.ClipStride = None,
     accumulation: settings.Accumulation = None,
+    epoch_steps: settings.EpochSteps = None,
     patience: settings.Patience = None,
     train_cnn_after: settings.ThawAfter = None,
     seed: settings.Seed = None,
@@ -68,6 +69,7 @@ def train(
         "clip_length": clip_length,
         "clip_stride": clip_stride,
         "accumulation": accumulation,
+        "epoch_steps": epoch_steps,
         "patience": patience,
         "seed": seed,
     }

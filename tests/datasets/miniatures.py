@@ -10,6 +10,7 @@ import json
 import subprocess
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,13 @@ def numbers(count: int, first: int = 1, digits: int = 4) -> list[str]:
     return [f"{number:0{digits}d}" for number in range(first, first + count)]
 
 
-def dhf1k(root: Path) -> None:
+DHF1K_LONG = {1: 18, 2: 17, 3: 19, 601: 17}
+"""Clips that are long enough for TASED-Net."""
+
+
+def dhf1k(root: Path, videos: dict[int, int] = DHF1K) -> None:
     """Annotations as distributed, with the frames extracted beside them."""
-    for video, count in DHF1K.items():
+    for video, count in videos.items():
         folder = root / "annotation" / f"{video:04d}"
         frames(folder / "images", f"dhf1k{video}", numbers(count))
         if video <= 700:
@@ -289,6 +294,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "avimos": avimos,
     "clips": clips,
     "dhf1k": dhf1k,
+    "dhf1k_long": partial(dhf1k, videos=DHF1K_LONG),
     "dhf1k_videos": dhf1k_videos,
     "diem": diem,
     "diem_bundle": diem_bundle,

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from salcli.recipe import ParameterGroup, Recipe
+from salcli.recipe import ParameterGroup, Recipe, Source
 from salcli.types import Frame
 
 __all__ = ["LOWER_RESOLUTIONS", "PAPER", "RECIPES", "coarse", "euclidean", "target"]
@@ -41,12 +41,20 @@ PAPER = Recipe(
     clip_length=2,
     targets="last",
     select="CC",
+    sources=(Source("diem"),),
 )
 """200,000 steps; the rate is halved every 20,000."""
 
 FINETUNE = dataclasses.replace(
-    PAPER, epochs=10, learning_rate=1.3e-8, schedule="constant", milestones=(), gamma=1.0
+    PAPER,
+    epochs=10,
+    learning_rate=1.3e-8,
+    schedule="constant",
+    milestones=(),
+    gamma=1.0,
+    sources=(),
 )
+"""On from published weights; the paper did so on UCF-Sports."""
 
 RECIPES = {"paper": PAPER, "finetune": FINETUNE}
 

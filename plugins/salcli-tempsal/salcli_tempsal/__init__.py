@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from salcli import ModelSpec, Weights, hookimpl
+from salcli import DatasetSpec, ModelSpec, Weights, hookimpl
 
 if TYPE_CHECKING:
     import typer
@@ -141,11 +141,31 @@ TEMPSAL = ModelSpec(
     comparisons={"two-encoders": {"share_encoder": "never"}},
 )
 
+SLICES = DatasetSpec(
+    name="salicon-slices",
+    summary="SALICON's images with maps of each slice of viewing time, to train TempSAL's slices",
+    factory="salcli_tempsal.volumes:open_slices",
+    options="salcli_tempsal.volumes:SliceOptions",
+    variable="SALICON_DATA_DIR",
+    origin="salcli tempsal slices ROOT/fixations -o ROOT",
+    layout=(
+        "images/COCO_train2014_000000000009.jpg, as in the dataset salicon",
+        "saliency_volumes_5/train/COCO_train2014_000000000009_0.png, ..._1.png and so on",
+        "fixation_volumes_5/train/    files of the same names",
+    ),
+)
+
 
 @hookimpl
 def register_models() -> Iterable[ModelSpec]:
     """TempSAL."""
     yield TEMPSAL
+
+
+@hookimpl
+def register_datasets() -> Iterable[DatasetSpec]:
+    """What `salcli tempsal slices` writes, as data to train on."""
+    yield SLICES
 
 
 @hookimpl

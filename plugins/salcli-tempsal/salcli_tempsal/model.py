@@ -17,7 +17,7 @@ from salcli import checkpoint, losses
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError
 from salcli.model import Model
-from salcli.recipe import ParameterGroup, Recipe
+from salcli.recipe import ParameterGroup, Recipe, Source
 from salcli.stream import prefetch
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_tempsal import Options, maps, published
@@ -45,8 +45,11 @@ IMAGE = Recipe(
     learning_rate=1e-4,
     losses={"kld": 1.0, "cc": -1.0},
     select="CC",
+    sources=(Source("salicon"),),
 )
-TEMPORAL = dataclasses.replace(IMAGE, epochs=10, truth="brightness")
+TEMPORAL = dataclasses.replace(
+    IMAGE, epochs=10, truth="brightness", sources=(Source("salicon-slices"),)
+)
 """Brightness, since maps that sum to 1 would hide how much each slice has of the fixations."""
 
 MIXING = dataclasses.replace(

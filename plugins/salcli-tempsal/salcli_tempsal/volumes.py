@@ -1,0 +1,62 @@
+"""The dataset `salicon-slices`: SALICON's images with what `salcli tempsal slices` made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from salcli.datasets.collection import Collection, Found, lone_root
+from salcli.datasets.files import by_stem
+from salcli.datasets.salicon import SaliconOptions, open_salicon
+from salcli.images import SUFFIXES
+from salcli.types import Annotation, Recording
+
+__all__ = ["SliceOptions", "open_slices"]
+
+PARTS = {"train": "train", "valid": "val"}
+
+
+@dataclass(frozen=True)
+class SliceOptions(SaliconOptions):
+    """Options of the layout.
+
+    Attributes:
+        slices: How many maps an image has.
+    """
+
+    slices: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse a number of slices that is none."""
+        if self.slices < 1:
+            raise ValueError(f"slices must be at least 1, not {self.slices}")
+
+
+def open_slices(roots: Sequence[Path], options: SliceOptions) -> Collection:
+    """SALICON below its root; each image has its slices as annotations, in the order of viewing."""
+    root = lone_root("salicon-slices", roots)
+    images = open_salicon(roots, SaliconOptions(options.edition))
+    return Collection(
+        name="salicon-slices",
+        finders={split: partial(_find, root, images, split, options.slices) for split in PARTS},
+        evaluated="valid",
+        edition=options.edition,
+        expected={split: images.expected[split] for split in PARTS},
+    )
+
+
+def _find(root: Path, images: Collection, split: str, count: int) -> Found:
+    saliency, fixations = (
+        by_stem([folder / PARTS[split], folder], SUFFIXES)
+        for folder in (root / f"{kind}_volumes_{count}" for kind in ("saliency", "fixation"))
+    )
+    for recording in images.recordings(split):
+        names = [f"{recording.source.stem}_{index}" for index in range(count)]
+        if not all(name in saliency for name in names):
+            image = recording.source.name
+            yield f"no {count} slices of '{image}', which 'salcli tempsal slices' makes"
+            continue
+        annotations = [Annotation(name, saliency[name], fixations.get(name)) for name in names]
+        yield Recording(recording.name, recording.source, annotations)
