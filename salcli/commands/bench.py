@@ -1,4 +1,4 @@
-"""`salcli bench`: how fast a model is here, and what another way to the same maps would cost."""
+"""`salcli bench`: how fast a model is here, what other ways would cost, and if data keep up."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from salcli import registry
-from salcli.commands import options, tables
+from salcli.commands import options, settings, tables
+from salcli.commands.training import Request, Training
 
 if TYPE_CHECKING:
     from salcli.bench import Figures
 
 __all__ = ["bench"]
+
+MEGABYTE = 1_000_000
 
 
 def bench(
@@ -25,6 +28,10 @@ def bench(
         typer.Argument(metavar="[INPUT]", help="A real input; a generated clip if not given."),
     ] = None,
     *,
+    what: Annotated[
+        Literal["maps", "data"],
+        typer.Option(help="How fast maps come, or whether a training's data keep up with it."),
+    ] = "maps",
     model: options.ModelName = registry.DEFAULT_MODEL,
     option: options.ModelOptions = None,
     weights: options.WeightsFile = None,
@@ -48,6 +55,13 @@ def bench(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     batch_size: options.BatchSize = "auto",
+    data: settings.Data = None,
+    root: settings.Roots = None,
+    data_option: settings.DataOptions = None,
+    recipe: settings.RecipeName = None,
+    workers: settings.Workers = 2,
+    frame_memory: settings.FrameMemory = 512,
+    batches: Annotated[int, typer.Option(min=1, help="Of data, timed.")] = 10,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -57,7 +71,32 @@ def bench(
     Frames are decoded, preprocessed, predicted and brought to the published size; nothing is
     written. All ways see the same frames and take turns; a last run counts. Speeds are comparable
     within one run on one machine.
+
+    --what data: samples per second that the loader of a training delivers, and that steps of the
+    network take, for a model, --data and --recipe.
     """
+    if what == "data":
+        batch = options.parse_batch_size(batch_size)
+        request = Request(
+            model=model,
+            options=option or (),
+            start=weights,
+            published=False,
+            recipe=recipe,
+            recipes=(),
+            changes={} if batch is None else {"batch_size": batch},
+            thaw_after=None,
+            data=data or (),
+            roots=root or (),
+            data_options={},
+            given_data_options=data_option or (),
+            device=device,
+            deterministic=False,
+        )
+        memory = frame_memory * MEGABYTE
+        _data(request, precision, workers, memory=memory, batches=batches, as_json=as_json)
+        return
+
     from salcli import bench as benchmark
     from salcli.trial import Course, Setup
 
@@ -85,6 +124,36 @@ def bench(
         typer.echo(json.dumps(_document(figures, peak), indent=2))
     else:
         _show(figures, peak)
+
+
+def _data(
+    request: Request,
+    precision: str,
+    workers: int,
+    *,
+    memory: int,
+    batches: int,
+    as_json: bool,
+) -> None:
+    from salcli import devices
+    from salcli.supply import measure
+    from salcli.train import Running
+
+    training = Training.prepare(request)
+    running = Running(workers=workers, memory=memory, precision=devices.precision(precision))
+    model, recipe = training.model, training.recipe
+    found = measure(model, training.corpora, recipe, running, batches=batches)
+    if as_json:
+        document = {**dataclasses.asdict(found), "workers": workers, "starving": found.starving}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    typer.echo(
+        f"data: {found.delivered:.3g} samples/s by {workers} workers; network: {found.eaten:.3g} "
+        f"samples/s in batches of {found.batch} on {model.device}"
+    )
+    ratio = found.delivered / found.eaten
+    more = ", so it waits for data: try more --workers" if found.starving else ""
+    typer.echo(f"the data come {ratio:.2g} times as fast as the network takes them{more}")
 
 
 def _document(figures: Sequence[Figures], peak: float) -> dict[str, Any]:
