@@ -6,6 +6,8 @@ The pictures are what these commands write, after this program:
     areas="--area headline=48,160,420,140 --area button=48,384,220,62 --area cup=560,110,320,350"
     salcli aoi page.png $areas
     salcli aoi pale.png --against page.png $areas
+
+`report.jpg` is a browser's view of a report on both pages and on a clip that moves over the first.
 """
 
 from PIL import Image, ImageDraw, ImageFont

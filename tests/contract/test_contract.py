@@ -48,7 +48,8 @@ TRIALS: dict[str, dict[str, Any]] = {
     "mean-map": {"map": GOLDENS / "baselines" / "mean-map.npy"},
     "stsnet": {"input_size": (16, 20)},
     "tased": {"input_size": (32, 32)},
-    "salema": {"input_size": (32, 32)},
+    # in the other mode, its kernels would be transformed anew for each of some forty stimuli
+    "salema": {"input_size": (32, 32), "mode": "frames"},
     "tempsal": {"network": "slices", "input_size": 32},
 }
 """Options that a model cannot do without, or that make a slow network small enough for a trial."""
