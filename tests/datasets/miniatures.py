@@ -105,8 +105,8 @@ def numbers(count: int, first: int = 1, digits: int = 4) -> list[str]:
     return [f"{number:0{digits}d}" for number in range(first, first + count)]
 
 
-DHF1K_LONG = {1: 18, 2: 17, 3: 19, 601: 17}
-"""Clips that are long enough for TASED-Net."""
+DHF1K_LONG = {1: 16, 2: 16, 3: 16, 601: 16}
+"""Clips of just the length that TASED-Net needs at least."""
 
 
 def dhf1k(root: Path, videos: dict[int, int] = DHF1K) -> None:
