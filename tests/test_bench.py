@@ -23,39 +23,35 @@ def test_ways_are_compared_with_the_default(salcli: Run) -> None:
     found = ways(
         salcli(
             *("bench", "-m", "brightness", *SMALL, "--laps", "2", "--json"),
-            *("--compare", "inverted", "--compare", "bfloat16"),
+            *("--compare", "inverted", "--precision", "bfloat16"),
         )
     )
-    assert list(found) == ["default", "inverted", "bfloat16"]
+    assert list(found) == ["default", "inverted"]
     assert all(way["maps"] == 5 and way["macs"] == MACS for way in found.values())
     assert found["default"]["difference"] == 0
     assert found["inverted"]["difference"] > 0.5
-    assert 0 < found["bfloat16"]["difference"] < 0.01
-    assert found["bfloat16"]["precision"] == "bfloat16"
     for way in found.values():
         assert way["speed_up"] == pytest.approx(way["seconds"] / found["default"]["seconds"])
         assert way["maps_per_second"] == pytest.approx(5 / way["seconds"])
         assert way["memory"] > 100e6
+        assert way["precision"] == "bfloat16"
 
 
-def test_the_table_says_what_ran_on_a_real_clip(salcli_process: Run, clip_file: Path) -> None:
-    run = salcli_process("bench", clip_file, "-m", "trail", "--frames", "7")
+def test_the_table_says_what_ran_on_a_real_clip(salcli: Run, clip_file: Path) -> None:
+    model = ("-m", "unisal:best", "--untrained", "--offline")  # its weights are not here
+    run = salcli("bench", clip_file, *model, "--frames", "3")
     assert run.returncode == 0, run.stderr
     first, titles, default = run.stdout.splitlines()
-    assert first.startswith("trail on cpu (1 threads), float32; 7 frames; convolution peak ")
-    assert titles.split()[:3] == ["WAY", "MAPS/S", "SPEED-UP"]
+    assert first.startswith("unisal:best, untrained on cpu (")
+    assert ", float32; 3 frames; convolution peak " in first
+    assert titles.split()[:4] == ["WAY", "MAPS/S", "SPEED-UP", "GMAC/MAP"]
     assert default.split()[:3:2] == ["default", "1.00"]
+    assert float(default.split()[3]) > 0.5
     assert run.stderr.splitlines() == [
         "default: loading and warming up",
         "default: timed run 1 of 1",
         "default: last run, counting",
     ]
-
-
-def test_an_untrained_network_needs_no_weights(salcli: Run) -> None:
-    found = ways(salcli("bench", "-m", "unisal:best", "--untrained", "--offline", *SMALL, "--json"))
-    assert found["default"]["label"] == "unisal:best, untrained"
-    assert found["default"]["macs"] > 5e8
 
 
 @pytest.mark.parametrize(
@@ -64,7 +60,6 @@ def test_an_untrained_network_needs_no_weights(salcli: Run) -> None:
         (["--compare", "faster"], 2, "--compare faster: must be one of inverted, auto, float32"),
         (["--compare", "speed=9"], 2, "no option of model 'brightness' named 'speed'"),
         (["--size", "64"], 2, "--size 64: must be WxH"),
-        (["missing.mp4"], 1, "'missing.mp4'"),
         (["-m", "failing"], 4, "model 'failing' failed"),
         (["-m", "unisal:best", "--offline"], 3, "weights"),
     ],
