@@ -1,7 +1,7 @@
 """Each model's own recipe on miniatures of its published data, interrupted and gone on with.
 
 TempSAL is not among them: its smallest network has 112 million parameters, so that one run writes
-five gigabytes. Its data, and one step of its training, are tested with the model.
+four gigabytes. Its data, and one step of its training, are tested with the model.
 """
 
 import json
