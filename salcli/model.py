@@ -118,6 +118,7 @@ class Model(ABC):
 
     def finish_training(self, output: Path) -> None:
         """Called when a training in the folder `output` is done: leave files as published."""
+        return  # most models leave nothing more than what every training leaves
 
     def inputs(self, frames: Sequence[Frame]) -> Tensor:
         """Network input for a chunk, through the `preprocess` hook, on the model's device."""
