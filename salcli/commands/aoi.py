@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["aoi"]
 
-KINDS = ("auto", "clip", "stills")
-
 
 def aoi(
     context: typer.Context,
@@ -60,14 +58,8 @@ def aoi(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
     ] = Path("aoi"),
-    kind: Annotated[
-        str,
-        typer.Option("--as", metavar="auto|clip|stills", help="What the frames of a folder are."),
-    ] = "auto",
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
-    ] = None,
+    kind: options.Kind = "auto",
+    fps: options.Fps = None,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -86,7 +78,7 @@ def aoi(
     from salcli.aoi.survey import Survey
     from salcli.progress import watch
 
-    wanted_kind: Any = options.one_of("--as", kind, KINDS)
+    wanted_kind: Any = options.one_of("--as", kind, options.KINDS)
     chosen = _areas(areas, area)
     names = [one.name for one in chosen]
     there = _areas(against_areas, None) if against_areas else chosen

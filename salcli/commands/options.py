@@ -20,7 +20,10 @@ __all__ = [
     "AreasFile",
     "BatchSize",
     "Device",
+    "KINDS",
+    "Fps",
     "Json",
+    "Kind",
     "ModelName",
     "ModelNames",
     "ModelOptions",
@@ -52,6 +55,15 @@ def _precisions(incomplete: str) -> list[str]:
     return [name for name in known if name.startswith(incomplete)]
 
 
+KINDS = ("auto", "clip", "stills")
+Kind: TypeAlias = Annotated[
+    str,
+    typer.Option("--as", metavar="|".join(KINDS), help="What the frames of a folder are."),
+]
+Fps: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
+]
 AreasFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h."),

@@ -24,7 +24,6 @@ __all__ = ["predict"]
 
 FORMATS = ("png", "npy", "npz", "heatmap", "overlay", "csv")
 SCALES = ("published", "max", "density")
-KINDS = ("auto", "clip", "stills")
 
 
 def predict(
@@ -83,14 +82,8 @@ def predict(
     extras: Annotated[
         bool, typer.Option("--extras", help="Save the model's further maps, too.")
     ] = False,
-    kind: Annotated[
-        str,
-        typer.Option("--as", metavar="auto|clip|stills", help="What the frames of a folder are."),
-    ] = "auto",
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
-    ] = None,
+    kind: options.Kind = "auto",
+    fps: options.Fps = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what is finished.")
     ] = False,
@@ -114,7 +107,7 @@ def predict(
     )
     wanted_size = _size(size)
     wanted_scale: Any = options.one_of("--scale", scale, SCALES)
-    wanted_kind: Any = options.one_of("--as", kind, KINDS)
+    wanted_kind: Any = options.one_of("--as", kind, options.KINDS)
     count = options.parse_batch_size(batch_size)
     _check_scale(wanted_scale, formats)
     registry.model(model)

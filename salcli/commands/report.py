@@ -42,14 +42,8 @@ def report(
             autocompletion=options.complete_model,
         ),
     ] = None,
-    kind: Annotated[
-        str,
-        typer.Option("--as", metavar="auto|clip|stills", help="What the frames of a folder are."),
-    ] = "auto",
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
-    ] = None,
+    kind: options.Kind = "auto",
+    fps: options.Fps = None,
     option: options.ModelOptions = None,
     weights: options.WeightsFile = None,
     areas: options.AreasFile = None,
@@ -70,7 +64,7 @@ def report(
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
     from salcli.aoi import areafiles
 
-    wanted: Any = options.one_of("--as", kind, ("auto", "clip", "stills"))
+    wanted: Any = options.one_of("--as", kind, options.KINDS)
     chosen = areafiles.collect(areas, area or ())
     options.check_writable(output.parent)
     models = load_models(

@@ -25,7 +25,6 @@ __all__ = ["visualize"]
 
 STYLES = ("heat", "contour", "fog", "peaks", "spotlight")
 PRESETS = ("salcli", "unisal", "tempsal")
-KINDS = ("auto", "clip", "stills")
 SHEET = "contact_sheet.jpg"
 
 
@@ -87,14 +86,8 @@ def visualize(
         bool,
         typer.Option("--gif", help="Write a GIF, too, of clips, and of a model's further maps."),
     ] = False,
-    kind: Annotated[
-        str,
-        typer.Option("--as", metavar="auto|clip|stills", help="What the frames of a folder are."),
-    ] = "auto",
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
-    ] = None,
+    kind: options.Kind = "auto",
+    fps: options.Fps = None,
     offline: options.Offline = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -109,7 +102,7 @@ def visualize(
     Exit codes: 0 all done, 1 some inputs failed or ground truth is missing, 2 wrong usage, 3 no
     weights, 4 a broken plugin.
     """
-    wanted_kind: Any = options.one_of("--as", kind, KINDS)
+    wanted_kind: Any = options.one_of("--as", kind, options.KINDS)
     options.one_of("--style", style, STYLES)
     options.one_of("--preset", preset, PRESETS)
     options.check_writable(output)
