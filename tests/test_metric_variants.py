@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from salcli import metrics
-from salcli.measure import measure
-from salcli.preparation import Truth, prepare, prepare_truth
 from salcli.protocols import protocol
+from salcli.protocols.measure import measure
+from salcli.protocols.preparation import Truth, prepare, prepare_truth
 
 GOLDENS = Path(__file__).parent / "goldens" / "metrics"
 SHAPE = (5, 7)

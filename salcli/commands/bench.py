@@ -136,8 +136,8 @@ def _data(
     as_json: bool,
 ) -> None:
     from salcli import devices
-    from salcli.supply import measure
-    from salcli.train import Running
+    from salcli.training.supply import measure
+    from salcli.training.train import Running
 
     training = Training.prepare(request)
     running = Running(workers=workers, memory=memory, precision=devices.precision(precision))

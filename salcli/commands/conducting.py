@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from salcli.commands.training import Request, Training
 
 if TYPE_CHECKING:
-    from salcli.runs import Report
-    from salcli.train import Running
+    from salcli.training.runs import Report
+    from salcli.training.train import Running
 
 __all__ = ["conduct"]
 
@@ -50,8 +50,9 @@ def conduct(
     Raises:
         SalcliError: Something cannot be read, written or computed.
     """
-    from salcli import devices, parallel
-    from salcli.train import Running
+    from salcli import devices
+    from salcli.training import parallel
+    from salcli.training.train import Running
 
     report = print_json if as_json else print_line
     with parallel.started(parallel.local_device(request.device)) as ranks:
@@ -67,7 +68,7 @@ def conduct(
             ranks=ranks,
         )
         if dry_run:
-            from salcli.rehearsal import rehearse
+            from salcli.training.rehearsal import rehearse
 
             report(rehearse(training.model, training.corpora, training.recipe, running))
             return
@@ -81,9 +82,9 @@ def perform(
 ) -> None:
     """Train; draw the curves; with `compare` say how the model scored before and scores now."""
     from salcli import checkpoint
-    from salcli.curves import board, draw
-    from salcli.train import train
-    from salcli.validation import by_maps
+    from salcli.training.curves import board, draw
+    from salcli.training.train import train
+    from salcli.training.validation import by_maps
 
     model, recipe, corpora = training.model, training.recipe, training.corpora
     ranks = running.ranks
@@ -136,8 +137,8 @@ def evaluate_on(training: Training, names: Sequence[str], report: Report) -> Non
     """
     from salcli.commands.training import as_source
     from salcli.datasets.opening import open_dataset
-    from salcli.sampling import Corpus
-    from salcli.validation import by_maps
+    from salcli.training.sampling import Corpus
+    from salcli.training.validation import by_maps
 
     for text in names:
         name, _, folder = text.partition("=")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from salcli.checkpoint import Checkpoint
     from salcli.model import Model
     from salcli.recipe import Recipe, Source
-    from salcli.sampling import Corpus
+    from salcli.training.sampling import Corpus
     from salcli.types import Dataset
 
 __all__ = ["Request", "Training"]
@@ -77,7 +77,7 @@ class Training:
         Raises:
             SalcliError: One of them does not exist or cannot be used.
         """
-        from salcli.sampling import Corpus
+        from salcli.training.sampling import Corpus
 
         model, saved = create(request)
         recipe = choose_recipe(model, request)
@@ -203,7 +203,8 @@ def start_network(model: Model, saved: Checkpoint | None, *, seed: int, device: 
     """Give the model its network: drawn with the seed, then loaded as far as there are weights."""
     import torch
 
-    from salcli import devices, parallel
+    from salcli import devices
+    from salcli.training import parallel
 
     torch.manual_seed(seed)
     model.network = model.build()

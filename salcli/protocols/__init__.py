@@ -1,8 +1,8 @@
 """The public protocols, as data: what exactly is computed where two numbers are to be compared.
 
 A protocol says how maps are brought to the ground truth's size, which variant of each metric is
-computed, where the negatives of s-AUC come from, and how values are averaged. `salcli.measure`
-carries it out.
+computed, where the negatives of s-AUC come from, and how values are averaged. `measure.py` carries
+it out.
 """
 
 from __future__ import annotations

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from salcli import groundtruth, imageops, priors
-from salcli.baselines import CentreOptions
+from salcli import groundtruth, imageops
+from salcli.baselines import CentreOptions, priors
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
 from salcli.kernels import Kernel, find
-from salcli.measure import Scorer, generator
-from salcli.observers import leave_one_out
+from salcli.protocols.measure import Scorer, generator
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.maps import Map
+from salcli.scoring.observers import leave_one_out
 from salcli.scoring.truths import Known, sigma_of
 from salcli.types import Annotation
 

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from salcli.errors import InputError, UnknownName, UsageError
-from salcli.runs import differences
 from salcli.scoring import bootstrap
 from salcli.scoring.bootstrap import Interval
 from salcli.scoring.files import SCORES
 from salcli.scoring.report import FORMAT
+from salcli.training.runs import differences
 
 __all__ = ["Limit", "Pair", "broken", "check_alike", "pair", "parse_limit", "read"]
 

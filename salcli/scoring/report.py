@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from salcli import __version__, registry
-from salcli.measure import Scorer
+from salcli.protocols.measure import Scorer
 from salcli.scoring import bootstrap
 from salcli.scoring.agenda import Agenda
 from salcli.scoring.baselines import Fit

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from salcli.errors import InputError
-from salcli.measure import Scorer
+from salcli.protocols.measure import Scorer
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.baselines import Probe
 from salcli.scoring.incidents import Incidents

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from salcli.errors import InputError, UsageError
-from salcli.measure import Scorer
 from salcli.progress import Watcher
 from salcli.protocols import Protocol
 from salcli.protocols import protocol as find_protocol
+from salcli.protocols.measure import Scorer
 from salcli.registry import metrics as known_metrics
 from salcli.scoring import files
 from salcli.scoring.agenda import Agenda, Spot, draw_up

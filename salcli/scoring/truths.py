@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from salcli import groundtruth, kernels, priors
-from salcli.baselines import CentreOptions
+from salcli import groundtruth, kernels
+from salcli.baselines import CentreOptions, priors
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
-from salcli.fixations import Points, Pool, count
 from salcli.groundtruth import Fixations
 from salcli.kernels import Kernel
-from salcli.measure import Scorer
-from salcli.preparation import Truth
+from salcli.protocols.measure import Scorer
+from salcli.protocols.preparation import Truth
 from salcli.scoring.agenda import Agenda, Spot
+from salcli.scoring.fixations import Points, Pool, count
 from salcli.scoring.incidents import Incidents
 
 __all__ = ["Known", "Truths", "sigma_of"]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError
 from salcli.specs import parse_options
-from salcli.train import make_optimiser
+from salcli.training.train import make_optimiser
 from salcli.types import Batch, Loss
 
 Weights = Mapping[str, Tensor]

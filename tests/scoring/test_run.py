@@ -13,8 +13,8 @@ import pytest
 from salcli import kernels
 from salcli.baselines import CentreOptions
 from salcli.datasets.opening import open_dataset
-from salcli.measure import Scorer
 from salcli.protocols import protocol
+from salcli.protocols.measure import Scorer
 from salcli.scoring import run
 from salcli.scoring.agenda import Agenda, draw_up
 from salcli.scoring.incidents import Incidents

@@ -19,9 +19,9 @@ from typer.main import get_command
 
 from salcli import cli, groundtruth, images
 from salcli.datasets.opening import open_dataset
-from salcli.measure import Scorer
-from salcli.preparation import Truth
 from salcli.protocols import PROTOCOLS, protocol
+from salcli.protocols.measure import Scorer
+from salcli.protocols.preparation import Truth
 from salcli.scoring.session import BASELINES
 
 Run = Callable[..., CompletedProcess[str]]

@@ -14,7 +14,7 @@ from salcli_stsnet.solver import CaffeSGD
 
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError, WeightsError
-from salcli.optimisation import make_optimiser
+from salcli.training.optimisation import make_optimiser
 from salcli.types import Batch
 
 LOSS, GRADIENT, CHANGE = 1e-5, 1e-4, 1e-3

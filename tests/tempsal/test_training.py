@@ -16,7 +16,7 @@ from salcli_tempsal.network import Maps
 from salcli import checkpoint
 from salcli.errors import UsageError
 from salcli.model import create
-from salcli.train import freeze
+from salcli.training.train import freeze
 from salcli.types import Batch
 
 from .conftest import GAINS, GOLDENS

@@ -16,10 +16,10 @@ from salcli.datasets.opening import open_dataset
 from salcli.errors import InputError, UsageError
 from salcli.groundtruth import read_density
 from salcli.model import Model
-from salcli.samples import Batches
-from salcli.sampling import Corpus
+from salcli.training.samples import Batches
+from salcli.training.sampling import Corpus
+from salcli.training.validation import by_maps
 from salcli.types import Annotation, Prediction, Stimulus
-from salcli.validation import by_maps
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from salcli.clips import Excerpt, FrameReader, frame_size
 from salcli.errors import InputError
 from salcli.model import Model, create
 from salcli.recipe import WHOLE, Augmentation, Recipe
-from salcli.samples import Batches
-from salcli.sampling import Corpus, span, windows
+from salcli.training.clips import Excerpt, FrameReader, frame_size
+from salcli.training.samples import Batches
+from salcli.training.sampling import Corpus, span, windows
 from salcli.types import Annotation, Batch, Recording
 
 from .conftest import as_video, make_clip

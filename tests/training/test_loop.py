@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from salcli import checkpoint
-from salcli.curves import draw, points
 from salcli.errors import PluginError, UsageError
 from salcli.model import Model, create
-from salcli.optimisation import fill_gradients, make_optimiser, make_schedule
 from salcli.recipe import ParameterGroup, Recipe, Source
-from salcli.rehearsal import rehearse
-from salcli.sampling import Corpus
-from salcli.train import Running, train
+from salcli.training.curves import draw, points
+from salcli.training.optimisation import fill_gradients, make_optimiser, make_schedule
+from salcli.training.rehearsal import rehearse
+from salcli.training.sampling import Corpus
+from salcli.training.train import Running, train
 from salcli.types import Recording
 
 PLAIN = Recipe(2, 2, "sgd", 0.5, clip_length=3, clip_stride=2, seed=5)

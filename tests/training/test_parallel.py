@@ -11,10 +11,10 @@ import pytest
 from salcli import checkpoint
 from salcli.errors import UsageError
 from salcli.model import create
-from salcli.parallel import Ranks
 from salcli.recipe import Recipe
-from salcli.sampling import Corpus
-from salcli.train import Running, train
+from salcli.training.parallel import Ranks
+from salcli.training.sampling import Corpus
+from salcli.training.train import Running, train
 from salcli.types import Recording
 
 from .conftest import make_clip

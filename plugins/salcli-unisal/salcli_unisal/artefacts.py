@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 
 from salcli import checkpoint
-from salcli.runs import BEST, LOG
+from salcli.training.runs import BEST, LOG
 
 __all__ = ["write"]
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from salcli.measure import generator
 from salcli.protocols import Negatives
+from salcli.protocols.measure import generator
 
 __all__ = ["Points", "Pool", "Reader", "count"]
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from salcli.fixations import Points, count
-from salcli.measure import Scorer
-from salcli.preparation import Truth
+from salcli.protocols.measure import Scorer
+from salcli.protocols.preparation import Truth
+from salcli.scoring.fixations import Points, count
 
 __all__ = ["densities", "leave_one_out"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from salcli.atomic import replacing
-from salcli.runs import LOG
+from salcli.training.runs import LOG
 
 __all__ = ["CURVES", "board", "draw", "points"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from salcli.resampling import Method, halve, resample
+from salcli.protocols.resampling import Method, halve, resample
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV comes with the plugins that need it")
 

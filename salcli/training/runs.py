@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from salcli import checkpoint
 from salcli.atomic import told
 from salcli.errors import UsageError, WeightsError
-from salcli.parallel import Ranks
-from salcli.standing import Progress
-from salcli.stopping import Stop, Stopped
+from salcli.training.parallel import Ranks
+from salcli.training.standing import Progress
+from salcli.training.stopping import Stop, Stopped
 
 __all__ = ["BEST", "LAST", "LOG", "Report", "Run", "differences"]
 

@@ -14,9 +14,10 @@ from torch import nn
 
 from salcli import registry
 from salcli.errors import UnknownName, UsageError
-from salcli.loading import Loader, moved
 from salcli.model import Model
-from salcli.optimisation import (
+from salcli.recipe import WHOLE, Recipe
+from salcli.training.loading import Loader, moved
+from salcli.training.optimisation import (
     autocast,
     fill_gradients,
     freeze,
@@ -26,14 +27,13 @@ from salcli.optimisation import (
     rate_factor,
     to_channels_last,
 )
-from salcli.parallel import ALONE, Ranks
-from salcli.recipe import WHOLE, Recipe
-from salcli.runs import BEST, Report, Run
-from salcli.samples import Batches
-from salcli.sampling import Corpus
-from salcli.standing import check_finite, given_up, losses_line, rank
-from salcli.stopping import Stop, listening
-from salcli.validation import Scores, by_losses, by_maps
+from salcli.training.parallel import ALONE, Ranks
+from salcli.training.runs import BEST, Report, Run
+from salcli.training.samples import Batches
+from salcli.training.sampling import Corpus
+from salcli.training.standing import check_finite, given_up, losses_line, rank
+from salcli.training.stopping import Stop, listening
+from salcli.training.validation import Scores, by_losses, by_maps
 
 __all__ = ["Running", "train"]
 

@@ -16,8 +16,8 @@ import numpy as np
 from salcli import registry
 from salcli.errors import UnknownName
 from salcli.metrics.arrays import Map
-from salcli.preparation import Truth, prepare, prepare_truth, size_of
 from salcli.protocols import PROTOCOLS, Protocol, Variant
+from salcli.protocols.preparation import Truth, prepare, prepare_truth, size_of
 from salcli.specs import MetricSpec, resolve
 
 __all__ = ["Measure", "Scorer", "generator", "measure"]

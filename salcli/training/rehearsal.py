@@ -15,9 +15,9 @@ import torch
 
 from salcli.model import Model
 from salcli.recipe import Recipe
-from salcli.samples import Batches
-from salcli.sampling import Corpus
-from salcli.train import Running, train
+from salcli.training.samples import Batches
+from salcli.training.sampling import Corpus
+from salcli.training.train import Running, train
 
 __all__ = ["rehearse"]
 

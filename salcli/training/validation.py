@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from salcli import groundtruth, imageops, registry
-from salcli.clips import Excerpt, frame_size
 from salcli.errors import UsageError
-from salcli.loading import Loader, moved
 from salcli.model import Model
-from salcli.parallel import ALONE, Ranks
 from salcli.recipe import Recipe
-from salcli.sampling import Corpus
 from salcli.specs import resolve
+from salcli.training.clips import Excerpt, frame_size
+from salcli.training.loading import Loader, moved
+from salcli.training.parallel import ALONE, Ranks
+from salcli.training.sampling import Corpus
 from salcli.types import Annotation, Batch, Prediction, Recording, Stimulus
 
 __all__ = ["Scores", "by_losses", "by_maps"]

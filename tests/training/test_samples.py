@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from salcli.errors import InputError
-from salcli.loading import Loader
 from salcli.model import Model
 from salcli.recipe import Augmentation, Recipe
-from salcli.samples import Batches
-from salcli.sampling import Corpus
 from salcli.specs import ModelSpec
+from salcli.training.loading import Loader
+from salcli.training.samples import Batches
+from salcli.training.sampling import Corpus
 from salcli.types import Annotation, Batch, Frame, Prediction, Recording, Stimulus
 
 STRONG = Augmentation(

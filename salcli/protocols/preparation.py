@@ -11,7 +11,7 @@ import numpy as np
 from salcli import imageops
 from salcli.metrics.arrays import Map, stretched
 from salcli.protocols import Preparation
-from salcli.resampling import halve, resample
+from salcli.protocols.resampling import halve, resample
 
 __all__ = ["Truth", "prepare", "prepare_truth", "size_of"]
 

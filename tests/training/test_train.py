@@ -22,17 +22,17 @@ from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
 from salcli.errors import SalcliError, UnknownName, UsageError, WeightsError
 from salcli.model import Model, create, load_model
-from salcli.optimisation import (
+from salcli.recipe import ParameterGroup, Recipe, Source
+from salcli.training.optimisation import (
     freeze,
     make_average,
     make_optimiser,
     rate_factor,
     to_channels_last,
 )
-from salcli.recipe import ParameterGroup, Recipe, Source
-from salcli.runs import differences
-from salcli.sampling import Corpus
-from salcli.train import Running, train
+from salcli.training.runs import differences
+from salcli.training.sampling import Corpus
+from salcli.training.train import Running, train
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

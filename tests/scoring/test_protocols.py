@@ -12,9 +12,9 @@ import pytest
 
 from salcli import registry
 from salcli.errors import UnknownName
-from salcli.measure import Scorer, measure
-from salcli.preparation import Truth, prepare, prepare_truth
 from salcli.protocols import PROTOCOLS, Negatives, Preparation, Protocol, protocol
+from salcli.protocols.measure import Scorer, measure
+from salcli.protocols.preparation import Truth, prepare, prepare_truth
 
 SIZE = (24, 32)
 

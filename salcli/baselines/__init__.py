@@ -74,7 +74,7 @@ class SpectralResidualOptions:
 CENTRE = ModelSpec(
     name="centre",
     summary="baseline: a Gaussian in the middle of the frame, whatever it shows",
-    factory="salcli.priors:Centre",
+    factory="salcli.baselines.priors:Centre",
     options=CentreOptions,
     card={"output": "1 at the centre of the frame, at the frame's size"},
 )
@@ -82,7 +82,7 @@ CENTRE = ModelSpec(
 MEAN_MAP = ModelSpec(
     name="mean-map",
     summary="baseline: the mean density map of a training split, whatever the frame shows",
-    factory="salcli.priors:MeanMap",
+    factory="salcli.baselines.priors:MeanMap",
     options=MeanMapOptions,
     card={"output": "that map divided by its maximum, stretched to the frame's size"},
 )
@@ -90,7 +90,7 @@ MEAN_MAP = ModelSpec(
 SPECTRAL_RESIDUAL = ModelSpec(
     name="spectral-residual",
     summary="baseline: what is unusual in the frame's spectrum; knows nothing of observers",
-    factory="salcli.spectral:SpectralResidual",
+    factory="salcli.baselines.spectral:SpectralResidual",
     options=SpectralResidualOptions,
     paper="X. Hou, L. Zhang: Saliency Detection: A Spectral Residual Approach. CVPR 2007.",
     year=2007,

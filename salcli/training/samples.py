@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from salcli import groundtruth
-from salcli.augment import Change, central_crop, draw, draw_aspect
-from salcli.clips import FrameReader, frame_size
 from salcli.model import Model
 from salcli.recipe import Augmentation, Recipe
-from salcli.sampling import Corpus, Planned, plan_epoch, plan_pass, span, usable
+from salcli.training.augment import Change, central_crop, draw, draw_aspect
+from salcli.training.clips import FrameReader, frame_size
+from salcli.training.sampling import Corpus, Planned, plan_epoch, plan_pass, span, usable
 from salcli.types import Batch, Recording
 
 __all__ = ["Batches", "Key"]

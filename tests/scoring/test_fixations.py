@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from salcli.fixations import Points, Pool, count
 from salcli.protocols import Negatives, protocol
+from salcli.scoring.fixations import Points, Pool, count
 
 SIZE = (6, 8)
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 
 from salcli.errors import UsageError
-from salcli.loading import Loader, moved
 from salcli.model import Model
-from salcli.optimisation import autocast, make_optimiser, to_channels_last
 from salcli.recipe import Recipe
-from salcli.samples import Batches
-from salcli.sampling import Corpus
-from salcli.train import Running
+from salcli.training.loading import Loader, moved
+from salcli.training.optimisation import autocast, make_optimiser, to_channels_last
+from salcli.training.samples import Batches
+from salcli.training.sampling import Corpus
+from salcli.training.train import Running
 from salcli.types import Batch
 
 __all__ = ["Supply", "measure"]

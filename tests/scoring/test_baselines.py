@@ -11,15 +11,15 @@ import torch
 from PIL import Image
 
 import salcli
-from salcli import observers, priors
-from salcli.baselines import CentreOptions
+from salcli.baselines import CentreOptions, priors
+from salcli.baselines.spectral import spectral_residual
 from salcli.errors import InputError, UsageError
-from salcli.fixations import count
-from salcli.measure import Scorer
 from salcli.model import load_model
-from salcli.preparation import Truth
 from salcli.protocols import protocol
-from salcli.spectral import spectral_residual
+from salcli.protocols.measure import Scorer
+from salcli.protocols.preparation import Truth
+from salcli.scoring import observers
+from salcli.scoring.fixations import count
 from salcli.types import Stimulus
 
 Map = npt.NDArray[Any]

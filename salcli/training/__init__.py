@@ -1,0 +1,1 @@
+"""Training: recordings to batches, the loop, and what a run leaves behind."""
