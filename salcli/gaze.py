@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from natsort import natsorted
 from PIL import Image
-from scipy.io import loadmat
 
-from salcli import images
+from salcli import images, matlab
 from salcli.errors import InputError
 from salcli.types import Annotation, Eye
 
@@ -224,10 +223,9 @@ def _from_mat(path: Path) -> Gaze:
 
 def _load_mat(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = loadmat(path)
-    except Exception as error:  # scipy raises many kinds for a damaged file
+        return matlab.load(path)
+    except Exception as error:  # scipy and h5py raise many kinds for a damaged file
         raise _not_salicon(path, error) from error
-    return {name: value for name, value in content.items() if not name.startswith("__")}
 
 
 def _not_salicon(path: Path, error: Exception) -> InputError:

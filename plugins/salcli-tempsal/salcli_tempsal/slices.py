@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-from scipy.io import loadmat
 from torch import Tensor
 
+from salcli import matlab
 from salcli.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def read(path: Path, *, timestamp_weight: float) -> Fixations:
     if not path.is_file():
         raise InputError(f"'{path}' does not exist")
     try:
-        content: dict[str, Any] = loadmat(path)
+        content = matlab.load(path)
         height, width = (int(n) for n in np.ravel(content["resolution"]))
         observers = [_observer(record) for record in np.ravel(content["gaze"])]
-    except Exception as error:  # scipy raises many kinds for a damaged file
+    except Exception as error:  # scipy and h5py raise many kinds for a damaged file
         reason = " ".join(str(error).split())
         raise InputError(
             f"'{path}' does not hold fixations as SALICON publishes them (gaze with location, "
