@@ -84,6 +84,9 @@ LAYOUTS = (
             "ALLSTIMULI/NAME.jpeg",
             "ALLFIXATIONMAPS/NAME_fixMap.jpg, NAME_fixPts.jpg",
             "(also with the folder twice: ALLSTIMULI/ALLSTIMULI/)",
+            "fixations/NAME.mat      instead of fixPts, as SALICON publishes them: by observer, so",
+            "                        that observers can be scored too (DATA.zip holds raw gaze, of",
+            "                        which the published MATLAB code must make fixations first)",
         ),
     ),
     DatasetSpec(

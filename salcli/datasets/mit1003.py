@@ -1,8 +1,13 @@
-"""MIT1003 (Judd et al. 2009): 1003 images, 15 observers, and the ten folds that UNISAL made."""
+"""MIT1003 (Judd et al. 2009): 1003 images, 15 observers, and the ten folds that UNISAL made.
+
+`_fixPts.jpg` says where somebody looked, not who. `DATA.zip` has each observer's raw gaze samples,
+and how they become fixations is published as a MATLAB program alone (`DatabaseCode.zip`), so it is
+left to that program: what it finds is read from `fixations/`, one file per image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +23,9 @@ __all__ = ["FOLDS", "Mit1003Options", "fold_positions", "open_mit1003"]
 
 FOLDS = 10
 IMAGES = 1003
+
+OBSERVED = "fixations"
+"""Folder of fixations that say whose they are, as SALICON publishes them."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +45,20 @@ class Mit1003Options:
 
 
 def open_mit1003(roots: Sequence[Path], options: Mit1003Options) -> Collection:
-    """MIT1003 below its root: `ALLSTIMULI` and `ALLFIXATIONMAPS`, as the archives unpack."""
+    """MIT1003 below its root: `ALLSTIMULI` and `ALLFIXATIONMAPS`, as the archives unpack.
+
+    Files in `fixations` take the place of the binary maps.
+    """
     root = lone_root("mit1003", roots)
+    observed = by_stem([root / OBSERVED], frozenset({".mat"}))
     return Collection(
         name="mit1003",
         finders={
-            split: partial(_find, root, split, options.fold) for split in ("train", "valid", "all")
+            split: partial(_find, root, split, options.fold, observed)
+            for split in ("train", "valid", "all")
         },
         evaluated="all",
-        edition=f"fold {options.fold}",
+        edition=f"fold {options.fold}" + (", fixations by observer" if observed else ""),
         kernel="mit",
         submission=Submission("{label}", (".png", ".jpg", ".jpeg"), sized=True),
     )
@@ -60,9 +73,9 @@ def fold_positions(fold: int, images: int = IMAGES) -> Sequence[int]:
     return positions
 
 
-def _find(root: Path, split: str, fold: int) -> Found:
+def _find(root: Path, split: str, fold: int, observed: Mapping[str, Path]) -> Found:
     images = by_stem([root / "ALLSTIMULI" / "ALLSTIMULI", root / "ALLSTIMULI"], SUFFIXES)
-    truth = by_stem(
+    maps = by_stem(
         [root / "ALLFIXATIONMAPS" / "ALLFIXATIONMAPS", root / "ALLFIXATIONMAPS"], SUFFIXES
     )
     if images and len(images) != IMAGES:
@@ -72,8 +85,10 @@ def _find(root: Path, split: str, fold: int) -> Found:
     chosen = {"valid": held, "train": sorted(set(range(len(names))) - set(held))}
     for position in chosen.get(split, range(len(names))):
         stem = names[position]
-        density, fixations = (truth.get(f"{stem}_{kind}") for kind in ("fixMap", "fixPts"))
-        for suffix, file in (("fixMap", density), ("fixPts", fixations)):
-            if file is None:
-                yield f"no '{stem}_{suffix}.jpg'"
+        density = maps.get(f"{stem}_fixMap")
+        fixations = observed.get(stem) if observed else maps.get(f"{stem}_fixPts")
+        if density is None:
+            yield f"no '{stem}_fixMap.jpg'"
+        if fixations is None:
+            yield f"no '{OBSERVED}/{stem}.mat'" if observed else f"no '{stem}_fixPts.jpg'"
         yield Recording(f"mit1003/{stem}", images[stem], [Annotation(stem, density, fixations)])

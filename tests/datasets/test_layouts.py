@@ -217,6 +217,19 @@ def test_mit1003(miniature: Miniature) -> None:
     assert "20 of 1003 images" in folds[0].problems[0]
 
 
+def test_mit1003_with_the_fixations_of_each_observer(tmp_path: Path, miniature: Miniature) -> None:
+    root = shutil.copytree(miniature("mit1003"), tmp_path / "copy")
+    observers = [np.array([[7, 9], [7, 9]]), np.array([[3, 4]])]
+    MINIATURES["save_gaze"](root / "fixations" / "i1005.mat", observers)
+    data = open_dataset("mit1003", [root])
+    assert data.edition == "fold 0, fixations by observer"
+    found = {r.name: r.annotations[0] for r in data.recordings("all")}["mit1003/i1005"]
+    seen = groundtruth.read_fixations(found, (36, 48))
+    assert seen.points.tolist() == [[7.5, 9.5], [7.5, 9.5], [3.5, 4.5]]
+    assert seen.observers.tolist() == [0, 0, 1]
+    assert "all: no 'fixations/i1000.mat'" in data.problems
+
+
 def test_mit1003_folds_are_unisals() -> None:
     folds = [fold_positions(fold) for fold in range(10)]
     assert [len(fold) for fold in folds] == [100, 100, 100, 101, 100, 100, 101, 100, 100, 101]
