@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,13 @@ class Model(ABC):
         """This model, as it preprocesses the frames of a dataset of this `Batch.domain`."""
         return self
 
+    def for_dataset(self, name: str) -> Model:
+        """This model, as it predicts a dataset of this name; for models that know datasets apart.
+
+        What the user set as an option stays.
+        """
+        return self
+
     def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
         """What training sees of one sample's frames: `[T, ...]` float32 on the CPU.
 
@@ -156,6 +164,10 @@ class Loaded:
         if self.row is not None:
             return f"{name}:{self.row.tag}"
         return f"{name} with {self.path.name}" if self.path else name
+
+    def for_dataset(self, name: str) -> Loaded:
+        """The same, as the model predicts a dataset of this name."""
+        return dataclasses.replace(self, model=self.model.for_dataset(name))
 
 
 def model_class(spec: ModelSpec) -> type[Model]:

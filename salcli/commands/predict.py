@@ -130,6 +130,7 @@ def predict(
             offline=offline,
             report=report,
         )
+    loaded = loaded.for_dataset(data) if data is not None else loaded
     job = Job(
         loaded, formats, wanted_size, wanted_scale, extras, wanted_kind, fps, overwrite=overwrite
     )

@@ -134,6 +134,7 @@ def score(
     with watch(len(wanted) + len(stored), quiet=quiet) as watcher:
         predicted = _predicted(
             wanted,
+            data,
             watcher,
             save_maps,
             option=option,
@@ -168,15 +169,15 @@ def score(
 
 
 def _predicted(
-    names: Sequence[str], watcher: Watcher, save: Path | None, **loading: Any
+    names: Sequence[str], data: str, watcher: Watcher, save: Path | None, **loading: Any
 ) -> list[Source]:
-    """The models, ready to predict."""
+    """The models, ready to predict the dataset."""
     if not names:
         return []
     from salcli.scoring.predicted import PredictedMaps
     from salcli.scoring.session import folder_names
 
-    models = load_models(names, **loading)
+    models = [loaded.for_dataset(data) for loaded in load_models(names, **loading)]
     folders = folder_names([loaded.label for loaded in models])
     sources: list[Source] = []
     for loaded, folder in zip(models, folders, strict=True):

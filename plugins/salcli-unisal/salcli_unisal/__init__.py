@@ -15,6 +15,19 @@ Domain: TypeAlias = Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"]
 DOMAINS: tuple[Domain, ...] = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
 """What the published weights know: three video datasets and one of stills."""
 
+SOURCES = {
+    "dhf1k": "DHF1K",
+    "hollywood2": "Hollywood",
+    "ucfsports": "UCFSports",
+    "salicon": "SALICON",
+    "mit1003": "MIT1003",
+    "mit300": "MIT300",
+}
+"""What the published code calls the datasets that it knows."""
+
+TRAINED_AS: dict[str, Domain] = {"MIT1003": "SALICON", "MIT300": "SALICON"}
+"""Domain of datasets that have none of their own."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -28,7 +41,8 @@ class Options:
         default="auto",
         metadata={
             "help": "training domain whose norms, priors, fusion and smoothing are used; auto "
-            "is SALICON for stills and DHF1K for clips. SALICON treats every frame as a still"
+            "is that of the dataset, where one is named that was trained on, else SALICON for "
+            "stills and DHF1K for clips. SALICON treats every frame as a still"
         },
     )
     sources: tuple[Domain, ...] = field(

@@ -19,7 +19,7 @@ from salcli.model import Model
 from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
-from salcli_unisal import DOMAINS, Domain, Options, artefacts, backbone
+from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, artefacts, backbone
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.network import UNISAL, resize
 from salcli_unisal.recipes import RECIPES
@@ -40,9 +40,6 @@ LANES = {"DHF1K": 5, "Hollywood": 4, "UCFSports": 4}
 
 AHEAD = 2
 """Chunks that are resized while the network works on another one."""
-
-TRAINED_AS = {"MIT1003": "SALICON"}
-"""Domain of datasets that have none of their own."""
 
 MIT1003_SIZES = ((256, 416), (288, 416), (288, 384), (384, 288), (416, 288))
 """Input sizes for training on MIT1003, as published: the nearest aspect ratio is taken."""
@@ -115,12 +112,26 @@ class Unisal(Model):
         decided.dataset = domain
         return decided
 
+    def for_dataset(self, name: str) -> Unisal:
+        """With the domain of a dataset of the published training, if the weights know it.
+
+        Weights of one domain only have that for everything.
+        """
+        source = SOURCES.get(name)
+        if source is None or self.options.domain != "auto":
+            return self
+        wanted = TRAINED_AS.get(source, source)
+        known = [domain for domain in self.options.sources if domain == wanted]
+        known = known or list(self.options.sources)
+        return self._with_domain(known[0]) if len(known) == 1 else self
+
     def for_stimulus(self, stimulus: Stimulus) -> Unisal:
         """This model with the domain decided."""
+        return self._with_domain(self.domain(clip=stimulus.is_clip))
+
+    def _with_domain(self, domain: Domain) -> Unisal:
         decided = copy.copy(self)
-        decided.options = dataclasses.replace(
-            self.options, domain=self.domain(clip=stimulus.is_clip)
-        )
+        decided.options = dataclasses.replace(self.options, domain=domain)
         return decided
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:

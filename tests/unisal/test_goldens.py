@@ -22,7 +22,7 @@ from salcli.errors import UsageError, WeightsError
 from salcli.model import create, load_model
 from salcli.types import Stimulus
 
-GOLDENS = Path(__file__).parent / "goldens" / "unisal"
+GOLDENS = Path(__file__).parents[1] / "goldens" / "unisal"
 LOG_DENSITY, INTERMEDIATE = 1e-4, 2e-4
 """Absolute tolerances that the goldens state."""
 
