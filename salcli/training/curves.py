@@ -27,6 +27,9 @@ def points(line: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
         yield "rate", time, line["rate"]
         for name, value in line["losses"].items():
             yield f"training/{name}", time, value
+        for source, losses in line["sources"].items():
+            for name, value in losses.items():
+                yield f"sources/{source}/{name}", time, value
     for group, scores in line.get("validation", {}).items():
         for name, value in scores.items():
             yield f"validation/{group}/{name}", line["epoch"] + 1, value

@@ -24,8 +24,8 @@ class Progress:
     Attributes:
         epoch: The one that is under way, from 0.
         step: Batches of it that are done.
-        sums: Of the losses of this epoch, by name.
-        losses: How many were added up there.
+        sums: Of the losses of this epoch, by source of their data and by name.
+        losses: How many were added up there, by source.
         seconds: That this epoch took so far.
         best: Score of the best epoch, more being better; `None` before the first.
         stale: Epochs since then.
@@ -33,22 +33,35 @@ class Progress:
 
     epoch: int = 0
     step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    losses: int = 0
+    sums: dict[str, dict[str, float]] = field(default_factory=dict)
+    losses: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     best: float | None = None
     stale: int = 0
 
-    def add(self, loss: Mapping[str, Tensor]) -> None:
-        """Count one more loss."""
-        self.losses += 1
+    def add(self, source: str, loss: Mapping[str, Tensor]) -> None:
+        """Count one more loss on data of a source."""
+        sums = self.sums.setdefault(source, {})
+        self.losses[source] = self.losses.get(source, 0) + 1
         for name, value in loss.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value.item()
+            sums[name] = sums.get(name, 0.0) + value.item()
 
     @property
     def means(self) -> dict[str, float]:
         """Mean losses of this epoch so far."""
-        return {name: value / self.losses for name, value in self.sums.items()}
+        total = sum(self.losses.values())
+        names = dict.fromkeys(name for sums in self.sums.values() for name in sums)
+        return {
+            name: sum(sums.get(name, 0.0) for sums in self.sums.values()) / total for name in names
+        }
+
+    @property
+    def means_by_source(self) -> dict[str, dict[str, float]]:
+        """The same for each source that has had a batch."""
+        return {
+            source: {name: value / self.losses[source] for name, value in sums.items()}
+            for source, sums in self.sums.items()
+        }
 
     def judge(self, score: float, *, counts: bool) -> bool:
         """Whether this epoch is the best so far; one that does not count never is."""
@@ -60,8 +73,8 @@ class Progress:
 
     def next_epoch(self) -> None:
         """Begin the next epoch."""
-        self.epoch, self.step, self.losses, self.seconds = self.epoch + 1, 0, 0, 0.0
-        self.sums = {}
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
+        self.sums, self.losses = {}, {}
 
 
 def check_finite(loss: Tensor, progress: Progress) -> None:
@@ -79,7 +92,10 @@ def given_up(progress: Progress, recipe: Recipe) -> bool:
 
 
 def losses_line(progress: Progress, steps: int, recipe: Recipe, *, rate: float) -> dict[str, Any]:
-    """A line of the log: mean losses so far in this epoch, and the seconds left without pauses."""
+    """A line of the log: mean losses so far in this epoch, and the seconds left without pauses.
+
+    Losses are over all batches, and once more for each source of data.
+    """
     rest = (recipe.epochs - progress.epoch) * steps - progress.step
     return {
         "epoch": progress.epoch,
@@ -90,6 +106,7 @@ def losses_line(progress: Progress, steps: int, recipe: Recipe, *, rate: float) 
         "left": round(progress.seconds / progress.step * rest, 3),
         "rate": rate,
         "losses": progress.means,
+        "sources": progress.means_by_source,
     }
 
 

@@ -119,12 +119,13 @@ def train(
             freeze(network, recipe, progress.epoch)
             started = time.perf_counter() - progress.seconds
             for batch in loader.epoch(progress.epoch, start=progress.step):
+                source = batches.corpus(progress.epoch, progress.step)
                 complete = (progress.step + 1) % recipe.accumulation == 0
                 computed = losses(moved(batch, model.device), exchange=complete)
                 for loss in autocast(computed, model.device, running.precision):
                     total = loss.total(recipe.losses)
                     check_finite(total, progress)
-                    progress.add({"loss": total, **loss.parts})
+                    progress.add(source, {"loss": total, **loss.parts})
                     share = recipe.accumulation if recipe.accumulate == "mean" else 1
                     torch.autograd.backward(scaler.scale(total / share))
                     if not complete:

@@ -215,12 +215,36 @@ def test_a_rehearsal_measures_everything_and_keeps_nothing(
 
 def test_curves_are_drawn_from_the_log(tmp_path: Path) -> None:
     place = {"epoch": 1, "epochs": 2, "step": 5, "steps": 10, "rate": 0.1, "losses": {"kld": 2.0}}
+    place["sources"] = {"salicon": {"kld": 2.0}}
     scored = {"epoch": 1, "epochs": 2, "validation": {"all": {"CC": 0.5}}, "best": True}
     assert [*points(place), *points(scored)] == [
         ("rate", 1.5, 0.1),
         ("training/kld", 1.5, 2.0),
+        ("sources/salicon/kld", 1.5, 2.0),
         ("validation/all/CC", 2, 0.5),
     ]
     (tmp_path / "log.jsonl").write_text(json.dumps(place) + "\n" + json.dumps(scored) + "\n")
     draw(tmp_path)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_losses_are_told_for_each_source_too(
+    little: None, clips: list[Recording], tmp_path: Path
+) -> None:
+    model, lines = create("little", defaults={}), list[Mapping[str, Any]]()
+    parts = {"one": clips[:2], "two": clips[2:4]}
+    train(
+        model,
+        [Corpus.of(Lists(part, clips[4:]), Source(n), PLAIN) for n, part in parts.items()],
+        recipe=PLAIN,
+        output=tmp_path / "run",
+        metadata={},
+        running=Running(),
+        report=lines.append,
+    )
+    told = [(line["losses"], line["sources"]) for line in lines if "losses" in line]
+    assert [set(sources) for _, sources in told] == [{"one", "two"}] * 2
+    for losses_, sources in told:
+        for name, mean in losses_.items():
+            assert mean == pytest.approx((sources["one"][name] + sources["two"][name]) / 2)
+    assert told[0][1]["one"] != told[0][1]["two"]

@@ -32,8 +32,7 @@ def write(output: Path) -> None:
     """Weights as a plain state dict, epoch and negated loss of the best one, and all scalars.
 
     Only for trainings on the published datasets alone. The weights are `weights_ft_mit1003.pth`
-    after a finetuning on MIT1003, else `weights_best.pth`. Training losses of several datasets are
-    not told apart in the log, so `all_scalars.json` has them for one dataset only.
+    after a finetuning on MIT1003, else `weights_best.pth`.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -64,8 +63,9 @@ def _scalars(log: Path, names: list[str]) -> Scalars:
         line = json.loads(text)
         if line.get("step") == line.get("steps", 0):
             _set(found, "conv/lr", line["epoch"], line["rate"])
-            if len(names) == 1:
-                _set_losses(found, KEYS[names[0]], "train", line["epoch"], line["losses"])
+            for name in names:
+                losses = line["sources"].get(name, {})
+                _set_losses(found, KEYS[name], "train", line["epoch"], losses)
         for name in names:
             losses = line.get("validation", {}).get(name, {})
             _set_losses(found, KEYS[name], "valid", line["epoch"], losses)
