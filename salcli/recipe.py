@@ -68,9 +68,14 @@ class Source:
         clip_length: Frames per sample.
         clip_stride: Every so-many-th frame of a clip is used.
         truth_size: Sides of the ground truth as multiples of the input's.
-        aspect: Width / height of the central crop that is used; 0 for the whole frame.
-        pad: Frames narrower than `aspect` are padded with black at the sides, not cropped above and
-            below.
+        size: (H, W) to which frames and ground truth are brought first: resized in their own shape
+            (Lanczos; fixation maps by the nearest pixel) until they cover it, and cut around the
+            middle. `None` leaves them as they are.
+        pad: The height alone decides how they are resized; black borders fill what is too narrow.
+        last_stride: A clip must go on for as many frames after the last one of a sample as lie
+            between two of them.
+        validation_clips: Samples of each clip that validates, evenly spaced; `None` for one in the
+            middle.
     """
 
     dataset: str
@@ -79,8 +84,10 @@ class Source:
     clip_length: int | None = None
     clip_stride: int | None = None
     truth_size: float | None = None
-    aspect: float = 0.0
+    size: tuple[int, int] | None = None
     pad: bool = False
+    last_stride: bool = False
+    validation_clips: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ class Recipe:
             n), so that the start is soon forgotten.
         augmentation: Random changes of the training data.
         select: Metric by which the best epoch is chosen on the validation recordings, or `loss`,
-            the total on validation batches (one clip from the middle of each recording).
+            the total on validation batches (samples of each recording as its source says).
         select_on: Group of recordings, or dataset of `sources`, whose score counts for that.
         seed: Of everything random: the network's start, order, augmentation, dropout.
         sources: The published datasets; each batch is of one of them, in random alternation. Empty

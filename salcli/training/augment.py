@@ -1,8 +1,9 @@
-"""Cuts, flips and colours what training sees: the frames of a sample and its ground truth."""
+"""Fits, cuts, flips and colours what training sees: frames of a sample and their ground truth."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +15,59 @@ from salcli import groundtruth
 from salcli.recipe import Augmentation
 from salcli.types import Frame
 
-__all__ = ["Change", "Crop", "central_crop", "draw", "draw_aspect"]
+__all__ = ["Change", "Crop", "Fit", "draw", "draw_aspect"]
+
+Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Brings pictures to one size: resized in their own shape, then cut or padded at the middle.
+
+    Attributes:
+        size: (H, W) that they get.
+        pad: Whether the height alone decides how they are resized; otherwise they cover everything.
+    """
+
+    size: tuple[int, int]
+    pad: bool
+
+    def frame(self, frame: Frame) -> Frame:
+        """Resized by Lanczos; what is padded is black."""
+        return np.asarray(self._fitted(frame, Image.Resampling.LANCZOS))
+
+    def density(self, density: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The same; grey levels of 8 bit stay such."""
+        grey = density.astype(np.uint8)
+        picture: Picture = grey if np.array_equal(grey, density) else density
+        return np.asarray(self._fitted(picture, Image.Resampling.LANCZOS), np.float32)
+
+    def points(self, points: groundtruth.Points, size: tuple[int, int]) -> groundtruth.Points:
+        """Centres of fixated pixels, for positions on a frame of size (H, W).
+
+        The nearest pixel of the frame decides about each, so that one may be lost or repeated.
+        """
+        fixated = groundtruth.fixation_map(points, size).astype(np.uint8)
+        rows, columns = np.nonzero(np.asarray(self._fitted(fixated, Image.Resampling.NEAREST)))
+        return np.stack([columns, rows], axis=1).astype(np.float64) + 0.5
+
+    def _fitted(self, pixels: Picture, resampling: Image.Resampling) -> Image.Image:
+        height, width = self.size
+        ratio = pixels.shape[1] / pixels.shape[0]
+        if self.pad:
+            shape = (int(pixels.shape[1] * height / pixels.shape[0]), height)
+        elif ratio < width / height:
+            shape = (width, int(width / ratio))
+        else:
+            shape = (int(height * ratio), height)
+        picture = Image.fromarray(pixels).resize(shape, resampling)
+        left, top = int((shape[0] - width) / 2), int((shape[1] - height) / 2)
+        return picture.crop((left, top, left + width, top + height))
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Which part of an image is used, as shares of its sides, and whether it is mirrored.
-
-    Shares below 0 and above 1 lie in a black border.
-    """
+    """Which part of an image is used, as shares of its sides, and whether it is mirrored."""
 
     left: float = 0.0
     top: float = 0.0
@@ -71,12 +116,8 @@ class Change:
 
     def density(self, density: npt.NDArray[np.float32], target: tuple[int, int]) -> Tensor:
         """The part of a density map, float32 at the size `target` = (H, W), not negative."""
-        picture = Image.fromarray(density)
         box = self.crop.box(density.shape[:2])
-        if min(box) < 0 or box[2] > picture.width or box[3] > picture.height:
-            left, top, right, bottom = (round(side) for side in box)
-            picture = picture.crop((left, top, right, bottom))
-            box = (0, 0, picture.width, picture.height)
+        picture = Image.fromarray(density)
         picture = picture.resize(target[::-1], Image.Resampling.BILINEAR, box=box)
         if self.crop.flipped:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -94,22 +135,6 @@ class Change:
         return torch.from_numpy(groundtruth.fixation_map(scaled[inside], target))
 
 
-def central_crop(size: tuple[int, int], aspect: float, *, pad: bool) -> Crop:
-    """The central part of this width / height; all of it if `aspect` is 0.
-
-    With `pad` a picture that is too narrow gets borders at the sides instead.
-    """
-    height, width = size
-    own = width / height
-    if not aspect:
-        return Crop()
-    if own < aspect and not pad:
-        down = own / aspect
-        return Crop(top=(1 - down) / 2, bottom=(1 + down) / 2)
-    across = aspect / own
-    return Crop(left=(1 - across) / 2, right=(1 + across) / 2)
-
-
 def draw_aspect(augmentation: Augmentation, random: np.random.Generator) -> float | None:
     """The width / height of the crops of one batch; `None` keeps each image's own."""
     if not augmentation.aspects:
@@ -120,31 +145,22 @@ def draw_aspect(augmentation: Augmentation, random: np.random.Generator) -> floa
 
 def draw(
     size: tuple[int, int],
-    within: Crop,
     aspect: float | None,
     augmentation: Augmentation,
     random: np.random.Generator,
 ) -> Change:
     """A random change of frames of size (H, W).
 
-    The largest crop of this aspect ratio inside `within`, shrunk by a random factor, at a random
-    place; whether it is mirrored; and colours.
+    The largest crop of this aspect ratio, shrunk by a random factor, at a random place; whether it
+    is mirrored; and colours.
     """
-    height, width = within.size(size)
-    own = width / height
+    own = size[1] / size[0]
     wanted = own if aspect is None else aspect
     factor = random.uniform(augmentation.scale, 1)
     across, down = factor * min(1, wanted / own), factor * min(1, own / wanted)
     left, top = random.uniform(0, 1 - across), random.uniform(0, 1 - down)
     flipped = bool(random.random() < augmentation.flip)
-    wide, high = within.right - within.left, within.bottom - within.top
-    crop = Crop(
-        within.left + left * wide,
-        within.top + top * high,
-        within.left + (left + across) * wide,
-        within.top + (top + down) * high,
-        flipped,
-    )
+    crop = Crop(left, top, left + across, top + down, flipped)
     strengths = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
     brightness, contrast, saturation = (_factor(strength, random) for strength in strengths)
     hue = random.uniform(-augmentation.hue, augmentation.hue)

@@ -16,9 +16,10 @@ from torch.utils.data import Dataset
 from salcli import groundtruth
 from salcli.model import Model
 from salcli.recipe import Augmentation, Recipe
-from salcli.training.augment import Change, central_crop, draw, draw_aspect
+from salcli.training import sampling
+from salcli.training.augment import Change, Fit, draw, draw_aspect
 from salcli.training.clips import FrameReader, frame_size
-from salcli.training.sampling import Corpus, Planned, plan_epoch, plan_pass, span, usable
+from salcli.training.sampling import Corpus, Planned, plan_epoch, plan_pass, span
 from salcli.types import Batch, Recording
 
 __all__ = ["Batches", "Key"]
@@ -43,8 +44,8 @@ class Batches(Dataset[Batch]):
         corpora: The data.
         model: Preprocesses the frames.
         recipe: How recordings become samples.
-        training: Random samples of the recordings to train on; otherwise, for validation, the
-            middle of every recording to validate on, nothing random, no batch dropped.
+        training: Random samples of the recordings to train on; otherwise, for validation, samples
+            of every recording to validate on, nothing random, no batch dropped.
         share: This process's number and how many there are. They share each batch of a training,
             and the batches of a validation.
         memory: Bytes of decoded frames that each worker remembers.
@@ -66,8 +67,9 @@ class Batches(Dataset[Batch]):
         prepared.network = nn.Identity()  # workers need no copy of it
         self._models = [prepared.in_domain(corpus.domain) for corpus in corpora]
         self._augmentation = recipe.augmentation if training else Augmentation()
-        self._usable = [
-            usable(corpus, self._recordings(i), recipe) for i, corpus in enumerate(corpora)
+        choose = sampling.samples if training else sampling.fixed_samples
+        self._chosen = [
+            choose(corpus, self._recordings(i), recipe) for i, corpus in enumerate(corpora)
         ]
 
     def __getitem__(self, key: Key) -> Batch:
@@ -101,7 +103,8 @@ class Batches(Dataset[Batch]):
     @property
     def left_out(self) -> int:
         """How many recordings are too short for a sample, or have nothing observed in one."""
-        return sum(len(self._recordings(i)) - len(found) for i, found in enumerate(self._usable))
+        used = (len({sample.recording for sample in chosen}) for chosen in self._chosen)
+        return sum(len(self._recordings(i)) - count for i, count in enumerate(used))
 
     def _recordings(self, corpus: int) -> Sequence[Recording]:
         chosen = self._corpora[corpus]
@@ -110,24 +113,23 @@ class Batches(Dataset[Batch]):
     def _pass(self, number: int) -> list[Planned]:
         shuffled = self._training and self._recipe.shuffle
         return plan_pass(
-            [(list(found), self._corpora[i].batch_size) for i, found in enumerate(self._usable)],
+            [(len(chosen), self._corpora[i].batch_size) for i, chosen in enumerate(self._chosen)],
             lambda corpus, position: self._kinds[corpus][position],
             random=np.random.default_rng((self._recipe.seed, number)) if shuffled else None,
             whole=self._training,
         )
 
     @cached_property
-    def _kinds(self) -> list[dict[int, Hashable]]:
-        """For each corpus, by position of a usable recording: what its samples look like."""
+    def _kinds(self) -> list[Sequence[Hashable]]:
+        """For each corpus, by position of a sample: what it looks like."""
         return [self._kinds_of(corpus) for corpus in range(len(self._corpora))]
 
-    def _kinds_of(self, number: int) -> dict[int, Hashable]:
-        corpus, recordings = self._corpora[number], self._recordings(number)
-        found = list(self._usable[number])
-        slices = self._recipe.slices
-        lengths = [span(corpus, recordings[position], slices) for position in found]
-        if self._augmentation.aspects or corpus.aspect or corpus.batch_size == 1:
-            return dict(zip(found, lengths, strict=True))
+    def _kinds_of(self, number: int) -> Sequence[Hashable]:
+        corpus, everything = self._corpora[number], self._recordings(number)
+        recordings = [everything[sample.recording] for sample in self._chosen[number]]
+        lengths = [span(corpus, recording, self._recipe.slices) for recording in recordings]
+        if self._augmentation.aspects or corpus.size or corpus.batch_size == 1:
+            return lengths
 
         @lru_cache
         def shape(size: tuple[int, int]) -> Hashable:
@@ -135,33 +137,33 @@ class Batches(Dataset[Batch]):
             return self._models[number].preprocess([black]).shape[1:]
 
         if corpus.truth_size and len({shape(size) for size in PROBE_SIZES}) == 1:
-            return dict(zip(found, lengths, strict=True))
+            return lengths
         with ThreadPoolExecutor(PROBES) as pool:
-            sizes = list(pool.map(frame_size, [recordings[position] for position in found]))
-        kinds = [
+            sizes = list(pool.map(frame_size, recordings))
+        return [
             (length, shape(size) if corpus.truth_size else (shape(size), size))
             for length, size in zip(lengths, sizes, strict=True)
         ]
-        return dict(zip(found, kinds, strict=True))
 
     def _sample(
         self, number: int, member: int, aspect: float | None, random: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs `[T, ...]`, densities and fixation maps `[T, slices, H, W]`."""
-        corpus, recording = self._corpora[number], self._recordings(number)[member]
-        starts = self._usable[number][member]
-        start = int(random.choice(starts)) if self._training else starts[len(starts) // 2]
+        corpus, chosen = self._corpora[number], self._chosen[number][member]
+        recording = self._recordings(number)[chosen.recording]
+        start = int(random.choice(chosen.starts)) if self._training else chosen.starts[0]
         stop = start + span(corpus, recording, self._recipe.slices)
         positions = range(start, stop, corpus.clip_stride if recording.is_clip else 1)
         frames = self._reader.read(recording, positions)
         size = (frames[0].shape[0], frames[0].shape[1])
-        within = central_crop(size, corpus.aspect, pad=corpus.pad)
-        change = draw(size, within, aspect, self._augmentation, random)
+        fit = Fit(corpus.size, pad=corpus.pad) if corpus.size else None
+        frames = [fit.frame(frame) for frame in frames] if fit else frames
+        change = draw(corpus.size or size, aspect, self._augmentation, random)
         inputs = self._models[number].training_inputs([change.frame(f) for f in frames], random)
         observed = positions[-1:] if self._recipe.targets == "last" else positions
         sides = (inputs.shape[-2], inputs.shape[-1])
         target = (round(sides[0] * corpus.truth_size), round(sides[1] * corpus.truth_size))
-        truths = [self._truth(recording, i, change, size, target) for i in observed]
+        truths = [self._truth(recording, i, (fit, change), size, target) for i in observed]
         densities, fixations = zip(*truths, strict=True)
         return inputs, torch.stack(densities), torch.stack(fixations)
 
@@ -169,22 +171,24 @@ class Batches(Dataset[Batch]):
         self,
         recording: Recording,
         position: int,
-        change: Change,
+        how: tuple[Fit | None, Change],
         size: tuple[int, int],
         target: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
         """Densities and fixation maps `[slices, H, W]` of one frame."""
-        slices = self._recipe.slices
+        slices, (fit, change) = self._recipe.slices, how
         densities, fixations = [], []
         for annotation in recording.annotations[position * slices : (position + 1) * slices]:
             density = groundtruth.read_density(annotation, size)
             if self._recipe.truth == "brightness" and annotation.density is None:
                 density = density * (255 / max(density.max(), 1e-12))
-            wanted = target if all(target) else change.crop.size(density.shape[:2])
             points = groundtruth.read_fixations(annotation, size).points
+            if fit:
+                density, points = fit.density(density), fit.points(points, size)
+            wanted = target if all(target) else change.crop.size(density.shape[:2])
             cut = change.density(density, wanted)
             densities.append(_to_one(cut) if self._recipe.truth == "density" else cut)
-            fixations.append(change.fixations(points, size, wanted))
+            fixations.append(change.fixations(points, fit.size if fit else size, wanted))
         return torch.stack(densities), torch.stack(fixations)
 
 

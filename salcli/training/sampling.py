@@ -13,7 +13,17 @@ import numpy.typing as npt
 from salcli.recipe import WHOLE, Recipe, Source
 from salcli.types import Annotation, Dataset, Recording
 
-__all__ = ["Corpus", "Planned", "plan_epoch", "plan_pass", "span", "usable", "windows"]
+__all__ = [
+    "Corpus",
+    "Planned",
+    "Sample",
+    "fixed_samples",
+    "plan_epoch",
+    "plan_pass",
+    "samples",
+    "span",
+    "windows",
+]
 
 
 @dataclass(frozen=True)
@@ -28,8 +38,10 @@ class Corpus:
     clip_length: int
     clip_stride: int
     truth_size: float
-    aspect: float = 0.0
+    size: tuple[int, int] | None = None
     pad: bool = False
+    last_stride: bool = False
+    validation_clips: int | None = None
     problems: Sequence[str] = ()
 
     @classmethod
@@ -60,26 +72,36 @@ class Corpus:
             clip_length=chosen(source.clip_length, recipe.clip_length),
             clip_stride=chosen(source.clip_stride, recipe.clip_stride),
             truth_size=recipe.truth_size if source.truth_size is None else source.truth_size,
-            aspect=source.aspect,
+            size=source.size,
             pad=source.pad,
+            last_stride=source.last_stride,
+            validation_clips=source.validation_clips,
             problems=dataset.problems,
         )
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One sample: the position of its recording in a corpus, and frames at which it may begin."""
+
+    recording: int
+    starts: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Planned:
-    """One batch: positions of its recordings in one of the corpora."""
+    """One batch: positions of its samples in one of the corpora."""
 
     corpus: int
     members: tuple[int, ...]
 
 
 Kind: TypeAlias = Callable[[int, int], Hashable]
-"""Of the recording at a position in a corpus; only recordings of one kind can share a batch."""
+"""Of the sample at a position in a corpus; only samples of one kind can share a batch."""
 
 
 def plan_pass(
-    sizes: Sequence[tuple[Sequence[int], int]],
+    sizes: Sequence[tuple[int, int]],
     kind: Kind,
     *,
     random: np.random.Generator | None,
@@ -88,15 +110,15 @@ def plan_pass(
     """The batches of one pass over all corpora, alternating at random.
 
     Args:
-        sizes: Of each corpus the positions of its usable recordings, and its batch size.
+        sizes: Of each corpus the number of its samples, and its batch size.
         kind: Tells what can be stacked.
-        random: Decides on the order; `None` keeps that of the recordings.
+        random: Decides on the order; `None` keeps that of the samples.
         whole: Whether incomplete batches are dropped.
     """
     batches = []
-    for corpus, (positions, size) in enumerate(sizes):
+    for corpus, (count, size) in enumerate(sizes):
         groups: dict[Hashable, list[int]] = defaultdict(list)
-        for position in positions if random is None else random.permutation(positions).tolist():
+        for position in range(count) if random is None else random.permutation(count).tolist():
             groups[kind(corpus, position)].append(position)
         for group in groups.values():
             stop = len(group) - size + 1 if whole else len(group)
@@ -138,6 +160,8 @@ def span(corpus: Corpus, recording: Recording, slices: int = 1) -> int:
         return 1
     if corpus.clip_length == WHOLE:
         return _frames(recording, slices)
+    if corpus.last_stride:
+        return corpus.clip_length * corpus.clip_stride
     return (corpus.clip_length - 1) * corpus.clip_stride + 1
 
 
@@ -151,7 +175,8 @@ def windows(corpus: Corpus, recording: Recording, recipe: Recipe) -> list[int]:
     count = _frames(recording, recipe.slices) - reach + 1
     if not reach or count < 1:
         return []
-    needed = [reach - 1] if recipe.targets == "last" else range(0, reach, corpus.clip_stride)
+    offsets = range(0, reach, corpus.clip_stride)
+    needed = offsets[-1:] if recipe.targets == "last" else offsets
     fits = np.all([frames[offset : offset + count] for offset in needed], axis=0)
     return [int(start) for start in np.flatnonzero(fits)]
 
@@ -162,10 +187,38 @@ def _frames(recording: Recording, slices: int) -> int:
     return count if recording.frames is not None else max(count - 1, 0)
 
 
-def usable(corpus: Corpus, recordings: Sequence[Recording], recipe: Recipe) -> dict[int, list[int]]:
-    """First frames of samples by position of the recordings that are long enough and observed."""
-    found = {i: windows(corpus, recording, recipe) for i, recording in enumerate(recordings)}
-    return {i: starts for i, starts in found.items() if starts}
+def samples(corpus: Corpus, recordings: Sequence[Recording], recipe: Recipe) -> list[Sample]:
+    """One sample of each recording to train on that is long enough and observed."""
+    found = (Sample(i, windows(corpus, each, recipe)) for i, each in enumerate(recordings))
+    return [sample for sample in found if sample.starts]
+
+
+def fixed_samples(corpus: Corpus, recordings: Sequence[Recording], recipe: Recipe) -> list[Sample]:
+    """Samples for validation, nothing random: each begins at one place, or near it."""
+    found = []
+    for sample in samples(corpus, recordings, recipe):
+        recording, starts = recordings[sample.recording], sample.starts
+        wanted = [starts[len(starts) // 2]]
+        if corpus.validation_clips and recording.is_clip:
+            reach = span(corpus, recording, recipe.slices)
+            frames = _frames(recording, recipe.slices)
+            wanted = _spread(frames, reach, corpus.validation_clips)
+        for start in wanted:
+            nearest = min(starts, key=lambda other: abs(other - start))
+            found.append(Sample(sample.recording, [nearest]))
+    return found
+
+
+def _spread(frames: int, reach: int, count: int) -> list[int]:
+    """First frames, from 0, of so many samples in a clip, as UNISAL's code spaces them.
+
+    The middle of the first one is that of its share of the clip. The last one begins as long before
+    the end as the first one after the start, or where it still fits.
+    """
+    margin = frames // (2 * count) - reach // 2
+    first, last = max(1, margin), min(frames - reach, frames - margin)
+    starts: list[int] = np.linspace(first, last, count).astype(int).tolist()
+    return [max(start - 1, 0) for start in starts]
 
 
 def _observed(annotation: Annotation) -> bool:

@@ -145,7 +145,10 @@ def test_windows_need_their_ground_truth(clips: list[Recording]) -> None:
 def test_what_is_too_short_is_left_out_and_counted(model: Model, clips: list[Recording]) -> None:
     made = batches(model, clips, replace(PLAIN, clip_length=6))
     assert made.left_out == 2
-    assert {member for planned in made.plan(0) for member in planned.members} <= {2, 3, 4}
+    assert sorted(member for planned in made.plan(0) for member in planned.members) == [0, 1]
+    found = [frames for i in range(len(made.plan(0))) for frames in numbers(made[0, i])]
+    assert len(found) == 2
+    assert all(len(frames) == 6 for frames in found)
 
 
 def test_whole_clips_and_stills(model: Model, clips: list[Recording]) -> None:
@@ -236,20 +239,40 @@ def test_validation_takes_the_middle_of_every_recording(
     assert [len(share.plan(0)) for share in shares] == [2, 1]
 
 
-def test_a_central_crop_keeps_or_pads(model: Model, tmp_path: Path) -> None:
+def test_a_clip_must_go_on_for_its_last_stride(clips: list[Recording]) -> None:
+    strict = corpus(clips, last_stride=True)
+    assert span(strict, clips[0]) == 6
+    assert windows(strict, clips[0], PLAIN) == [0, 1, 2, 3]
+    last = replace(PLAIN, targets="last")
+    assert windows(strict, clips[0], last) == [0, 1, 2, 3]
+
+
+def test_several_samples_of_a_clip_validate(model: Model, clips: list[Recording]) -> None:
+    """Of n frames the first begins at n // 4 - 5 // 2, the second leaves as many at the end."""
+    two = corpus([clips[0], clips[4]], validation_clips=2)
+    made = Batches([two], model, recipe=PLAIN, training=False)
+    found = [frames for i in range(len(made.plan(0))) for frames in numbers(made[0, i])]
+    assert [frames[0] for frames in found] == [0, 3, 0, 7]
+    assert [len(planned.members) for planned in made.plan(0)] == [2, 2]
+    assert made.left_out == 0
+    still = Recording("s", (clips[0].frames or [])[4], clips[0].annotations[4:5])
+    alone = corpus([still], validation_clips=2)
+    assert len(Batches([alone], model, recipe=PLAIN, training=False).plan(0)) == 1
+
+
+@pytest.mark.parametrize(("pad", "columns"), [(True, 21), (False, 24)])
+def test_frames_and_truth_are_fitted_into_a_size(
+    model: Model, tmp_path: Path, pad: bool, columns: int
+) -> None:
+    """Of 24 x 32 frames: 16 x 21 and black borders, or 18 x 24 without two rows."""
     clip = [make_clip(tmp_path, "one", 3, start=15)] * 2
-    recipe = replace(PLAIN, clip_length=1, truth_size=0.0, truth="brightness")
-    for aspect, pad, shape in (
-        (2.0, False, (16, 32)),
-        (2.0, True, (24, 48)),
-        (1.0, True, (24, 24)),
-    ):
-        one = corpus(clip, recipe, aspect=aspect, pad=pad)
-        batch = Batches([one], model, recipe=recipe)[0, 0]
-        assert batch.density.shape[-2:] == shape
-        assert batch.density.amax() == 255
-        row, column = divmod(int(batch.density[0, 0, 0].argmax()), shape[1])
-        assert row == shape[0] // 2
-        assert batch.fixations[0, 0, 0, row, column]
-        borders = batch.density[..., 0].amax(), batch.inputs[0, 0, 1, :, 0].amax() + 0.5
-        assert borders[0] == 0
+    recipe = replace(PLAIN, clip_length=1, truth="brightness")
+    one = corpus(clip, recipe, size=(16, 24), pad=pad, truth_size=0.0)
+    batch = Batches([one], model, recipe=recipe)[0, 0]
+    assert batch.density.shape[-2:] == batch.fixations.shape[-2:] == (16, 24)
+    row, column = divmod(int(batch.density[0, 0, 0].argmax()), 24)
+    assert abs(row - 8) <= 1
+    shown = batch.inputs[0, 0, 2] + 0.5  # half of the spot, and 0 elsewhere
+    assert abs(int(shown.sum(0).argmax()) / 16 - (column + 0.5) / 24) < 0.1
+    padded = [i for i in range(24) if i < (24 - columns) // 2 or i >= 24 - (24 - columns + 1) // 2]
+    assert batch.density[..., padded].sum() == 0

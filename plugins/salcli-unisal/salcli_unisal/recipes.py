@@ -60,17 +60,41 @@ PUBLISHED = Recipe(
     select_on="dhf1k",
     select_from=3,
     sources=(
-        Source("dhf1k", "DHF1K", clip_length=12, clip_stride=5, truth_size=0),
         Source(
-            "hollywood2", "Hollywood", clip_length=12, clip_stride=4, aspect=416 / 224, pad=True
+            "dhf1k",
+            "DHF1K",
+            clip_length=12,
+            clip_stride=5,
+            truth_size=0,
+            last_stride=True,
+            validation_clips=2,
         ),
-        Source("ucfsports", "UCFSports", clip_length=12, clip_stride=4, aspect=384 / 256),
+        Source(
+            "hollywood2",
+            "Hollywood",
+            clip_length=12,
+            clip_stride=4,
+            size=(224, 416),
+            pad=True,
+            last_stride=True,
+            validation_clips=1,
+        ),
+        Source(
+            "ucfsports",
+            "UCFSports",
+            clip_length=12,
+            clip_stride=4,
+            size=(256, 384),
+            last_stride=True,
+            validation_clips=1,
+        ),
         Source("salicon", "SALICON", batch_size=32, truth_size=0),
     ),
     zero_gradients=True,
 )
 """Section 4.1 of the paper, and the published code where the paper is silent. What differs: batches
-for validation are not dropped if incomplete, and hold one clip per DHF1K video, not two."""
+for validation are not dropped if incomplete, and a clip may also begin at the last place where it
+fits."""
 
 MIT1003 = Recipe(
     epochs=8,
