@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["Augmentation", "ParameterGroup", "Recipe", "Source"]
 
@@ -143,6 +143,8 @@ class Recipe:
             metrics; 0 for all.
         select_from: The first epoch, counted from 0, that can be the best.
         sync_batch_norm: On several devices, batch norms use the statistics of all their batches.
+        options: Of the model, where training needs others than prediction has by itself; those of
+            the weights to start from, and `-O`, come before them.
     """
 
     epochs: int
@@ -179,6 +181,7 @@ class Recipe:
     validation_frames: int = 0
     select_from: int = 0
     sync_batch_norm: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def group(self, parameter: str) -> ParameterGroup:
         """The group that the parameter of this name belongs to."""

@@ -77,10 +77,13 @@ class Training:
         Raises:
             SalcliError: One of them does not exist or cannot be used.
         """
+        from salcli.specs import parse_options
         from salcli.training.sampling import Corpus
 
-        model, saved = create(request)
+        model, saved, known = create(request)
         recipe = choose_recipe(model, request)
+        defaults = {**recipe.options, **known}
+        model.options = parse_options(model.spec, request.options, defaults=defaults)
         datasets = open_datasets(request, recipe)
         if request.deterministic:
             repeat_exactly()
@@ -96,8 +99,8 @@ class Training:
         return cls(model, recipe, corpora, metadata)
 
 
-def create(request: Request) -> tuple[Model, Checkpoint | None]:
-    """The model with the options of the weights from which it starts, and these weights.
+def create(request: Request) -> tuple[Model, Checkpoint | None, Mapping[str, Any]]:
+    """The model with the options of the weights from which it starts, these weights and options.
 
     Raises:
         UsageError: Both a tag and a file say where to start, or nothing does where it must.
@@ -117,7 +120,8 @@ def create(request: Request) -> tuple[Model, Checkpoint | None]:
     saved = model.model_class(spec).read(path) if path else None
     if saved:
         defaults |= saved.options
-    return model.create(spec.name, options=request.options, defaults=defaults), saved
+    made = model.create(spec.name, options=request.options, defaults=defaults)
+    return made, saved, defaults
 
 
 def choose_recipe(model: Model, request: Request) -> Recipe:
