@@ -16,7 +16,7 @@ from salcli.errors import InputError, UsageError
 from salcli.protocols.measure import generator
 from salcli.types import Annotation, Dataset, Recording
 
-__all__ = ["Agenda", "Spot", "draw_up"]
+__all__ = ["Agenda", "Spot", "draw_up", "is_observed"]
 
 Spot: TypeAlias = tuple[int, int]
 """Number of a recording, and position of a frame in it, both from 0."""
@@ -112,7 +112,7 @@ def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Ag
             counts.append(count)
         else:
             problems.append((recording.name, f"no frames in '{recording.source}'"))
-    if recordings and not any(_is_observed(recording) for recording in recordings):
+    if recordings and not any(is_observed(recording) for recording in recordings):
         raise UsageError(
             f"split '{split}' of dataset '{dataset.name}' has neither density maps nor fixations, "
             f"so nothing can be scored; '{dataset.evaluated}' is usually scored (--split), and "
@@ -122,7 +122,7 @@ def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Ag
     return Agenda(dataset, split, recordings, counts, chosen, problems, list(dataset.problems))
 
 
-def _is_observed(recording: Recording) -> bool:
+def is_observed(recording: Recording) -> bool:
     """Whether the first or the last frame has ground truth."""
     ends = (recording.annotations[0], recording.annotations[-1])
     return any(end.density is not None or end.fixations is not None for end in ends)

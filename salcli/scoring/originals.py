@@ -12,7 +12,7 @@ import numpy as np
 
 from salcli.checkpoint import write_atomically
 
-__all__ = ["write_original"]
+__all__ = ["unisal_files", "unisal_source", "write_original"]
 
 UNISAL_METRICS = ("KLD", "NSS", "CC", "SIM", "AUC-Judd", "s-AUC")
 """Order of the columns, which the files do not name."""
@@ -35,7 +35,8 @@ def write_original(folder: Path, document: Mapping[str, Any]) -> None:
     """
     name = document["protocol"]["name"]
     if name == "unisal":
-        write_unisal(folder, document)
+        for file, content in unisal_files(document).items():
+            write_atomically(folder / file, json.dumps(content, indent=2).encode())
     if name in ("salema", "salema-area"):
         write_salema(folder, document)
 
@@ -52,22 +53,27 @@ def write_salema(folder: Path, document: Mapping[str, Any]) -> None:
     write_atomically(folder / "metrics.npy", content.getvalue())
 
 
-def write_unisal(folder: Path, document: Mapping[str, Any]) -> None:
-    """`DHF1K_eval_scores.json` per clip, and the means over clips and over frames.
+def unisal_source(document: Mapping[str, Any]) -> str | None:
+    """What UNISAL's code calls the scored data; a folder of one's own has its own name."""
+    name: str = document["dataset"]["name"]
+    groups = {video["group"] for video in document["videos"]}
+    if name == "folder" and len(groups) == 1:
+        return str(groups.pop())
+    return UNISAL_SOURCES.get(name)
 
-    Only where all six metrics were computed, and for the datasets that UNISAL knows.
 
-    Raises:
-        OutputError: The folder cannot be written.
+def unisal_files(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`DHF1K_eval_scores.json` per clip, and the means over clips and over frames: their content.
+
+    Only where all six metrics were computed, and for data that UNISAL's code can name.
     """
-    source = UNISAL_SOURCES.get(document["dataset"]["name"])
+    source = unisal_source(document)
     if source is None or not set(UNISAL_METRICS) <= document["scores"].keys():
-        return
+        return {}
     videos = [[video["means"][name] for name in UNISAL_METRICS] for video in document["videos"]]
     files: dict[str, Any] = {f"{source}_eval_scores.json": videos}
     for name, way in (("mean", "videos"), ("weighted_mean", "frames")):
         scores = [document["scores"][metric] for metric in UNISAL_METRICS]
         means = [found.get(way, found.get("images"))["mean"] for found in scores]
         files[f"{source}_eval_{name}_scores.json"] = means
-    for file, content in files.items():
-        write_atomically(folder / file, json.dumps(content, indent=2).encode())
+    return files

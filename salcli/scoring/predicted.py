@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -47,8 +47,15 @@ class PredictedMaps:
         self.notes = Incidents()
         self._loaded, self._watcher, self._save = loaded, watcher, save
 
-    def maps(self, agenda: Agenda) -> Iterator[Shown]:
+    def files(self, agenda: Agenda) -> Iterable[Path]:
+        """None: what is predicted depends on the recordings alone."""
+        return ()
+
+    def maps(self, agenda: Agenda, start: int = 0) -> Iterator[Shown]:
         """The map of each frame of the agenda, in order; stills go through the model together.
+
+        Those from a recording on are the same as if all were predicted: since a network's last bits
+        may depend on the pictures that share a batch, the whole batch is predicted that it is in.
 
         Raises:
             UsageError: The model does not take what the dataset has.
@@ -57,11 +64,16 @@ class PredictedMaps:
         self._check(agenda)
         numbered = list(enumerate(agenda.recordings))
         for is_clip, group in groupby(numbered, key=lambda pair: pair[1].is_clip):
+            chosen = [pair for pair in group if agenda.chosen[pair[0]]]
             if is_clip:
-                for number, recording in group:
-                    yield from self._clip(agenda, number, recording)
+                for number, recording in chosen:
+                    if number >= start:
+                        yield from self._clip(agenda, number, recording)
             else:
-                yield from self._stills([pair for pair in group if agenda.chosen[pair[0]]])
+                stills = chosen[_batch_start(chosen, start, self._loaded.model.batch_size) :]
+                for shown in self._stills(stills) if stills else ():
+                    if shown.spot[0] >= start:
+                        yield shown
 
     def statement(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -77,8 +89,10 @@ class PredictedMaps:
             },
             "options": {name: _plain(value) for name, value in options.items()},
             "precision": str(model.precision).removeprefix("torch."),
+            "batch size": model.batch_size,
             "device": str(model.device),
             "maps": "float32, brought to the frame's size (bilinear)",
+            "kept in": str(self._save) if self._save else None,
         }
 
     def _check(self, agenda: Agenda) -> None:
@@ -144,6 +158,23 @@ class PredictedMaps:
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write_bytes(png.encode(imageops.to_8bit(result.saliency, self.rounding)))
+
+
+def _batch_start(stills: Sequence[tuple[int, Recording]], start: int, size: int) -> int:
+    """Where the batch begins that the first still with a number of `start` or more may be in."""
+    begin = count = 0
+    shape = None
+    for place, (number, recording) in enumerate(stills):
+        if number >= start:
+            return place if count in (0, size) else begin
+        try:
+            found = frame_size(recording, 0)
+        except InputError:
+            continue  # it falls out of its batch
+        if found != shape or count == size:
+            begin, count, shape = place, 0, found
+        count += 1
+    return len(stills)
 
 
 def stimulus_of(recording: Recording) -> Stimulus:

@@ -22,7 +22,7 @@ from salcli.scoring.run import Outcome
 from salcli.scoring.source import Source
 from salcli.scoring.truths import Truths
 
-__all__ = ["FORMAT", "Report"]
+__all__ = ["FORMAT", "Report", "versions"]
 
 FORMAT = "salcli-scores"
 VERSION = 1
@@ -58,7 +58,7 @@ class Report:
     def document(self) -> dict[str, Any]:
         """Ready for JSON."""
         outcome, seed = self.outcome, self.scorer.seed
-        notes = [*self.truths.notes, *self.source.notes, *outcome.notes]
+        notes = [*outcome.odd, *self.source.notes, *outcome.notes]
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -69,7 +69,11 @@ class Report:
                 "rounding to 8 bit": self._rounding(),
             },
             "dataset": self._dataset(),
-            "ground truth": self.truths.statement(),
+            "ground truth": {
+                "density": dict(outcome.densities),
+                "fixations outside their frame": outcome.outside,
+                **self.truths.statement(),
+            },
             "protocol": {**self.scorer.statement(), "left out": dict(self.left_out)},
             "bootstrap": {
                 "level": bootstrap.LEVEL,
@@ -90,7 +94,7 @@ class Report:
             "skipped": outcome.skipped.document(),
             "notes": [dict(vars(incident)) for incident in notes],
             "videos": self._videos(),
-            "versions": self._versions(),
+            "versions": versions(self.source),
             "seconds": round(self.seconds, 3),
         }
 
@@ -205,18 +209,20 @@ class Report:
             )
         return videos
 
-    def _versions(self) -> dict[str, str]:
-        statement = self.source.statement()
-        versions = {"salcli": __version__}
-        if statement["kind"] == "model":
-            plugin = registry.provider(statement["name"])
-            versions[plugin.distribution] = plugin.version
-        return {
-            **versions,
-            "torch": str(torch.__version__),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        }
+
+def versions(source: Source) -> dict[str, str]:
+    """Of what the numbers depend on."""
+    statement = source.statement()
+    found = {"salcli": __version__}
+    if statement["kind"] == "model":
+        plugin = registry.provider(statement["name"])
+        found[plugin.distribution] = plugin.version
+    return {
+        **found,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _number(value: float) -> float | None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from salcli.scoring.incidents import Incidents
 from salcli.scoring.ledger import Ledger
 from salcli.scoring.maps import Map
 from salcli.scoring.source import Shown, Source
-from salcli.scoring.truths import Known, Truths
+from salcli.scoring.truths import Known, Note, Truths
 
 __all__ = ["Outcome", "Row", "score"]
 
@@ -50,6 +51,8 @@ class Row:
         problem: Why it is skipped.
         probes: Values of what else was measured on it.
         unfit: What else could not be measured on it, and why.
+        size: Kind and size of the map and size of the frame; empty without either.
+        density, outside, notes: As in `truths.Known`.
     """
 
     spot: Spot
@@ -57,6 +60,10 @@ class Row:
     problem: str = ""
     probes: Mapping[str, Values] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
+    size: str = ""
+    density: str = ""
+    outside: int = 0
+    notes: Sequence[Note] = ()
 
 
 @dataclass
@@ -68,14 +75,41 @@ class Outcome:
         skipped: Frames without values, and why.
         probes: For each probe its values and the model's on the same frames.
         sizes: How many maps had which size on which frame size, and of which type.
-        notes: Infinite values.
+        densities: How many density maps came from where.
+        outside: How many fixations lay outside their frame.
+        odd: What was odd in the ground truth.
+        notes: Infinite values, and what else could not be measured.
     """
 
     ledger: Ledger
     skipped: Incidents = field(default_factory=Incidents)
     probes: dict[str, tuple[Ledger, Ledger]] = field(default_factory=dict)
     sizes: Counter[str] = field(default_factory=Counter)
+    densities: Counter[str] = field(default_factory=Counter)
+    outside: int = 0
+    odd: Incidents = field(default_factory=Incidents)
     notes: Incidents = field(default_factory=Incidents)
+
+    def add(self, row: Row, recording: str, label: str) -> None:
+        """Enter one frame."""
+        number, index = row.spot
+        self.sizes.update(filter(None, [row.size]))
+        self.densities.update(filter(None, [row.density]))
+        self.outside += row.outside
+        for about, reason, where in row.notes:
+            self.odd.add(about, reason, label=where)
+        if row.problem:
+            self.skipped.add(recording, row.problem, label=label)
+        else:
+            self.ledger.add(number, index, row.values)
+        notes = [f"{name} {INFINITE}" for name, v in row.values.items() if math.isinf(v)]
+        notes += [f"baseline {name}: {reason}" for name, reason in row.unfit.items()]
+        for note in notes:
+            self.notes.add(recording, note, label=label)
+        for name, values in row.probes.items():
+            theirs, own = self.probes[name]
+            theirs.add(number, index, values)
+            own.add(number, index, row.values)
 
 
 def score(
@@ -85,6 +119,8 @@ def score(
     scorer: Scorer,
     *,
     probes: Sequence[Probe] = (),
+    before: Iterable[Row] = (),
+    start: int = 0,
     done: Callable[[Row], None] = lambda row: None,
 ) -> Outcome:
     """Measure every frame; one that cannot be measured is counted with its reason.
@@ -95,6 +131,8 @@ def score(
         truths: Reads what observers did.
         scorer: What measures.
         probes: What else is measured, each on some of the frames.
+        before: The frames of the recordings before `start`, which were measured earlier.
+        start: Number of the first recording that is measured now.
         done: Called with each frame in order, in this thread.
 
     Raises:
@@ -106,22 +144,13 @@ def score(
         outcome.skipped.add(name, reason)
     for probe in probes:
         outcome.probes[probe.name] = Ledger(metrics), Ledger(metrics)
-    with closing(_rows(source, agenda, truths, scorer, probes, outcome.sizes)) as rows:
-        for row in rows:
-            number, index = row.spot
-            recording, label = agenda.recordings[number].name, agenda.annotation(row.spot).label
-            if row.problem:
-                outcome.skipped.add(recording, row.problem, label=label)
-            else:
-                outcome.ledger.add(number, index, row.values)
-            notes = [f"{name} {INFINITE}" for name, v in row.values.items() if math.isinf(v)]
-            notes += [f"baseline {name}: {reason}" for name, reason in row.unfit.items()]
-            for note in notes:
-                outcome.notes.add(recording, note, label=label)
-            for name, values in row.probes.items():
-                theirs, own = outcome.probes[name]
-                theirs.add(number, index, values)
-                own.add(number, index, row.values)
+    with closing(_rows(source, agenda, truths, scorer, probes, start)) as rows:
+        for row in chain(before, rows):
+            recording, label = (
+                agenda.recordings[row.spot[0]].name,
+                agenda.annotation(row.spot).label,
+            )
+            outcome.add(row, recording, label)
             done(row)
     return outcome
 
@@ -132,13 +161,13 @@ def _rows(
     truths: Truths,
     scorer: Scorer,
     probes: Sequence[Probe],
-    sizes: Counter[str],
+    start: int,
 ) -> Generator[Row, None, None]:
     threads = _threads()
     pending = deque[Future[Row]]()
     shares: tuple[int, Mapping[str, frozenset[int]]] = (-1, {})
     with ThreadPoolExecutor(threads) as pool:
-        for shown in source.maps(agenda):
+        for shown in source.maps(agenda, start):
             number, index = shown.spot
             if shares[0] != number:
                 name = agenda.recordings[number].name
@@ -148,8 +177,6 @@ def _rows(
                 known = truths.read(shown.spot) if shown.saliency is not None else None
             except InputError as error:
                 shown, known = Shown(shown.spot, None, str(error)), None
-            if shown.saliency is not None and known is not None:
-                sizes[_size_text(shown.saliency, known)] += 1
             chosen = [probe for probe in probes if shown.spot in probe.spots]
             key = agenda.key(shown.spot)
             job = _Job(shown, known, scorer, source, chosen, key, left_out)
@@ -176,6 +203,13 @@ class _Job:
         saliency, known = self.shown.saliency, self.known
         if saliency is None or known is None:
             return Row(self.shown.spot, problem=self.shown.problem)
+        row = Row(
+            self.shown.spot,
+            size=_size_text(saliency, known),
+            density=known.density,
+            outside=known.outside,
+            notes=known.notes,
+        )
         try:
             values = self.scorer.frame(
                 saliency,
@@ -185,7 +219,7 @@ class _Job:
                 leave_out=self.leave_out,
             )
         except ValueError as error:
-            return Row(self.shown.spot, problem=str(error))
+            return replace(row, problem=str(error))
         probes: dict[str, Values] = {}
         unfit: dict[str, str] = {}
         for probe in self.probes:
@@ -193,7 +227,7 @@ class _Job:
                 probes[probe.name] = probe.values(self.scorer, saliency, known, key=self.key)
             except ValueError as error:  # its map fits the frame, and not the ground truth
                 unfit[probe.name] = str(error)
-        return Row(self.shown.spot, values, probes=probes, unfit=unfit)
+        return replace(row, values=values, probes=probes, unfit=unfit)
 
 
 def _threads() -> int:

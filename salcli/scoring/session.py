@@ -19,7 +19,8 @@ from salcli.registry import metrics as known_metrics
 from salcli.scoring import files
 from salcli.scoring.agenda import Agenda, Spot, draw_up
 from salcli.scoring.baselines import Fit, Observers, Prior, Probe, Rounded, fit
-from salcli.scoring.report import Report
+from salcli.scoring.journal import Journal
+from salcli.scoring.report import Report, versions
 from salcli.scoring.run import Row, score
 from salcli.scoring.source import Source
 from salcli.scoring.truths import Truths
@@ -74,6 +75,12 @@ class Session:
             PluginError: A model broke its contract.
         """
         began = time.monotonic()
+        journal = Journal(folder, self.agenda, self._settings(source), source.files(self.agenda))
+        if journal.start:
+            total = len(self.agenda.recordings)
+            watcher.note(
+                f"{source.label}: {journal.start} of {total} recordings are scored already"
+            )
         metrics = [each.spec.name for each in self.scorer.measures]
         truths = Truths(self.agenda, self.scorer, self.fit.centre)
         watcher.start(source.label, self.agenda.total)
@@ -82,6 +89,7 @@ class Session:
 
             def done(row: Row) -> None:
                 frames.add(row)
+                journal.add(row)
                 watcher.step()
 
             outcome = score(
@@ -90,9 +98,12 @@ class Session:
                 truths,
                 self.scorer,
                 probes=self._probes(source, truths),
+                before=journal.rows(),
+                start=journal.start,
                 done=done,
             )
             if not outcome.ledger.frames:
+                journal.remove()
                 first = next(iter(outcome.skipped)).line
                 raise InputError(f"nothing of '{source.label}' could be scored: {first}")
         report = Report(
@@ -107,7 +118,21 @@ class Session:
         )
         document = report.document()
         files.write(folder, document, outcome.ledger)
+        journal.remove()
         return document
+
+    def _settings(self, source: Source) -> dict[str, Any]:
+        """All that the values of a frame depend on, but the files."""
+        return {
+            "predictions": source.statement(),
+            "dataset": [self.agenda.dataset.name, self.agenda.dataset.edition, self.agenda.split],
+            "frames": self.agenda.digest(),
+            "protocol": self.scorer.statement(),
+            "baselines": self.baselines,
+            "priors": self.fit.statement(),
+            "mean": self.fit.mean.tolist() if self.fit.mean is not None else None,
+            "versions": versions(source),
+        }
 
     def _probes(self, source: Source, truths: Truths) -> list[Probe]:
         """Baselines, and what 8 bit changes."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from salcli.scoring.agenda import Agenda, Spot
@@ -47,8 +48,11 @@ class Source(Protocol):
     def notes(self) -> Incidents:
         """What is odd; complete when all maps have been given."""
 
-    def maps(self, agenda: Agenda) -> Iterator[Shown]:
-        """One for each frame of the agenda, in order."""
+    def maps(self, agenda: Agenda, start: int = 0) -> Iterator[Shown]:
+        """One for each frame of the agenda, in order, from a recording on."""
+
+    def files(self, agenda: Agenda) -> Iterable[Path]:
+        """The files that the maps of the agenda are read from, if they are not predicted."""
 
     def statement(self) -> dict[str, Any]:
         """What it is, ready for JSON; complete when all maps have been given."""

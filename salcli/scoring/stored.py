@@ -50,15 +50,23 @@ class StoredMaps:
         self._used = defaultdict[Path, set[Path]](set)
         self._list = lru_cache(maxsize=64)(_listed)
 
-    def maps(self, agenda: Agenda) -> Iterator[Shown]:
+    def files(self, agenda: Agenda) -> Iterator[Path]:
+        """Those that belong to a frame or a clip of the agenda."""
+        for recording in agenda.recordings:
+            found = self._find(recording)
+            yield from [found] if isinstance(found, Path) else found.values()
+
+    def maps(self, agenda: Agenda, start: int = 0) -> Iterator[Shown]:
         """The map of each frame of the agenda, in order; what is missing has a reason."""
         for number, recording in enumerate(agenda.recordings):
             found = self._find(recording)
             if isinstance(found, dict) and len(agenda.chosen[number]) < agenda.counts[number]:
-                for path in found.values():  # of a frame that is not drawn, which is no mistake
-                    self._used[path.parent].add(path)
+                for other in found.values():  # of a frame that is not drawn, which is no mistake
+                    self._used[other.parent].add(other)
             for index in agenda.chosen[number]:
-                yield self._shown(agenda, (number, index), found)
+                path = self._taken(agenda, (number, index), found)
+                if number >= start:
+                    yield self._shown((number, index), path)
         self._note_others()
 
     def statement(self) -> dict[str, Any]:
@@ -86,18 +94,26 @@ class StoredMaps:
                     return {_key(label): maps_here[key]}
         return {}
 
-    def _shown(self, agenda: Agenda, spot: Spot, found: Path | Mapping[Hashable, Path]) -> Shown:
+    def _taken(
+        self, agenda: Agenda, spot: Spot, found: Path | Mapping[Hashable, Path]
+    ) -> Path | None:
+        """The file that has the map of a frame, which is used now; `None` if there is none."""
         label = agenda.annotation(spot).label
-        try:
-            if isinstance(found, Path):
-                self._formats["video"] += 1
-                return Shown(spot, mapvideo.read(found, spot[1]))
-            path = found.get(_key(label), found.get(_number(label)))
-            if path is None:
-                return Shown(spot, None, f"no map of it in '{self.folder}'")
+        if isinstance(found, Path):
+            self._formats["video"] += 1
+            return found
+        path = found.get(_key(label), found.get(_number(label)))
+        if path is not None:
             self._used[path.parent].add(path)
             self._formats[path.suffix.lower().removeprefix(".")] += 1
-            return Shown(spot, maps.read(path))
+        return path
+
+    def _shown(self, spot: Spot, path: Path | None) -> Shown:
+        if path is None:
+            return Shown(spot, None, f"no map of it in '{self.folder}'")
+        try:
+            movie = path.suffix.lower() in VIDEO_SUFFIXES
+            return Shown(spot, mapvideo.read(path, spot[1]) if movie else maps.read(path))
         except InputError as error:
             return Shown(spot, None, str(error))
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,11 +21,13 @@ from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.fixations import Points, Pool, count
-from salcli.scoring.incidents import Incidents
+from salcli.types import Annotation
 
-__all__ = ["Known", "Truths", "sigma_of"]
+__all__ = ["Known", "Note", "Truths", "sigma_of"]
 
 Size = tuple[int, int]
+
+Note: TypeAlias = tuple[str, str, str]
 
 REMEMBERED = 4096
 """Frames whose fixations are kept for the negatives of others."""
@@ -40,26 +41,26 @@ class Known:
         truth: For the metrics.
         size: `(H, W)` of the frame.
         subjects: Fixations of each observer; empty where the files do not say whose they are.
+        density: Where the density came from, if it was needed.
+        outside: How many fixations lay outside the frame and were left out.
+        notes: What was odd in what was read for it: recording, reason, and label of the frame.
     """
 
     truth: Truth
     size: Size
     subjects: Sequence[Points] = ()
+    density: str = ""
+    outside: int = 0
+    notes: Sequence[Note] = ()
 
 
 class Truths:
-    """The ground truth of an agenda, as far as a scorer needs it; not for several threads.
-
-    Attributes:
-        notes: What is odd in it, such as fixations outside their frame.
-    """
+    """The ground truth of an agenda, as far as a scorer needs it; not for several threads."""
 
     def __init__(self, agenda: Agenda, scorer: Scorer, centre: CentreOptions) -> None:
-        self.notes = Incidents()
         self.kernel = kernels.find(agenda.dataset.kernel)
         self._agenda, self._needs, self._centre = agenda, scorer.needs, centre
-        self._made = Counter[str]()
-        self._outside = 0
+        self._notes: list[Note] = []
         self._size = lru_cache(maxsize=REMEMBERED)(self._read_size)
         self._fixations = lru_cache(maxsize=REMEMBERED)(self._read_fixations)
         self._baseline = lru_cache(maxsize=8)(self._draw_baseline)
@@ -81,7 +82,6 @@ class Truths:
         if annotation.density is None and annotation.fixations is None:
             raise InputError("there is neither a density map nor fixations of it")
         found = self._fixations(spot) if annotation.fixations is not None else None
-        self._note(spot, found)
         truth = Truth(
             fixations=count(found.points, size) if found else None,
             density=self._density(spot, size) if "density" in self._needs else None,
@@ -92,7 +92,16 @@ class Truths:
             ),
             baseline=self._baseline(size) if "baseline" in self._needs else None,
         )
-        return Known(truth, size, _by_observer(found) if found else ())
+        self._note(spot, found)
+        notes, self._notes = self._notes, []
+        return Known(
+            truth,
+            size,
+            _by_observer(found) if found else (),
+            density=_origin(annotation) if "density" in self._needs else "",
+            outside=found.outside if found else 0,
+            notes=notes,
+        )
 
     def subjects(self, spot: Spot) -> Sequence[Points]:
         """Fixations of each observer; empty where the file does not say whose they are.
@@ -105,11 +114,9 @@ class Truths:
         return _by_observer(self._fixations(spot))
 
     def statement(self) -> dict[str, Any]:
-        """Where density and fixations came from, ready for JSON."""
+        """How densities are made, and what information is gained against, ready for JSON."""
         return {
-            "density": dict(self._made),
             "kernel": {"name": self._agenda.dataset.kernel, **dataclasses.asdict(self.kernel)},
-            "fixations outside their frame": self._outside,
             "information gain against": (
                 dataclasses.asdict(self._centre) if "baseline" in self._needs else None
             ),
@@ -118,14 +125,13 @@ class Truths:
     def _note(self, spot: Spot, found: Fixations | None) -> None:
         name, label = self._agenda.recordings[spot[0]].name, self._agenda.annotation(spot).label
         if found is None and "fixations" in self._needs:
-            self.notes.add(name, "no fixations, so metrics of fixations are undefined", label=label)
+            reason = "no fixations, so metrics of fixations are undefined"
+            self._notes.append((name, reason, label))
         if found is not None and found.outside:
-            self._outside += found.outside
-            self.notes.add(name, "fixations outside the frame were left out", label=label)
+            self._notes.append((name, "fixations outside the frame were left out", label))
 
     def _density(self, spot: Spot, size: Size) -> Any:
         annotation = self._agenda.annotation(spot)
-        self._made["read from files" if annotation.density else "made of fixations"] += 1
         density = groundtruth.read_density(annotation, size, kernel=self.kernel, largest_side=None)
         if not np.isfinite(density).all():
             raise InputError(f"'{annotation.density}' has values that are not finite")
@@ -144,7 +150,7 @@ class Truths:
             return self._fixations(spot).points, self._size(spot[0])
         except InputError as error:
             name = self._agenda.recordings[spot[0]].name
-            self.notes.add(name, f"not among the negatives: {error}")
+            self._notes.append((name, f"not among the negatives: {error}", ""))
             return np.empty((0, 2)), (1, 1)
 
     def _draw_baseline(self, size: Size) -> Any:
@@ -157,6 +163,10 @@ def sigma_of(kernel: Kernel, size: Size) -> float:
         # exp(-ln 2 (f / cycles)^2) is the transform of a Gaussian of this width
         return max(size) * math.sqrt(math.log(2) / 2) / (math.pi * kernel.cycles)
     return kernel.sigma if kernel.sigma is not None else size[1] * (kernel.share or 0.0)
+
+
+def _origin(annotation: Annotation) -> str:
+    return "read from files" if annotation.density else "made of fixations"
 
 
 def _by_observer(found: Fixations) -> list[Points]:

@@ -1,0 +1,115 @@
+"""The recordings that a run has scored so far, so that a run that dies can be continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from salcli.atomic import told
+from salcli.scoring.agenda import Agenda
+from salcli.scoring.run import Row
+
+__all__ = ["Journal"]
+
+NAME = "scores.part.jsonl"
+
+
+class Journal:
+    """A JSON line for what the run is, then one for each recording, with the rows of its frames.
+
+    It counts only for a run with the same settings and the same files, by names, sizes and times;
+    another run starts its own.
+
+    Attributes:
+        start: Number of the first recording that is not in it.
+    """
+
+    def __init__(
+        self, folder: Path, agenda: Agenda, settings: Mapping[str, Any], maps: Iterable[Path]
+    ) -> None:
+        """Look for what an earlier run left in a folder, which need not exist.
+
+        Args:
+            folder: That of the report.
+            agenda: Which frames.
+            settings: All that the values depend on but the files, ready for JSON.
+            maps: Files that the maps are read from.
+        """
+        self._path, self._agenda, self._rows = folder / NAME, agenda, list[Row]()
+        state = hashlib.sha256(json.dumps(settings).encode())
+        for file in chain(_files(agenda), maps):
+            state.update(_state(file).encode())
+        self._head = f'{{"sha256 of settings and files": "{state.hexdigest()}"}}\n'.encode()
+        numbers = [number for number, chosen in enumerate(agenda.chosen) if chosen]
+        self._end = self._whole = 0
+        for number, line in zip(numbers, self._lines(), strict=False):
+            if not line.startswith(f'{{"recording": {number}, '.encode()):
+                break
+            self._whole += 1
+            self._end = (self._end or len(self._head)) + len(line)
+        self.start = (numbers[self._whole :] or [len(agenda.recordings)])[0]
+
+    def rows(self) -> Iterator[Row]:
+        """Those of the recordings before `start`, in order."""
+        for _, line in zip(range(self._whole), self._lines(), strict=False):
+            for row in json.loads(line)["rows"]:
+                yield Row(**{**row, "spot": tuple(row["spot"])})
+
+    def add(self, row: Row) -> None:
+        """Note a frame; with its last one a recording is written.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        number, index = row.spot
+        if number < self.start:
+            return
+        self._rows.append(row)
+        if index != self._agenda.chosen[number][-1]:
+            return
+        entry = {"recording": number, "rows": [asdict(each) for each in self._rows]}
+        self._rows.clear()
+        with told(self._path), self._path.open("r+b" if self._end else "wb") as file:
+            file.seek(self._end)
+            file.truncate()  # what a run that was killed did not finish
+            file.write(b"" if self._end else self._head)
+            file.write(json.dumps(entry).encode() + b"\n")
+            self._end = file.tell()
+
+    def remove(self) -> None:
+        """The run is finished.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        with told(self._path):
+            self._path.unlink(missing_ok=True)
+
+    def _lines(self) -> Iterator[bytes]:
+        """The whole lines after the first, if that is this run's."""
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            if file.readline() == self._head:
+                yield from (line for line in file if line.endswith(b"]}\n"))
+
+
+def _files(agenda: Agenda) -> Iterator[Path]:
+    """The recordings themselves, and what says what observers did."""
+    for recording in agenda.recordings:
+        yield from (recording.source, *(recording.frames or ()))
+        truths = ((each.density, each.fixations) for each in recording.annotations)
+        yield from dict.fromkeys(path for pair in truths for path in pair if path is not None)
+
+
+def _state(path: Path) -> str:
+    """What tells whether a file, or what is in a folder, has changed."""
+    if path.is_dir():
+        return "".join(_state(file) for file in sorted(path.iterdir()) if file.is_file())
+    found = path.stat() if path.exists() else None
+    return f"{path}\0{found and (found.st_size, found.st_mtime_ns)}\0"

@@ -1,0 +1,203 @@
+"""A scoring that is killed goes on after the last recording that it finished."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from salcli.datasets.opening import open_dataset
+from salcli.model import Loaded, load_model
+from salcli.progress import Watcher
+from salcli.scoring.agenda import Agenda, draw_up
+from salcli.scoring.journal import Journal
+from salcli.scoring.predicted import PredictedMaps
+from salcli.scoring.run import Row
+from salcli.scoring.session import open_session
+from salcli.scoring.source import Source
+from salcli.scoring.stored import StoredMaps
+from salcli.types import Frame
+
+Run = Callable[..., CompletedProcess[str]]
+Miniature = Callable[[str], Path]
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """All files of a report; of its JSON what is not a time."""
+    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    document = json.loads(found.pop("scores.json"))
+    assert document.pop("seconds") > 0
+    return {**found, "scores.json": json.dumps(document)}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_what_was_scored_before_a_kill_is_not_scored_again(
+    salcli: Run, miniature: Miniature, fake_site: Path, tmp_path: Path
+) -> None:
+    words = ["score", "--data", "dhf1k", "--root", str(miniature("dhf1k")), "--split", "train"]
+    words += ["-m", "brightness", "-O", "delay=0.03", "--protocol", "tuebingen"]
+    journal = tmp_path / "killed" / "brightness" / "scores.part.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "salcli", *words, "-o", "killed"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(fake_site), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None, "it ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (journal.parent / "scores.json").exists()
+    done = salcli(*words, "-o", "killed")
+    assert done.returncode == 0, done.stderr
+    assert re.search("brightness: [12] of 3 recordings are scored already", done.stderr)
+    assert salcli(*words, "-o", "calm").returncode == 0
+    expected = contents(tmp_path / "calm" / "brightness")
+    assert contents(tmp_path / "killed" / "brightness") == expected
+    assert not any("part" in name for name in expected)
+
+
+class Impatient(Watcher):
+    """Presses Ctrl-C after some frames."""
+
+    def __init__(self, frames: float = math.inf) -> None:
+        self.left, self.notes = frames, list[str]()
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
+
+
+def stored(folder: Path, root: Path, *, lacking: Sequence[str] = ()) -> Path:
+    """Noise as maps of DHF1K's training clips, and one of no frame."""
+    random = np.random.default_rng(0)
+    for frame in sorted(root.glob("annotation/000?/images/*.png")):
+        name = f"{frame.parent.parent.name}/{frame.name}"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name not in lacking:
+            Image.fromarray(random.integers(0, 255, (36, 48), np.uint8)).save(folder / name)
+    Image.new("L", (48, 36)).save(folder / "0001" / "0099.png")
+    return folder
+
+
+def placed() -> Loaded:
+    """A model whose maps depend on the place in the batch, more than those of others do."""
+    loaded = load_model("brightness", batch_size=4)
+    preprocess = loaded.model.preprocess
+
+    def darkened(frames: Sequence[Frame]) -> Tensor:
+        places = torch.arange(1, len(frames) + 1).view(-1, 1, 1, 1)
+        return (preprocess(frames) * places / 8).sqrt()
+
+    vars(loaded.model)["preprocess"] = darkened
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "kind", "after", "known"),
+    [
+        ("dhf1k", "train", "stored", 25, 2),
+        ("osie", "all", "predicted", 5, 6),
+        ("clips", "all", "predicted", 10, 3),
+    ],
+)
+@pytest.mark.usefixtures("fakes")
+def test_the_report_is_as_if_nothing_had_happened(
+    miniature: Miniature,
+    tmp_path: Path,
+    name: str,
+    split: str,
+    kind: str,
+    after: int,
+    known: int,
+) -> None:
+    root = miniature(name)
+    maps = stored(tmp_path / "maps", root, lacking=("0001/0003.png",)) if kind == "stored" else None
+    data = open_dataset("folder" if name == "clips" else name, [root])
+    words: dict[str, Any] = {"protocol": "dhf1k", "metrics": ["NSS", "s-AUC", "CC"]}
+    session = open_session(data, split=split, baselines="full", **words)
+
+    def source(watcher: Watcher) -> Source:
+        return StoredMaps(maps) if maps else PredictedMaps(placed(), watcher)
+
+    session.run(source(Impatient()), tmp_path / "calm", Impatient())
+    stopped = Impatient(after)
+    with pytest.raises(KeyboardInterrupt):
+        session.run(source(stopped), tmp_path / "stopped", stopped)
+    assert [path.name for path in (tmp_path / "stopped").iterdir()] == ["scores.part.jsonl"]
+    again = Impatient()
+    session.run(source(again), tmp_path / "stopped", again)
+    assert f"{known} of {len(session.agenda.recordings)} recordings are scored" in again.notes[0]
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
+
+
+@pytest.fixture
+def agenda(miniature: Miniature) -> Agenda:
+    return draw_up(open_dataset("dhf1k", [miniature("dhf1k")]), "train", limit=12, seed=0)
+
+
+def rows(agenda: Agenda) -> list[Row]:
+    values = {"CC": 0.1, "NSS": math.inf, "IG": -math.inf}
+    probes = {"centre": {"CC": 1 / 3}}
+    return [
+        Row(spot, values, "", probes, {"8-bit": "why"}, "8-bit 1x1", "made", 2, [("a", "b", "c")])
+        for spot in agenda.spots
+    ]
+
+
+def test_rows_come_back_as_they_were_and_half_a_line_is_left_out(
+    agenda: Agenda, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, agenda, {"seed": 1}, ())
+    assert journal.start == 0
+    for row in rows(agenda)[:-1]:  # the last recording is not finished
+        journal.add(row)
+    path = tmp_path / "scores.part.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines()[1][:50])
+    again = Journal(tmp_path, agenda, {"seed": 1}, ())
+    assert again.start == 2
+    first = rows(agenda)[: sum(map(len, agenda.chosen[:2]))]
+    assert json.dumps([vars(row) for row in again.rows()]) == json.dumps([vars(r) for r in first])
+    for row in rows(agenda):
+        again.add(row)
+    assert path.read_bytes().startswith(whole)
+    assert Journal(tmp_path, agenda, {"seed": 1}, ()).start == 3
+    again.remove()
+    assert Journal(tmp_path, agenda, {"seed": 1}, ()).start == 0
+
+
+def test_other_settings_and_changed_files_start_anew(agenda: Agenda, tmp_path: Path) -> None:
+    map_ = tmp_path / "map.png"
+    map_.write_bytes(b"one")
+    settings = {"seed": 1, "sha256": "0a"}
+    journal = Journal(tmp_path, agenda, settings, [map_])
+    for row in rows(agenda):
+        journal.add(row)
+    assert Journal(tmp_path, agenda, settings, [map_]).start == 3
+    assert Journal(tmp_path, agenda, {**settings, "sha256": "0b"}, [map_]).start == 0
+    assert Journal(tmp_path, agenda, settings, []).start == 0
+    map_.write_bytes(b"other")
+    assert Journal(tmp_path, agenda, settings, [map_]).start == 0
