@@ -2,12 +2,16 @@
 
 Every process has the same weights and takes its share of each batch; `DistributedDataParallel`
 averages the gradients. Process 0 writes, and the others have nothing to say.
+
+A recipe may go backward several times per batch, each pass a step of the optimiser. Then the passes
+of all processes go side by side: step k takes the mean of the gradients of the k-th passes, over
+those processes whose data have so many. All processes make every step, or their weights would part.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -54,7 +58,7 @@ class Ranks:
                 raise UsageError("the recipe wants batch norms in step, which needs GPUs")
             convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
             model.network = convert(model.network)
-        return SharedLosses(model)
+        return SharedLosses(model, self)
 
     def gather(self, value: T) -> list[T]:
         """The value of every process, in order, for every process."""
@@ -63,6 +67,19 @@ class Ranks:
         values: list[Any] = [None] * self.count
         distributed.all_gather_object(values, value)
         return values
+
+    def mean(self, values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Means of scalars over the processes, which all have the same names."""
+        if self.count == 1:
+            return values
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        distributed.all_reduce(stacked)
+        return dict(zip(values, stacked / self.count, strict=True))
+
+    def align(self, network: nn.Module) -> None:
+        """Give all processes the buffers of process 0, such as statistics of batch norms."""
+        for buffer in network.buffers() if self.count > 1 else ():
+            distributed.broadcast(buffer, 0)
 
     def largest(self, value: int, device: torch.device) -> int:
         """The largest value among the processes."""
@@ -90,21 +107,27 @@ class Losses:
 class SharedLosses(Losses):
     """The same, with gradients averaged over the processes during the backward pass."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, ranks: Ranks) -> None:
         super().__init__(model)
+        self._ranks = ranks
         self._trained: tuple[str, ...] = ()
         self._wrapped: DistributedDataParallel | None = None
 
     def __call__(self, batch: Batch, *, exchange: bool) -> Iterator[Loss]:
-        """One loss.
-
-        Raises:
-            UsageError: The model has several backward passes per batch.
-        """
-        wrapped = self._current()
-        with nullcontext() if exchange else wrapped.no_sync():
-            parts, frames = wrapped(batch)
-        yield Loss(parts, frames)
+        """As many losses as the process that has most; a process without one gives zeros."""
+        wrapped, own = self._current(), iter(self._model.losses(batch))
+        while True:
+            loss = next(own, None)
+            everyone = self._ranks.gather((loss.frames, tuple(loss.parts)) if loss else None)
+            there = [each for each in everyone if each is not None]
+            if not there:
+                return
+            frames, names = max(there)
+            parts = loss.parts if loss else dict.fromkeys(names, self._nothing())
+            share = len(everyone) / len(there)  # the others' zeros count in the mean of gradients
+            with nullcontext() if exchange else wrapped.no_sync():
+                shared = wrapped({name: share * value for name, value in parts.items()})
+            yield Loss(shared, frames)
 
     def _current(self) -> DistributedDataParallel:
         """The wrapper for the parameters that are trained now: it keeps to those it first saw."""
@@ -113,27 +136,28 @@ class SharedLosses(Losses):
         if self._wrapped is None or trained != self._trained:
             self._trained, self._wrapped = trained, None  # the old one lets go of the parameters
             self._wrapped = DistributedDataParallel(
-                _FirstLoss(self._model), find_unused_parameters=True
+                _Losses(network),
+                # Those of process 0 count, and are for the others when it matters: `Ranks.align`.
+                broadcast_buffers=False,
+                find_unused_parameters=True,
             )
         return self._wrapped
 
+    def _nothing(self) -> Tensor:
+        """Zero, with gradients of zero."""
+        trained = (p for p in self._model.network.parameters() if p.requires_grad)
+        return 0 * next(trained).sum()
 
-class _FirstLoss(nn.Module):
-    """The only loss of a batch as the output of a module, which is what is wrapped."""
 
-    def __init__(self, model: Model) -> None:
+class _Losses(nn.Module):
+    """Losses that were computed with a network as the output of a module: what is wrapped."""
+
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = model.network
-        self._model = [model]  # in a list, so that nothing takes it for a part of the module
+        self.network = network
 
-    def forward(self, batch: Batch) -> tuple[dict[str, Tensor], int]:
-        first, *others = self._model[0].losses(batch)
-        if others:
-            raise UsageError(
-                "this recipe goes backward several times per batch, which several processes "
-                "cannot share; train in one process, without torchrun"
-            )
-        return dict(first.parts), first.frames
+    def forward(self, parts: dict[str, Tensor]) -> dict[str, Tensor]:
+        return parts
 
 
 def local_device(name: str) -> str:

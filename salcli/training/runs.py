@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ class Run:
             WeightsError: Its state is damaged.
             OutputError: The folder cannot be written.
         """
-        found = _resume(self._output, self._parts, self._metadata, rank=self.ranks.number)
+        found = _resume(
+            self._output, self._parts, self._metadata, ranks=self.ranks, device=self._device
+        )
         self.ranks.gather(None)  # nobody writes before all have read
         if found is None:
             # Written at once, so that the folder belongs to this training from here on.
@@ -122,10 +125,22 @@ class Run:
                 asked, f"interrupted; the same command goes on from here in '{self._output}'"
             )
 
-    def save_if_asked(self, stop: Stop) -> None:
-        """The same where the processes are not at the same point: then one alone cannot stop."""
-        if stop.signal and self.ranks.count == 1:
-            self.save_if_due(stop, seconds=math.inf)
+    @contextmanager
+    def aside(self, stop: Stop) -> Iterator[Callable[[], None]]:
+        """A work such as validation, after which the training goes on as if it had not been.
+
+        Gives what all processes call equally often during the work: it ends the work if the end is
+        asked for, and then the state is the one before the work, which is done again.
+        """
+        random = _random_state(self._device)
+
+        def pause() -> None:
+            if self.ranks.largest(stop.signal, self._device):
+                _set_random_state(random, self._device)
+                self.save_if_due(stop, seconds=math.inf)
+
+        yield pause
+        _set_random_state(random, self._device)
 
     def save_best(self, network: nn.Module, *, epoch: int, scores: Mapping[str, Any]) -> None:
         """Write the weights of the best epoch, with what they are and how good they are.
@@ -146,8 +161,19 @@ def _random_state(device: torch.device) -> dict[str, Tensor]:
     return states
 
 
+def _set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
 def _resume(
-    output: Path, parts: Mapping[str, Any], metadata: Mapping[str, Any], *, rank: int
+    output: Path,
+    parts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    *,
+    ranks: Ranks,
+    device: torch.device,
 ) -> Progress | None:
     """Go on from the training in this folder: its progress, or `None` if there is none.
 
@@ -173,10 +199,7 @@ def _resume(
             )
         for name, part in parts.items():
             part.load_state_dict(content[name])
-        random = content["random"][rank]
-        torch.set_rng_state(random["cpu"])
-        if "cuda" in random:
-            torch.cuda.set_rng_state(random["cuda"])
+        _set_random_state(content["random"][ranks.number], device)
         return Progress(**content["progress"])
     except (KeyError, IndexError, ValueError, RuntimeError, TypeError) as error:
         raise WeightsError(

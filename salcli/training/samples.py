@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from salcli import groundtruth
 from salcli.model import Model
-from salcli.recipe import Augmentation, Recipe
+from salcli.recipe import WHOLE, Augmentation, Recipe
 from salcli.training import sampling
 from salcli.training.augment import Change, Fit, draw, draw_aspect
 from salcli.training.clips import FrameReader, frame_size
@@ -113,11 +113,16 @@ class Batches(Dataset[Batch]):
     def _pass(self, number: int) -> list[Planned]:
         shuffled = self._training and self._recipe.shuffle
         return plan_pass(
-            [(len(chosen), self._corpora[i].batch_size) for i, chosen in enumerate(self._chosen)],
+            [(len(chosen), self._size(i)) for i, chosen in enumerate(self._chosen)],
             lambda corpus, position: self._kinds[corpus][position],
             random=np.random.default_rng((self._recipe.seed, number)) if shuffled else None,
             whole=self._training,
         )
+
+    def _size(self, number: int) -> int:
+        """Recordings per batch; of whole clips each process has one, and validation is alone."""
+        corpus = self._corpora[number]
+        return 1 if corpus.clip_length == WHOLE and not self._training else corpus.batch_size
 
     @cached_property
     def _kinds(self) -> list[Sequence[Hashable]]:
@@ -127,6 +132,8 @@ class Batches(Dataset[Batch]):
     def _kinds_of(self, number: int) -> Sequence[Hashable]:
         corpus, everything = self._corpora[number], self._recordings(number)
         recordings = [everything[sample.recording] for sample in self._chosen[number]]
+        if corpus.clip_length == WHOLE:
+            return [None] * len(recordings)  # they are not stacked
         lengths = [span(corpus, recording, self._recipe.slices) for recording in recordings]
         if self._augmentation.aspects or corpus.size or corpus.batch_size == 1:
             return lengths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -26,15 +27,20 @@ class Stopped(SalcliError):
 class Stop:
     """Whether, and by which signal, the end was asked for.
 
+    Args:
+        patient: Whether further signals are nothing but repetitions of the first.
+
     Attributes:
         signal: The signal's number; 0 as long as there was none.
     """
 
-    def __init__(self) -> None:
-        self.signal = 0
+    def __init__(self, *, patient: bool = False) -> None:
+        self.signal, self._patient = 0, patient
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
-        """Remember the signal; the same one again acts as it does everywhere else."""
+        """Remember the signal; a second one acts as it does everywhere else."""
+        if self.signal and self._patient:
+            return
         if self.signal:
             usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, usual)
@@ -45,7 +51,8 @@ class Stop:
 @contextmanager
 def listening() -> Iterator[Stop]:
     """Catch the signals while the block runs; elsewhere than in the main thread, none."""
-    stop = Stop()
+    # torchrun passes on what the terminal has sent already; it kills those who take long.
+    stop = Stop(patient="WORLD_SIZE" in os.environ)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

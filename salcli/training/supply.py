@@ -16,7 +16,7 @@ from salcli.training.loading import Loader, moved
 from salcli.training.optimisation import autocast, make_optimiser, to_channels_last
 from salcli.training.samples import Batches
 from salcli.training.sampling import Corpus
-from salcli.training.train import Running
+from salcli.training.train import Running, check_shares
 from salcli.types import Batch
 
 __all__ = ["Supply", "measure"]
@@ -51,9 +51,11 @@ def measure(
     The weights of `model.network` are not those from before.
 
     Raises:
-        UsageError: There are not as many batches, and one more for warm-up, in an epoch.
+        UsageError: There are not as many batches, and one more for warm-up, in an epoch; or
+            whole clips are to share a batch.
         InputError: A file of a recording cannot be read.
     """
+    check_shares(corpora, running.ranks)
     memory = running.memory // max(1, running.workers)
     made = Batches(corpora, model, recipe=recipe, memory=memory)
     ahead = 1 + 2 * running.workers  # as many as the processes prepare before one is asked for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from salcli.training.runs import BEST, Report, Run
 from salcli.training.samples import Batches
 from salcli.training.sampling import Corpus
 from salcli.training.standing import check_finite, given_up, losses_line, rank
-from salcli.training.stopping import Stop, listening
+from salcli.training.stopping import listening
 from salcli.training.validation import Scores, by_losses, by_maps
 
 __all__ = ["Running", "train"]
@@ -122,10 +122,13 @@ def train(
                 source = batches.corpus(progress.epoch, progress.step)
                 complete = (progress.step + 1) % recipe.accumulation == 0
                 computed = losses(moved(batch, model.device), exchange=complete)
-                for loss in autocast(computed, model.device, running.precision):
+                passes = autocast(computed, model.device, running.precision)
+                for number, loss in enumerate(passes):
+                    check_accumulation(number, recipe)
                     total = loss.total(recipe.losses)
-                    check_finite(total, progress)
-                    progress.add(source, {"loss": total, **loss.parts})
+                    values = ranks.mean({"loss": total, **loss.parts})
+                    check_finite(values["loss"], progress)
+                    progress.add(source, values)
                     share = recipe.accumulation if recipe.accumulate == "mean" else 1
                     torch.autograd.backward(scaler.scale(total / share))
                     if not complete:
@@ -152,8 +155,10 @@ def train(
                     run.save_if_due(stop, seconds=running.checkpoint_seconds)
 
             chosen = average.module if average else network
-            judged = with_network(model, chosen)
-            scores = validate(judged, corpora, kept_loader, recipe=recipe, run=run, stop=stop)
+            ranks.align(chosen)
+            with run.aside(stop) as pause:
+                judged = with_network(model, chosen)
+                scores = validate(judged, corpora, kept_loader, recipe, ranks=ranks, pause=pause)
             score = rank(scores.get(recipe.select_on, {}).get(recipe.select), recipe)
             first = min(recipe.select_from, recipe.epochs - 1)
             better = progress.judge(score, counts=progress.epoch >= first)
@@ -175,14 +180,7 @@ def check(corpora: Sequence[Corpus], batches: Batches, *, recipe: Recipe, ranks:
     found = f"{training} recordings to train on and {validation} to validate on"
     if not validation:
         raise UsageError(f"{found}: at least one must validate; choose another --hold-out")
-    for corpus in corpora:
-        if corpus.batch_size % ranks.count:
-            raise UsageError(
-                f"{ranks.count} processes cannot share a batch of {corpus.batch_size}; choose a "
-                "--batch-size that they can"
-            )
-        if corpus.clip_length == WHOLE and corpus.batch_size != 1:
-            raise UsageError("whole clips need --batch-size 1, since their lengths differ")
+    check_shares(corpora, ranks)
     if not len(batches.plan(0)):
         short = f" ({batches.left_out} are too short or not annotated)" if batches.left_out else ""
         raise UsageError(
@@ -199,23 +197,45 @@ def check(corpora: Sequence[Corpus], batches: Batches, *, recipe: Recipe, ranks:
         raise UsageError(f"the recipe selects by {recipe.select}, which needs fixations/")
 
 
+def check_shares(corpora: Sequence[Corpus], ranks: Ranks) -> None:
+    """Raise `UsageError` if the processes cannot share the batches of a corpus."""
+    for corpus in corpora:
+        if corpus.clip_length == WHOLE and corpus.batch_size != ranks.count:
+            processes = f"{ranks.count} processes need" if ranks.count > 1 else "one process needs"
+            raise UsageError(
+                f"whole clips differ in length, so that each process takes one at a time: "
+                f"{processes} --batch-size {ranks.count}, not {corpus.batch_size}"
+            )
+        if corpus.batch_size % ranks.count:
+            raise UsageError(
+                f"{ranks.count} processes cannot share a batch of {corpus.batch_size}; choose a "
+                "--batch-size that they can"
+            )
+
+
+def check_accumulation(number: int, recipe: Recipe) -> None:
+    """Raise `UsageError` at the second pass of a batch, if several batches make one step."""
+    if number and recipe.accumulation > 1:
+        raise UsageError(
+            "here each batch goes backward several times, and each time is a step of the "
+            "optimiser, so that batches cannot be accumulated; start again without "
+            "--accumulation and with another -o"
+        )
+
+
 def validate(
     model: Model,
     corpora: Sequence[Corpus],
     loader: Loader,
-    *,
     recipe: Recipe,
-    run: Run,
-    stop: Stop,
+    *,
+    ranks: Ranks,
+    pause: Callable[[], None],
 ) -> Scores:
     """Losses on the validation batches where the recipe selects by them, metrics otherwise."""
-
-    def pause() -> None:
-        run.save_if_asked(stop)
-
     if recipe.select != "loss":
-        return by_maps(model, corpora, recipe=recipe, ranks=run.ranks, pause=pause)
-    return by_losses(model, loader, weights=recipe.losses, ranks=run.ranks, pause=pause)
+        return by_maps(model, corpora, recipe=recipe, ranks=ranks, pause=pause)
+    return by_losses(model, loader, weights=recipe.losses, ranks=ranks, pause=pause)
 
 
 def with_network(model: Model, network: nn.Module) -> Model:

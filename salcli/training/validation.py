@@ -49,19 +49,16 @@ def by_maps(
         corpora: Their validation recordings are predicted.
         recipe: Says how much of a clip.
         ranks: Processes that share the recordings.
-        pause: Called after each recording; may raise.
+        pause: Called after each recording, by all processes equally often; may raise.
     """
     rows: list[Row] = []
     items = [(corpus, recording) for corpus in corpora for recording in corpus.validation]
-    for position, (corpus, recording) in enumerate(items):
-        if position % ranks.count != ranks.number:
-            continue
-        values = defaultdict[str, list[float]](list)
-        for name, value in _scores(model.in_domain(corpus.domain), recording, recipe):
-            if not math.isnan(value):
-                values[name].append(value)
-        means = {name: math.fsum(found) / len(found) for name, found in values.items()}
-        rows.append((position, (recording.group, corpus.name), 1.0, means))
+    for start in range(0, len(items), ranks.count):
+        position = start + ranks.number
+        if position < len(items):
+            corpus, recording = items[position]
+            means = _mean_scores(model.in_domain(corpus.domain), recording, recipe)
+            rows.append((position, (recording.group, corpus.name), 1.0, means))
         pause()
     return _means(rows, ranks)
 
@@ -81,16 +78,17 @@ def by_losses(
         loader: Loads the batches of this process.
         weights: Of the losses.
         ranks: Processes that share the batches.
-        pause: Called after each batch; may raise.
+        pause: Called after each batch, by all processes equally often; may raise.
     """
     rows: list[Row] = []
-    for number, batch in enumerate(loader.epoch(0)):
-        position = number * ranks.count + ranks.number
-        with torch.no_grad():
-            values = _loss_values(model, moved(batch, model.device), weights)
-        rows.append(
-            (position, (loader.batches.corpus(0, number),), float(len(batch.inputs)), values)
-        )
+    batches = loader.epoch(0)
+    for number in range(ranks.largest(len(loader.batches.plan(0)), model.device)):
+        batch = next(batches, None)
+        if batch is not None:
+            with torch.no_grad():
+                values = _loss_values(model, moved(batch, model.device), weights)
+            position, corpus = number * ranks.count + ranks.number, loader.batches.corpus(0, number)
+            rows.append((position, (corpus,), float(len(batch.inputs)), values))
         pause()
     return _means(rows, ranks)
 
@@ -119,6 +117,15 @@ def _means(rows: Sequence[Row], ranks: Ranks) -> Scores:
         }
         for group, metrics in sums.items()
     }
+
+
+def _mean_scores(model: Model, recording: Recording, recipe: Recipe) -> dict[str, float]:
+    """Of every metric over the frames on which it is defined."""
+    values = defaultdict[str, list[float]](list)
+    for name, value in _scores(model, recording, recipe):
+        if not math.isnan(value):
+            values[name].append(value)
+    return {name: math.fsum(found) / len(found) for name, found in values.items()}
 
 
 def _scores(model: Model, recording: Recording, recipe: Recipe) -> Iterator[tuple[str, float]]:

@@ -1,94 +1,38 @@
-"""A model of a few numbers that remembers what it saw, and clips of one moving spot."""
+"""Models of a few numbers, clips of one moving spot, and `salcli` in processes of its own."""
 
-from collections.abc import Callable
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from PIL import Image
-
-from salcli import images
-from salcli.types import Annotation, Recording
-
-PLUGIN = """
-from salcli import ModelSpec, hookimpl
-
-@hookimpl
-def register_models():
-    yield ModelSpec("little", "for tests", "salcli_little.model:Little")
-"""
-
-MODEL = """
-import os
-
-import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
-from salcli import losses
-from salcli.model import Model
-from salcli.recipe import Augmentation, ParameterGroup, Recipe
-from salcli import images
-from salcli.types import Loss, Prediction
+from salcli import checkpoint, images
+from salcli.types import Annotation, Recording
 
+from ..conftest import install
 
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Conv2d(3, 4, 3, padding=1)
-        self.head = nn.Conv2d(4, 1, 3, padding=1)
+PRELOADED = ["salcli.training.train", "torch._dynamo", "torch.distributed", "matplotlib.figure"]
 
-    def forward(self, clips):
-        state, maps = 0, []
-        for frames in clips.unbind(1):
-            state = 0.5 * state + self.encoder(frames).tanh()
-            logits = self.head(state)
-            maps.append(logits.flatten(1).log_softmax(1).view_as(logits))
-        return torch.stack(maps, 1)
-
-
-class Little(Model):
-    def build(self):
-        return Net()
-
-    def preprocess(self, frames):
-        pixels = [np.asarray(Image.fromarray(frame).resize((16, 12))) for frame in frames]
-        return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255 - 0.5
-
-    def predict(self, stimulus):
-        for frame in stimulus.frames:
-            saliency = self.network(self.inputs([frame])[None])[0, 0, 0].float().exp()
-            yield Prediction(saliency / saliency.max())
-
-    def losses(self, batch):
-        if os.environ.get("DIE") == os.environ.get("RANK", "no rank"):
-            os._exit(9)
-        log_density = self.network(batch.inputs)[:, -batch.density.shape[1] :]
-        density = batch.density / batch.density.sum((-2, -1), keepdim=True)
-        factor = float(os.environ.get("FACTOR", "1"))
-        yield Loss({"kld": losses.kld(log_density, density).mean() * factor})
-
-    def recipes(self):
-        plain = Recipe(2, 2, "sgd", 0.5, clip_length=3, clip_stride=2, seed=5)
-        return {"plain": plain}
-"""
+SECONDS = 200
+"""How long a process may take on a busy machine, before a test gives up."""
 
 
 @pytest.fixture(scope="session")
 def little_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site folder with a plugin that brings the model `little`."""
+    """A site folder with a plugin that brings the models `little` and `tiny`."""
     site = tmp_path_factory.mktemp("little")
-    (site / "salcli_little").mkdir()
-    (site / "salcli_little" / "__init__.py").write_text(PLUGIN)
-    (site / "salcli_little" / "model.py").write_text(MODEL)
-    described = site / "salcli_little-1.0.dist-info"
-    described.mkdir()
-    (described / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: salcli-little\nVersion: 1.0\n"
-    )
-    (described / "entry_points.txt").write_text("[salcli]\nlittle = salcli_little\n")
+    install(site, "salcli_little")
     return site
 
 
@@ -96,6 +40,113 @@ def little_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def little(install_plugins: Callable[..., None], little_site: Path) -> None:
     """The plugin, in this process."""
     install_plugins(little_site)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Arithmetic in one thread, as in the processes that the tests start: equal to the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@dataclass
+class Started:
+    """A `salcli` that runs as a process of its own."""
+
+    process: ForkServerProcess
+    output: Path
+
+    def ended(self) -> tuple[int, str]:
+        """Exit code, and what it said."""
+        self.process.join(SECONDS)
+        assert self.process.exitcode is not None, "it never ended"
+        return self.process.exitcode, self.output.read_text()
+
+    def signalled(self, how: int, *, when: Callable[[], bool]) -> tuple[int, str]:
+        """The same, after a signal as soon as something is so."""
+        deadline = time.monotonic() + SECONDS
+        while not when() and self.process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.kill(self.process.pid or 0, how)
+        return self.ended()
+
+
+Start = Callable[..., Started]
+
+
+@pytest.fixture
+def start(little: None, tmp_path: Path) -> Iterator[Start]:
+    """Start `salcli` with words, and variables of its environment.
+
+    Most of the time of such a process would be that of importing torch, so it is forked from one
+    that has.
+    """
+    from salcli_little.process import run
+
+    context, started = get_context("forkserver"), list[Started]()
+    context.set_forkserver_preload(PRELOADED)
+
+    def begin(*words: str | Path, **variables: str) -> Started:
+        output = tmp_path / f"said-{len(started)}"
+        given = (list(map(str, words)), variables, str(output))
+        started.append(Started(context.Process(target=run, args=given), output))
+        started[-1].process.start()
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.process.kill()
+        each.process.join()
+
+
+def ranks(start: Start, *words: str | Path, **more: str) -> list[tuple[int, str]]:
+    """Two processes that train together, as Slurm's `srun` starts them: what became of each."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), **more}
+    numbers = [{"RANK": str(number), "LOCAL_RANK": str(number)} for number in range(2)]
+    started = [start(*words, **common, **number) for number in numbers]
+    return [each.ended() for each in started]
+
+
+def log_of(folder: Path, *, without: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The lines of a run's log, without what differs each time."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{key: line[key] for key in line if key not in without} for line in lines]
+
+
+def progress(output: Path) -> tuple[int, int]:
+    """Epoch and step of the state in a folder."""
+    found = checkpoint.read_training(output / "last.pt")["progress"]
+    return found["epoch"], found["step"]
+
+
+def make_stills(root: Path, count: int, *, maps: bool = True, fixations: bool = True) -> Path:
+    """Images of one bright spot each, at which people look."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:48, :48]
+    for folder in ("images", *["maps"] * maps, *["fixations"] * fixations):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        row, column = random.integers(10, 38, 2)
+        spot = np.exp(-((y - row) ** 2 + (x - column) ** 2) / 50)
+        image = np.clip(30 + 200 * spot[..., None] + random.normal(0, 5, (48, 48, 3)), 0, 255)
+        Image.fromarray(image.astype(np.uint8)).save(root / "images" / f"{number}.png")
+        if maps:
+            Image.fromarray((255 * spot).astype(np.uint8)).save(root / "maps" / f"{number}.png")
+        if fixations:
+            fixated = (255 * (spot > 0.97)).astype(np.uint8)
+            Image.fromarray(fixated).save(root / "fixations" / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of twelve images as `--data folder` takes it."""
+    return make_stills(tmp_path_factory.mktemp("data") / "spots", 12)
 
 
 def spot(
