@@ -7,12 +7,15 @@ metadata key `salcli`.
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import io
 import json
+import os
 import pickle
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_bytes
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from salcli.atomic import replacing, told
@@ -168,7 +171,17 @@ def save(
         for key, t in state.items()
     }
     text = json.dumps(metadata, sort_keys=True)
-    write_atomically(path, safetensors_bytes(tensors, {"format": "pt", "salcli": text}))
+    with _made(path) as part:
+        part.touch()
+        mode = part.stat().st_mode  # as the user wants it; safetensors puts a private file there
+        try:
+            save_file(tensors, part, {"format": "pt", "salcli": text})
+            part.chmod(mode)
+        except SafetensorError as error:
+            # The only trace of why the disk refused is the number in its text.
+            found = re.search(r"os error (\d+)", str(error))
+            number = int(found[1]) if found else errno.EIO
+            raise OSError(number, os.strerror(number)) from error
 
 
 def save_training(path: Path, content: Mapping[str, Any]) -> None:
@@ -177,10 +190,14 @@ def save_training(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OutputError: The folder cannot be written or is full.
     """
-    # In memory first: torch's own writer hides why a disk refused.
-    buffer = io.BytesIO()
-    torch.save(dict(content), buffer)
-    write_atomically(path, buffer.getbuffer())
+    with _made(path) as part, part.open("wb") as file:
+        try:
+            torch.save(dict(content), file)
+        except RuntimeError as error:
+            # torch ends its archive even where the disk refused, and then complains of that.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def read_training(path: Path) -> dict[str, Any]:
@@ -201,10 +218,17 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OutputError: The folder cannot be written or is full.
     """
+    with _made(path) as part:
+        part.write_bytes(content)
+
+
+@contextmanager
+def _made(path: Path) -> Iterator[Path]:
+    """A temporary path in the file's folder, which is made; see `replacing`."""
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
-        part.write_bytes(content)
+        yield part
 
 
 def sha256(path: Path) -> str:
