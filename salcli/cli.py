@@ -102,25 +102,26 @@ def _root(
 
 def _add_guests(app: typer.Typer) -> None:
     """Add the commands of each plugin, unless they do not work or their name is taken."""
-    loaded = plugins.load()
+    loaded, taken = plugins.load(), _names(app)
     for plugin, register in loaded.answers("register_commands"):
         own = typer.Typer()  # apart, so that a failure halfway leaves nothing behind
         with loaded.guest(plugin, "register_commands"):
             register(app=own)
-            _check(app, own)
+            taken |= _checked(own, taken)
             app.registered_commands += own.registered_commands
             app.registered_groups += own.registered_groups
 
 
-def _check(app: typer.Typer, own: typer.Typer) -> None:
-    """Raise if typer cannot build these commands, or if one has the name of another."""
+def _checked(own: typer.Typer, taken: set[str]) -> set[str]:
+    """The names of these commands; raises if typer cannot build them, or if one is taken."""
     holder = typer.Typer()
     holder.callback()(_root)
     holder.registered_commands = own.registered_commands
     holder.registered_groups = own.registered_groups
-    doubled = sorted(_names(app) & _names(holder))
-    if doubled:
+    names = _names(holder)
+    if doubled := sorted(names & taken):
         raise ValueError(f"there already is a command '{doubled[0]}'")
+    return names
 
 
 def _names(app: typer.Typer) -> set[str]:
