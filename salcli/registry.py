@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "dataset",
     "datasets",
+    "installation",
     "metrics",
     "model",
     "model_names",
@@ -24,6 +25,9 @@ __all__ = [
 
 DEFAULT_MODEL = "unisal:open"
 """What runs without `--model`: weights that ship in a wheel, so no network is needed."""
+
+OWN_MODELS = frozenset({"salema", "stsnet", "tased", "tempsal", "unisal"})
+"""The models of salcli's own plugins; `NAME` comes with the distribution `salcli-NAME`."""
 
 Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec)
 
@@ -75,6 +79,17 @@ def dataset(name: str) -> DatasetSpec:
     return _find("dataset", name, _datasets())[0]
 
 
+def installation(name: str) -> str:
+    """The command that installs the model `NAME` or `NAME:TAG`.
+
+    Empty if its distribution is installed (broken or not), or if nobody knows which one it is.
+    """
+    base = name.partition(":")[0]
+    known = {plugin.distribution for plugin in plugins.load()}
+    missing = base in OWN_MODELS and f"salcli-{base}" not in known
+    return f"pip install salcli-{base}" if missing else ""
+
+
 def model_names() -> list[str]:
     """Everything that `--model` takes, for shell completion: `NAME` and `NAME:TAG`."""
     return [
@@ -107,6 +122,8 @@ def _find(kind: str, name: str, found: _Found[Spec]) -> tuple[Spec, plugins.Plug
     if broken:
         listed = ", ".join(f"{plugin.distribution}: {plugin.error}" for plugin in broken)
         remedy += f"; these plugins are broken and may bring it: {listed}"
+    if kind == "model" and (command := installation(name)):
+        remedy += f"; '{command}' brings it"
     raise UnknownName(kind, name, found.specs, remedy=remedy)
 
 

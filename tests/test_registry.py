@@ -1,9 +1,16 @@
 """Names of models, tags and datasets."""
 
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from salcli import registry
+from salcli import plugins, registry
 from salcli.errors import UnknownName
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+PLUGINS = Path(__file__).parents[1] / "plugins"
 
 pytestmark = pytest.mark.usefixtures("fakes")
 
@@ -27,6 +34,27 @@ def test_unknown_names_offer_the_nearest(name: str, text: str) -> None:
     with pytest.raises(UnknownName) as caught:
         registry.model(name)
     assert str(caught.value).startswith(text)
+
+
+def test_a_model_that_is_not_installed_says_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, install_plugins: Callable[..., None], salcli: Run
+) -> None:
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    install_plugins()
+
+    for name in registry.OWN_MODELS:
+        with pytest.raises(UnknownName, match=f"; 'pip install salcli-{name}' brings it"):
+            registry.model(name)
+    assert salcli("predict", "photo.jpg").stderr.endswith("'pip install salcli-unisal' brings it\n")
+    default = "default: unisal:open, which is not installed (pip install salcli-unisal); "
+    assert default in salcli("models").stdout
+    told = "default model          unisal:open is not installed (pip install salcli-unisal)"
+    assert told in salcli("doctor").stdout.splitlines()
+
+
+def test_own_models_are_those_of_the_plugins_in_this_repository() -> None:
+    folders = {path.parent.name for path in PLUGINS.glob("*/pyproject.toml")}
+    assert folders == {f"salcli-{name}" for name in registry.OWN_MODELS}
 
 
 def test_unknown_datasets() -> None:

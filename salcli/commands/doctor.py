@@ -115,9 +115,9 @@ def _look_at_plugins(report: Report) -> None:
                 f"plugin '{plugin.name}' is broken: {plugin.error}; update or uninstall "
                 f"{plugin.distribution}"
             )
-    report.facts["models"] = ", ".join(sorted(models)) or "none"
-    if not models:
-        report.problems.append("there are no models; install a plugin, such as salcli-unisal")
+    report.facts["models"] = ", ".join(sorted(models))
+    if missing := registry.installation(registry.DEFAULT_MODEL):
+        report.facts["default model"] = f"{registry.DEFAULT_MODEL} is not installed ({missing})"
 
 
 def _look_at_cache(report: Report) -> None:

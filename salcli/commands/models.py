@@ -53,9 +53,6 @@ def _table(known: list[ModelSpec]) -> None:
     from salcli import registry
     from salcli.commands import tables
 
-    if not known:
-        typer.echo("no models are installed; install a plugin, such as salcli-unisal", err=True)
-        return
     rows = [
         (
             spec.name,
@@ -67,7 +64,9 @@ def _table(known: list[ModelSpec]) -> None:
         for spec in known
     ]
     tables.show(("MODEL", "WEIGHTS", "TAKES", "LICENCE", "SUMMARY"), rows)
-    typer.echo(f"\ndefault: {registry.DEFAULT_MODEL}; more on one: salcli models NAME")
+    missing = registry.installation(registry.DEFAULT_MODEL)
+    state = f", which is not installed ({missing})" if missing else ""
+    typer.echo(f"\ndefault: {registry.DEFAULT_MODEL}{state}; more on one: salcli models NAME")
 
 
 def _document(spec: ModelSpec) -> dict[str, Any]:
