@@ -23,6 +23,7 @@ REASONS = {
     errno.EROFS: "choose a folder that you may write to with -o",
     errno.ENOTDIR: "a part of the path is a file; choose another folder with -o",
     errno.EEXIST: "a file has the name of the folder; choose another one with -o",
+    errno.ENAMETOOLONG: "give the input a shorter name",
     errno.EIO: "the disk or network share fails; choose another folder with -o",
 }
 """What to do about an operating system error."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from natsort import natsorted, ns
 
-from salcli.errors import InputError
+from salcli.errors import InputError, UsageError
 from salcli.images import SUFFIXES
 from salcli.video import is_video
 
@@ -36,9 +36,14 @@ def find_inputs(patterns: Sequence[str]) -> list[Path]:
 
     A path that does not exist, a glob without a match and a folder without media are kept as they
     are: `open_stimulus` says what is wrong with them.
+
+    Raises:
+        UsageError: An input is the empty text, which would mean the working folder.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
+        if not pattern:
+            raise UsageError("an input is empty; is a variable of your shell not set?")
         paths = _matches(pattern)
         folders = {path for path in paths if path.is_dir()}
         for path in paths:

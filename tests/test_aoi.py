@@ -209,6 +209,7 @@ def test_bad_inputs_do_not_stop_the_rest(
     assert len(errors) == 3
     assert "area 'button' covers nothing of a frame of 20x20" in errors[0]
     assert files(tmp_path / "aoi") == ["page.aoi.csv", "page.aoi.json", "page.aoi.png"]
+    assert "page.png: 1 area in aoi/page.aoi.json" in run.stderr.splitlines()
     document = valid(json.loads(run.stdout))
     assert [entry["source"] for entry in document["inputs"]] == ["page.png"]
     assert [entry["source"] for entry in document["failed"]] == list(inputs[:3])

@@ -277,6 +277,7 @@ def test_a_model_of_clips_refuses_a_photo(salcli: Run, clip_file: Path, tmp_path
         ((*FAKE, "--device", "cuda:99"), 2, "--device cuda:99"),
         ((*FAKE, "--precision", "int8"), 2, "--precision int8"),
         ((*FAKE, "--weights", "none.pth"), 3, "none.pth"),
+        ((*FAKE, "--split", "train"), 2, "--split belong to a dataset; add --data NAME"),
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_writes_nothing(
@@ -289,6 +290,22 @@ def test_wrong_usage_is_one_clear_line_and_writes_nothing(
     assert line.startswith("salcli: error: ")
     assert text in line
     assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_name_is_not_the_working_folder(salcli: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+
+    for arguments in (("predict", "", *FAKE), ("aoi", "", *FAKE, "--area", "a=0,0,1,1")):
+        run = salcli(*arguments)
+        assert run.returncode == 2
+        assert run.stderr.startswith("salcli: error: an input is empty; is a variable")
+
+
+def test_a_name_that_leaves_no_room_for_endings_is_told(salcli: Run, tmp_path: Path) -> None:
+    run = salcli("predict", picture(tmp_path / f"{'a' * 250}.png"), *FAKE)
+
+    assert run.returncode == 1
+    assert run.stderr.endswith("; give the input a shorter name\n")
 
 
 def test_an_output_that_cannot_be_written_is_told_before_any_work(

@@ -49,7 +49,8 @@ class Survey:
             picture = attentionpictures.outlined(found, areas)
             attentionpictures.write_png(_file(place, "png"), picture)
         attentionfiles.write_json(_file(place, "json"), document)
-        self.watcher.finish(f"{source}: {len(areas)} areas in {_file(place, 'json')}")
+        many = "1 area" if len(areas) == 1 else f"{len(areas)} areas"
+        self.watcher.finish(f"{source}: {many} in {_file(place, 'json')}")
         return found
 
     def compare(

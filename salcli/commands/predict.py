@@ -31,7 +31,7 @@ def predict(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[INPUT...]",
+            metavar="INPUT",
             help="Videos, images, folders of frames, folders of these, or globs.",
             show_default=False,
         ),
@@ -49,7 +49,10 @@ def predict(
         list[str] | None,
         typer.Option("--data-option", "-D", metavar="KEY=VALUE", help="Option of the dataset."),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="NAME", help="Part of the dataset.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Part of the dataset.", show_default="test"),
+    ] = None,
     model: options.ModelName = registry.DEFAULT_MODEL,
     option: options.ModelOptions = None,
     weights: options.WeightsFile = None,
@@ -101,7 +104,7 @@ def predict(
     With --data, `salcli datasets pack` checks and packs what is written. Exit codes: 0 all done, 1
     some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
-    _check_inputs(inputs, data, root, data_option, save)
+    _check_inputs(inputs, data, [root, data_option, split], save)
     formats = tuple(
         dict.fromkeys(options.one_of("--save", name, FORMATS) for name in save or ["png"])
     )
@@ -118,7 +121,9 @@ def predict(
     from salcli.model import load_model
     from salcli.progress import download_bar, watch
 
-    todo = _todo(inputs or (), data, root or (), data_option or (), split=split, output=output)
+    todo = _todo(
+        inputs or (), data, root or (), data_option or (), split=split or "test", output=output
+    )
     with download_bar(model, quiet=quiet) as report:
         loaded = load_model(
             model,
@@ -163,17 +168,16 @@ def _check_scale(scale: Scale, formats: Sequence[str]) -> None:
 def _check_inputs(
     inputs: Sequence[str] | None,
     data: str | None,
-    root: Sequence[Path] | None,
-    data_option: Sequence[str] | None,
+    details: Sequence[object],
     save: Sequence[str] | None,
 ) -> None:
-    """Refuse what does not go together."""
+    """Refuse what does not go together; `details` are what is given besides `data`."""
     from salcli.errors import UsageError
 
     if bool(inputs) == (data is not None):
         raise UsageError("name either INPUT or a dataset (--data); 'salcli datasets' lists them")
-    if data is None and (root or data_option):
-        raise UsageError("--root and --data-option belong to a dataset; add --data NAME")
+    if data is None and any(details):
+        raise UsageError("--root, --data-option and --split belong to a dataset; add --data NAME")
     if data is not None:
         registry.dataset(data)
         if save and list(save) != ["png"]:
