@@ -45,6 +45,8 @@ def test_stills_have_a_map_and_numbers_for_each_model(
 ) -> None:
     run = salcli("report", *photos, "-m", "brightness", "-m", "centre", "-o", "page.html")
     assert run.returncode == 0, run.stderr
+    told = [f"model {name} on cpu, float32" for name in ("brightness", "centre")]
+    assert run.stderr.splitlines()[:2] == told
     data = data_of(tmp_path / "page.html")
     assert data["models"] == ["brightness", "centre"]
     assert len(data["colours"]) == len(data["cover"]) == 256

@@ -23,7 +23,7 @@ def report(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Videos, images, folders of frames, folders of such folders, or globs.",
         ),
     ],
@@ -32,16 +32,7 @@ def report(
         Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")
     ] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Its title.")] = "Where people look",
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="NAME[:TAG]",
-            help="A model that the page can switch to; repeatable.",
-            autocompletion=options.complete_model,
-        ),
-    ] = None,
+    model: options.ModelNames = None,
     kind: options.Kind = "auto",
     fps: options.Fps = None,
     option: options.ModelOptions = None,
@@ -81,6 +72,8 @@ def report(
     entries: list[dict[str, Any]] = []
     failed = False
     with watch(len(paths), quiet=quiet) as watcher:
+        for loaded in models:
+            watcher.note(options.introduction(loaded))
         reporter = Reporter(models, watcher, areas=chosen, kind=wanted, fps=fps)
         for path in paths:
             found, complete = _entries(reporter, path, watcher)
