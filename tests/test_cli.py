@@ -5,12 +5,15 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import salcli as package
+from salcli import cli
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -32,6 +35,18 @@ def test_wrong_usage_ends_with_2(salcli: Run, arguments: tuple[str, ...]) -> Non
     assert run.returncode == 2
     assert run.stdout == ""
     assert "Traceback" not in run.stderr
+
+
+def test_every_option_and_argument_is_explained() -> None:
+    def parameters(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+        for parameter in command.params:
+            yield f"{path} {parameter.name}", parameter
+        for name, below in getattr(command, "commands", {}).items():
+            yield from parameters(below, f"{path} {name}")
+
+    found = dict(parameters(get_command(cli.build()), "salcli"))
+    assert len(found) > 200
+    assert [name for name, parameter in found.items() if not parameter.help] == []
 
 
 def test_the_list_of_models(salcli: Run) -> None:

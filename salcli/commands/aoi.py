@@ -28,7 +28,7 @@ def aoi(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Images, videos, folders of frames.", show_default=False
+            metavar="INPUT", help="Images, videos, folders of frames.", show_default=False
         ),
     ],
     areas: options.AreasFile = None,

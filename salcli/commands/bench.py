@@ -25,7 +25,7 @@ MEGABYTE = 1_000_000
 def bench(
     source: Annotated[
         Path | None,
-        typer.Argument(metavar="[INPUT]", help="A real input; a generated clip if not given."),
+        typer.Argument(metavar="INPUT", help="A real input; a generated clip if not given."),
     ] = None,
     *,
     what: Annotated[

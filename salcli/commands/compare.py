@@ -24,7 +24,7 @@ def compare(
     reports: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SCORES...",
+            metavar="SCORES",
             help="scores.json files or their folders; all are compared with the first.",
             show_default=False,
         ),

@@ -22,7 +22,7 @@ def models(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="Show the card of this model.", autocompletion=complete_model
+            metavar="NAME", help="Show the card of this model.", autocompletion=complete_model
         ),
     ] = None,
     *,

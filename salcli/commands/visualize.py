@@ -33,7 +33,7 @@ def visualize(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="FOLDER|INPUT...",
+            metavar="FOLDER|INPUT",
             help="Folders images/ + maps/ or ALLSTIMULI/ + ALLFIXATIONMAPS/, videos, images.",
             show_default=False,
         ),
