@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,34 +34,35 @@ def register_models() -> Iterable[ModelSpec]:
 @hookimpl
 def register_metrics() -> Iterable[MetricSpec]:
     """The metrics of `salcli/metrics/`; `salcli/protocols/` has their published variants."""
-    yield MetricSpec("CC", "Pearson correlation of the maps", "salcli.metrics:cc", "density")
-    yield MetricSpec("NSS", "normalised scanpath saliency", "salcli.metrics:nss", "fixations")
-    yield MetricSpec(
+    metric = partial(MetricSpec, takes_tensors=True)
+    yield metric("CC", "Pearson correlation of the maps", "salcli.metrics:cc", "density")
+    yield metric("NSS", "normalised scanpath saliency", "salcli.metrics:nss", "fixations")
+    yield metric(
         "AUC-Judd", "area under the ROC curve, all pixels", "salcli.metrics:auc_judd", "fixations"
     )
-    yield MetricSpec("SIM", "histogram intersection", "salcli.metrics:sim", "density")
-    yield MetricSpec(
+    yield metric("SIM", "histogram intersection", "salcli.metrics:sim", "density")
+    yield metric(
         "KLD",
         "Kullback-Leibler divergence, nats",
         "salcli.metrics:kld",
         "density",
         higher_is_better=False,
     )
-    yield MetricSpec(
+    yield metric(
         "AUC",
         "area under the ROC curve, every fixation against all pixels",
         "salcli.metrics:auc",
         "fixations",
         validates=False,
     )
-    yield MetricSpec(
+    yield metric(
         "AUC-Borji",
         "area under the ROC curve, random pixels",
         "salcli.metrics:auc_borji",
         "fixations",
         validates=False,
     )
-    yield MetricSpec(
+    yield metric(
         "s-AUC",
         "shuffled AUC, fixations of other stimuli",
         "salcli.metrics:shuffled_auc",
@@ -68,7 +70,7 @@ def register_metrics() -> Iterable[MetricSpec]:
         also="negatives",
         validates=False,
     )
-    yield MetricSpec(
+    yield metric(
         "IG",
         "information gain over a baseline, bits per fixation (log2)",
         "salcli.metrics:ig",

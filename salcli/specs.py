@@ -144,6 +144,8 @@ class MetricSpec:
         also: What the function takes as its third argument: the fixations of other stimuli per
             pixel, or the density map of a baseline.
         validates: Whether a training measures it after each epoch; it then takes two arguments.
+        takes_tensors: Whether the function also takes tensors, as it gets them where there is a
+            GPU; otherwise it gets numpy arrays only.
     """
 
     name: str
@@ -153,6 +155,7 @@ class MetricSpec:
     higher_is_better: bool = True
     also: Literal["negatives", "baseline"] | None = None
     validates: bool = True
+    takes_tensors: bool = False
 
 
 def resolve(target: str) -> Any:

@@ -13,9 +13,9 @@ constant map for CC and NSS. It raises `ValueError` on arrays of different shape
 no finished map has. A saliency map of zeros prefers no place, so that SIM and KLD take it as
 uniform. Random parts take a `numpy.random.Generator`.
 
-This is numpy in double precision, on the CPU also where there is a GPU. The same functions in torch
-would run on any device, but sorting, which is most of the work, takes torch seven times as long on
-a CPU, where most people score. Frames do not depend on each other, so processes can share them.
+Arrays may be numpy's or torch's, through the array API, and are computed with in double precision:
+numpy on a CPU, where it sorts, which is most of the work, seven times as fast as torch, and tensors
+on a GPU. Numbers that are random are the same for both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What the metrics share: checked pairs of arrays, scales of maps, saliency under fixations."""
+"""What the metrics share: checked pairs of arrays, scales of maps, saliency under fixations.
+
+Arrays are numpy's or torch's alike, through the array API; a tensor may lie on any device that
+computes in double precision.
+"""
 
 from __future__ import annotations
 
@@ -6,59 +10,67 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace, device, size, to_device
 
 __all__ = [
     "EPSILON",
+    "Array",
     "Floats",
-    "Map",
     "at",
+    "flat",
+    "fixated",
     "is_constant",
     "located",
     "normalised",
+    "on_host",
     "pair",
+    "placed",
+    "rising",
     "stretched",
 ]
 
-Map: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = Any
+"""A numpy array or a torch tensor."""
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 EPSILON = float(np.finfo(np.float64).eps)
 """Regularises KLD and IG as the MIT benchmark does (MATLAB's `eps`, 2.2204e-16)."""
 
 
-def pair(saliency: Map, density: Map) -> tuple[Floats, Floats]:
+def pair(saliency: Array, density: Array) -> tuple[Array, Array]:
     """Both maps in double precision.
 
     Raises:
         ValueError: They are not two maps `[H, W]` of one shape, or one holds a NaN.
     """
     p, _ = located(saliency, density)
-    return p, np.asarray(density, np.float64)
+    return p, _doubles(density)
 
 
-def located(saliency: Map, counts: Map) -> tuple[Floats, Map]:
+def located(saliency: Array, counts: Array) -> tuple[Array, Array]:
     """The saliency map in double precision, and the fixations per pixel as they are.
 
     Raises:
         ValueError: As `pair`.
     """
-    if saliency.shape != counts.shape or saliency.ndim != 2:
-        raise ValueError(
-            f"two maps [H, W] of one shape are needed, not {saliency.shape}, {counts.shape}"
-        )
+    shapes = tuple(saliency.shape), tuple(counts.shape)
+    if shapes[0] != shapes[1] or len(shapes[0]) != 2:
+        raise ValueError(f"two maps [H, W] of one shape are needed, not {shapes[0]}, {shapes[1]}")
     for name, values in (("saliency map", saliency), ("ground truth", counts)):
-        if values.dtype.kind == "f" and np.isnan(values.min()):
-            raise ValueError(f"the {name} has NaN at {int(np.isnan(values).sum())} pixels")
-    return np.asarray(saliency, np.float64), counts
+        xp = array_namespace(values)
+        if xp.isdtype(values.dtype, "real floating") and xp.isnan(values.min()):
+            raise ValueError(f"the {name} has NaN at {int(xp.isnan(values).sum())} pixels")
+    return _doubles(saliency), counts
 
 
-def is_constant(p: Floats) -> bool:
+def is_constant(p: Array) -> bool:
     """Whether all values are the same."""
     # Not by the deviation: rounding leaves one that is tiny, but not zero.
     return bool(p.min() == p.max())
 
 
-def normalised(p: Floats, *, epsilon: float = 0.0, from_minimum: bool = False) -> Floats:
+def normalised(p: Array, *, epsilon: float = 0.0, from_minimum: bool = False) -> Array:
     """The map divided by its sum plus `epsilon`; values below zero shift the whole map to zero.
 
     A map of zeros prefers no place, so it becomes uniform.
@@ -69,26 +81,60 @@ def normalised(p: Floats, *, epsilon: float = 0.0, from_minimum: bool = False) -
         from_minimum: Take the minimum as zero, also where it is above.
     """
     lowest = p.min()
-    shifted = p - lowest if lowest < 0 or from_minimum else p
+    shifts = bool(lowest < 0) or from_minimum
+    shifted = p - lowest if shifts else p
     total = shifted.sum()
     if total <= 0:
-        return np.full_like(p, 1 / p.size)
-    scaled: Floats = np.divide(shifted, total + epsilon, out=None if shifted is p else shifted)
-    return scaled
+        return array_namespace(p).full_like(p, 1 / size(p))
+    if not shifts:
+        return p / (total + epsilon)
+    shifted /= total + epsilon
+    return shifted
 
 
-def stretched(p: Floats) -> Floats:
+def stretched(p: Array) -> Array:
     """The map from 0 to 1; a constant map, which has no range, becomes zeros."""
     lowest, highest = p.min(), p.max()
-    scaled: Floats = (p - lowest) / ((highest - lowest) or 1.0)
-    return scaled
+    return (p - lowest) / (float(highest - lowest) or 1.0)
 
 
-def at(p: Map, counts: Map, *, repeats: bool) -> Floats:
-    """Saliency `[n]` at the fixations.
+def flat(array: Array) -> Array:
+    """All values in one dimension."""
+    return array_namespace(array).reshape(array, (-1,))
+
+
+def fixated(counts: Array) -> Array:
+    """Places in the flattened map of the pixels that were fixated, `[n]`."""
+    # Of booleans, which is ten times as fast.
+    return array_namespace(counts).nonzero(flat(counts) != 0)[0]
+
+
+def at(p: Array, counts: Array, *, repeats: bool) -> Array:
+    """Saliency `[n]` at the fixations, in double precision.
 
     With `repeats`, a pixel that was fixated k times (its value in `counts`) is there k times.
     """
-    where = np.flatnonzero(counts != 0)  # of booleans, which is ten times as fast
-    values = np.asarray(p.ravel()[where], np.float64)
-    return np.repeat(values, counts.ravel()[where].astype(np.intp)) if repeats else values
+    xp, where = array_namespace(p), fixated(counts)
+    values = _doubles(flat(p)[where])
+    return xp.repeat(values, xp.astype(flat(counts)[where], xp.int64)) if repeats else values
+
+
+def rising(values: Array) -> Array:
+    """The values `[n]`, sorted."""
+    # A stable sort, which nobody needs here, takes five times as long.
+    return array_namespace(values).sort(values, stable=False)
+
+
+def placed(values: npt.NDArray[Any], beside: Array) -> Array:
+    """The values as an array of the kind of another, and on its device."""
+    return array_namespace(beside).asarray(values, device=device(beside))
+
+
+def on_host(array: Array) -> npt.NDArray[Any]:
+    """The array as numpy's."""
+    return np.asarray(to_device(array, "cpu"))
+
+
+def _doubles(array: Array) -> Array:
+    xp = array_namespace(array)
+    return xp.astype(array, xp.float64, copy=False)

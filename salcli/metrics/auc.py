@@ -6,15 +6,16 @@ import math
 from typing import Literal
 
 import numpy as np
+from array_api_compat import array_namespace, size
 
-from salcli.metrics.arrays import Floats, Map, at, located
+from salcli.metrics.arrays import Array, at, fixated, flat, located, on_host, placed, rising
 
 __all__ = ["auc", "auc_judd", "shuffled_auc"]
 
 
 def auc_judd(
-    saliency: Map,
-    fixations: Map,
+    saliency: Array,
+    fixations: Array,
     *,
     ties: Literal["joined", "listed"] = "joined",
     repeats: bool = False,
@@ -31,7 +32,7 @@ def auc_judd(
     of the fixations is found, at the cost of (pixels at or above it - k) false alarms.
 
     Args:
-        saliency: Map `[H, W]`.
+        saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any, or where all pixels have one.
         ties: Of fixations with one value, `"joined"` takes the last, so that ties count as the
             straight line between their ends; `"listed"` takes each as a threshold of its own.
@@ -46,25 +47,26 @@ def auc_judd(
         rng: Where the jitter comes from.
     """
     p, counts = located(saliency, fixations)
-    fixated = int(np.count_nonzero(counts))
-    if fixated in (0, p.size):
+    xp, found, pixels = array_namespace(p), size(fixated(counts)), size(p)
+    if found in (0, pixels):
         return math.nan
     if jitter:
         p = _jittered(p, jitter, single=single, rng=rng)
-    listed = np.sort(at(p, counts, repeats=repeats))[::-1]
-    hits = np.arange(1, listed.size + 1)
+    listed = xp.flip(rising(at(p, counts, repeats=repeats)))
+    # The rest is for a few fixations, and so for the host.
+    below = on_host(xp.searchsorted(rising(flat(p)), listed, side="left"))
+    hits, above, listed = np.arange(1, below.size + 1), pixels - below, on_host(listed)
     if ties == "joined":
         last = np.append(listed[1:] != listed[:-1], True)
-        listed, hits = listed[last], hits[last]
-    above = p.size - np.searchsorted(np.sort(p, axis=None), listed, side="left")
+        hits, above = hits[last], above[last]
     true_rate = hits / hits[-1]
-    false_rate = (above - hits + lag) / (p.size - (fixated if positives is None else positives))
+    false_rate = (above - hits + lag) / (pixels - (found if positives is None else positives))
     if decimals is not None:
         true_rate, false_rate = true_rate.round(decimals), false_rate.round(decimals)
     return float(np.trapezoid([0, *true_rate, 1], [0, *false_rate, 1]))
 
 
-def auc(saliency: Map, fixations: Map, *, repeats: bool = True) -> float:
+def auc(saliency: Array, fixations: Array, *, repeats: bool = True) -> float:
     """Area under the ROC curve of fixations against all pixels, the fixated ones among them.
 
     The chance that a fixation lies on a higher value than a pixel drawn at random, ties being worth
@@ -72,21 +74,23 @@ def auc(saliency: Map, fixations: Map, *, repeats: bool = True) -> float:
     2018. A constant map has 0.5.
 
     Args:
-        saliency: Map `[H, W]`.
+        saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
         repeats: Every fixation counts; else every fixated pixel does.
     """
     p, counts = located(saliency, fixations)
-    return _ranked(at(p, counts, repeats=repeats), p.ravel())
+    return _ranked(at(p, counts, repeats=repeats), flat(p))
 
 
-def shuffled_auc(saliency: Map, fixations: Map, negatives: Map, *, repeats: bool = True) -> float:
+def shuffled_auc(
+    saliency: Array, fixations: Array, negatives: Array, *, repeats: bool = True
+) -> float:
     """Area under the ROC curve of fixations against those of other stimuli.
 
     Exact, with ties worth a half.
 
     Args:
-        saliency: Map `[H, W]`.
+        saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
         negatives: Fixations of other stimuli per pixel `[H, W]`; NaN without any.
         repeats: Every fixation counts, of both kinds; else every fixated pixel does.
@@ -96,22 +100,23 @@ def shuffled_auc(saliency: Map, fixations: Map, negatives: Map, *, repeats: bool
     return _ranked(at(p, counts, repeats=repeats), at(p, others, repeats=repeats))
 
 
-def _ranked(positives: Floats, negatives: Floats) -> float:
+def _ranked(positives: Array, negatives: Array) -> float:
     """Share of pairs in which the positive is higher, a tie being half of one."""
-    if positives.size == 0 or negatives.size == 0:
+    if size(positives) == 0 or size(negatives) == 0:
         return math.nan
-    ranked = np.sort(negatives)
-    below = np.searchsorted(ranked, positives, side="left")
-    up_to = np.searchsorted(ranked, positives, side="right")
-    return float((below + up_to).mean() / (2 * ranked.size))
+    xp = array_namespace(positives)
+    ranked = rising(negatives)
+    below, up_to = (xp.searchsorted(ranked, positives, side=side) for side in ("left", "right"))
+    return float(int((below + up_to).sum()) / (2 * size(positives) * size(ranked)))
 
 
-def _jittered(p: Floats, jitter: float, *, single: bool, rng: np.random.Generator | None) -> Floats:
+def _jittered(p: Array, jitter: float, *, single: bool, rng: np.random.Generator | None) -> Array:
     if rng is None:
         raise ValueError("jitter is random, so a generator is needed: rng=")
-    noise = rng.random(p.shape)
+    noise = rng.random(tuple(p.shape))
     noise *= jitter
-    if single:
-        return (p.astype(np.float32) + noise.astype(np.float32)).astype(np.float64)
-    noise += p
-    return noise
+    if not single:
+        return p + placed(noise, p)
+    xp = array_namespace(p)
+    moved = xp.astype(p, xp.float32) + placed(noise.astype(np.float32), p)
+    return xp.astype(moved, xp.float64)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from array_api_compat import array_namespace, size
 
-from salcli.metrics.arrays import Floats, Map, at, is_constant, located
+from salcli.metrics.arrays import Array, at, is_constant, located
 
 __all__ = ["ig", "nss"]
 
 
 def nss(
-    saliency: Map,
-    fixations: Map,
+    saliency: Array,
+    fixations: Array,
     *,
     ddof: int = 1,
     epsilon: float = 0.0,
@@ -23,7 +24,7 @@ def nss(
     """Normalised scanpath saliency: mean standardised saliency at the fixations.
 
     Args:
-        saliency: Map `[H, W]`.
+        saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
         ddof: The variance is divided by n - ddof: 1 is the sample's, 0 the population's.
         epsilon: Added to the standard deviation.
@@ -32,17 +33,18 @@ def nss(
     """
     p, counts = located(saliency, fixations)
     values = at(p, counts, repeats=repeats)
-    if values.size == 0:
+    if size(values) == 0:
         return math.nan
     if is_constant(p):
         return constant
-    return float((values.mean() - p.mean()) / (p.std(ddof=ddof) + epsilon))
+    deviation = array_namespace(p).std(p, correction=ddof)
+    return float((values.mean() - p.mean()) / (deviation + epsilon))
 
 
 def ig(
-    saliency: Map,
-    fixations: Map,
-    baseline: Map,
+    saliency: Array,
+    fixations: Array,
+    baseline: Array,
     *,
     epsilon: float = 0.0,
     stretch: bool = False,
@@ -53,9 +55,9 @@ def ig(
     Kummerer et al., "Information-theoretic model comparison unifies saliency metrics", PNAS 2015.
 
     Args:
-        saliency: Map `[H, W]`, taken as a density: divided by its sum.
+        saliency: Array `[H, W]`, taken as a density: divided by its sum.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
-        baseline: Map `[H, W]` of the baseline, such as a centre prior, taken likewise.
+        baseline: Array `[H, W]` of the baseline, such as a centre prior, taken likewise.
         epsilon: Added to both densities. Without it, a prediction of zero where somebody looked is
             infinitely wrong.
         stretch: Bring both maps to 0 ... 1 first, as the MIT benchmark does.
@@ -69,17 +71,16 @@ def ig(
         _density_at(map_, counts, stretch=stretch, repeats=repeats) + epsilon for map_ in (p, b)
     ]
     with np.errstate(divide="ignore"):  # log2(0) is -inf, which is what it should be
-        model, chance = (float(np.log2(values).mean()) for values in densities)
+        model, chance = (float(array_namespace(p).log2(values).mean()) for values in densities)
     return model - chance
 
 
-def _density_at(p: Floats, counts: Map, *, stretch: bool, repeats: bool) -> Floats:
+def _density_at(p: Array, counts: Array, *, stretch: bool, repeats: bool) -> Array:
     """`arrays.normalised`, of the fixations' pixels alone."""
-    lowest = p.min()
+    lowest, pixels = float(p.min()), size(p)
     floor = lowest if stretch or lowest < 0 else 0.0
-    total = p.sum() - p.size * floor
+    total = float(p.sum()) - pixels * floor
     values = at(p, counts, repeats=repeats)
     if total <= 0 or p.max() == floor:
-        return np.full_like(values, 1 / p.size)
-    density: Floats = (values - floor) / total
-    return density
+        return array_namespace(p).full_like(values, 1 / pixels)
+    return (values - floor) / total

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import size
 
-from salcli.metrics.arrays import Floats, Map, at, located
+from salcli.metrics.arrays import Array, Floats, at, fixated, flat, located, on_host, placed
 
 __all__ = ["area_of_samples", "auc_borji", "shuffled_auc_sampled"]
 
@@ -20,8 +21,8 @@ STEP = 0.1
 
 
 def auc_borji(
-    saliency: Map,
-    fixations: Map,
+    saliency: Array,
+    fixations: Array,
     *,
     splits: int = SPLITS,
     step: float = STEP,
@@ -30,24 +31,24 @@ def auc_borji(
     """Area under the ROC curve of fixated pixels against as many random ones (Borji et al., 2013).
 
     Args:
-        saliency: Map `[H, W]`.
+        saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any. Each fixated pixel counts once.
         splits: How many samples of pixels, with replacement, are drawn.
         step: Distance of the thresholds, on the map brought to 0 ... 1.
         rng: Where the samples come from.
     """
     p, counts = located(saliency, fixations)
-    n = int(np.count_nonzero(counts))
+    n = size(fixated(counts))
     if n == 0:
         return math.nan
-    samples = rng.integers(p.size, size=(splits, n))
+    samples = rng.integers(size(p), size=(splits, n))
     return area_of_samples(p, counts, samples, step=step)
 
 
 def shuffled_auc_sampled(
-    saliency: Map,
-    fixations: Map,
-    negatives: Map,
+    saliency: Array,
+    fixations: Array,
+    negatives: Array,
     *,
     splits: int = SPLITS,
     step: float = STEP,
@@ -58,7 +59,7 @@ def shuffled_auc_sampled(
     """Area under the ROC curve of fixated pixels against random ones of other stimuli's.
 
     Args:
-        saliency: Map `[H, W]`.
+        saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any. Each fixated pixel counts once.
         negatives: Fixations of other stimuli per pixel `[H, W]`; NaN without any. Likewise.
         splits: How many samples are drawn, each of as many negatives as there are fixated pixels,
@@ -70,18 +71,18 @@ def shuffled_auc_sampled(
     """
     p, counts = located(saliency, fixations)
     _, others = located(saliency, negatives)
-    n, pool = int(np.count_nonzero(counts)), np.flatnonzero(others != 0)
+    n, pool = size(fixated(counts)), on_host(fixated(others))
     if n == 0 or pool.size == 0:
         return math.nan
-    size = min(n, pool.size)
-    samples = np.stack([rng.choice(pool, size, replace=False) for _ in range(splits)])
-    over = n if denominator == "fixations" else size
+    drawn = min(n, pool.size)
+    samples = np.stack([rng.choice(pool, drawn, replace=False) for _ in range(splits)])
+    over = n if denominator == "fixations" else drawn
     return area_of_samples(p, counts, samples, step=step, limit=limit, over=over)
 
 
 def area_of_samples(
-    saliency: Map,
-    fixations: Map,
+    saliency: Array,
+    fixations: Array,
     samples: npt.NDArray[np.intp],
     *,
     step: float = STEP,
@@ -94,7 +95,7 @@ def area_of_samples(
     map brought to 0 ... 1; between them the curve is straight.
 
     Args:
-        saliency: Map `[H, W]`.
+        saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`, at least one. Each fixated pixel counts once.
         samples: Pixels `[splits, m]`, as positions in the flattened map.
         step: Distance of the thresholds.
@@ -103,8 +104,11 @@ def area_of_samples(
     """
     lowest, reach = float(saliency.min()), float(saliency.max()) - float(saliency.min())
     values, drawn = (
-        (np.asarray(some, np.float64) - lowest) / (reach or 1.0)
-        for some in (at(saliency, fixations, repeats=False), saliency.ravel()[samples])
+        (on_host(some).astype(np.float64) - lowest) / (reach or 1.0)
+        for some in (
+            at(saliency, fixations, repeats=False),
+            flat(saliency)[placed(samples, saliency)],
+        )
     )
     thresholds: Floats = np.arange(int(1 / step) + 2, dtype=np.float64) * step
     largest = np.maximum(values.max(), drawn.max(axis=1))[:, None]

@@ -12,15 +12,33 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from salcli import registry
 from salcli.errors import UnknownName
-from salcli.metrics.arrays import Map
 from salcli.protocols import PROTOCOLS, Protocol, Variant
-from salcli.protocols.preparation import Truth, prepare, prepare_truth, size_of
+from salcli.protocols.preparation import Map, Truth, prepare, prepare_truth, size_of
 from salcli.specs import MetricSpec, resolve
 
 __all__ = ["Measure", "Scorer", "generator", "measure"]
+
+
+class Place:
+    """Moves the arrays of a frame to a device, each once; without one they stay numpy's."""
+
+    def __init__(self, device: torch.device | None) -> None:
+        self._device = device
+        self._moved: dict[int, tuple[Map, torch.Tensor]] = {}
+
+    def __call__(self, array: Map) -> Any:
+        if self._device is None:
+            return array
+        if id(array) not in self._moved:
+            self._moved[id(array)] = array, torch.tensor(array, device=self._device)
+        return self._moved[id(array)][1]
+
+
+ON_HOST = Place(None)
 
 
 @dataclass(frozen=True)
@@ -53,13 +71,18 @@ class Measure:
         """Names of the parts of `Truth` that it takes."""
         return (self.spec.needs, *([self.spec.also] if self.spec.also else []))
 
-    def __call__(self, saliency: Map, truth: Truth, *, rng: np.random.Generator) -> float:
+    def __call__(
+        self, saliency: Map, truth: Truth, *, rng: np.random.Generator, place: Place = ON_HOST
+    ) -> float:
         """The value; NaN where a part of the ground truth is missing."""
         parts = [getattr(truth, name) for name in self.needs]
         if any(part is None for part in parts):
             return math.nan
+        arrays = [saliency, *parts]
+        if self.spec.takes_tensors:
+            arrays = [place(array) for array in arrays]
         random = {"rng": rng} if self.is_random else {}
-        return float(self.function(saliency, *parts, **self.variant.settings, **random))
+        return float(self.function(*arrays, **self.variant.settings, **random))
 
 
 class Scorer:
@@ -72,8 +95,15 @@ class Scorer:
         measures: The metrics, in order.
     """
 
-    def __init__(self, protocol: Protocol, metrics: Sequence[str] = (), *, seed: int = 0) -> None:
-        """Without names, the metrics of the protocol's own tables.
+    def __init__(
+        self,
+        protocol: Protocol,
+        metrics: Sequence[str] = (),
+        *,
+        seed: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        """Without names, the metrics of the protocol's own tables; without device, in numpy.
 
         A metric that the protocol says nothing of, such as that of a plugin, is computed with its
         own defaults, if no protocol varies it.
@@ -81,7 +111,7 @@ class Scorer:
         Raises:
             UnknownName: There is no such metric, or the protocol does not define it.
         """
-        self.protocol, self.seed = protocol, seed
+        self.protocol, self.seed, self.device = protocol, seed, device
         self.measures = [measure(protocol, name) for name in metrics or protocol.published]
 
     @property
@@ -113,6 +143,7 @@ class Scorer:
         """
         rule, values = self.protocol.preparation, {}
         prepared_truth, maps = prepare_truth(rule, truth), dict[tuple[int, int], Map]()
+        place = Place(self.device)
         for each in self.measures:
             if each.spec.name in leave_out:
                 continue
@@ -123,7 +154,7 @@ class Scorer:
             values[name] = math.nan
             if size is not None:
                 rng = generator(self.seed, key, name)
-                values[name] = each(maps[size], prepared_truth, rng=rng)
+                values[name] = each(maps[size], prepared_truth, rng=rng, place=place)
         return values
 
     def shares(self, video: str, frames: int) -> dict[str, frozenset[int]]:

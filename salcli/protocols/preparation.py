@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from salcli import imageops
-from salcli.metrics.arrays import Map, stretched
+from salcli.metrics.arrays import stretched
 from salcli.protocols import Preparation
 from salcli.protocols.resampling import halve, resample
 
-__all__ = ["Truth", "prepare", "prepare_truth", "size_of"]
+__all__ = ["Map", "Truth", "prepare", "prepare_truth", "size_of"]
+
+Map: TypeAlias = npt.NDArray[Any]
 
 FIXATED = 255
 """Grey level of a fixated pixel in a fixation map that is treated as an image."""

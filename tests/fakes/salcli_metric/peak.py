@@ -1,2 +1,5 @@
+import numpy as np
+
+
 def peak(saliency, fixations, *, factor=1.0):
-    return factor * saliency[fixations > 0].max()
+    return factor * np.max(saliency[fixations > 0])
