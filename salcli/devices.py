@@ -43,6 +43,18 @@ def choose(name: str) -> torch.device:
     return torch.device(wanted)
 
 
+def for_metrics(name: str) -> torch.device | None:
+    """The device of this name (see `choose`) if metrics can run on it; `None` for NumPy on the CPU.
+
+    Apple's GPUs have no double precision.
+
+    Raises:
+        UsageError: As `choose`.
+    """
+    chosen = choose(name)
+    return chosen if chosen.type == "cuda" else None
+
+
 def precision(name: str) -> torch.dtype:
     """The floating-point type that `auto`, `float32`, `bfloat16` or `float16` means.
 

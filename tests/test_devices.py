@@ -20,6 +20,13 @@ def test_an_unknown_device_is_refused_with_those_that_exist(name: str) -> None:
         devices.choose(name)
 
 
+def test_metrics_run_on_gpus_that_have_double_precision_and_in_numpy_elsewhere() -> None:
+    assert devices.for_metrics("cpu") is None
+    best = devices.available()[0]
+    expected = torch.device(best) if best.startswith("cuda") else None
+    assert devices.for_metrics("auto") == expected
+
+
 def test_precisions() -> None:
     assert devices.precision("auto") is torch.float32
     assert devices.precision("bfloat16") is torch.bfloat16

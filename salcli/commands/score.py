@@ -113,6 +113,7 @@ def score(
         options.check_writable(folder)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
+    from salcli import devices
     from salcli.datasets.opening import open_dataset
     from salcli.progress import watch
     from salcli.scoring.session import folder_names, open_session
@@ -127,6 +128,7 @@ def score(
         seed=seed,
         limit=limit,
         baselines=baselines,
+        device=devices.for_metrics(device),
     )
     wanted = model or ([] if stored else [registry.DEFAULT_MODEL])
     documents: list[dict[str, Any]] = []

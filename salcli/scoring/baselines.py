@@ -99,7 +99,7 @@ class Observers:
     def of(cls, spots: frozenset[Spot], kernel: Kernel, scorer: Scorer) -> Observers | None:
         """What measures as `scorer` does; `None` if it has no metric of fixations."""
         names = [each.spec.name for each in scorer.measures if each.spec.needs == "fixations"]
-        own = Scorer(scorer.protocol, names, seed=scorer.seed)
+        own = Scorer(scorer.protocol, names, seed=scorer.seed, device=scorer.device)
         return cls(spots, kernel, own) if names else None
 
     def values(self, scorer: Scorer, saliency: Map, known: Known, *, key: str) -> dict[str, float]:

@@ -94,7 +94,7 @@ class Report:
             "skipped": outcome.skipped.document(),
             "notes": [dict(vars(incident)) for incident in notes],
             "videos": self._videos(),
-            "versions": versions(self.source),
+            "versions": versions(self.source, self.scorer),
             "seconds": round(self.seconds, 3),
         }
 
@@ -210,7 +210,7 @@ class Report:
         return videos
 
 
-def versions(source: Source) -> dict[str, str]:
+def versions(source: Source, scorer: Scorer) -> dict[str, str]:
     """Of what the numbers depend on."""
     statement = source.statement()
     found = {"salcli": __version__}
@@ -222,6 +222,7 @@ def versions(source: Source) -> dict[str, str]:
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "python": platform.python_version(),
+        "metrics on": str(scorer.device or "cpu"),
     }
 
 

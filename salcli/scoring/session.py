@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from salcli.errors import InputError, UsageError
 from salcli.progress import Watcher
 from salcli.protocols import Protocol
@@ -35,6 +37,9 @@ DENSITIES_ONLY = "IG"
 """The metric that means something for maps that are densities only."""
 
 EVERYTHING = "all"
+
+REASONS = 10
+"""Told where nothing could be scored."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,9 @@ class Session:
         """
         began = time.monotonic()
         journal = Journal(folder, self.agenda, self._settings(source), source.files(self.agenda))
-        if journal.start:
-            total = len(self.agenda.recordings)
-            watcher.note(
-                f"{source.label}: {journal.start} of {total} recordings are scored already"
-            )
+        if journal.whole:
+            known = f"{journal.whole} of {journal.total} recordings are scored already"
+            watcher.note(f"{source.label}: {known}")
         metrics = [each.spec.name for each in self.scorer.measures]
         truths = Truths(self.agenda, self.scorer, self.fit.centre)
         watcher.start(source.label, self.agenda.total)
@@ -104,8 +107,10 @@ class Session:
             )
             if not outcome.ledger.frames:
                 journal.remove()
-                first = next(iter(outcome.skipped)).line
-                raise InputError(f"nothing of '{source.label}' could be scored: {first}")
+                lines = [each.line for each in (*outcome.skipped, *source.notes)]
+                more = f"\nand {len(lines) - REASONS} more like these" * (len(lines) > REASONS)
+                reasons = "\n".join(lines[:REASONS]) + more
+                raise InputError(f"nothing of '{source.label}' could be scored: {reasons}")
         report = Report(
             source,
             self.agenda,
@@ -131,7 +136,7 @@ class Session:
             "baselines": self.baselines,
             "priors": self.fit.statement(),
             "mean": self.fit.mean.tolist() if self.fit.mean is not None else None,
-            "versions": versions(source),
+            "versions": versions(source, self.scorer),
         }
 
     def _probes(self, source: Source, truths: Truths) -> list[Probe]:
@@ -172,6 +177,7 @@ def open_session(
     seed: int = 0,
     limit: int | None = None,
     baselines: str = "quick",
+    device: torch.device | None = None,
 ) -> Session:
     """What is scored, and how.
 
@@ -184,6 +190,7 @@ def open_session(
         seed: Of everything random.
         limit: Frames at most, drawn at random.
         baselines: A key of `BASELINES`.
+        device: Where metrics run; NumPy on the CPU without.
 
     Raises:
         UnknownName: There is no such split, protocol or metric.
@@ -196,7 +203,7 @@ def open_session(
     if chosen.limit is not None and agenda.total > chosen.limit:
         agenda = draw_up(dataset, split, limit=chosen.limit, seed=seed)
     names, left_out = _metrics(agenda, chosen, metrics)
-    scorer = Scorer(chosen, names, seed=seed)
+    scorer = Scorer(chosen, names, seed=seed, device=device)
     priors = baselines != "none" or "baseline" in scorer.needs
     return Session(agenda, scorer, left_out, fit(agenda, seed=seed) if priors else Fit(), baselines)
 
@@ -238,7 +245,7 @@ def _metrics(
         measured = Scorer(protocol, [name])  # refuses what the protocol does not define
         if "fixations" in measured.needs and not fixations:
             reason = (
-                f"it needs fixations, and of '{agenda.dataset.name}' there are density maps only; "
+                f"fixations are needed, and of '{agenda.dataset.name}' there are density maps only; "
                 f"add the fixations ('salcli datasets list {agenda.dataset.name}' shows where)"
             )
             if name in explicit:
