@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from salcli_stsnet import STSNET, Options, flow, flowfiles
+from salcli_stsnet.flow import successive
 from salcli_stsnet.flowfiles import FlowFolder
 from salcli_stsnet.pictures import encode, no_motion
 from salcli_stsnet.streams import with_estimated_flow, with_flow_from, without_flow
@@ -90,6 +91,18 @@ def test_each_frame_sees_its_flow(direction: str, seen: list[int]) -> None:
     pairs = list(with_estimated_flow(iter(frames), Counter(), options))
     assert [frame[0, 0, 0] for frame, _ in pairs] == [0, 1, 3, 6]
     assert [int(picture[0, 0, 0]) - 128 for _, picture in pairs] == seen
+
+
+def test_nothing_moves_across_a_cut() -> None:
+    """The mean difference of 5 pixels of motion is a few grey levels, of another shot many."""
+    shots = [texture(), texture(5), 255 - texture(5), 255 - texture(10), texture()[:240]]
+    fields = [f for _, f in successive(shots, flow.opencv("dis"), cuts=40)]
+    still = [field is not None and not field.any() for field in fields]
+    assert still == [False, False, True, False, True]
+    assert fields[0] is None
+    assert all(
+        field.any() for _, field in successive(shots[1:3], flow.opencv("dis")) if field is not None
+    )
 
 
 @pytest.mark.parametrize("direction", ["backward", "forward"])

@@ -3,7 +3,9 @@
 import copy
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from salcli_stsnet.network import STSNet
 from salcli_stsnet.solver import CaffeSGD
 
 from salcli.checkpoint import Checkpoint
+from salcli.commands.training import Request, Training
 from salcli.errors import UsageError, WeightsError
 from salcli.training.optimisation import make_optimiser
 from salcli.types import Batch
@@ -150,6 +153,8 @@ def test_training_refuses_flow_that_it_cannot_compute(
         make(flow="raft").training_inputs(frames(2), np.random.default_rng(0))
     with pytest.raises(UsageError, match="dis or farneback"):
         make(flow=str(tmp_path)).training_inputs(frames(1), np.random.default_rng(0))
+    with pytest.raises(UsageError, match="sees the frame before"):
+        make(flow_direction="forward").training_inputs(frames(2), np.random.default_rng(0))
 
 
 def test_lower_resolutions_are_seen_as_often(make: Callable[..., Stsnet]) -> None:
@@ -161,6 +166,20 @@ def test_lower_resolutions_are_seen_as_often(make: Callable[..., Stsnet]) -> Non
         seen[[torch.equal(inputs, each) for each in possible].index(True)] += 1
     assert min(seen) >= 10
     assert [each.std() for each in possible] == sorted([e.std() for e in possible], reverse=True)
+
+
+def test_lower_resolutions_are_the_net_s(make: Callable[..., Stsnet]) -> None:
+    """A video of four times that size has nothing to lose by being seen with half the lines."""
+    large = cv2.resize(frames(1)[0], (128, 96), interpolation=cv2.INTER_NEAREST)
+    model = make(net="ssnet", input_size=(24, 32))
+
+    class Half:
+        def choice(self, factors: tuple[int, ...]) -> int:
+            return factors[1]
+
+    found = model.training_inputs([large], Half())
+    plain = model.preprocess([large])
+    assert found.std() < 0.8 * plain.std()
 
 
 def test_flow_of_lower_resolutions_is_divided(make: Callable[..., Stsnet]) -> None:
@@ -204,3 +223,28 @@ def test_recipes_ask_for_no_more_frames_than_the_net_sees(make: Callable[..., St
     assert {r.clip_length for r in make().recipes().values()} == {2}
     assert {r.clip_length for r in make(net="ssnet").recipes().values()} == {1}
     assert next(iter(make().recipes())) == "paper"
+
+
+@pytest.mark.parametrize(("given", "size"), [((), (240, 320)), (("input_size=16,20",), (16, 20))])
+def test_training_is_at_the_paper_s_size(
+    given: tuple[str, ...], size: tuple[int, int], miniature: Callable[[str], Path]
+) -> None:
+    """Prediction is at the script's; a file that was trained says what it needs."""
+    request = Request(
+        model="stsnet",
+        options=("net=ssnet", *given),
+        start=None,
+        published=False,
+        recipe=None,
+        recipes=(),
+        changes={},
+        thaw_after=None,
+        data=(f"diem={miniature('diem')}",),
+        roots=(),
+        data_options={"hold_out": "2"},
+        device="cpu",
+        deterministic=False,
+    )
+    training = Training.prepare(request)
+    assert training.model.options.input_size == size
+    assert training.metadata["options"]["input_size"] == size

@@ -61,6 +61,13 @@ class Options:
         default="backward",
         metadata={"help": "flow from the frame before to this one, or from this one to the next"},
     )
+    cuts: float | None = field(
+        default=None,
+        metadata={
+            "help": "frames whose pixels differ by more grey levels than this in the mean (of 255) "
+            "are of two shots, and nothing moves between them; none: flow goes across cuts"
+        },
+    )
     swap_streams: bool = field(
         default=False,
         metadata={"help": "feed the flow to the first stream, the frame to the other"},
@@ -99,7 +106,20 @@ class Options:
         default="cubic", metadata={"help": "how maps get the frame's size"}
     )
     blur: int = field(default=5, metadata={"help": "side of the final Gaussian blur; 0 for none"})
-    stretch: bool = field(default=True, metadata={"help": "divide each map by its maximum"})
+    stretch: Literal["frame", "video", "none"] = field(
+        default="frame",
+        metadata={
+            "help": "divide each map by its own maximum, or all maps of a clip by their largest "
+            "value, which takes a pass of its own over the clip, or do not"
+        },
+    )
+    pad: bool = field(
+        default=False,
+        metadata={
+            "help": "continue frames by their mirror image to multiples of 4 pixels a side; by "
+            "default maps that lack up to 3 pixels are stretched, as by the published script"
+        },
+    )
     convolution: Literal["frequency", "direct"] = field(
         default="frequency",
         metadata={

@@ -47,14 +47,27 @@ class Estimator(Protocol):
 
 
 def successive(
-    frames: Iterable[Frame], estimator: Estimator
+    frames: Iterable[Frame], estimator: Estimator, *, cuts: float | None = None
 ) -> Iterator[tuple[Frame, Field | None]]:
-    """Each frame with the flow from the one before it; the first has none."""
-    previous = None
+    """Each frame with the flow from the one before it; the first has none.
+
+    Between frames that differ by more than `cuts` grey levels in the mean, nothing moves.
+    """
+    before: tuple[Frame, Any] | None = None
     for frame in frames:
         current = estimator.prepare(frame)
-        yield frame, None if previous is None else estimator.between(previous, current)
-        previous = current
+        if before is None:
+            yield frame, None
+        elif cuts is not None and _difference(before[0], frame) > cuts:
+            yield frame, np.zeros((*GRID, 2), np.float32)
+        else:
+            yield frame, estimator.between(before[1], current)
+        before = frame, current
+
+
+def _difference(one: Frame, other: Frame) -> float:
+    """Mean over pixels and channels of how far two frames differ; infinite if their sizes do."""
+    return float(cv2.absdiff(one, other).mean()) if one.shape == other.shape else np.inf
 
 
 class _OpenCV:

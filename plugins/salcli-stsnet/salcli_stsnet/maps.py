@@ -19,8 +19,13 @@ SALIENCY_SCALE = 128.0
 MODES = {"cubic": "bicubic", "linear": "bilinear"}
 
 
-def finish(output: Tensor, size: tuple[int, int], options: Options) -> Tensor:
-    """Maps `[N, H, W]` in [0, 1], of the frame's size, for outputs `[N, 1, h, w]`, float32."""
+def finish(
+    output: Tensor, size: tuple[int, int], options: Options, *, peak: Tensor | None = None
+) -> Tensor:
+    """Maps `[N, H, W]` in [0, 1], of the frame's size, for outputs `[N, 1, h, w]`, float32.
+
+    Divided, where the options say so, by `peak`, in [0, 1], or else by each map's maximum.
+    """
     grey = (output * SALIENCY_SCALE + options.saliency_mean).clamp(0, WHITE)
     grey = functional.interpolate(
         grey, size=size, mode=MODES[options.interpolation], align_corners=False
@@ -28,9 +33,9 @@ def finish(output: Tensor, size: tuple[int, int], options: Options) -> Tensor:
     if options.blur:
         grey = _blurred(grey, options.blur)
     maps = grey[:, 0].clamp(0, WHITE)
-    if not options.stretch:
+    if options.stretch == "none":
         return maps / WHITE
-    peaks = maps.amax(dim=(1, 2), keepdim=True)
+    peaks = maps.amax(dim=(1, 2), keepdim=True) if peak is None else WHITE * peak
     return maps / torch.where(peaks > 0, peaks, torch.ones_like(peaks))
 
 

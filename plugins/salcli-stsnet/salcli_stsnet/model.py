@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -24,8 +24,15 @@ from salcli_stsnet.flow import METHODS, RAFT
 from salcli_stsnet.flowfiles import FlowFolder
 from salcli_stsnet.joining import joined
 from salcli_stsnet.maps import finish
-from salcli_stsnet.network import LAYERS, SINGLE, STSNet, net_of
-from salcli_stsnet.streams import Pair, twice, with_estimated_flow, with_flow_from, without_flow
+from salcli_stsnet.network import LAYERS, SHRINKING, SINGLE, STSNet, net_of
+from salcli_stsnet.streams import (
+    Pair,
+    for_training,
+    twice,
+    with_estimated_flow,
+    with_flow_from,
+    without_flow,
+)
 
 __all__ = ["Stsnet"]
 
@@ -137,10 +144,20 @@ class Stsnet(Model):
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Saliency divided by its maximum, at the frame's size."""
+        whole = self.options.stretch == "video" and stimulus.is_clip
+        peak = self._peak(stimulus) if whole else None
         for frames, flows, size in prefetch(self._chunks(stimulus), AHEAD):
             output = self._forward(frames, flows)
-            for saliency in finish(output.float(), size, self.options):
+            for saliency in finish(output.float(), size, self.options, peak=peak):
                 yield Prediction(saliency)
+
+    def _peak(self, stimulus: Stimulus) -> Tensor | None:
+        """The largest value in all maps of a clip, in [0, 1]; `None` if there are none."""
+        plain, peak = dataclasses.replace(self.options, stretch="none"), None
+        for frames, flows, size in prefetch(self._chunks(stimulus), AHEAD):
+            largest = finish(self._forward(frames, flows).float(), size, plain).amax()
+            peak = largest if peak is None else torch.maximum(peak, largest)
+        return peak
 
     def _chunks(self, stimulus: Stimulus) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
         """Inputs of both streams `[N, 3, h, w]`, and the frames' size."""
@@ -193,16 +210,21 @@ class Stsnet(Model):
         """The net's output; of many pixels, on a CPU, a part at a time."""
         if self.options.swap_streams:
             frames, flows = flows, frames
+        height, width = frames.shape[-2:]
+        if self.options.pad:
+            margins = (0, -width % SHRINKING, 0, -height % SHRINKING)
+            frames, flows = (nn.functional.pad(x, margins, "reflect") for x in (frames, flows))
         count = len(frames)
         if frames.device.type == "cpu":
             count = max(1, CPU_PIXELS // (frames.shape[-2] * frames.shape[-1]))
         parts = zip(torch.split(frames, count), torch.split(flows, count), strict=True)
-        return torch.cat([self.network(*part) for part in parts])
+        return torch.cat([self.network(*part) for part in parts])[..., :height, :width]
 
     def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
         """Successive frames and the flow into each, `[T, 6, h, w]`; for ssnet `[T, 3, h, w]`.
 
-        A sample may be seen at a lower resolution; its flow is divided by the same factor.
+        A sample may be seen at a lower resolution than the net's; its flow is divided by the same
+        factor.
 
         Raises:
             UsageError: Flow that training cannot compute.
@@ -210,22 +232,15 @@ class Stsnet(Model):
         factor = 1
         if self.options.lower_resolutions:
             factor = int(random.choice(training.LOWER_RESOLUTIONS))
-            frames = [training.coarse(frame, factor) for frame in frames]
+            frames = [training.coarse(self._resized(frame), factor) for frame in frames]
         inputs = self.preprocess(frames)
         source = self._source(clip=len(frames) > 1)
         if self.options.net == "ssnet":
             return inputs
         if source == "frame":
             return torch.cat([inputs, inputs], dim=1)
-        options = dataclasses.replace(
-            self.options, flow_scale=self.options.flow_scale / factor, flow_direction="backward"
-        )
-        if source == "none" or (source in METHODS and len(frames) == 1):
-            pairs: Iterable[Pair] = without_flow(frames, options)
-        elif source in ("dis", "farneback"):
-            pairs = with_estimated_flow(frames, flow.opencv(source), options)
-        else:
-            raise UsageError(f"-O flow={source}: a training computes flow by dis or farneback")
+        scale = self.options.flow_scale / factor
+        pairs = for_training(frames, source, dataclasses.replace(self.options, flow_scale=scale))
         flows = self._flow_inputs([picture for _, picture in pairs], inputs)
         return torch.cat([inputs, flows], dim=1)
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from salcli.errors import UsageError
 from salcli.types import Frame, Stimulus
 from salcli_stsnet import Options
-from salcli_stsnet.flow import Estimator, successive
+from salcli_stsnet.flow import METHODS, Estimator, opencv, successive
 from salcli_stsnet.flowfiles import FlowFolder, read
 from salcli_stsnet.pictures import encode, no_motion
 
-__all__ = ["Pair", "twice", "with_estimated_flow", "with_flow_from", "without_flow"]
+__all__ = [
+    "Pair",
+    "for_training",
+    "twice",
+    "with_estimated_flow",
+    "with_flow_from",
+    "without_flow",
+]
 
 Pair = tuple[Frame, Frame]
 """A frame, and the picture of its flow."""
@@ -39,9 +47,31 @@ def with_estimated_flow(
     """
     pairs = (
         (frame, None if field is None else encode(field, options))
-        for frame, field in successive(frames, estimator)
+        for frame, field in successive(frames, estimator, cuts=options.cuts)
     )
     return _filled(_earlier(pairs) if options.flow_direction == "forward" else pairs, options)
+
+
+def for_training(frames: Sequence[Frame], source: str, options: Options) -> Iterator[Pair]:
+    """Each of a few frames with the picture of the flow into it.
+
+    Args:
+        frames: Of a clip, or a still.
+        source: `none`, or a way to compute flow.
+        options: How flow becomes a picture.
+
+    Raises:
+        UsageError: This flow cannot be had in a training.
+    """
+    if source == "none" or (source in METHODS and len(frames) == 1):
+        return without_flow(frames, options)
+    if source not in ("dis", "farneback"):
+        raise UsageError(f"-O flow={source}: a training computes flow by dis or farneback")
+    if options.flow_direction == "forward":
+        raise UsageError(
+            "-O flow_direction=forward: a training sees the frame before, not the next one"
+        )
+    return with_estimated_flow(frames, opencv(source), options)
 
 
 def with_flow_from(folder: FlowFolder, stimulus: Stimulus, options: Options) -> Iterator[Pair]:

@@ -22,7 +22,7 @@ TARGET_SCALE = 2 / 255
 """Of the density map's grey levels, as in SalNet's data layer."""
 
 LOWER_RESOLUTIONS = (1, 2, 4)
-"""Every frame is also seen as if it had been filmed with so many times fewer lines."""
+"""Every frame is also seen with so many times fewer lines than the net's input has."""
 
 PAPER = Recipe(
     epochs=200,
@@ -41,7 +41,9 @@ PAPER = Recipe(
     clip_length=2,
     targets="last",
     select="CC",
+    validation_frames=100,
     sources=(Source("diem"),),
+    options={"input_size": (240, 320)},
 )
 """200,000 steps; the rate is halved every 20,000."""
 
@@ -54,7 +56,7 @@ FINETUNE = dataclasses.replace(
     gamma=1.0,
     sources=(),
 )
-"""On from published weights; the paper did so on UCF-Sports."""
+"""On from published weights, on any dataset; the paper reports UCF-Sports."""
 
 RECIPES = {"paper": PAPER, "finetune": FINETUNE}
 
@@ -81,7 +83,10 @@ def target(grey: Tensor, size: tuple[int, int], mean: float) -> Tensor:
 
 
 def coarse(frame: Frame, factor: int) -> Frame:
-    """The frame as if it had been filmed with `factor` times fewer lines and columns."""
+    """The frame as if it had been filmed with `factor` times fewer lines and columns.
+
+    Done at the net's size: a video of twice that size has nothing to lose by being halved.
+    """
     if factor == 1:
         return frame
     height, width = frame.shape[:2]
