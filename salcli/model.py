@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from salcli.download import Report
     from salcli.recipe import Recipe
+    from salcli.training.sampling import Corpus
+    from salcli.training.train import Running
 
 __all__ = ["Loaded", "Model", "load_model"]
 
@@ -124,9 +126,24 @@ class Model(ABC):
         """Called before each training epoch (from 0): freeze, thaw, set modes."""
         self.network.train()
 
-    def finish_training(self, output: Path) -> None:
-        """Called when a training in the folder `output` is done: leave files as published."""
+    def finish_training(
+        self, output: Path, corpora: Sequence[Corpus], *, recipe: Recipe, running: Running
+    ) -> None:
+        """Called when a training is done, as `training.train.train` was: leave files as published.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
         return  # most models leave nothing more than what every training leaves
+
+    def finish_evaluation(self, output: Path, document: Mapping[str, Any]) -> None:
+        """Called when the result of a training was scored: leave files as published.
+
+        Args:
+            output: Folder of the training.
+            document: What is in `scores.json`.
+        """
+        return  # as above
 
     def inputs(self, frames: Sequence[Frame]) -> Tensor:
         """Network input for a chunk, through the `preprocess` hook, on the model's device."""

@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from salcli.commands.evaluating import choose
+from salcli.commands.evaluating import evaluate as run_exams
 from salcli.commands.training import Request, Training
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def conduct(
     dry_run: bool,
     as_json: bool,
     compare: bool,
-    evaluate: Sequence[str] = (),
+    evaluate: Sequence[str] | None,
 ) -> None:
     """Prepare and run a training, or rehearse it.
 
@@ -45,7 +47,7 @@ def conduct(
         dry_run: Whether it is only rehearsed.
         as_json: Whether lines are printed as JSON.
         compare: Whether the model is scored before and after.
-        evaluate: Datasets on which the result is scored, as `NAME` or `NAME=DIR`.
+        evaluate: On what the result is scored; see `evaluating.choose`.
 
     Raises:
         SalcliError: Something cannot be read, written or computed.
@@ -57,9 +59,10 @@ def conduct(
     report = print_json if as_json else print_line
     with parallel.started(parallel.local_device(request.device)) as ranks:
         training = Training.prepare(request)
-        for corpus in training.corpora if ranks.number == 0 else ():
-            for problem in corpus.problems:
-                say(f"{corpus.name}: {problem}")
+        exams, missing = choose(evaluate, training)
+        problems = [f"{each.name}: {text}" for each in training.corpora for text in each.problems]
+        for line in (*problems, *missing) if ranks.number == 0 else ():
+            say(line)
         running = Running(
             workers=workers,
             memory=frame_memory * MEGABYTE,
@@ -73,8 +76,8 @@ def conduct(
             report(rehearse(training.model, training.corpora, training.recipe, running))
             return
         perform(training, running, output, report, compare=compare)
-        if ranks.number == 0 and evaluate:
-            evaluate_on(training, evaluate, report)
+    if ranks.number == 0 and exams:
+        run_exams(exams, training, output, device=request.device, report=report)
 
 
 def perform(
@@ -117,7 +120,7 @@ def perform(
     if ranks.number:
         return
     draw(output)
-    model.finish_training(output)
+    model.finish_training(output, corpora, recipe=recipe, running=running)
     if compare:
         report({"before": before, "after": after})
     report({"weights": str(best)})
@@ -127,29 +130,6 @@ def describe_run(running: Running) -> dict[str, Any]:
     """What the metadata says of how the training ran, as far as it matters for the result."""
     described: dict[str, Any] = {"precision": str(running.precision).removeprefix("torch.")}
     return described | ({"processes": running.ranks.count} if running.ranks.count > 1 else {})
-
-
-def evaluate_on(training: Training, names: Sequence[str], report: Report) -> None:
-    """Score the trained model on the parts of datasets that are usually evaluated.
-
-    Raises:
-        SalcliError: A dataset is not there.
-    """
-    from salcli.commands.training import as_source
-    from salcli.datasets.opening import open_dataset
-    from salcli.training.sampling import Corpus
-    from salcli.training.validation import by_maps
-
-    for text in names:
-        name, _, folder = text.partition("=")
-        dataset = open_dataset(name, [Path(folder)] if folder else [])
-        kept = dataset.recordings(dataset.evaluated)
-        corpus = Corpus.of(dataset, as_source(name, training.recipe), training.recipe, kept=kept)
-        scores = by_maps(training.model, [corpus], recipe=training.recipe)
-        if not scores:
-            say(f"{name}: nothing to compare with, since its ground truth is not there; skipped")
-            continue
-        report({"evaluation": name, "scores": scores})
 
 
 def print_json(line: Mapping[str, Any]) -> None:
@@ -166,8 +146,11 @@ def print_line(line: Mapping[str, Any]) -> None:
             for when, scores in (("before", before), ("after", after)):
                 say(f"{when:<6}  validation {'all':<10} {shown(scores['all'])}")
         case {"evaluation": name, "scores": scores}:
-            for group, values in scores.items():
-                say(f"{name}  {group:<10} {shown(values)}")
+            skipped = f"  ({line['skipped']} frames skipped)" if line["skipped"] else ""
+            say(f"{name}  {line['split']} by {line['protocol']}  {shown(scores)}{skipped}")
+            say(f"  more in {line['report']}")
+        case {"evaluation": name, "maps": folder}:
+            say(f"{name}  {line['split']} has no ground truth; maps for its benchmark: {folder}")
         case {"memory": memory, "steps": steps, "seconds": seconds}:
             say(
                 f"rehearsed: {memory / 1e9:.2f} GB at most; {steps} steps of "

@@ -40,12 +40,7 @@ def finetune(
     epoch_steps: settings.EpochSteps = None,
     patience: settings.Patience = None,
     seed: settings.Seed = None,
-    evaluate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[=DIR]", help="Dataset on which the result is scored; repeatable."
-        ),
-    ] = None,
+    evaluate: settings.Evaluate = None,
     workers: settings.Workers = 2,
     frame_memory: settings.FrameMemory = 512,
     device: options.Device = "auto",
@@ -106,5 +101,5 @@ def finetune(
         dry_run=dry_run,
         as_json=as_json,
         compare=True,
-        evaluate=evaluate or (),
+        evaluate=evaluate,
     )

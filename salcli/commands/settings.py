@@ -18,6 +18,7 @@ __all__ = [
     "DryRun",
     "EpochSteps",
     "Epochs",
+    "Evaluate",
     "FrameMemory",
     "HoldOut",
     "JsonLines",
@@ -131,6 +132,15 @@ Output: TypeAlias = Annotated[
     Path,
     typer.Option(
         "--output", "-o", metavar="DIR", help="Folder of the run; an interrupted run goes on."
+    ),
+]
+Evaluate: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[:SPLIT][=DIR]",
+        help="Dataset on which the best weights are scored in the end, as by 'salcli score'; "
+        "repeatable; 'none' for none.",
+        show_default="the recipe's, as far as they are there",
     ),
 ]
 JsonLines: TypeAlias = Annotated[

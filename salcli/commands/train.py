@@ -35,6 +35,7 @@ def train(
     patience: settings.Patience = None,
     train_cnn_after: settings.ThawAfter = None,
     seed: settings.Seed = None,
+    evaluate: settings.Evaluate = None,
     workers: settings.Workers = 2,
     frame_memory: settings.FrameMemory = 512,
     device: options.Device = "auto",
@@ -99,4 +100,5 @@ def train(
         dry_run=dry_run,
         as_json=as_json,
         compare=False,
+        evaluate=evaluate,
     )

@@ -61,12 +61,14 @@ class Training:
     Attributes:
         model: With its network, loaded as far as there are weights.
         recipe: With the changes.
-        corpora: The recordings.
+        datasets: The data.
+        corpora: Their recordings.
         metadata: What the best weights will say of themselves.
     """
 
     model: Model
     recipe: Recipe
+    datasets: Sequence[Dataset]
     corpora: Sequence[Corpus]
     metadata: Mapping[str, Any]
 
@@ -96,7 +98,7 @@ class Training:
             "data": describe_data(datasets, corpora, request),
             "recipe": dataclasses.asdict(recipe),
         }
-        return cls(model, recipe, corpora, metadata)
+        return cls(model, recipe, [dataset for _, dataset in datasets], corpora, metadata)
 
 
 def create(request: Request) -> tuple[Model, Checkpoint | None, Mapping[str, Any]]:

@@ -45,29 +45,17 @@ class Corpus:
     problems: Sequence[str] = ()
 
     @classmethod
-    def of(
-        cls,
-        dataset: Dataset,
-        source: Source,
-        recipe: Recipe,
-        *,
-        kept: Sequence[Recording] | None = None,
-    ) -> Corpus:
-        """The recordings of a dataset, with the recipe's settings where the source has none.
-
-        With `kept`, only these, for validation.
-        """
+    def of(cls, dataset: Dataset, source: Source, recipe: Recipe) -> Corpus:
+        """The recordings of a dataset, with the recipe's settings where the source has none."""
 
         def chosen(own: int | None, general: int) -> int:
             return general if own is None else own
 
-        training = dataset.recordings("train") if kept is None else ()
-        validation = dataset.recordings("valid") if kept is None else kept
         return cls(
             source.dataset,
             source.domain,
-            training,
-            validation,
+            dataset.recordings("train"),
+            dataset.recordings("valid"),
             batch_size=chosen(source.batch_size, recipe.batch_size),
             clip_length=chosen(source.clip_length, recipe.clip_length),
             clip_stride=chosen(source.clip_stride, recipe.clip_stride),

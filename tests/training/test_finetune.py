@@ -1,7 +1,6 @@
 """`salcli finetune`: from given weights, stated before and after, with what is published."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from salcli import checkpoint
-from salcli.model import create, load_model
+from salcli.model import create
 from salcli.recipe import Source
 
 from .conftest import make_clip
@@ -57,16 +56,33 @@ def test_any_model_goes_on_from_weights_and_says_what_it_gained(
     assert rates == pytest.approx([0.3, 0.15, 0.075])
 
 
-def test_scores_on_other_data_follow(little: None, salcli: Run, root: Path, tmp_path: Path) -> None:
+def test_scores_on_what_was_not_trained_on_follow(
+    little: None, salcli: Run, root: Path, tmp_path: Path
+) -> None:
+    """Of the data of the training the part that validates; of others all, and what is known."""
     first = [*common(root, tmp_path / "one"), "--model", "little", "--epochs", "1"]
-    assert salcli("train", *first).returncode == 0
-    start = tmp_path / "one" / "best.safetensors"
-    again = [*common(root, tmp_path / "two"), "--model", "little", "--weights", start]
-    done = salcli("finetune", *again, "--epochs", "1", "--evaluate", f"folder={root}")
+    done = salcli("train", *first, "--evaluate", "folder")
     assert done.returncode == 0, done.stderr
-    lines = done.stderr.splitlines()
-    assert sum(line.startswith(("before  valid", "after   valid")) for line in lines) == 2
-    assert lines[-1].startswith("folder  ")
+    assert done.stderr.splitlines()[-2].startswith("folder  valid by dhf1k  AUC-Judd 0.")
+    report = json.loads((tmp_path / "one" / "evaluation" / "folder" / "scores.json").read_text())
+    kept = [video["name"].rpartition("/")[2] for video in report["videos"]]
+    assert kept == ["clip0", "clip4"]
+    assert "were trained on" not in done.stderr
+    start = tmp_path / "one" / "best.safetensors"
+    for name in ("clip0", "clip1"):
+        for kind in ("images", "maps", "fixations"):
+            (tmp_path / "mine" / kind).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "mine" / kind / name).symlink_to(root / kind / name)
+    again = [*common(root, tmp_path / "two"), "--model", "little", "--weights", start, "--json"]
+    wanted = ["--epochs", "1", "--evaluate", f"folder:all={tmp_path / 'mine'}"]
+    done = salcli("finetune", *again, *wanted)
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert (line["evaluation"], line["split"]) == ("mine-all", "all")
+    report = json.loads((tmp_path / "two" / "evaluation" / "mine-all" / "scores.json").read_text())
+    assert len(report["videos"]) == 2
+    assert "mine-all: of its recordings 1 were trained on" in done.stderr
+    assert line["scores"]["CC"] == report["scores"]["CC"]["frames"]["mean"]
 
 
 def test_what_makes_no_sense_is_refused(
@@ -122,30 +138,3 @@ def test_unisal_knows_the_published_sources_and_recipes() -> None:
         "SALICON": (288, 384),
         "MIT1003": (416, 288),
     }
-
-
-def test_unisal_on_a_fold_of_mit1003_leaves_what_is_published(
-    salcli: Run, miniature: Callable[[str], Path], tmp_path: Path
-) -> None:
-    done = salcli(
-        *("finetune", "--data", f"mit1003={miniature('mit1003')}", "--fold", "1"),
-        *("--epochs", "1", "--batch-size", "6", "--lr", "0.0001", "--train-cnn-after", "0"),
-        *("--lr-gamma", "0.8", "--workers", "0"),
-        *("--device", "cpu", "-o", tmp_path / "run", "--json"),
-    )
-    assert done.returncode == 0, done.stderr
-    metadata = checkpoint.read(tmp_path / "run" / "best.safetensors").metadata
-    assert metadata["recipe"]["truth_size"] == 2.0
-    assert metadata["data"]["layout"] == ["mit1003"]
-    raw = tmp_path / "run" / "weights_ft_mit1003.pth"
-    loaded = load_model(
-        "unisal:open", weights_file=raw, options=["sources=SALICON", "padding=same"], device="cpu"
-    )
-    saved = checkpoint.read(tmp_path / "run" / "best.safetensors").state
-    assert all(torch.equal(t, saved[name]) for name, t in loaded.model.network.state_dict().items())
-    scalars = json.loads((tmp_path / "run" / "all_scalars.json").read_text())
-    assert set(scalars["mit1003"]["loss"]) == {"train", "valid"}
-    assert scalars["conv"]["lr"].keys() == {"0"}
-    negated = float((tmp_path / "run" / "best_val_loss.dat").read_text())
-    assert negated == pytest.approx(-scalars["mit1003"]["loss"]["valid"]["0"])
-    shutil.rmtree(tmp_path / "run")

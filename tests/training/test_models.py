@@ -43,7 +43,8 @@ COURSES = {
             "UCFSPORTS_DATA_DIR": "ucfsports",
             "SALICON_DATA_DIR": "salicon",
         },
-        "--recipe published --clip-length 2 --clip-stride 2 --batch-size 3 --lr 0.01",
+        "--recipe published --clip-length 2 --clip-stride 2 --batch-size 3 --lr 0.01 "
+        "--evaluate none",
     ),
     "tased": Course(
         {"DHF1K_DATA_DIR": "dhf1k_long"},

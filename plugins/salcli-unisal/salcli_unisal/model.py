@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,10 +20,14 @@ from salcli.model import Model
 from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
-from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, artefacts, backbone
+from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.network import UNISAL, resize
 from salcli_unisal.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from salcli.training.sampling import Corpus
+    from salcli.training.train import Running
 
 CELL = 32
 """Input sides are multiples of this."""
@@ -185,9 +190,19 @@ class Unisal(Model):
         """`open` and `open-finish` made the weights that ship; `published` is the paper's."""
         return RECIPES
 
-    def finish_training(self, output: Path) -> None:
+    def finish_training(
+        self, output: Path, corpora: Sequence[Corpus], *, recipe: Recipe, running: Running
+    ) -> None:
         """Write what the published code writes, after a training on its datasets."""
-        artefacts.write(output)
+        from salcli_unisal import artefacts  # predictions need not wait for training's modules
+
+        artefacts.write(output, self, corpora, recipe=recipe, running=running)
+
+    def finish_evaluation(self, output: Path, document: Mapping[str, Any]) -> None:
+        """Write scores by the protocol `unisal` as the published code does."""
+        from salcli_unisal import artefacts
+
+        artefacts.write_scores(output, document)
 
     def start_epoch(self, epoch: int) -> None:
         """Training mode, but the encoder's batch norms keep their statistics, as published."""

@@ -222,7 +222,7 @@ class UNISAL(nn.Module):
         self.sources = tuple(sources)
         self.bypass_rnn, self.res_rnn, self.n_gaussians = bypass_rnn, res_rnn, n_gaussians
         self.ds_gaussians, self.ds_adaptation = ds_gaussians, ds_adaptation
-        self.ds_smoothing = ds_smoothing
+        self.ds_smoothing, self.ds_bn, self.state_dropout = ds_smoothing, ds_bn, state_dropout
         norm = Norms(self.sources, specific=ds_bn)
         self.cnn = Encoder(first=first)
         if n_gaussians:

@@ -91,6 +91,8 @@ PUBLISHED = Recipe(
         Source("salicon", "SALICON", batch_size=32, truth_size=0),
     ),
     zero_gradients=True,
+    evaluate=("dhf1k", "salicon", "ucfsports", "hollywood2"),
+    protocol="unisal",
 )
 """Section 4.1 of the paper, and the published code where the paper is silent. What differs: batches
 for validation are not dropped if incomplete, and a clip may also begin at the last place where it
@@ -110,6 +112,8 @@ MIT1003 = Recipe(
     select="loss",
     sources=(Source("mit1003", "MIT1003"),),
     truth_size=2.0,
+    evaluate=("mit300",),
+    protocol="unisal",
 )
 """The published finetuning on one of ten folds, with maps at twice the input's size."""
 
