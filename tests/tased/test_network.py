@@ -160,6 +160,11 @@ def test_torchvision_s3d_starts_the_encoder(make: Make) -> None:
         )
 
 
+def test_s3d_predicts_nothing(kinetics: dict[str, torch.Tensor], make: Make) -> None:
+    with pytest.raises(WeightsError, match=r"without TASED-Net's decoder.*salcli train"):
+        make({}).load(saved(kinetics))
+
+
 def test_a_foreign_start_is_refused(kinetics: dict[str, torch.Tensor], make: Make) -> None:
     missing = {key: t for key, t in kinetics.items() if key != "base.9.branch0.0.conv.weight"}
     with pytest.raises(WeightsError, match=r"1 missing keys: base3\.1\.branch0\.0\.conv\.weight$"):

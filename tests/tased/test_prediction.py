@@ -53,8 +53,14 @@ def maps(model: Tased, frames: Sequence[np.ndarray]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def naive(make: Make) -> np.ndarray:
-    """The maps of 70 frames, every window by itself."""
-    return maps(make({**TINY, "mode": "naive"}), video(70))
+    """Every third map of 70 frames, every window by itself."""
+    return maps(make({**TINY, "mode": "naive", "stride": 3}), video(70))[::3]
+
+
+@pytest.fixture(scope="module")
+def streamed(make: Make) -> np.ndarray:
+    """All of them, in as few chunks as possible."""
+    return maps(make(TINY, batch_size=32), video(70))
 
 
 class Recorder:
@@ -174,22 +180,20 @@ def test_stream_shares_only_what_is_equal(network: TasedNet, most: int) -> None:
     assert flipped <= 1
 
 
-@pytest.mark.parametrize("batch_size", [1, 32])
-def test_stream_equals_naive(make: Make, naive: np.ndarray, batch_size: int) -> None:
-    found = maps(make(TINY, batch_size=batch_size), video(70))
-    far = np.abs(found - naive).max(axis=(1, 2))
+def test_stream_equals_naive(streamed: np.ndarray, naive: np.ndarray) -> None:
+    far = np.abs(streamed[::3] - naive).max(axis=(1, 2))
     assert far.max() <= AGREE
     assert np.median(far) <= 1e-4
-    neighbours = np.abs(naive[1:] - naive[:-1]).max(axis=(1, 2))
+    neighbours = np.abs(streamed[1:] - streamed[:-1]).max(axis=(1, 2))
     assert neighbours.min() > AGREE
 
 
-def test_maps_do_not_depend_on_what_follows(make: Make, naive: np.ndarray) -> None:
-    found = maps(make(TINY, batch_size=5), video(62))
-    np.testing.assert_allclose(found, naive[:62], rtol=0, atol=AGREE)
+def test_maps_do_not_depend_on_chunks_nor_on_what_follows(make: Make, streamed: np.ndarray) -> None:
+    found = maps(make(TINY, batch_size=1), video(62))
+    np.testing.assert_allclose(found, streamed[:62], rtol=0, atol=AGREE)
 
 
-@pytest.mark.parametrize(("count", "stride"), [(1, 1), (2, 1), (31, 10), (32, 31), (61, 20)])
+@pytest.mark.parametrize(("count", "stride"), [(1, 1), (31, 10), (61, 20)])
 def test_short_videos_stream_as_they_do_naively(make: Make, count: int, stride: int) -> None:
     streamed, naive = (
         maps(make({**TINY, "mode": mode, "stride": stride}), video(count))
@@ -214,13 +218,13 @@ def test_other_clip_lengths_stream_as_they_do_naively(make: Make, length: int) -
     np.testing.assert_allclose(*found, rtol=0, atol=AGREE)
 
 
-def test_stride_interpolates_between_computed_maps(make: Make, naive: np.ndarray) -> None:
+def test_stride_interpolates_between_computed_maps(make: Make, streamed: np.ndarray) -> None:
     found = predictions(make({**TINY, "stride": 7}, batch_size=3), video(66))
     computed = {*range(0, 66, 7), 65}
     assert {i for i, p in enumerate(found) if not p.interpolated} == computed
     saliency = np.stack([p.saliency.numpy() for p in found])
     for index in computed - {65}:
-        np.testing.assert_allclose(saliency[index], naive[index], rtol=0, atol=AGREE)
+        np.testing.assert_allclose(saliency[index], streamed[index], rtol=0, atol=AGREE)
     between = saliency[7] + (saliency[14] - saliency[7]) * 3 / 7
     np.testing.assert_allclose(saliency[10], between, rtol=0, atol=1e-6)
     raw = [found[index].extras["raw"] for index in (7, 10, 14)]

@@ -12,6 +12,8 @@ from salcli_tased.model import DHF1K, DHF1K_SMALL, Tased, kld
 from torch import nn
 
 from salcli.errors import UsageError
+from salcli.model import create
+from salcli.training.optimisation import autocast
 from salcli.types import Batch
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "tased"
@@ -36,6 +38,11 @@ def batch(clip: torch.Tensor) -> Batch:
 
 def only(batch: Batch, which: slice) -> Batch:
     return Batch(batch.inputs[which], batch.density[which], batch.fixations[which])
+
+
+def tiny(batch: Batch) -> Batch:
+    """A corner of the first clip."""
+    return Batch(batch.inputs[:1, ..., :32, :32], batch.density[:1], batch.fixations[:1])
 
 
 def backward(model: Tased, batch: Batch) -> float:
@@ -112,6 +119,45 @@ def test_recipe_is_the_published_one() -> None:
         assert recipe.epoch_steps is not None
         assert recipe.epochs * recipe.epoch_steps == steps
         assert tuple(epoch * recipe.epoch_steps for epoch in recipe.milestones) == falls
+
+
+def test_recipes_follow_the_options(make: Make) -> None:
+    recipe = make({}).recipes()["dhf1k"]
+    assert (recipe.clip_length, recipe.losses) == (32, {"kld": 1.0})
+    recipe = make({"loss": "each"}).recipes()["dhf1k-small"]
+    assert (recipe.batch_size, recipe.losses) == (2, {"kld_each": 1.0})
+    short = create("tased", options={"clip_length": 16}, defaults={})
+    assert {each.clip_length for each in short.recipes().values()} == {16}
+
+
+@pytest.mark.parametrize(
+    ("option", "moving"),
+    [("none", {"base", "conv"}), ("encoder", {"conv"}), ("all", set())],
+)
+def test_norms_may_keep_their_statistics(
+    option: str, moving: set[str], make: Make, batch: Batch
+) -> None:
+    """While their weights learn; and the next epoch is no different."""
+    model = make({"frozen_norms": option})
+    for epoch in (0, 1):
+        model.network.eval()
+        model.start_epoch(epoch)
+        before = {name: buffer.clone() for name, buffer in model.network.named_buffers()}
+        backward(model, tiny(batch))
+        after = dict(model.network.named_buffers())
+        assert {name[:4] for name in after if not torch.equal(after[name], before[name])} == moving
+    gradients = {name: p.grad for name, p in model.network.named_parameters()}
+    assert all(gradient is not None for gradient in gradients.values())
+
+
+def test_mixed_precision_leaves_the_loss_alone(make: Make, batch: Batch) -> None:
+    """A map that sums to 1 has values that no half precision holds."""
+    model = make({})
+    with torch.no_grad():
+        (exact,) = model.losses(tiny(batch))
+        (mixed,) = autocast(model.losses(tiny(batch)), model.device, torch.bfloat16)
+    assert mixed.parts["kld"].dtype == torch.float32
+    assert mixed.parts["kld"].item() == pytest.approx(exact.parts["kld"].item(), rel=5e-2)
 
 
 def test_scale_of_the_annotations_does_not_matter() -> None:

@@ -56,6 +56,20 @@ class Options:
             "32, others only change poolings over time"
         },
     )
+    loss: Literal["batch", "each"] = field(
+        default="batch",
+        metadata={
+            "help": "training: a batch of maps is one distribution, as published, so bright ones "
+            "weigh more; or each map is"
+        },
+    )
+    frozen_norms: Literal["none", "encoder", "all"] = field(
+        default="none",
+        metadata={
+            "help": "training: batch norms that keep their statistics, since those of a few clips "
+            "are poor; the published training has none"
+        },
+    )
 
     def __post_init__(self) -> None:
         if self.stride < 1:
@@ -93,6 +107,19 @@ WEIGHTS = (
         licence="MIT (of the repository that linked it; no separate licence is stated)",
         trained_on="DHF1K, from S3D trained on Kinetics-400",
         note=f"the first public file, of 2019; its link may be dead; about 85 MB; {NO_HASH}",
+    ),
+    Weights(
+        tag="s3d",
+        urls=(
+            "https://raw.githubusercontent.com/v-iashin/video_features/"
+            "a2f61b7a4cf0ca6a2d91dcc2182f57e7cfd12664/models/s3d/checkpoint/"
+            "S3D_kinetics400_torchified.pt",
+        ),
+        hash="gitblob:65b27cbb412937b3dd705f4216cb822d679535df",
+        filename="S3D_kinetics400_torchified.pt",
+        licence="MIT (of the S3D repository, Copyright 2019 Kyle Min)",
+        trained_on="Kinetics-400",
+        note="S3D, from which a training starts; a copy of S3D_kinetics400.pt in another project",
     ),
 )
 
