@@ -182,14 +182,18 @@ def maps(
     )
     parts = split or [dataset.evaluated]
     recordings = {r.name: r for part in parts for r in dataset.recordings(part)}
-    failed = False
+    made, failed = 0, False
     with watch(len(recordings), quiet=quiet) as watcher:
         for recording in recordings.values():
             done = write_maps(recording, output, kernel=chosen, overwrite=overwrite)
+            made += done.maps + done.skipped
             for problem in done.problems:
                 failed = True
                 watcher.say(f"salcli: error: {problem}")
             watcher.finish(done.line)
+        if not made and not failed:
+            failed = True
+            watcher.fail(f"there are no fixations of '{name}' to make maps of")
     if failed:
         raise typer.Exit(1)
 

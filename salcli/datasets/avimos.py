@@ -59,6 +59,8 @@ def open_avimos(roots: Sequence[Path], options: HoldOutOption) -> Collection:
 
 def _split_names(path: Path) -> Mapping[str, Sequence[str]]:
     """Names of the videos of each part, without suffix, in natural order of the file."""
+    if not path.is_file():
+        raise InputError(f"there is no '{path}', which lists the videos of each part")
     try:
         content = json.loads(path.read_text("utf-8"))
         by_key = {key.lower(): value for key, value in content.items()}

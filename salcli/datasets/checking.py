@@ -13,7 +13,7 @@ from salcli.errors import InputError
 from salcli.types import Annotation, Dataset, Recording
 from salcli.video import Video
 
-__all__ = ["Part", "check", "frame_size"]
+__all__ = ["Part", "alike", "check", "frame_size"]
 
 Size = tuple[int, int]
 
@@ -116,7 +116,7 @@ def _sum(split: str, findings: Sequence[_Finding], problems: Sequence[str]) -> P
         outside=sum(each.outside for each in findings),
         problems=[
             *(line.removeprefix(f"{split}: ") for line in problems),
-            *(line for each in findings for line in each.problems),
+            *(line for each in findings for line in dict.fromkeys(each.problems)),
         ],
     )
 
@@ -187,17 +187,17 @@ def _misfits(annotation: Annotation, size: Size, finding: _Finding) -> Iterator[
     """Say what of a frame has another shape than the frame; count fixations outside."""
     if annotation.density is not None:
         height, width = groundtruth.read_density(annotation, size).shape
-        if not _alike((height, width), size):
+        if not alike((height, width), size):
             yield _misfit(f"the map '{annotation.density}'", (height, width), size)
     if annotation.fixations is not None:
         stated = gaze.read(annotation).size
-        if stated is not None and not _alike(stated, size):
+        if stated is not None and not alike(stated, size):
             yield _misfit(f"'{annotation.fixations}'", stated, size)
         outside = groundtruth.read_fixations(annotation, size).outside
         finding.outside += outside
 
 
-def _alike(one: Size, other: Size) -> bool:
+def alike(one: Size, other: Size) -> bool:
     """Whether the sides are in one proportion, up to rounding."""
     return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from salcli.errors import InputError, UnknownName, UsageError
 from salcli.types import Recording, Submission
 
-__all__ = ["Collection", "Found", "lone_root", "some"]
+__all__ = ["Collection", "Found", "lacking", "lone_root", "some"]
 
 Found: TypeAlias = Iterable[Recording | str]
 """Recordings in order and, as text, what is missing or wrong."""
@@ -85,6 +85,12 @@ def _missing(recordings: Sequence[Recording], expected: int | Sequence[str] | No
     return (
         [f"missing: {some(absent)}"] if (absent := [n for n in expected if n not in there]) else []
     )
+
+
+def lacking(kind: str, files: Mapping[str, Path | None]) -> Iterable[str]:
+    """A line that says of which names there is no such file, if there are any."""
+    absent = [name for name, file in files.items() if file is None]
+    return [f"no {kind} of {some(absent)}"] if absent else []
 
 
 def some(names: Sequence[str]) -> str:

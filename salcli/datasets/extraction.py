@@ -11,7 +11,7 @@ from threading import Event
 
 from salcli import atomic, png, registry
 from salcli.datasets import dhf1k
-from salcli.datasets.collection import lone_root
+from salcli.datasets.collection import lone_root, some
 from salcli.datasets.files import listed
 from salcli.datasets.opening import root_of
 from salcli.errors import InputError, SalcliError, UsageError
@@ -75,10 +75,13 @@ def of_videos(
     Raises:
         UsageError: Nobody says where to, or the pattern is no path of PNG files, one folder for
             each video.
+        InputError: There is none.
     """
     if output is None:
         raise UsageError("say with -o where the frames of these videos go")
     found = [path for path in find_inputs(videos) if not path.is_dir()]
+    if not found:
+        raise InputError(f"there is no video in {some([str(each) for each in videos])}")
     return _jobs(dict.fromkeys(found), pattern or PATTERN, output)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from salcli.datasets.collection import Collection, Found, lone_root
+from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.files import by_stem
 from salcli.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
@@ -83,12 +83,14 @@ def _find(root: Path, split: str, fold: int, observed: Mapping[str, Path]) -> Fo
     names = sorted(images)
     held = fold_positions(fold, len(names))
     chosen = {"valid": held, "train": sorted(set(range(len(names))) - set(held))}
-    for position in chosen.get(split, range(len(names))):
-        stem = names[position]
-        density = maps.get(f"{stem}_fixMap")
-        fixations = observed.get(stem) if observed else maps.get(f"{stem}_fixPts")
-        if density is None:
-            yield f"no '{stem}_fixMap.jpg'"
-        if fixations is None:
-            yield f"no '{OBSERVED}/{stem}.mat'" if observed else f"no '{stem}_fixPts.jpg'"
-        yield Recording(f"mit1003/{stem}", images[stem], [Annotation(stem, density, fixations)])
+    stems = [names[position] for position in chosen.get(split, range(len(names)))]
+    densities = {stem: maps.get(f"{stem}_fixMap") for stem in stems}
+    points = observed or {name.removesuffix("_fixPts"): path for name, path in maps.items()}
+    fixations = {stem: points.get(stem) for stem in stems}
+    yield from lacking("fixation map (_fixMap.jpg)", densities)
+    yield from lacking(
+        f"file in '{OBSERVED}'" if observed else "fixations (_fixPts.jpg)", fixations
+    )
+    for stem in stems:
+        annotation = Annotation(stem, densities[stem], fixations[stem])
+        yield Recording(f"mit1003/{stem}", images[stem], [annotation])

@@ -56,10 +56,13 @@ def without_root(name: str) -> Dataset:
 
     Raises:
         UnknownName: There is no such dataset.
-        InputError: Its names stand in a file of its own.
+        UsageError: Its names stand in a file of its own.
     """
     spec = registry.dataset(name)
-    dataset: Dataset = resolve(spec.factory)([Path(NOWHERE)], parse_data_options(spec, {}))
+    try:
+        dataset: Dataset = resolve(spec.factory)([Path(NOWHERE)], parse_data_options(spec, {}))
+    except InputError as error:
+        raise UsageError(f"only '{name}' itself says what it holds; give its --root") from error
     return dataset
 
 

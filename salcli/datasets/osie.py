@@ -6,11 +6,11 @@ those at 0 are often kept back as a test set, and are in `all` only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from salcli.datasets.collection import Collection, Found, lone_root
+from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.files import by_stem
 from salcli.images import SUFFIXES
 from salcli.types import Annotation, Recording
@@ -31,6 +31,7 @@ def open_osie(roots: Sequence[Path], options: None) -> Collection:
         name="osie",
         finders={split: partial(_find, root, split) for split in PLACES},
         evaluated="all",
+        expected={"train": 500, "valid": 100},
     )
 
 
@@ -38,11 +39,20 @@ def _find(root: Path, split: str) -> Found:
     images = by_stem([root / "images"], SUFFIXES)
     maps = by_stem([root / "maps"], SUFFIXES)
     fixations = by_stem([root / "fixations"], frozenset({".mat"}))
-    for stem, image in sorted(images.items()):
-        if not stem.isdecimal():
-            yield f"'{image}' is not named by a number"
-        elif (int(stem) - FIRST) % PERIOD in PLACES[split]:
-            if stem not in maps and stem not in fixations:
-                yield f"neither map nor fixations of '{image.name}'"
-            annotation = Annotation(stem, maps.get(stem), fixations.get(stem))
-            yield Recording(f"osie/{stem}", image, [annotation])
+    yield from (f"'{image}' is not named by a number" for image in _unnumbered(images))
+    chosen = {
+        stem: image
+        for stem, image in sorted(images.items())
+        if stem.isdecimal() and (int(stem) - FIRST) % PERIOD in PLACES[split]
+    }
+    for kind, there in (("map", maps), ("fixations", fixations)):
+        if there:  # one of the two is enough
+            yield from lacking(kind, {image.name: there.get(s) for s, image in chosen.items()})
+    for stem, image in chosen.items():
+        yield Recording(
+            f"osie/{stem}", image, [Annotation(stem, maps.get(stem), fixations.get(stem))]
+        )
+
+
+def _unnumbered(images: Mapping[str, Path]) -> list[Path]:
+    return [image for stem, image in sorted(images.items()) if not stem.isdecimal()]

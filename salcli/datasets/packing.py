@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from salcli import images, mapvideo, registry
 from salcli.datasets.collection import Collection, some
 from salcli.datasets.opening import open_dataset, root_of, without_root
-from salcli.errors import InputError, UsageError
+from salcli.errors import InputError, UnknownName, UsageError
 from salcli.types import Dataset, Submission
 
 __all__ = [
@@ -110,8 +110,11 @@ def published_clips(dataset: Dataset, split: str) -> list[Clip]:
     """What a split wants by its published names and counts alone.
 
     Raises:
+        UnknownName: There is no such split.
         UsageError: They are not published.
     """
+    if split not in dataset.splits:
+        raise UnknownName(f"split of dataset '{dataset.name}'", split, dataset.splits)
     names = dataset.expected.get(split) if isinstance(dataset, Collection) else None
     if not isinstance(dataset, Collection) or names is None or isinstance(names, int):
         raise UsageError(

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from salcli.datasets.collection import Collection, Found, lone_root
+from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.files import by_stem
 from salcli.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
@@ -58,10 +58,9 @@ def _find(root: Path, split: str) -> Found:
         **by_stem([root / "fixations" / part, root / "fixation_maps" / part], SUFFIXES),
         **fixations,
     }
+    if split != "test":
+        for kind, there in (("map", maps), ("fixations", fixations)):
+            yield from lacking(kind, {own[stem].name: there.get(stem) for stem in sorted(own)})
     for stem, image in sorted(own.items()):
-        if split != "test":
-            for kind, there in (("map", maps), ("fixations", fixations)):
-                if stem not in there:
-                    yield f"no {kind} of '{image.name}'"
         annotation = Annotation(stem, maps.get(stem), fixations.get(stem))
         yield Recording(f"{split}/{stem}", image, [annotation])

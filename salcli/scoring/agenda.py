@@ -115,11 +115,22 @@ def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Ag
     if recordings and not any(is_observed(recording) for recording in recordings):
         raise UsageError(
             f"split '{split}' of dataset '{dataset.name}' has neither density maps nor fixations, "
-            f"so nothing can be scored; '{dataset.evaluated}' is usually scored (--split), and "
-            "'salcli predict --data' writes what a benchmark takes"
+            f"so nothing can be scored; {_cure(dataset, split)}"
         )
     chosen = _chosen(counts, limit, seed)
     return Agenda(dataset, split, recordings, counts, chosen, problems, list(dataset.problems))
+
+
+def _cure(dataset: Dataset, split: str) -> str:
+    if split != dataset.evaluated:
+        return (
+            f"'{dataset.evaluated}' is usually scored (--split), and 'salcli predict --data' "
+            "writes what a benchmark takes"
+        )
+    return (
+        f"'salcli datasets list {dataset.name}' shows where they belong; if the benchmark keeps "
+        f"them back, 'salcli predict --data {dataset.name}' writes what it takes"
+    )
 
 
 def is_observed(recording: Recording) -> bool:

@@ -26,6 +26,7 @@ class Journal:
     another run starts its own.
 
     Attributes:
+        whole, total: How many recordings are in it, and how many are scored in the end.
         start: Number of the first recording that is not in it.
     """
 
@@ -46,17 +47,17 @@ class Journal:
             state.update(_state(file).encode())
         self._head = f'{{"sha256 of settings and files": "{state.hexdigest()}"}}\n'.encode()
         numbers = [number for number, chosen in enumerate(agenda.chosen) if chosen]
-        self._end = self._whole = 0
+        self.total, self.whole, self._end = len(numbers), 0, 0
         for number, line in zip(numbers, self._lines(), strict=False):
             if not line.startswith(f'{{"recording": {number}, '.encode()):
                 break
-            self._whole += 1
+            self.whole += 1
             self._end = (self._end or len(self._head)) + len(line)
-        self.start = (numbers[self._whole :] or [len(agenda.recordings)])[0]
+        self.start = (numbers[self.whole :] or [len(agenda.recordings)])[0]
 
     def rows(self) -> Iterator[Row]:
         """Those of the recordings before `start`, in order."""
-        for _, line in zip(range(self._whole), self._lines(), strict=False):
+        for _, line in zip(range(self.whole), self._lines(), strict=False):
             for row in json.loads(line)["rows"]:
                 yield Row(**{**row, "spot": tuple(row["spot"])})
 

@@ -62,15 +62,16 @@ def distribution(path: Path, document: Mapping[str, Any]) -> None:
         OutputError: The folder cannot be written.
     """
     metrics = list(document["scores"])
-    figure, axes = _figure(document["name"], metrics)
+    over = document["bootstrap"]["over"]
+    figure, axes = _figure(f"{document['name']}: {over}, and the mean over them", metrics)
     for axis, name in zip(axes, metrics, strict=True):
         means = [video["means"][name] for video in document["videos"]]
         defined = [mean for mean in means if mean is not None]
         if defined:
             axis.hist(defined, bins=min(40, max(5, len(defined) // 5)), color=BETTER)
             axis.axvline(float(np.mean(defined)), color="black", linewidth=1)
-        axis.set_ylabel(name)
-    axes[-1].set_xlabel(f"mean of one of the {document['bootstrap']['over']}; the line is over all")
+        axis.set_xlabel(name)
+        axis.set_ylabel(over)
     _save(figure, path)
 
 
@@ -98,9 +99,9 @@ def side_by_side(
         for chosen, colour, label in halves:
             axis.scatter(places[chosen], lead[chosen], s=9, color=colour, label=label)
         axis.axhline(0, color="black", linewidth=0.7)
-        axis.set_ylabel(name)
+        axis.set_ylabel(f"lead in {name}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    axes[-1].set_xlabel(over)
+    axes[-1].set_xlabel(f"{over}, in order")
     _save(figure, path)
 
 

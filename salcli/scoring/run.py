@@ -18,6 +18,7 @@ from itertools import chain
 
 import numpy as np
 
+from salcli.datasets.checking import alike
 from salcli.errors import InputError
 from salcli.protocols.measure import Scorer
 from salcli.scoring.agenda import Agenda, Spot
@@ -27,6 +28,7 @@ from salcli.scoring.ledger import Ledger
 from salcli.scoring.maps import Map
 from salcli.scoring.source import Shown, Source
 from salcli.scoring.truths import Known, Note, Truths
+from salcli.types import Annotation
 
 __all__ = ["Outcome", "Row", "score"]
 
@@ -166,6 +168,7 @@ def _rows(
     threads = _threads()
     pending = deque[Future[Row]]()
     shares: tuple[int, Mapping[str, frozenset[int]]] = (-1, {})
+    resized = scorer.protocol.preparation.resize != "fit"
     with ThreadPoolExecutor(threads) as pool:
         for shown in source.maps(agenda, start):
             number, index = shown.spot
@@ -177,6 +180,10 @@ def _rows(
                 known = truths.read(shown.spot) if shown.saliency is not None else None
             except InputError as error:
                 shown, known = Shown(shown.spot, None, str(error)), None
+            if shown.saliency is not None and known is not None and resized:
+                known = _remarked(
+                    known, shown.saliency, source.label, agenda.annotation(shown.spot)
+                )
             chosen = [probe for probe in probes if shown.spot in probe.spots]
             key = agenda.key(shown.spot)
             job = _Job(shown, known, scorer, source, chosen, key, left_out)
@@ -228,6 +235,16 @@ class _Job:
             except ValueError as error:  # its map fits the frame, and not the ground truth
                 unfit[probe.name] = str(error)
         return replace(row, values=values, probes=probes, unfit=unfit)
+
+
+def _remarked(known: Known, saliency: Map, label: str, annotation: Annotation) -> Known:
+    """With a note if the map has other proportions than the frame."""
+    height, width = saliency.shape
+    if alike((height, width), known.size):
+        return known
+    frame = f"{known.size[1]}x{known.size[0]}"
+    reason = f"maps of {width}x{height} are stretched to frames of {frame}"
+    return replace(known, notes=[*known.notes, (label, reason, annotation.label)])
 
 
 def _threads() -> int:

@@ -245,7 +245,7 @@ def _metrics(
         measured = Scorer(protocol, [name])  # refuses what the protocol does not define
         if "fixations" in measured.needs and not fixations:
             reason = (
-                f"fixations are needed, and of '{agenda.dataset.name}' there are density maps only; "
+                f"fixations are needed, and '{agenda.dataset.name}' has density maps only here; "
                 f"add the fixations ('salcli datasets list {agenda.dataset.name}' shows where)"
             )
             if name in explicit:

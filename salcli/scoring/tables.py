@@ -49,7 +49,13 @@ def summary(document: Mapping[str, Any]) -> list[str]:
         f"protocol {protocol['name']}, version {protocol['version']}: {protocol['summary']}; seed "
         f"{protocol['seed']}",
     ]
-    lines += [f"without {name}: {reason}" for name, reason in protocol["left out"].items()]
+    left_out: Mapping[str, str] = protocol["left out"]
+    for reason in dict.fromkeys(left_out.values()):
+        names = [name for name, found in left_out.items() if found == reason]
+        lines.append(f"without {', '.join(names)}: {reason}")
+    origins: Mapping[str, int] = document["ground truth"]["density"]
+    if len(origins) > 1:
+        lines.append(f"density maps: {', '.join(f'{n} {name}' for name, n in origins.items())}")
     frames = [found["frames"] for found in document["baselines"].values() if "scores" in found]
     if frames:
         lines.append(f"centre and mean-map: {document['baselines']['priors']['note']}")

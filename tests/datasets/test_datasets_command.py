@@ -62,9 +62,9 @@ def parts(done: CompletedProcess[str]) -> dict[str, Any]:
 
 
 def test_check_of_what_is_complete(salcli: Run, miniature: Miniature) -> None:
-    done = salcli("datasets", "check", "osie", "--root", miniature("osie"), "--every-file")
+    done = salcli("datasets", "check", "avimos", "--root", miniature("avimos"), "--every-file")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].split() == ["train", "10", "10", "10", "10", "0", "0"]
+    assert done.stdout.splitlines()[1].split() == ["train", "2", "9", "9", "9", "0", "0"]
 
 
 def test_check_names_what_is_missing_and_wrong(
@@ -92,10 +92,29 @@ def test_check_names_what_is_missing_and_wrong(
     assert "missing: 'Diving-Side-002', 'Diving-Side-003', 'Diving-Side-004' and 42" in done.stderr
 
 
+def test_check_says_in_a_line_what_of_an_archive_was_not_unpacked(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    images = shutil.copytree(miniature("mit1003") / "ALLSTIMULI", tmp_path / "mit/ALLSTIMULI")
+    found = parts(salcli("datasets", "check", "mit1003", "--root", images.parent, "--json"))
+    assert found["all"]["problems"][1:] == [
+        "no fixation map (_fixMap.jpg) of 'i1000', 'i1005', 'i1010' and 17 more",
+        "no fixations (_fixPts.jpg) of 'i1000', 'i1005', 'i1010' and 17 more",
+    ]
+    root = shutil.copytree(miniature("osie"), tmp_path / "osie")
+    (root / "maps/1004.png").unlink()
+    (root / "images/1011.jpg").write_bytes(b"no image")
+    found = parts(salcli("datasets", "check", "osie", "--root", root, "--json"))
+    first, second, unreadable = found["valid"]["problems"]
+    assert (first, second) == ("no map of '1004.jpg'", "2 recordings, 100 are published")
+    assert "1011.jpg' is not an image that can be read" in unreadable
+
+
 def test_check_reads_every_file_if_asked(salcli: Run, miniature: Miniature, tmp_path: Path) -> None:
     root = shutil.copytree(miniature("clips"), tmp_path / "clips")
     (root / "maps/walk/0003.png").write_bytes(b"no picture")
-    assert salcli("datasets", "check", "folder", "--root", root).returncode == 0
+    done = salcli("datasets", "check", "folder", "--root", root)
+    assert done.returncode == 0, done.stderr
     done = salcli("datasets", "check", "folder", "--root", root, "--every-file")
     assert done.returncode == 1
     assert "0003.png" in done.stderr
@@ -249,6 +268,18 @@ def test_maps_of_stills_and_clips(salcli: Run, miniature: Miniature, tmp_path: P
     assert len(list((tmp_path / "video/video_3").iterdir())) == 5
 
 
+def test_where_there_is_nothing_to_do_that_is_an_error(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    done = salcli("datasets", "maps", "mit300", "--root", miniature("mit300"), "-o", "maps")
+    assert done.returncode == 1
+    assert "there are no fixations of 'mit300' to make maps of" in done.stderr
+    (tmp_path / "empty").mkdir()
+    done = salcli("datasets", "frames", "empty", "-o", "out")
+    assert done.returncode == 1
+    assert "there is no video in 'empty'" in done.stderr
+
+
 def test_maps_go_on_and_tell_what_they_leave_out(
     salcli: Run, miniature: Miniature, tmp_path: Path
 ) -> None:
@@ -323,6 +354,10 @@ def test_published_counts_serve_where_the_dataset_is_not(
     done = salcli("datasets", "pack", "salicon", "saliency", "-o", "mine.zip")
     assert done.returncode == 2
     assert "give its --root" in done.stderr
+    done = salcli("datasets", "pack", "avimos", "saliency", "-o", "mine.zip")
+    assert "only 'avimos' itself says what it holds; give its --root" in done.stderr
+    done = salcli("datasets", "pack", "dhf1k", "saliency", "-o", "mine.zip", "--split", "tset")
+    assert "no split of dataset 'dhf1k' named 'tset'; did you mean test?" in done.stderr
 
 
 def test_submissions_of_stills_have_the_size_of_the_image(

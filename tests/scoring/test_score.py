@@ -341,6 +341,7 @@ def test_what_is_wrong_is_told_and_counted_and_the_rest_is_scored(
         assert sum(f"osie/{name}:" in line for line in done.stderr.splitlines()) == 1
     assert report["dataset"]["frames scored"] == 6
     assert report["scores"]["NSS"]["undefined"] == 1
+    assert "all: no fixations of" in done.stderr
     told = {each["recording"]: each["reason"] for each in report["notes"]}
     assert "no fixations" in told[f"osie/{names[5]}"]
     assert "'stranger.png'" in told[str(folder)]
@@ -386,10 +387,17 @@ def test_maps_of_another_size_are_resized_or_refused_as_the_protocol_says(
     report = read(tmp_path / "scores" / "maps")
     assert report["predictions"]["sizes"] == {"8-bit 24x18 on 48x36": 12}
     assert report["protocol"]["preparation"]["resize"] == "bicubic"
+    assert not report["notes"]
+    image = folder / "1004.png"
+    Image.open(image).resize((48, 18)).save(image)
+    done = salcli("score", *words)
+    assert "note: maps, frame 1004: maps of 48x18 are stretched to frames of 48x36" in done.stderr
     shutil.rmtree(tmp_path / "scores")
     done = salcli("score", *words, "--protocol", "tuebingen")
     assert done.returncode == 1
     assert "the map is 24 x 18, the ground truth 48 x 36" in done.stderr
+    assert "and 2 more like these" in done.stderr
+    assert "stretched" not in done.stderr
     assert not list((tmp_path / "scores").rglob("*.*"))
 
 
@@ -469,10 +477,10 @@ def test_what_would_be_meaningless_is_refused_with_a_cure(
     shutil.rmtree(osie / "fixations")
     data = ("--data", "osie", "--root", osie, "-m", "brightness")
     told = refused(salcli("score", *data, "--metrics", "CC,NSS"))
-    assert "NSS: it needs fixations" in told
+    assert "NSS: fixations are needed" in told
     assert "salcli datasets list osie" in told
     told = refused(salcli("score", *data, "--protocol", "dhf1k", "--metrics", "IG"))
-    assert "IG: it needs fixations" in told
+    assert "IG: fixations are needed" in told
     told = refused(salcli("score", *data, "--metrics", "CD"))
     assert "did you mean CC" in told
     told = refused(salcli("score", *data, "--protocol", "ntire", "--metrics", "s-AUC"))
@@ -482,6 +490,8 @@ def test_what_would_be_meaningless_is_refused_with_a_cure(
     told = refused(salcli("score", *hidden, "-m", "brightness"))
     assert "neither density maps nor fixations" in told
     assert "'valid' is usually scored" in told
+    told = refused(salcli("score", "--data", "mit300", "--root", miniature("mit300")))
+    assert "if the benchmark keeps them back, 'salcli predict --data mit300'" in told
     told = refused(salcli("score", *data[:4], "-m", "trail"))
     assert "model 'trail' takes clips only, but dataset 'osie' has stills" in told
     assert salcli("score", *data[:4], "--predictions", "gone").returncode == 1
@@ -498,7 +508,7 @@ def test_without_fixations_the_other_metrics_are_scored_and_the_report_says_so(
     report = read(tmp_path / "scores" / "brightness")
     assert list(report["scores"]) == ["SIM", "CC", "KLD"]
     assert set(report["protocol"]["left out"]) == {"AUC-Judd", "AUC-Borji", "s-AUC", "NSS"}
-    assert "without NSS: it needs fixations" in done.stdout
+    assert "without AUC-Judd, AUC-Borji, s-AUC, NSS: fixations are needed" in done.stdout
     assert "observers" not in report["baselines"]
 
 
