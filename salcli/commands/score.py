@@ -193,9 +193,11 @@ def _tell(document: Mapping[str, Any], watcher: Watcher) -> None:
     """What went wrong, and what is odd."""
     from salcli.scoring.incidents import Incident
 
-    for problem in document["dataset"]["problems"][:LINES]:
+    problems = document["dataset"]["problems"]
+    for problem in problems[:LINES]:
         watcher.note(f"note: {problem}")
-
+    if len(problems) > LINES:
+        watcher.note(f"note: {len(problems) - LINES} more like these are in scores.json")
     for kind, tell in (("skipped", watcher.say), ("notes", watcher.note)):
         incidents = [Incident(**each) for each in document[kind]]
         prefix = "salcli: error: " if kind == "skipped" else "note: "
