@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,6 +76,7 @@ class Started:
 
 
 Start = Callable[..., Started]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -99,6 +102,43 @@ def start(little: None, tmp_path: Path) -> Iterator[Start]:
     for each in started:
         each.process.kill()
         each.process.join()
+
+
+@pytest.fixture
+def goes_on(salcli: Run, start: Start, one_thread: None, tmp_path: Path) -> Callable[..., None]:
+    """Try that a training of two epochs learns, and that one which is stopped goes on as it.
+
+    Takes words for `salcli train`, and variables of its environment. What a SIGTERM ends after the
+    first step must end with the same losses and weights, to the last bit, as what nobody disturbs.
+    """
+    fixed = ("--epochs", "2", "--workers", "0", "--device", "cpu", "--json", "-o")
+
+    def check(*words: str, **variables: str) -> None:
+        cut, whole = tmp_path / "cut", tmp_path / "whole"
+        stopped = start("train", *words, *fixed, cut, **variables)
+        code, said = stopped.signalled(signal.SIGTERM, when=(cut / "last.pt").exists)
+        assert code == 128 + signal.SIGTERM, said
+        assert progress(cut) == (0, 1)
+        found = []
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in variables.items():
+                environment.setenv(name, value)
+            for output in (cut, whole):
+                done = salcli("train", *words, *fixed, output)
+                assert done.returncode == 0, done.stderr
+                lines = map(json.loads, done.stdout.splitlines())
+                losses = [line["losses"]["loss"] for line in lines if "losses" in line]
+                state = checkpoint.read_training(output / "last.pt")["network"]
+                (output / "last.pt").unlink()  # pytest keeps folders of earlier runs
+                (output / "best.safetensors").unlink()
+                found.append((losses, state))
+        (resumed, one), (losses, other) = found
+        assert resumed == losses
+        assert losses[-1] < losses[0]
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in other)
+
+    return check
 
 
 def ranks(start: Start, *words: str | Path, **more: str) -> list[tuple[int, str]]:

@@ -260,14 +260,14 @@ def test_several_samples_of_a_clip_validate(model: Model, clips: list[Recording]
     assert len(Batches([alone], model, recipe=PLAIN, training=False).plan(0)) == 1
 
 
-@pytest.mark.parametrize(("pad", "columns"), [(True, 21), (False, 24)])
+@pytest.mark.parametrize(("fit", "columns"), [("height", 21), ("cover", 24)])
 def test_frames_and_truth_are_fitted_into_a_size(
-    model: Model, tmp_path: Path, pad: bool, columns: int
+    model: Model, tmp_path: Path, fit: str, columns: int
 ) -> None:
     """Of 24 x 32 frames: 16 x 21 and black borders, or 18 x 24 without two rows."""
     clip = [make_clip(tmp_path, "one", 3, start=15)] * 2
     recipe = replace(PLAIN, clip_length=1, truth="brightness")
-    one = corpus(clip, recipe, size=(16, 24), pad=pad, truth_size=0.0)
+    one = corpus(clip, recipe, size=(16, 24), fit=fit, truth_size=0.0)
     batch = Batches([one], model, recipe=recipe)[0, 0]
     assert batch.density.shape[-2:] == batch.fixations.shape[-2:] == (16, 24)
     row, column = divmod(int(batch.density[0, 0, 0].argmax()), 24)
