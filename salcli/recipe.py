@@ -68,10 +68,12 @@ class Source:
         clip_length: Frames per sample.
         clip_stride: Every so-many-th frame of a clip is used.
         truth_size: Sides of the ground truth as multiples of the input's.
-        size: (H, W) to which frames and ground truth are brought first: resized in their own shape
-            (Lanczos; fixation maps by the nearest pixel) until they cover it, and cut around the
-            middle. `None` leaves them as they are.
-        pad: The height alone decides how they are resized; black borders fill what is too narrow.
+        size: (H, W) to which frames and ground truth are brought first, as `fit` says; density maps
+            by Lanczos, fixation maps by the nearest pixel. `None` leaves them as they are.
+        fit: `cover`: resized in their own shape until they cover the size, and cut around the
+            middle. `height`: until they are as high; what is too narrow gets black borders.
+        lanczos: Without `size`, ground truth comes to `truth_size` by the same methods; otherwise
+            density is resized bilinearly and each fixation keeps its place.
         last_stride: A clip must go on for as many frames after the last one of a sample as lie
             between two of them.
         validation_clips: Samples of each clip that validates, evenly spaced; `None` for one in the
@@ -85,7 +87,8 @@ class Source:
     clip_stride: int | None = None
     truth_size: float | None = None
     size: tuple[int, int] | None = None
-    pad: bool = False
+    fit: Literal["cover", "height"] = "cover"
+    lanczos: bool = False
     last_stride: bool = False
     validation_clips: int | None = None
 

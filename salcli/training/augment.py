@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,15 @@ Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Fit:
-    """Brings pictures to one size: resized in their own shape, then cut or padded at the middle.
+    """Brings pictures to one size: resized, then cut or padded around the middle.
 
     Attributes:
         size: (H, W) that they get.
-        pad: Whether the height alone decides how they are resized; otherwise they cover everything.
+        how: `cover` and `height` as in `recipe.Source`, which keep their shape, or `stretch`.
     """
 
     size: tuple[int, int]
-    pad: bool
+    how: Literal["cover", "height", "stretch"]
 
     def frame(self, frame: Frame) -> Frame:
         """Resized by Lanczos; what is padded is black."""
@@ -54,7 +54,9 @@ class Fit:
     def _fitted(self, pixels: Picture, resampling: Image.Resampling) -> Image.Image:
         height, width = self.size
         ratio = pixels.shape[1] / pixels.shape[0]
-        if self.pad:
+        if self.how == "stretch":
+            shape = (width, height)
+        elif self.how == "height":
             shape = (int(pixels.shape[1] * height / pixels.shape[0]), height)
         elif ratio < width / height:
             shape = (width, int(width / ratio))

@@ -163,13 +163,15 @@ class Batches(Dataset[Batch]):
         positions = range(start, stop, corpus.clip_stride if recording.is_clip else 1)
         frames = self._reader.read(recording, positions)
         size = (frames[0].shape[0], frames[0].shape[1])
-        fit = Fit(corpus.size, pad=corpus.pad) if corpus.size else None
+        fit = Fit(corpus.size, corpus.fit) if corpus.size else None
         frames = [fit.frame(frame) for frame in frames] if fit else frames
         change = draw(corpus.size or size, aspect, self._augmentation, random)
         inputs = self._models[number].training_inputs([change.frame(f) for f in frames], random)
         observed = positions[-1:] if self._recipe.targets == "last" else positions
         sides = (inputs.shape[-2], inputs.shape[-1])
         target = (round(sides[0] * corpus.truth_size), round(sides[1] * corpus.truth_size))
+        if corpus.lanczos and fit is None and all(target):
+            fit = Fit(target, "stretch")
         truths = [self._truth(recording, i, (fit, change), size, target) for i in observed]
         densities, fixations = zip(*truths, strict=True)
         return inputs, torch.stack(densities), torch.stack(fixations)

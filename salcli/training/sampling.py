@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +39,8 @@ class Corpus:
     clip_stride: int
     truth_size: float
     size: tuple[int, int] | None = None
-    pad: bool = False
+    fit: Literal["cover", "height"] = "cover"
+    lanczos: bool = False
     last_stride: bool = False
     validation_clips: int | None = None
     problems: Sequence[str] = ()
@@ -61,7 +62,8 @@ class Corpus:
             clip_stride=chosen(source.clip_stride, recipe.clip_stride),
             truth_size=recipe.truth_size if source.truth_size is None else source.truth_size,
             size=source.size,
-            pad=source.pad,
+            fit=source.fit,
+            lanczos=source.lanczos,
             last_stride=source.last_stride,
             validation_clips=source.validation_clips,
             problems=dataset.problems,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from salcli_unisal.backbone import MEAN, STD
-from salcli_unisal.recipes import PUBLISHED
+from salcli_unisal.recipes import MIT1003, PUBLISHED
 
 from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
 from salcli.datasets.ucfsports import validation_clips
@@ -86,6 +86,27 @@ def test_clips_are_fitted_as_published(name: str, size: tuple[int, int], tmp_pat
     expected = torch.tensor(levels / levels.sum()).float()
     torch.testing.assert_close(batch.density[0, 0, 0], expected, rtol=1e-5, atol=0)
     marked = published(fixated, Image.Resampling.NEAREST) > 127.5
+    assert np.array_equal(batch.fixations[0, 0, 0].numpy(), marked)
+
+
+def test_the_truth_of_mit1003_is_resized_as_published(tmp_path: Path) -> None:
+    """Pillow's Lanczos for maps, the nearest pixel for fixations, to twice the input's size."""
+    random = np.random.default_rng(0)
+    size = (300, 400)
+    noise = Image.fromarray(random.integers(0, 256, (9, 12, 3), np.uint8))
+    frame = noise.resize(size[::-1], Image.Resampling.BICUBIC)
+    fixated = Image.fromarray(255 * (random.random(size) < 0.02).astype(np.uint8))
+    paths = [tmp_path / f"{kind}.png" for kind in ("frame", "map", "fixation")]
+    for picture, path in zip((frame, frame.getchannel(0), fixated), paths, strict=True):
+        picture.save(path)
+    still = [Recording("i", paths[0], [Annotation("i", *paths[1:])])]
+    corpus = replace(Corpus.of(Lists(still, still), MIT1003.sources[0], MIT1003), batch_size=1)
+    batch = Batches([corpus], create("unisal", defaults={}), recipe=MIT1003)[0, 0]
+    assert batch.inputs.shape[-2:] == (288, 384)
+    levels = np.asarray(frame.getchannel(0).resize((768, 576), Image.Resampling.LANCZOS))
+    expected = torch.tensor(levels / levels.sum(dtype=np.float64)).float()
+    torch.testing.assert_close(batch.density[0, 0, 0], expected, rtol=1e-5, atol=0)
+    marked = np.asarray(fixated.resize((768, 576), Image.Resampling.NEAREST)) > 127.5
     assert np.array_equal(batch.fixations[0, 0, 0].numpy(), marked)
 
 

@@ -159,7 +159,7 @@ def of_model(network: UNISAL, *, pretrained: bool, padding: str) -> Arguments:
 def of_dataset(corpus: Corpus, model: Model, recipe: Recipe, *, edition: str) -> Arguments:
     """`DHF1KDataset.json` and so on: arguments of the published class that reads a dataset.
 
-    Sizes are those of a sample that was drawn for this.
+    Sizes are those of a sample that was drawn for this; none where nothing could be trained on.
 
     Raises:
         InputError: A file of it cannot be read.
@@ -173,9 +173,14 @@ def of_dataset(corpus: Corpus, model: Model, recipe: Recipe, *, edition: str) ->
     if source == "MIT1003":
         fold = int(edition.rpartition(" ")[2])
         return {**common, "n_x_val": 10, "x_val_step": fold, "x_val_seed": 27}
-    batch = Batches([dataclasses.replace(corpus, batch_size=1)], model, recipe=recipe)[0, 0]
-    common["out_size"] = list(batch.inputs.shape[-2:])
-    common["target_size"] = list(batch.density.shape[-2:])
+    one, simple = (
+        dataclasses.replace(corpus, batch_size=1),
+        dataclasses.replace(recipe, accumulation=1),
+    )
+    made = Batches([one], model, recipe=simple)
+    sample = made[0, 0] if made.plan(0) else None
+    common["out_size"] = list(sample.inputs.shape[-2:]) if sample else None
+    common["target_size"] = list(sample.density.shape[-2:]) if sample else None
     if source == "SALICON":
         return common
     videos, seed = HELD[source]
