@@ -13,8 +13,8 @@ from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
 from salcli.types import Prediction, Stimulus
 
 if TYPE_CHECKING:
+    from salcli.api import predict
     from salcli.model import load_model
-    from salcli.prediction import predict
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
 
         return load_model
     if name == "predict":
-        from salcli.prediction import predict
+        from salcli.api import predict
 
         return predict
     raise AttributeError(f"module 'salcli' has no attribute '{name}'")

@@ -226,7 +226,7 @@ def load_model(
     name: str = registry.DEFAULT_MODEL,
     *,
     options: Sequence[str] | Mapping[str, Any] = (),
-    weights_file: Path | None = None,
+    weights_file: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | None = None,
@@ -240,16 +240,21 @@ def load_model(
     `report(done, total)` is called with byte counts while weights arrive.
 
     Raises:
-        UnknownName, UsageError: No such model, tag, option or device.
+        UnknownName, UsageError: No such model, tag, option, device, precision or batch size.
         WeightsError: The weights cannot be had, verified or loaded.
     """
     spec, row = registry.model(name)
+    # what is wrong with the request is told before anything is downloaded
+    place, kind = devices.choose(device), devices.precision(precision)
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"a batch has at least one frame, not {batch_size}")
     # a file of one's own says itself what it needs, unless a tag says that it is of that kind
     needs = row.options if row and (weights_file is None or ":" in name) else {}
-    path: Path | None = weights_file
+    path: Path | None = None
     if weights_file is not None:
-        row = None
+        path, row = Path(weights_file), None
     elif row is not None:
+        parse_options(spec, options, defaults=needs)
         path = weights.locate(spec, row, offline=offline, report=report)
     saved = model_class(spec).read(path) if path is not None else None
     defaults = {**needs, **(saved.options if saved else {})}
@@ -257,6 +262,6 @@ def load_model(
     model.offline = offline
     if saved:
         model.load(saved)
-    model.to(devices.choose(device), devices.precision(precision))
+    model.to(place, kind)
     model.batch_size = batch_size or devices.batch_size(model.device)
     return Loaded(model, row, path, checkpoint.sha256(path) if path is not None else None)

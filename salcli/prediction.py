@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from salcli import imageops, media, plugins, registry, stream
+from salcli import imageops, plugins, stream
 from salcli.errors import InputError, PluginError, SalcliError
 from salcli.memory import OutOfMemoryError, shortage_told
-from salcli.model import Loaded, Model, load_model
+from salcli.model import Model
 from salcli.types import Frame, Prediction, Result, Stimulus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["predict", "run"]
+__all__ = ["Scale", "Size", "run"]
 
 Size: TypeAlias = Literal["source", "published"] | tuple[int, int]
 """`source`: the frame's; `published`: as the model's original writes its maps; or `(H, W)`."""
@@ -36,55 +34,6 @@ ROUNDING = 1e-5
 
 MOVED_BYTES = 64 * 2**20
 """At most so many bytes of finished maps leave the device in one go: eight maps of 1080p."""
-
-
-def predict(
-    source: str | Path | Frame | Sequence[Frame],
-    *,
-    model: str | Model | Loaded = registry.DEFAULT_MODEL,
-    device: str = "auto",
-    kind: Literal["auto", "clip", "stills"] = "auto",
-    fps: float | None = None,
-    size: Size = "source",
-    scale: Scale = "published",
-) -> Iterator[Result]:
-    """Saliency maps of a video, an image, a folder of frames, or frames in memory, lazily.
-
-    Frames in memory are RGB uint8, one `[H, W, 3]` or several, which are a clip if `fps` is given.
-    `load_model` gives more say in how a model is made; `device` only counts for a model's name.
-
-    Raises:
-        InputError: The source cannot be read, or the model does not take its kind.
-        UnknownName, UsageError, WeightsError: See `load_model`.
-        PluginError: The model broke its contract.
-    """
-    loaded = load_model(model, device=device) if isinstance(model, str) else model
-    chosen = loaded.model if isinstance(loaded, Loaded) else loaded
-    if isinstance(source, str | Path):
-        stimulus = media.open_stimulus(
-            Path(source), kind=kind, fps=fps, accepts=chosen.spec.accepts
-        )
-    else:
-        stimulus = _in_memory(source, None if kind == "stills" else fps)
-    return run(chosen, stimulus, size=size, scale=scale, keep_frames=True, notice=_warn)
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
-
-
-def _in_memory(source: Frame | Sequence[Frame], fps: float | None) -> Stimulus:
-    frames = [source] if isinstance(source, np.ndarray) and source.ndim == 3 else list(source)
-    for frame in frames:
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-            raise InputError(
-                f"a frame must be an RGB uint8 array [H, W, 3], not {frame.dtype} "
-                f"{list(frame.shape)}"
-            )
-    if not frames:
-        raise InputError("there are no frames to predict")
-    size = (frames[0].shape[0], frames[0].shape[1])
-    return Stimulus("frames", frames, fps=fps, size=size, count=len(frames))
 
 
 def run(

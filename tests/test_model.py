@@ -3,15 +3,16 @@
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from salcli import checkpoint
-from salcli.errors import WeightsError
+from salcli.api import predict
+from salcli.errors import UsageError, WeightsError
 from salcli.model import load_model
-from salcli.prediction import predict
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
 
@@ -24,7 +25,7 @@ def format_plugin(install_plugins: Callable[..., None], make_site: Callable[...,
 @pytest.mark.usefixtures("format_plugin")
 def test_a_file_of_the_model_s_own_format_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("gain=0.25\n")
-    loaded = load_model("format", weights_file=tmp_path / "own.txt", device="cpu")
+    loaded = load_model("format", weights_file=str(tmp_path / "own.txt"), device="cpu")
     (result,) = predict(WHITE, model=loaded)
     assert np.all(result.saliency == 0.25)
 
@@ -59,6 +60,19 @@ def test_training_starts_from_the_model_s_own_format(
     trained = checkpoint.read(tmp_path / "run" / "best.safetensors").state["gain"].item()
     assert trained == pytest.approx(0.75, abs=1e-3)
     assert trained != 0.75
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"device": "cuda:99"}, {"precision": "int8"}, {"batch_size": 0}, {"options": {"gian": 1}}],
+    ids=str,
+)
+def test_a_wrong_request_is_told_before_weights_are_fetched(
+    wish: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SALCLI_CACHE_DIR", str(tmp_path))
+    with pytest.raises(UsageError):
+        load_model("unisal:best", offline=True, **wish)
 
 
 @pytest.mark.usefixtures("format_plugin")

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import salcli
 from salcli import prediction
-from salcli.errors import InputError, PluginError, SalcliError
+from salcli.errors import InputError, PluginError, SalcliError, UsageError
 from salcli.model import Model, create
 from salcli.types import Frame, Result, Stimulus
 
@@ -166,7 +168,50 @@ def test_the_python_api_takes_paths_arrays_and_lists(clip_file: Path) -> None:
     assert len(list(salcli.predict([grey(1), grey(2, 8, 8)], model=model_of("brightness")))) == 2
 
 
-@pytest.mark.parametrize("bad", [[], [np.zeros((2, 2, 3))], [np.zeros((2, 2), np.uint8)]])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [],
+        [np.zeros((2, 2, 3))],
+        [np.zeros((2, 2), np.uint8)],
+        [[1]],
+        b"bytes",
+        torch.zeros(1, 3, 2, 2),
+    ],
+)
 def test_the_python_api_refuses_what_is_no_frame(bad: list[Frame]) -> None:
     with pytest.raises(InputError):
         salcli.predict(bad, model="brightness")
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"kind": "film"},
+        {"scale": "sum"},
+        {"fps": 0},
+        {"size": "large"},
+        {"size": (0, 5)},
+        {"size": (2.5, 5)},
+        {"size": (5,)},
+    ],
+    ids=str,
+)
+def test_the_python_api_refuses_wishes_that_it_does_not_know(wish: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        salcli.predict(grey(1), model="brightness", **wish)
+
+
+def test_a_clip_in_memory_has_one_size() -> None:
+    with pytest.raises(InputError, match="must have one size"):
+        salcli.predict([grey(1), grey(1, 8, 8)], model="brightness", fps=5)
+
+
+def test_the_python_api_warns_of_stills_that_it_leaves_out(tmp_path: Path) -> None:
+    Image.fromarray(grey(1)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+
+    with pytest.warns(RuntimeWarning, match=r"left out: .*bad\.png' is not an image") as told:
+        assert [r.label for r in salcli.predict(tmp_path, model="brightness")] == ["good"]
+
+    assert told[0].filename == __file__
