@@ -6,16 +6,17 @@ import importlib.util
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from salcli.atomic import replacing
+from salcli.atomic import replacing, told
 from salcli.training.runs import LOG
 
 __all__ = ["CURVES", "board", "draw", "points"]
 
-CURVES = "curves.png"
+CURVES, TENSORBOARD = "curves.png", "tensorboard"
 
 Points: TypeAlias = dict[str, list[tuple[float, float]]]
 
@@ -68,19 +69,25 @@ def draw(output: Path) -> None:
 
 @contextmanager
 def board(output: Path) -> Iterator[Callable[[Mapping[str, Any]], None] | None]:
-    """What writes the lines of the log for TensorBoard; `None` where that is not installed."""
+    """What writes the lines of the log for TensorBoard; `None` where that is not installed.
+
+    It makes its folder at the first line, since a training may be refused before.
+    """
     if importlib.util.find_spec("tensorboard") is None:
         yield None
         return
-    from torch.utils.tensorboard import SummaryWriter
+    with ExitStack() as stack:
 
-    writer: Any = SummaryWriter(output / "tensorboard")
+        @cache
+        def writer() -> Any:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second
 
-    def write(line: Mapping[str, Any]) -> None:
-        for name, time, value in points(line):
-            writer.add_scalar(name, value, round(1000 * time))
+            make: Any = SummaryWriter
+            return stack.enter_context(make(output / TENSORBOARD))
 
-    try:
+        def write(line: Mapping[str, Any]) -> None:
+            with told(output / TENSORBOARD):
+                for name, time, value in points(line):
+                    writer().add_scalar(name, value, round(1000 * time))
+
         yield write
-    finally:
-        writer.close()

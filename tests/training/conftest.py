@@ -6,8 +6,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -20,7 +20,12 @@ import torch
 from PIL import Image
 
 from salcli import checkpoint, images
-from salcli.types import Annotation, Recording
+from salcli.datasets.folder import FolderOptions, open_folder
+from salcli.model import create
+from salcli.recipe import Source
+from salcli.training.sampling import Corpus
+from salcli.training.train import Running, train
+from salcli.types import Annotation, Dataset, Recording
 
 from ..conftest import install
 
@@ -162,6 +167,82 @@ def progress(output: Path) -> tuple[int, int]:
     """Epoch and step of the state in a folder."""
     found = checkpoint.read_training(output / "last.pt")["progress"]
     return found["epoch"], found["step"]
+
+
+class Lists:
+    """A dataset of given recordings."""
+
+    name, edition, splits, evaluated, kernel = "lists", "", ("train", "valid"), "valid", "default"
+    submission, problems = None, ()
+
+    def __init__(self, training: Sequence[Recording], kept: Sequence[Recording]) -> None:
+        self.parts = {"train": training, "valid": kept}
+
+    def recordings(self, split: str, /) -> Sequence[Recording]:
+        return self.parts[split]
+
+
+@dataclass
+class Fitted:
+    """A training in this process that has ended: its folder, the network, and what it reported."""
+
+    output: Path
+    network: dict[str, torch.Tensor]
+    lines: list[Mapping[str, Any]]
+
+    @property
+    def losses(self) -> list[float]:
+        return [line["losses"]["loss"] for line in self.lines if "losses" in line]
+
+    @property
+    def validations(self) -> list[Mapping[str, Any]]:
+        return [line for line in self.lines if "validation" in line]
+
+    @property
+    def best(self) -> checkpoint.Checkpoint:
+        return checkpoint.read(self.output / "best.safetensors")
+
+
+Fit = Callable[..., Fitted]
+
+
+@pytest.fixture
+def fit(little: None, clips: list[Recording], stills: Path, tmp_path: Path) -> Fit:
+    """Train `little` on the clips, or `tiny` on the stills or other data."""
+    counter = iter(range(100))
+
+    def run(
+        name: str = "little",
+        *,
+        data: Dataset | None = None,
+        output: Path | None = None,
+        options: Sequence[str] = (),
+        running: Running | None = None,
+        **changes: Any,
+    ) -> Fitted:
+        model = create(name, options=options, defaults={})
+        few_frames = {"validation_frames": 2, **changes}
+        recipe = replace(next(iter(model.recipes().values())), **few_frames)
+        torch.manual_seed(recipe.seed)
+        model.network = model.build()
+        if data is None:
+            few = Lists(clips[:4], clips[4:])
+            data = few if name == "little" else open_folder([stills], FolderOptions("4"))
+        fitted = Fitted(output or tmp_path / f"fit-{next(counter)}", {}, [])
+        best = train(
+            model,
+            [Corpus.of(data, Source("folder"), recipe)],
+            recipe=recipe,
+            output=fitted.output,
+            metadata={"model": name, "recipe": asdict(recipe)},
+            running=running or Running(),
+            report=fitted.lines.append,
+        )
+        assert best == fitted.output / "best.safetensors"
+        fitted.network |= {name: t.clone() for name, t in model.network.state_dict().items()}
+        return fitted
+
+    return run
 
 
 def make_stills(root: Path, count: int, *, maps: bool = True, fixations: bool = True) -> Path:

@@ -1,15 +1,10 @@
 """What ends a training before its time, and how it goes on."""
 
-import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,11 +12,11 @@ from PIL import Image
 
 from salcli import checkpoint
 
-from .conftest import make_clip
+from .conftest import Start, log_of, make_clip, progress, ranks
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-EPOCHS = "4"
+EPOCHS = 4
 
 
 @pytest.fixture(scope="module")
@@ -29,84 +24,73 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 11 clips as `--data folder` takes it; two of them validate."""
     folder = tmp_path_factory.mktemp("root")
     for number in range(11):
-        make_clip(folder, f"clip{number:02d}", 8, start=number)
+        make_clip(folder, f"clip{number:02d}", 6, start=number)
     return folder
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Arithmetic in one thread, as in the processes that the tests start: equal to the last bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def words(root: Path, output: Path, *more: str) -> list[str]:
-    given = ["train", "--model", "little", "--root", str(root), "--device", "cpu"]
-    return [*given, "--workers", "0", "--epochs", EPOCHS, "-o", str(output), *more]
-
-
-def environment(site: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", **more}
-
-
-def interrupt(site: Path, arguments: list[str], *, until: Callable[[], bool], how: int) -> Any:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "salcli", *arguments],
-        env=environment(site),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 120
-    while not until() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(how)
-    _, complaint = process.communicate()
-    return process.returncode, complaint
-
-
-def progress(output: Path) -> tuple[int, int]:
-    """Epoch and step of the state in this folder."""
-    found = checkpoint.read_training(output / "last.pt")["progress"]
-    return found["epoch"], found["step"]
+def words(root: Path, output: Path, *more: str, model: str = "little") -> list[str | Path]:
+    given: list[str | Path] = ["train", "--model", model, "--root", root, "--device", "cpu"]
+    return [*given, "--workers", "0", "--epochs", str(EPOCHS), "-o", output, *more]
 
 
 def test_a_training_that_is_stopped_anywhere_ends_as_if_it_was_not(
-    little: None, little_site: Path, salcli: Run, root: Path, tmp_path: Path
+    start: Start, stills: Path, tmp_path: Path
 ) -> None:
-    """Ended by SIGTERM between two steps, then killed where only regular checkpoints help."""
+    """Of 8 batches per epoch, two make a step; of 12 stills three are validated."""
     cut, whole = tmp_path / "cut", tmp_path / "whole"
-    more = ("--batch-size", "1", "--accumulation", "2")
-    arguments = words(root, cut, *more)
-    last, log = cut / "last.pt", cut / "log.jsonl"
-    code, complaint = interrupt(little_site, arguments, until=last.exists, how=signal.SIGTERM)
-    assert code == 128 + signal.SIGTERM, complaint
-    assert complaint.splitlines()[-1].endswith(f"goes on from here in '{cut}'")
-    assert progress(cut)[1] % 2 == 0
-
-    def enough() -> bool:
-        return log.exists() and log.read_bytes().count(b"\n") >= 4
-
-    often = [*arguments, "--checkpoint-minutes", "0"]
-    code, complaint = interrupt(little_site, often, until=enough, how=signal.SIGKILL)
-    assert code == -signal.SIGKILL, complaint
+    more = ("--hold-out", "4", "--batch-size", "1", "--accumulation", "2", "--deterministic")
+    often = ("--checkpoint-minutes", "0")
+    # In the middle of the first validation, which is done again.
+    code, said = start(*words(stills, cut, *more, model="tiny"), END="SIGTERM predict 2").ended()
+    assert code == 128 + signal.SIGTERM, said
+    assert said.splitlines()[-1].endswith(f"goes on from here in '{cut}'")
+    assert progress(cut) == (0, 8)
+    assert not any("validation" in line for line in log_of(cut))
+    # Without a warning, in the third batch of the third epoch, and the machine died too.
+    arguments = words(stills, cut, *more, *often, model="tiny")
+    code, said = start(*arguments, END="SIGKILL learn 11").ended()
+    assert code == -signal.SIGKILL, said
+    assert progress(cut) == (2, 2)
+    with (cut / "log.jsonl").open("a") as log:
+        log.write('{"epoch": 2, "st')
+    # Half-way to a step, which is made.
+    code, said = start(*words(stills, cut, *more, model="tiny"), END="SIGINT learn 1").ended()
+    assert code == 128 + signal.SIGINT, said
+    assert progress(cut) == (2, 4)
     for output in (cut, whole):
-        done = salcli(*words(root, output, *more, "--deterministic"))
-        torch.use_deterministic_algorithms(False)
-        assert done.returncode == 0, done.stderr
+        code, said = start(*words(stills, output, *more, model="tiny")).ended()
+        assert code == 0, said
     one, other = (checkpoint.read(folder / "best.safetensors") for folder in (cut, whole))
     assert one.metadata == other.metadata
     assert all(torch.equal(tensor, other.state[key]) for key, tensor in one.state.items())
     finals = [checkpoint.read_training(folder / "last.pt") for folder in (cut, whole)]
     assert all(map(torch.equal, finals[0]["network"].values(), finals[1]["network"].values()))
-    logs = [
-        [json.loads(n) for n in (f / "log.jsonl").read_text().splitlines()] for f in (cut, whole)
-    ]
-    timed = ("seconds", "left")
-    stripped = [[{k: v for k, v in n.items() if k not in timed} for n in lines] for lines in logs]
-    assert stripped[0] == stripped[1]
-    assert (cut / "curves.png").exists()
+    logs = [log_of(folder, without=("seconds", "left")) for folder in (cut, whole)]
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 2 * EPOCHS
+    files = sorted(path.name for path in cut.iterdir() if path.is_file())
+    assert files == ["best.safetensors", "curves.png", "last.pt", "log.jsonl"]
+
+
+def test_processes_stop_together_and_a_repeated_signal_is_patient(
+    start: Start, stills: Path, tmp_path: Path
+) -> None:
+    """Of three recordings process 1 validates one, and after it waits for process 0."""
+    arguments = words(stills, tmp_path / "run", "--hold-out", "4", "--epochs", "1", model="tiny")
+    signalled = {"END": "SIGTERM predict 1", "END_RANK": "1", "END_TIMES": "2"}
+    for code, said in ranks(start, *arguments, **signalled):
+        assert code == 128 + signal.SIGTERM, said
+    assert progress(tmp_path / "run") == (0, 4)
+    for code, said in ranks(start, *arguments):
+        assert code == 0, said
+    assert progress(tmp_path / "run") == (1, 0)
+
+
+def test_a_second_signal_ends_at_once(start: Start, stills: Path, tmp_path: Path) -> None:
+    arguments = words(stills, tmp_path / "run", model="tiny")
+    code, said = start(*arguments, END="SIGTERM learn 2", END_TIMES="2").ended()
+    assert code == -signal.SIGTERM, said
+    assert progress(tmp_path / "run") == (0, 0)
 
 
 def test_a_corrupt_image_ends_the_run_and_what_was_done_stays(
@@ -116,7 +100,8 @@ def test_a_corrupt_image_ends_the_run_and_what_was_done_stays(
     spoilt = data / "images" / "clip05" / "0004.png"
     kept = spoilt.read_bytes()
     spoilt.write_bytes(kept[:60])
-    arguments = words(data, tmp_path / "run", "--batch-size", "1", "--checkpoint-minutes", "0")
+    more = ("--batch-size", "1", "--checkpoint-minutes", "0", "--epochs", "1")
+    arguments = words(data, tmp_path / "run", *more)
     done = salcli(*arguments, "--workers", "1")
     assert done.returncode == 1
     lines = done.stderr.splitlines()
@@ -124,37 +109,24 @@ def test_a_corrupt_image_ends_the_run_and_what_was_done_stays(
     before = progress(tmp_path / "run")
     spoilt.write_bytes(kept)
     assert salcli(*arguments).returncode == 0
-    assert before < progress(tmp_path / "run") == (int(EPOCHS), 0)
+    assert before < progress(tmp_path / "run") == (1, 0)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(
-    little: None, little_site: Path, salcli: Run, root: Path, tmp_path: Path
+    start: Start, stills: Path, tmp_path: Path
 ) -> None:
     stopped = tmp_path / "run"
-    arguments = words(root, stopped)
-    code, complaint = interrupt(
-        little_site, arguments, until=(stopped / "log.jsonl").exists, how=signal.SIGTERM
-    )
-    assert code == 128 + signal.SIGTERM, complaint
+    arguments = words(stills, stopped, "--batch-size", "1", model="tiny")
+    code, said = start(*arguments, END="SIGTERM learn 2").ended()
+    assert code == 128 + signal.SIGTERM, said
     state = (stopped / "last.pt").read_bytes()
-    limited = (
-        "import resource, signal, runpy\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(state) // 2}, resource.RLIM_INFINITY))\n"
-        "runpy.run_module('salcli', run_name='__main__')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", limited, *arguments],
-        env=environment(little_site),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "cannot write" in done.stderr
-    assert "last.pt" in done.stderr
+    code, said = start(*arguments, FILE_LIMIT=str(len(state) // 2)).ended()
+    assert code == 1
+    assert "cannot write" in said
+    assert "last.pt" in said
     assert (stopped / "last.pt").read_bytes() == state
-    assert salcli(*arguments).returncode == 0
+    code, said = start(*arguments).ended()
+    assert code == 0, said
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(
@@ -180,7 +152,7 @@ def test_missing_maps_are_told_before_anything_is_trained(
     assert not (tmp_path / "run").exists()
 
 
-def test_clips_can_have_videos_or_only_fixations(little: None, salcli: Run, tmp_path: Path) -> None:
+def test_clips_can_have_only_fixations(little: None, salcli: Run, tmp_path: Path) -> None:
     for number in range(3):
         make_clip(tmp_path / "data", f"clip{number}", 8)
     shutil.rmtree(tmp_path / "data" / "maps")

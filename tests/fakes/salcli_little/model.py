@@ -1,8 +1,13 @@
-"""The environment says what goes wrong: DIE, FACTOR and END_AT."""
+"""Models of a few numbers; the environment says what goes wrong with them.
+
+DIE=1: the process of this rank dies at once. FACTOR=nan: on the losses. END="SIGTERM predict 5":
+the process gets this signal, END_TIMES times, when it does so for the fifth time; of several
+processes that of rank END_RANK.
+"""
 
 import os
 import signal
-from itertools import count
+from collections import Counter
 
 import numpy as np
 import torch
@@ -13,6 +18,17 @@ from salcli import losses
 from salcli.model import Model
 from salcli.recipe import Augmentation, ParameterGroup, Recipe
 from salcli.types import Loss, Prediction
+
+done = Counter()
+
+
+def about_to(work):
+    done[work] += 1
+    how, *when = os.environ.get("END", "never").split()
+    rank = os.environ.get("RANK")
+    if when == [work, str(done[work])] and rank == os.environ.get("END_RANK", rank):
+        for _ in range(int(os.environ.get("END_TIMES", "1"))):
+            os.kill(os.getpid(), signal.Signals[how])
 
 
 def pixels(frames, size):
@@ -41,8 +57,6 @@ class LittleNet(nn.Module):
 
 
 class Little(Model):
-    """Dies in a process of rank DIE; its losses are FACTOR times what they should be."""
-
     def build(self):
         return LittleNet()
 
@@ -86,10 +100,6 @@ class TinyNet(nn.Module):
 
 
 class Tiny(Model):
-    """Ends its process politely at prediction number END_AT, counted from 1."""
-
-    predicted = count(1)
-
     def build(self):
         return TinyNet()
 
@@ -97,14 +107,14 @@ class Tiny(Model):
         return pixels(frames, (24, 24))
 
     def predict(self, stimulus):
+        about_to("predict")
         torch.rand(())  # as dropout draws where it is on in predictions too
-        if os.environ.get("END_AT") == str(next(self.predicted)):
-            os.kill(os.getpid(), signal.SIGTERM)
         for frame in stimulus.frames:
             saliency = self.network(self.inputs([frame]))[0].exp()
             yield Prediction(saliency / saliency.max())
 
     def losses(self, batch):
+        about_to("learn")
         log_density = self.network(batch.inputs[:, 0])
         density, fixations = batch.density[:, 0, 0], batch.fixations[:, 0, 0]
         kld, nss = losses.kld(log_density, density), losses.nss(log_density, fixations)
