@@ -45,6 +45,13 @@ class Kernel:
     window: int | None = None
     once: bool = False
 
+    @property
+    def border(self) -> str:
+        """What lies outside of the frame."""
+        if self.cycles is not None:
+            return "the other side of the frame"
+        return "nothing" if self.window is None else "the outermost pixels again"
+
 
 KERNELS: Mapping[str, Kernel] = {
     "default": Kernel("Gaussian, sigma 3 % of the width (about one degree)", share=0.03),

@@ -116,7 +116,11 @@ class Truths:
     def statement(self) -> dict[str, Any]:
         """How densities are made, and what information is gained against, ready for JSON."""
         return {
-            "kernel": {"name": self._agenda.dataset.kernel, **dataclasses.asdict(self.kernel)},
+            "kernel": {
+                "name": self._agenda.dataset.kernel,
+                **dataclasses.asdict(self.kernel),
+                "border": self.kernel.border,
+            },
             "information gain against": (
                 dataclasses.asdict(self._centre) if "baseline" in self._needs else None
             ),

@@ -1,0 +1,109 @@
+"""`salcli datasets frames`: extracts the frames of videos, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from salcli import media
+from salcli.datasets import extraction
+from salcli.datasets.opening import open_dataset
+
+MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
+
+Run = Callable[..., CompletedProcess[str]]
+Miniature = Callable[[str], Path]
+
+
+def test_frames_of_dhf1k_go_beside_its_maps(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    root = shutil.copytree(miniature("dhf1k_videos"), tmp_path / "copy")
+    shutil.rmtree(root / "annotation/0002")
+    (root / "annotation/0003/maps/0009.png").unlink()
+    done = salcli("datasets", "frames", "--root", root)
+    assert done.returncode == 1
+    # of these the maps, or the published frames, are of another number
+    assert "003.AVI' gave 9 frames, but there should be 8" in done.stderr
+    assert "002.AVI' gave 10 frames, but there should be 783" in done.stderr
+    assert "601.AVI: 8 frames extracted" in done.stderr
+    frames = sorted((root / "annotation/0601/images").iterdir())
+    assert [path.name for path in frames] == [f"{i:04d}.png" for i in range(1, 9)]
+    decoded = media.open_stimulus(root / "video/601.AVI").frames
+    for path, frame in zip(frames, decoded, strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)), frame)
+    recording = open_dataset("dhf1k", [root]).recordings("valid")[0]
+    assert recording.frames is not None
+    assert len(recording.frames) == len(recording.annotations) == 8
+
+
+def test_frames_go_on_where_they_were_interrupted(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    videos = [miniature("dhf1k_videos") / "video" / f"{n}.AVI" for n in (601, 602)]
+    output = tmp_path / "out"
+    left = output / ".salcli-images" / "0001.png"  # of a run that was killed in the first video
+    for place in (output / "601" / ".salcli-images", left.parent):
+        place.mkdir(parents=True)
+        (place / "0099.png").write_bytes(b"half")
+    assert salcli("datasets", "frames", videos[1], "-o", output).returncode == 0
+    done = salcli("datasets", "frames", *videos, "-o", output, "--workers", "1")
+    assert "602.AVI: 7 frames there already" in done.stderr
+    assert "601.AVI: 8 frames extracted" in done.stderr
+    assert sorted(p.name for p in (output / "601").iterdir()) == ["images"]
+    assert len(list((output / "601/images").iterdir())) == 8
+
+
+def test_who_stops_an_extraction_finds_whole_clips_only(
+    miniature: Miniature, tmp_path: Path
+) -> None:
+    videos = sorted(miniature("dhf1k_videos").glob("video/*.AVI"))
+    jobs = extraction.of_videos([str(path) for path in videos], output=tmp_path)
+    outcomes = extraction.extract(jobs, workers=1)
+    first = next(outcomes)
+    outcomes.close()
+    assert not list(tmp_path.glob("**/.salcli-*"))
+    counts = {path.parent.name: len(list(path.iterdir())) for path in tmp_path.glob("*/images")}
+    assert counts[first.job.video.stem] == first.frames
+    assert set(counts.items()) <= {(f"{video:03d}", n) for video, n in MINIATURES["DHF1K"].items()}
+
+
+def test_frames_as_salema_names_them(salcli: Run, miniature: Miniature, tmp_path: Path) -> None:
+    video = miniature("dhf1k_videos") / "video" / "003.AVI"
+    done = salcli(
+        *("datasets", "frames", video, "-o", tmp_path / "out"),
+        *("--pattern", "frames/{number}/{frame}.png"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/frames/3/9.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{clip}.png", "{clip}/{frame}.jpg", "{frame}.png", "{clip}/{x}.png", "{clip}/{"]
+)
+def test_patterns_that_do_not_fit_are_refused(
+    salcli: Run, clip_file: Path, tmp_path: Path, pattern: str
+) -> None:
+    done = salcli("datasets", "frames", clip_file, "-o", tmp_path / "out", "--pattern", pattern)
+    assert done.returncode == 2, done.stderr
+    assert pattern in done.stderr
+
+
+def test_a_video_that_breaks_off_leaves_nothing(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    whole = (miniature("dhf1k_videos") / "video" / "001.AVI").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) * 2 // 3])
+    good = miniature("dhf1k_videos") / "video" / "602.AVI"
+    done = salcli("datasets", "frames", "cut.avi", good, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    assert "cut.avi' is damaged or cut short" in done.stderr
+    assert not list((tmp_path / "out/cut").iterdir())
+    assert len(list((tmp_path / "out/602/images").iterdir())) == 7
