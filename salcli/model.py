@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,10 @@ class Model(ABC):
         )
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """Training recipes by name; the first is the default."""
+        """Training recipes by name, for the options; the first is the default.
+
+        They are asked for before there is a network.
+        """
         return {}
 
     def start_epoch(self, epoch: int) -> None:
@@ -199,10 +203,10 @@ def model_class(spec: ModelSpec) -> type[Model]:
     return factory
 
 
-def create(
+def unbuilt(
     name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
 ) -> Model:
-    """A model with a freshly initialised network, no weights loaded.
+    """A model with its options and no network.
 
     Raises:
         UnknownName, UsageError: No such model or option.
@@ -211,15 +215,43 @@ def create(
     spec, _ = registry.model(name)
     parsed = parse_options(spec, options, defaults=defaults)
     factory = model_class(spec)
-    try:
-        model = factory(spec, parsed)
+    with _blamed(spec):
+        return factory(spec, parsed)
+
+
+def build(model: Model) -> None:
+    """Give the model a freshly initialised network.
+
+    Raises:
+        PluginError: That fails.
+    """
+    with _blamed(model.spec):
         model.network = model.build()
+
+
+def create(
+    name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
+) -> Model:
+    """A model with a freshly initialised network, no weights loaded.
+
+    Raises:
+        UnknownName, UsageError: No such model or option.
+        PluginError: The plugin's factory does not give a `Model`, or this builds no network.
+    """
+    model = unbuilt(name, options=options, defaults=defaults)
+    build(model)
+    return model
+
+
+@contextmanager
+def _blamed(spec: ModelSpec) -> Iterator[None]:
+    try:
+        yield
     except SalcliError:
         raise
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         raise PluginError(f"model '{spec.name}' cannot be built: {text}") from error
-    return model
 
 
 def load_model(

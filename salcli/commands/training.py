@@ -82,7 +82,7 @@ class Training:
         from salcli.specs import parse_options
         from salcli.training.sampling import Corpus
 
-        model, saved, known = create(request)
+        model, saved, known = choose_model(request)
         recipe = choose_recipe(model, request)
         defaults = {**recipe.options, **known}
         model.options = parse_options(model.spec, request.options, defaults=defaults)
@@ -101,8 +101,10 @@ class Training:
         return cls(model, recipe, [dataset for _, dataset in datasets], corpora, metadata)
 
 
-def create(request: Request) -> tuple[Model, Checkpoint | None, Mapping[str, Any]]:
+def choose_model(request: Request) -> tuple[Model, Checkpoint | None, Mapping[str, Any]]:
     """The model with the options of the weights from which it starts, these weights and options.
+
+    It has no network yet, since the recipe may ask for other options.
 
     Raises:
         UsageError: Both a tag and a file say where to start, or nothing does where it must.
@@ -122,8 +124,8 @@ def create(request: Request) -> tuple[Model, Checkpoint | None, Mapping[str, Any
     saved = model.model_class(spec).read(path) if path else None
     if saved:
         defaults |= saved.options
-    made = model.create(spec.name, options=request.options, defaults=defaults)
-    return made, saved, defaults
+    found = model.unbuilt(spec.name, options=request.options, defaults=defaults)
+    return found, saved, defaults
 
 
 def choose_recipe(model: Model, request: Request) -> Recipe:
@@ -210,10 +212,11 @@ def start_network(model: Model, saved: Checkpoint | None, *, seed: int, device: 
     import torch
 
     from salcli import devices
+    from salcli.model import build
     from salcli.training import parallel
 
     torch.manual_seed(seed)
-    model.network = model.build()
+    build(model)
     if saved:
         model.start_from(saved)
     model.to(devices.choose(parallel.local_device(device)), torch.float32)

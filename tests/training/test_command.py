@@ -51,9 +51,15 @@ def test_the_command_reports_and_its_weights_predict(
     assert again.stderr == f"best weights: {best}\n"
 
 
-def test_json_lines_are_the_log(little: None, salcli: Run, stills: Path, tmp_path: Path) -> None:
+def test_json_lines_are_the_log_of_a_network_that_is_built_once(
+    little: None, salcli: Run, stills: Path, tmp_path: Path
+) -> None:
+    from salcli_little import model
+
+    model.done.clear()
     done = salcli("train", *settings(stills, tmp_path / "run"), "--epochs", "1", "--json")
     assert (done.returncode, done.stderr) == (0, "")
+    assert model.done["build"] == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[:-1] == log_of(tmp_path / "run")
     assert lines[-1] == {"weights": str(tmp_path / "run" / "best.safetensors")}

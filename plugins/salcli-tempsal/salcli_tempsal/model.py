@@ -187,9 +187,9 @@ class TempSal(Model):
 
     def recipes(self) -> Mapping[str, Recipe]:
         """How the published code trains this network; the mixing module has branches that rest."""
-        if isinstance(self.network, TempSAL):
+        if self._wanted == "full":
             return {"mixing": MIXING}
-        if isinstance(self.network, ImageBranch):
+        if self._wanted == "image":
             return {"image": IMAGE}
         return {"temporal": dataclasses.replace(TEMPORAL, slices=self._slices)}
 

@@ -101,6 +101,7 @@ class TinyNet(nn.Module):
 
 class Tiny(Model):
     def build(self):
+        about_to("build")
         return TinyNet()
 
     def preprocess(self, frames):
