@@ -1,9 +1,9 @@
-"""TempSAL with the synthetic weights of its goldens: drawn once, being 240 million numbers."""
+"""Networks of TempSAL that are not drawn at random first, which takes seconds for each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,24 +11,13 @@ import torch
 from PIL import Image
 from salcli_tempsal.model import TempSal
 
+from salcli.model import create
 from salcli.types import Frame, Prediction, Stimulus
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "tempsal"
 
 GAINS = {"*pnas.*": 0.8}
-
-
-class State:
-    """Looks like a network to whoever fills one, but has names and shapes only."""
-
-    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        self.tensors = tensors
-
-    def state_dict(self) -> Mapping[str, torch.Tensor]:
-        return self.tensors
-
-    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        self.tensors = state
+"""Of the synthetic weights."""
 
 
 def published_shapes() -> dict[str, torch.Tensor]:
@@ -41,19 +30,13 @@ def published_shapes() -> dict[str, torch.Tensor]:
     return shapes
 
 
-def write(path: Path, sw1: Callable[..., None]) -> None:
-    state = State(published_shapes())
-    sw1(state, gains=GAINS)
-    torch.save(state.tensors, path)
-
-
-@pytest.fixture(scope="package")
-def sw1_file(sw1: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file with the published file's keys, all of them, and the synthetic weights."""
-    path = tmp_path_factory.mktemp("tempsal") / "multilevel_tempsal.pt"
-    write(path, sw1)
-    yield path
-    path.unlink()
+def hollow(**options: Any) -> TempSal:
+    """A model whose network has room for its numbers only: who asks for it fills it."""
+    with torch.device("meta"):
+        model = create("tempsal", options=options, defaults={})
+    assert isinstance(model, TempSal)
+    model.network = model.network.to_empty(device="cpu")
+    return model
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,7 @@
-"""The full network against the goldens of the original code: at its input, and by the command."""
+"""The full network against the goldens of the original code: maps, the command, and training.
+
+All in one file, since one process shall draw its 240 million synthetic weights, and only once.
+"""
 
 import copy
 import dataclasses
@@ -6,7 +9,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +22,11 @@ from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import TempSAL
 from torch import nn
 
-from salcli.model import load_model
+from salcli import checkpoint
 from salcli.types import Prediction
 
-from .conftest import GOLDENS, predict, read
+from .conftest import GAINS, GOLDENS, hollow, predict, published_shapes, read
+from .steps import assert_as_golden, image_batch
 
 TOLERANCE, INTERMEDIATE = 1e-4, 1e-3
 """As the goldens state them: absolute; relative to the largest value, if it exceeds 1."""
@@ -33,6 +37,41 @@ SLICES = [f"slice{number}" for number in range(1, 6)]
 
 MEMORY = 4 * 10**9
 """Bytes that a prediction may take at most."""
+
+CHECKED = {
+    "pnas_vol.module.module.pnas.conv0.weight": (-0.07599811, -0.17173108, 0.18619476),
+    "deconv_layer1.0.weight": (0.00290995, 0.00322472),
+    "pnas_sal.module.module.deconv_layer5.2.bias": (-0.01433908,),
+}
+"""Beginnings of some synthetic weights, as the specification of the goldens states them."""
+
+
+class State:
+    """Looks like a network to whoever fills one, but has names and shapes only."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.tensors = tensors
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        return self.tensors
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        self.tensors = state
+
+
+def write(path: Path, sw1: Callable[..., None]) -> None:
+    state = State(published_shapes())
+    sw1(state, gains=GAINS)
+    torch.save(state.tensors, path)
+
+
+@pytest.fixture(scope="module")
+def sw1_file(sw1: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file with the published file's keys, all of them, and the synthetic weights."""
+    path = tmp_path_factory.mktemp("tempsal") / "multilevel_tempsal.pt"
+    write(path, sw1)
+    yield path
+    path.unlink()
 
 
 def golden(name: str) -> dict[str, np.ndarray]:
@@ -57,8 +96,9 @@ def assert_near(found: torch.Tensor, expected: np.ndarray, *, scale: float = 1.0
 @pytest.fixture(scope="module")
 def tempsal(sw1_file: Path) -> TempSal:
     """The full network. Tests leave it as it is."""
-    model = load_model("tempsal", weights_file=sw1_file, device="cpu").model
-    assert isinstance(model, TempSal)
+    model = hollow()
+    model.load(checkpoint.read(sw1_file))
+    model.to(torch.device("cpu"), torch.float32)
     return model
 
 
@@ -75,6 +115,14 @@ def outputs(network: nn.Module, *names: str) -> Iterator[dict[str, torch.Tensor]
     yield kept
     for handle in handles:
         handle.remove()
+
+
+def test_the_synthetic_weights_are_those_of_the_goldens(sw1_file: Path) -> None:
+    state = torch.load(sw1_file, mmap=True, weights_only=True)
+    assert len(state) == 2804
+    for key, values in CHECKED.items():
+        found = state[key].flatten()[: len(values)]
+        torch.testing.assert_close(found, torch.tensor(values), rtol=0, atol=1e-8)
 
 
 def test_networks_equal_the_original(tempsal: TempSal, wave: torch.Tensor) -> None:
@@ -139,10 +187,14 @@ main()
 
 
 def test_installed_command_writes_what_the_original_writes(sw1_file: Path, tmp_path: Path) -> None:
-    arrays = golden("image_bikes60")
-    command = [sys.executable, "-c", COMMAND, "predict", BIKES, "--model", "tempsal"]
-    command += ["--weights", sw1_file, "--extras", "--size", "published", "-O", "range=own"]
-    command += ["--save", "png", "--save", "npy", "-o", tmp_path, "--device", "cpu", "-v"]
+    """A batch of two; its maximum is the second image's, whose maps so are those of it alone."""
+    (tmp_path / "in").mkdir()
+    for name, source in (("faint", FAINT), ("bikes", BIKES)):
+        (tmp_path / "in" / f"{name}.png").write_bytes(source.read_bytes())
+    command = [sys.executable, "-c", COMMAND, "predict", tmp_path / "in", "--model", "tempsal"]
+    command += ["--weights", sw1_file, "--extras", "--size", "published", "--device", "cpu", "-v"]
+    command += ["--as", "stills", "--batch-size", "2", "-O", "maximum=batch", "-O", "range=own"]
+    command += ["--save", "png", "--save", "npy", "-o", tmp_path / "out"]
 
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
@@ -151,58 +203,48 @@ def test_installed_command_writes_what_the_original_writes(sw1_file: Path, tmp_p
     if sys.platform == "linux":
         kilobytes = int(re.search(r"VmHWM:\s+(\d+) kB", run.stderr)[1])
         assert kilobytes * 1024 < MEMORY
-    levels = {
-        "": arrays["image_saliency_u8"],
-        **dict(zip(SLICES, arrays["temporal_u8"], strict=True)),
-    }
+    batch, bikes = golden("batch2_lowcontrast_bikes60"), golden("image_bikes60")
+    folder = tmp_path / "out" / "in"
+    levels = {"bikes": bikes["image_saliency_u8"]}
+    levels |= {f"bikes.{s}": u8 for s, u8 in zip(SLICES, bikes["temporal_u8"], strict=True)}
     for name, expected in levels.items():
-        stem = tmp_path / ".".join(filter(None, [BIKES.stem, name]))
-        written = np.asarray(Image.open(f"{stem}.png"))
+        written = np.asarray(Image.open(folder / f"{name}.png"))
         assert written.shape == (256, 256)
         assert np.abs(written.astype(int) - expected).max() <= 1
-    raw = arrays["image_saliency"]
-    spread = raw.max() - raw.min()
-    ours = torch.from_numpy(np.load(tmp_path / f"{BIKES.stem}.npy"))
-    assert_near(ours, (raw - raw.min()) / spread, scale=1 / spread)
-
-
-def test_maps_of_an_image_do_not_depend_on_its_batch(tempsal: TempSal) -> None:
-    model = with_options(tempsal, range="raw")
-    model.batch_size = 2
-    batch, bikes = golden("batch2_lowcontrast_bikes60"), golden("image_bikes60")
-
-    faint, cyclists = predict(model, [read(FAINT), read(BIKES)])
-
-    assert_near(faint.saliency, batch["image_saliency_first_alone"])
-    assert_near(slices_of(faint)[:, ::4, ::4], batch["temporal_first_alone_s4"])
-    assert_near(cyclists.saliency, bikes["image_saliency"])
-    assert_near(slices_of(cyclists)[:, ::2, ::2], bikes["temporal"])
-    inputs = model.preprocess([read(BIKES)])
-    np.testing.assert_allclose(inputs[0, :, ::4, ::4], bikes["net_input_s4"], rtol=0, atol=1e-6)
-
-
-def test_the_maximum_of_the_batch_as_in_the_original(
-    sw1_file: Path, tmp_path: Path, salcli: Any
-) -> None:
-    arrays = golden("batch2_lowcontrast_bikes60")
-    (tmp_path / "in").mkdir()
-    for name, source in (("1", FAINT), ("2", BIKES)):
-        (tmp_path / "in" / f"{name}.png").write_bytes(source.read_bytes())
-    options = [text for pair in ("maximum=batch", "range=raw") for text in ("-O", pair)]
-    options += ["--as", "stills", "--batch-size", "2", "--extras", "--device", "cpu"]
-
-    run = salcli(
-        *("predict", "in", "-m", "tempsal", "--weights", sw1_file, "-o", "out", *options),
-        *("--save", "npy", "--size", "published"),
-    )
-
-    assert run.returncode == 0, run.stderr
-    for row, name in enumerate("12"):
-        stem = tmp_path / "out/in" / name
-        saliency = torch.from_numpy(np.load(f"{stem}.npy"))
-        assert_near(saliency, arrays["image_saliency_batch"][row])
-        slices = np.stack([np.load(f"{stem}.{slice_}.npy") for slice_ in SLICES])
-        assert_near(torch.from_numpy(slices)[:, ::4, ::4], arrays["temporal_batch_s4"][row])
-    record = json.loads((tmp_path / "out/in/salcli.json").read_text())
+    for name, raw in zip(("faint", "bikes"), batch["image_saliency_batch"], strict=True):
+        spread = raw.max() - raw.min()
+        ours = torch.from_numpy(np.load(folder / f"{name}.npy"))
+        assert_near(ours, (raw - raw.min()) / spread, scale=1 / spread)
+    record = json.loads((folder / "salcli.json").read_text())
     assert record["settings"]["options"]["network"] == "full"
     assert record["settings"]["options"]["slices"] == 5
+
+
+def test_maps_of_an_image_as_the_original_gives_them_of_it_alone(tempsal: TempSal) -> None:
+    model, arrays = with_options(tempsal, range="raw"), golden("batch2_lowcontrast_bikes60")
+
+    (faint,) = predict(model, [read(FAINT)])
+
+    assert_near(faint.saliency, arrays["image_saliency_first_alone"])
+    assert_near(slices_of(faint)[:, ::4, ::4], arrays["temporal_first_alone_s4"])
+    inputs = model.preprocess([read(BIKES)])
+    expected = golden("image_bikes60")["net_input_s4"]
+    np.testing.assert_allclose(inputs[0, :, ::4, ::4], expected, rtol=0, atol=1e-6)
+
+
+def test_the_mixing_module_learns_as_the_original(sw1_file: Path, wave: torch.Tensor) -> None:
+    model = hollow(norms="batch")
+    model.start_from(checkpoint.read(sw1_file))
+    still = model.network.state_dict()["pnas_vol.pnas.conv0_bn.running_mean"].clone()
+
+    found = assert_as_golden("train_smm", model, image_batch(wave))
+
+    assert set(found["gradients"]) == set(found["trainable"])
+    mean = model.network.state_dict()["pnas_vol.pnas.conv0_bn.running_mean"]
+    assert not torch.equal(mean, still)
+    model.options = dataclasses.replace(model.options, norms="still")
+    model.start_epoch(0)
+    moved = mean.clone()
+    small = dataclasses.replace(image_batch(wave), inputs=wave[:, None, :, :32, :32])
+    assert len(list(model.losses(small))) == 1
+    assert torch.equal(mean, moved)

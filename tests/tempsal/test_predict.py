@@ -6,6 +6,7 @@ import torch
 from salcli_tempsal import Options
 from salcli_tempsal.maps import blurred, stretched
 from salcli_tempsal.model import TempSal
+from salcli_tempsal.network import SliceBranch
 
 from salcli import imageops
 from salcli.errors import UsageError
@@ -35,6 +36,18 @@ def test_slices_share_a_scale_unless_each_shall_have_its_own() -> None:
     torch.testing.assert_close(common, (maps - 0.2) / 0.8)
     torch.testing.assert_close(own, torch.tensor([[[0.0, 1.0]], [[0.0, 1.0]]]))
     assert torch.equal(stretched(torch.full((1, 2, 2), 0.7)), torch.zeros(1, 2, 2))
+
+
+def test_slices_are_divided_by_the_maximum_of_their_image_or_of_the_batch() -> None:
+    logits = torch.tensor([0.0, -1.0, -3.0, -4.0]).reshape(2, 2, 1, 1)
+    with torch.device("meta"):
+        branch = SliceBranch(2)
+
+    image, batch = (branch.maps(logits, batchwide=batchwide) for batchwide in (False, True))
+
+    maps = logits.sigmoid()
+    assert torch.equal(image, maps / maps[:, :1])
+    assert torch.equal(batch, maps / 0.5)
 
 
 @pytest.mark.parametrize("network", ["slices", "image"])

@@ -9,42 +9,27 @@ from typing import Any
 import pytest
 import torch
 from salcli_tempsal import published
-from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import ImageBranch, SliceBranch, TempSAL
 from salcli_tempsal.pnasnet import PNASNet5Large
 
 from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
 from salcli.errors import WeightsError
-from salcli.model import create
 
-from .conftest import GOLDENS
+from .conftest import GOLDENS, hollow, published_shapes
 
-CHECKED = {
-    "pnas_vol.module.module.pnas.conv0.weight": (-0.07599811, -0.17173108, 0.18619476),
-    "deconv_layer1.0.weight": (0.00290995, 0.00322472),
-    "pnas_sal.module.module.deconv_layer5.2.bias": (-0.01433908,),
-}
-"""Beginnings of some synthetic weights, as the specification of the goldens states them."""
-
-
-def test_the_synthetic_weights_are_those_of_the_goldens(sw1_file: Path) -> None:
-    state = torch.load(sw1_file, mmap=True, weights_only=True)
-    assert len(state) == 2804
-    for key, values in CHECKED.items():
-        found = state[key].flatten()[: len(values)]
-        torch.testing.assert_close(found, torch.tensor(values), rtol=0, atol=1e-8)
+IMAGE_END = {"deconv_layer5.2.weight": torch.zeros(1, 128, 3, 3)}
+SLICES_END = {"deconv_layer5.4.weight": torch.zeros(7, 32, 3, 3)}
 
 
 @pytest.fixture(scope="module")
-def full(sw1_file: Path) -> Checkpoint:
-    return checkpoint.read(sw1_file)
-
-
-def make(**options: Any) -> TempSal:
-    model = create("tempsal", options=options, defaults={})
-    assert isinstance(model, TempSal)
-    return model
+def full() -> Checkpoint:
+    """What the published file holds, each tensor full of one number of its own, in no memory."""
+    state = {}
+    for index, (key, tensor) in enumerate(published_shapes().items()):
+        number = torch.tensor(index / 4096).to(tensor.dtype)
+        state[key.replace("module.", "")] = number.expand(tensor.shape)
+    return Checkpoint(state, Path("multilevel_tempsal.pt"))
 
 
 def beneath(saved: Checkpoint, prefix: str) -> Checkpoint:
@@ -54,7 +39,7 @@ def beneath(saved: Checkpoint, prefix: str) -> Checkpoint:
 
 
 def test_a_branch_comes_out_of_the_full_file_or_from_its_own(full: Checkpoint) -> None:
-    model = make(network="slices", slices=1)  # little, since it is built anew all the time
+    model = hollow(network="slices", slices=1)  # little, since it is built anew all the time
 
     model.options = dataclasses.replace(model.options, network="auto", slices=None)
     model.load(beneath(full, "pnas_vol."))
@@ -86,7 +71,7 @@ def test_equal_encoders_are_shared_when_loaded_unless_told_otherwise(
         if key.startswith("pnas_sal.pnas."):
             state[key] = state[key.replace("pnas_sal", "pnas_vol")]
     twins = dataclasses.replace(full, state=state)
-    model = make(share_encoder="never")
+    model = hollow(share_encoder="never")
     network = model.network
     assert isinstance(network, TempSAL)
     model.load(twins)
@@ -120,9 +105,7 @@ def test_training_starts_from_imagenet(names: str, full: Checkpoint) -> None:
         state = {timm: ours[key] for timm, key in timm_names().items()}
         state |= {"last_linear.weight": torch.zeros(1000, 4320), "last_linear.bias": torch.zeros(1)}
     saved = Checkpoint(state, Path("PNASNet-5_Large.pth"))
-    with torch.device("meta"):
-        model = make(network="image")
-    model.network = model.network.to_empty(device="cpu")
+    model = hollow(network="image")
 
     model.start_from(saved)
 
@@ -130,6 +113,61 @@ def test_training_starts_from_imagenet(names: str, full: Checkpoint) -> None:
         assert torch.equal(tensor, ours[key]), key
     with pytest.raises(WeightsError, match="holds an encoder alone, not the image branch alone"):
         model.load(saved)
+
+
+def test_the_mixing_module_starts_from_both_branches(full: Checkpoint) -> None:
+    branches = published.joined(beneath(full, "pnas_sal."), full, None)
+    saved = dataclasses.replace(full, state=branches)
+    model = hollow()
+    with torch.no_grad():
+        for key, parameter in model.network.named_parameters():
+            parameter.fill_(0.25) if not key.startswith("pnas_") else parameter[:1].fill_(-1)
+
+    model.start_from(saved)
+
+    assert len(branches) == 2804 - 4 - 14  # less the classifiers and the mixing module
+    for key, tensor in model.network.state_dict().items():
+        expected = branches[key] if key.startswith("pnas_") else tensor.new_full((), 0.25)
+        assert torch.equal(tensor, expected.expand_as(tensor)), key
+    with pytest.raises(WeightsError, match="without the mixing module, not the full network"):
+        model.load(saved)
+    alone = dataclasses.replace(full, state=published.branch(saved, "image").state)
+    with pytest.raises(WeightsError, match=r"image branch alone.* by 'salcli tempsal join'"):
+        model.start_from(alone)
+    assert published.joined(saved, saved, full).keys() == model.network.state_dict().keys()
+
+
+def part(path: Path, state: Mapping[str, torch.Tensor], **options: int) -> Path:
+    """The end of a branch, which tells what the file holds."""
+    checkpoint.save(path, state, metadata={"options": options})
+    return path
+
+
+def test_trained_branches_are_put_into_one_file(tmp_path: Path, salcli: Callable[..., Any]) -> None:
+    image = part(tmp_path / "image.safetensors", IMAGE_END, input_size=64)
+    slices = part(tmp_path / "slices.safetensors", SLICES_END, input_size=64)
+    joined = tmp_path / "runs" / "joined.safetensors"
+
+    run = salcli("tempsal", "join", image, slices, joined)
+
+    assert (run.returncode, run.stdout) == (0, f"{joined}\n"), run.stderr
+    saved = checkpoint.read(joined)
+    assert saved.options == {"network": "full", "slices": 7, "input_size": 64}
+    assert {key: tensor.shape[0] for key, tensor in saved.state.items()} == {
+        "pnas_sal.deconv_layer5.2.weight": 1,
+        "pnas_vol.deconv_layer5.4.weight": 7,
+    }
+    for name, options, words in (
+        ("other.safetensors", {"input_size": 96}, "different input_size: 64, 96"),
+        ("image.safetensors", {}, "holds the image branch alone, not the slice branch alone"),
+    ):
+        other = tmp_path / name
+        if options:
+            part(other, SLICES_END, **options)
+        run = salcli("tempsal", "join", image, other, tmp_path / "none.safetensors")
+        assert run.returncode in (2, 3)
+        assert words in run.stderr
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 def test_timm_names_are_all_different_keys_of_the_encoder() -> None:
@@ -158,13 +196,11 @@ def test_bad_files_end_the_command_with_one_line(
 ) -> None:
     (tmp_path / "a.png").write_bytes((GOLDENS / "batch2_lowcontrast_input.png").read_bytes())
     torch.save({"deconv_layer5.4.weight": torch.zeros(5, 32, 3, 3)}, "lacking.pt")
-    torch.save({"layer.weight": EMPTY}, "stranger.pt")
     Path("cut.pt").write_bytes(Path("lacking.pt").read_bytes()[:3000])
     Path("page.pt").write_bytes(b"<!DOCTYPE html><title>Google Drive - Virus scan warning</title>")
 
     for name, words in {
         "lacking.pt": "1192 missing keys: pnas.conv0.weight",
-        "stranger.pt": "is no weights file of TempSAL",
         "cut.pt": "cut.pt' ",
         "page.pt": "is not a weights file",
     }.items():

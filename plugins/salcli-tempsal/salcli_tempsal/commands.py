@@ -23,14 +23,12 @@ __all__ = ["group"]
 
 logger = logging.getLogger(__name__)
 
-group = typer.Typer(help="TempSAL besides prediction: ground truth for slices of time.")
+group = typer.Typer(
+    no_args_is_help=True,
+    help="TempSAL besides prediction: ground truth for slices of time, and networks put together.",
+)
 
 WAYS = ("equal-duration", "equal-distribution", "quantiles")
-
-
-@group.callback()
-def root() -> None:
-    """Keeps `slices` a command of its own, although it is the only one."""
 
 
 @group.command()
@@ -114,6 +112,42 @@ def slices(
                 watcher.finish(f"{file}: {count} slices of {len(fixations.times)} fixations")
     if not complete:
         raise typer.Exit(1)
+
+
+@group.command()
+def join(
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGE", help="Weights of the image branch, or a full net."),
+    ],
+    slices: Annotated[
+        Path, typer.Argument(metavar="SLICES", help="Weights of the slice branch, or likewise.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A .safetensors file.")],
+    mixing: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A full network whose mixing module is kept; without it there is none.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Put two trained branches together: what the recipe 'mixing' starts from."""
+    from salcli import checkpoint
+    from salcli_tempsal import TEMPSAL, published
+
+    one, other = checkpoint.read(image), checkpoint.read(slices)
+    whole = checkpoint.read(mixing) if mixing else None
+    state = published.joined(one, other, whole)
+    counts = [published.slices(saved) for saved in (other, whole) if saved]
+    sides = [saved.options.get("input_size", 256) for saved in (one, other, whole) if saved]
+    for what, found in (("slices", counts), ("input_size", sides)):
+        if len(set(found)) > 1:
+            raise UsageError(f"the files are of different {what}: {', '.join(map(str, found))}")
+    needed = {"network": "full", "slices": counts[0], "input_size": sides[0]}
+    checkpoint.save(output, state, metadata={"model": TEMPSAL.name, "options": needed})
+    typer.echo(output)
 
 
 def _way(slicing: str) -> str | list[float]:

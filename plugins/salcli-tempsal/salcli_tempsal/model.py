@@ -38,17 +38,24 @@ AHEAD = 2
 FOREVER = 10**9
 """Epochs, more than anybody asks for."""
 
+OWN_SIZE = 0
+"""Of ground truth: SALICON's images are of one size, and `losses` resizes as the original does."""
+
 IMAGE = Recipe(
     epochs=40,
     batch_size=32,
     optimiser="adam",
     learning_rate=1e-4,
     losses={"kld": 1.0, "cc": -1.0},
+    groups=(ParameterGroup("pnas.", encoder=True),),
     select="CC",
-    sources=(Source("salicon"),),
+    sources=(Source("salicon", truth_size=OWN_SIZE),),
 )
 TEMPORAL = dataclasses.replace(
-    IMAGE, epochs=10, truth="brightness", sources=(Source("salicon-slices"),)
+    IMAGE,
+    epochs=10,
+    truth="brightness",
+    sources=(Source("salicon-slices", truth_size=OWN_SIZE),),
 )
 """Brightness, since maps that sum to 1 would hide how much each slice has of the fixations."""
 
@@ -57,7 +64,9 @@ MIXING = dataclasses.replace(
     epochs=30,
     learning_rate=1e-5,
     groups=(ParameterGroup("pnas_", frozen_epochs=FOREVER),),
+    select="loss",
 )
+"""The best epoch is that of the highest CC - KL, which is the lowest loss."""
 
 
 class TempSal(Model):
@@ -95,11 +104,17 @@ class TempSal(Model):
     def start_from(self, saved: Checkpoint) -> None:
         """Whole networks, a branch of the full one, and PNASNet-5-Large trained on ImageNet.
 
-        The encoder's file may have the original's names or timm's.
+        The encoder's file may have the original's names or timm's. The full network starts from
+        both branches, too, as `salcli tempsal join` puts them together: then the mixing module
+        stays as it is.
         """
-        if published.content(saved) == "encoder":
+        found = published.content(saved)
+        if found == "encoder":
             for branch in self._branches():
                 checkpoint.load_strict(branch.pnas, published.encoder(saved))
+        elif found == "branches" and isinstance(self.network, TempSAL):
+            checkpoint.load_strict(self.network.pnas_vol, published.branch(saved, "slices"))
+            checkpoint.load_strict(self.network.pnas_sal, published.branch(saved, "image"))
         else:
             self._fill(saved)
 
@@ -113,7 +128,7 @@ class TempSal(Model):
         """Decide what the options leave open by what the file holds."""
         found = published.content(saved)
         built = (self._wanted, self._slices)
-        if self.options.network == "auto" and found != "encoder":
+        if self.options.network == "auto" and found != "encoder" and found != "branches":
             self.options = dataclasses.replace(self.options, network=found)
         if self.options.slices is None:
             self.options = dataclasses.replace(self.options, slices=published.slices(saved))

@@ -16,19 +16,29 @@ from torch import Tensor
 from salcli.checkpoint import Checkpoint
 from salcli.errors import WeightsError
 
-__all__ = ["Content", "branch", "content", "encoder", "slices"]
+__all__ = ["Content", "branch", "content", "encoder", "joined", "slices"]
 
-Content: TypeAlias = Literal["full", "slices", "image", "encoder"]
+Content: TypeAlias = Literal["full", "branches", "slices", "image", "encoder"]
 
 PREFIXES = {"slices": "pnas_vol.", "image": "pnas_sal."}
 """Where the full network keeps the branches."""
 
 NAMES: Mapping[Content, str] = {
     "full": "the full network",
+    "branches": "both branches without the mixing module",
     "slices": "the slice branch alone",
     "image": "the image branch alone",
     "encoder": "an encoder alone",
 }
+
+REMEDIES: Mapping[Content, str] = {
+    "full": "use -O network=full",
+    "branches": "'salcli train --model tempsal --recipe mixing' starts from it",
+    "slices": "use -O network=slices, or put both branches together by 'salcli tempsal join'",
+    "image": "use -O network=image, or put both branches together by 'salcli tempsal join'",
+    "encoder": "only the training of a branch starts from it",
+}
+"""What to do with a file that is not what was wanted."""
 
 CLASSIFIERS = ("classifier.", "last_linear.")
 """For ImageNet: a part of every published file, but of no prediction."""
@@ -76,7 +86,8 @@ def content(saved: Checkpoint) -> Content:
                 f"'{saved.path}' is of an early model that mixes finished maps only; the published "
                 "one, multilevel_tempsal.pt, has the keys pnas_vol.*, pnas_sal.* and deconv_*"
             )
-        return "full"
+        mixed = any(key.startswith("deconv_mix.") for key in keys)
+        return "full" if mixed else "branches"
     if "deconv_layer5.4.weight" in keys:
         return "slices"
     if "deconv_layer5.2.weight" in keys:
@@ -101,11 +112,31 @@ def branch(saved: Checkpoint, wanted: Literal["full", "slices", "image"]) -> Che
         WeightsError: The file does not hold it.
     """
     found = content(saved)
-    prefix = PREFIXES[wanted] if found == "full" and wanted != "full" else ""
+    prefix = PREFIXES.get(wanted, "") if found in ("full", "branches") else ""
     if not prefix and found != wanted:
-        remedy = "" if found == "encoder" else f"; use -O network={found}"
-        raise WeightsError(f"'{saved.path}' holds {NAMES[found]}, not {NAMES[wanted]}{remedy}")
+        raise WeightsError(
+            f"'{saved.path}' holds {NAMES[found]}, not {NAMES[wanted]}; {REMEDIES[found]}"
+        )
     return _kept(saved, {k.removeprefix(prefix): t for k, t in saved.state.items() if prefix in k})
+
+
+def joined(image: Checkpoint, slices: Checkpoint, mixing: Checkpoint | None) -> dict[str, Tensor]:
+    """Keys and tensors of both branches, and of the mixing module of a full network if given.
+
+    Raises:
+        WeightsError: A file does not hold what is to be taken from it.
+    """
+    branches = {"slices": branch(slices, "slices"), "image": branch(image, "image")}
+    state = {
+        PREFIXES[name] + key: tensor
+        for name, saved in branches.items()
+        for key, tensor in saved.state.items()
+    }
+    if mixing is not None:
+        whole = branch(mixing, "full").state
+        prefixes = tuple(PREFIXES.values())
+        state |= {key: tensor for key, tensor in whole.items() if not key.startswith(prefixes)}
+    return state
 
 
 def encoder(saved: Checkpoint) -> Checkpoint:
