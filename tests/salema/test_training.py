@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError
 from salcli.specs import parse_options
-from salcli.training.train import make_optimiser
+from salcli.training.optimisation import autocast, make_optimiser
 from salcli.types import Batch, Loss
 
 Weights = Mapping[str, Tensor]
@@ -105,6 +105,22 @@ def test_training_equals_the_original(
         change = (network.get_parameter(name) - before[name]).norm().item()
         limit = tolerance["later_clips"]["alpha_after_step_abs"] if name == "alpha" else 0.0
         near(change, wanted, relative=tolerance["param_delta_rel"], absolute=limit)
+
+
+def test_mixed_precision_leaves_the_loss_alone(trainee: Callable[..., Salema]) -> None:
+    """PyTorch refuses this loss in half precision."""
+    model, whole = trainee("dropout=never"), batch(1)
+    corner = Batch(whole.inputs[..., :16, :32], whole.density, whole.fixations)
+    with torch.no_grad():
+        (exact,) = model.losses(corner)
+        (mixed,) = autocast(model.losses(corner), model.device, torch.bfloat16)
+    assert mixed.parts["bce"].dtype == torch.float32
+    near(mixed.parts["bce"].item(), exact.parts["bce"].item(), relative=2e-2)
+
+
+def test_only_recurrent_networks_are_clipped(trainee: Callable[..., Salema]) -> None:
+    recurrent, static = (trainee(*o).recipes()["dhf1k"] for o in ((), ("variant=static",)))
+    assert (recurrent.gradient_clip, static.gradient_clip) == (10.0, None)
 
 
 def test_losses_of_frames_equal_the_original(

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import cv2
@@ -61,11 +62,27 @@ def ground_truth(density: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor
     return truth, high > low
 
 
+def cross_entropy(maps: Tensor, truth: Tensor) -> Tensor:
+    """Of each pixel, in nats; in float32, since mixed precision refuses it."""
+    with torch.autocast(maps.device.type, enabled=False):
+        return functional.binary_cross_entropy(maps.float(), truth, reduction="none")
+
+
 class Salema(Model):
     """One class for all variants: they differ in the network alone."""
 
     options: Options
     network: Network
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """What salcli reads; the keys of a ConvLSTM tell its variant."""
+        saved = super().read(path)
+        variant = starts.variant_of(saved)
+        if variant == "ema":  # or static, whose keys are the same
+            return saved
+        options = {"variant": variant, **saved.options}
+        return dataclasses.replace(saved, metadata={**saved.metadata, "options": options})
 
     def build(self) -> Network:
         """The network for the options; `auto` is SalEMA until a file of weights says otherwise."""
@@ -231,7 +248,7 @@ class Salema(Model):
             state = tuple(value.detach() for value in state)
             if not known[:, part].any():
                 continue
-            pixels = functional.binary_cross_entropy(maps.float(), truth[:, part], reduction="none")
+            pixels = cross_entropy(maps, truth[:, part])
             frames = pixels.mean((2, 3, 4)) * known[:, part]
             yield Loss({"bce": frames.sum(1).mean()}, frames=frames.shape[1])
 

@@ -50,6 +50,8 @@ def of(options: Options) -> Mapping[str, Recipe]:
     if options.variant in ("clstm30", "clstm56"):
         schedule = THAWED[0 if options.variant == "clstm30" else 1]
         return {**found, "thaw": replace(DHF1K, groups=_thawing(schedule))}
+    if options.variant == "static":  # the authors clipped in the loop of the other two only
+        return {name: replace(recipe, gradient_clip=None) for name, recipe in found.items()}
     if options.learn_alpha:
         found = {name: replace(r, groups=(_alpha(r),)) for name, r in found.items()}
         still = ParameterGroup("salgan.", weight_decay=DECAY, frozen_epochs=NEVER)
