@@ -73,7 +73,9 @@ def conduct(
         if dry_run:
             from salcli.training.rehearsal import rehearse
 
-            report(rehearse(training.model, training.corpora, training.recipe, running))
+            found = rehearse(training.model, training.corpora, training.recipe, running)
+            if ranks.number == 0:
+                report(found)
             return
         perform(training, running, output, report, compare=compare)
     if ranks.number == 0 and exams:

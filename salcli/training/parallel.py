@@ -135,12 +135,7 @@ class SharedLosses(Losses):
         trained = tuple(n for n, p in network.named_parameters() if p.requires_grad)
         if self._wrapped is None or trained != self._trained:
             self._trained, self._wrapped = trained, None  # the old one lets go of the parameters
-            self._wrapped = DistributedDataParallel(
-                _Losses(network),
-                # Those of process 0 count, and are for the others when it matters: `Ranks.align`.
-                broadcast_buffers=False,
-                find_unused_parameters=True,
-            )
+            self._wrapped = DistributedDataParallel(_Passed(network), find_unused_parameters=True)
         return self._wrapped
 
     def _nothing(self) -> Tensor:
@@ -149,12 +144,15 @@ class SharedLosses(Losses):
         return 0 * next(trained).sum()
 
 
-class _Losses(nn.Module):
-    """Losses that were computed with a network as the output of a module: what is wrapped."""
+class _Passed(nn.Module):
+    """Losses that were computed with a network as the output of a module: what is wrapped.
+
+    It has no buffers, or each batch would bring those of process 0: `Ranks.align` does it in time.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.trained = nn.ParameterList(p for p in network.parameters() if p.requires_grad)
 
     def forward(self, parts: dict[str, Tensor]) -> dict[str, Tensor]:
         return parts

@@ -64,14 +64,21 @@ class Run:
         """Go on from the training in the folder, or start one: how far it is.
 
         Raises:
-            UsageError: The folder holds a training with other settings, or remains of one.
+            UsageError: The folder holds a training with other settings, or remains of one; or each
+                process sees another folder.
             WeightsError: Its state is damaged.
             OutputError: The folder cannot be written.
         """
         found = _resume(
             self._output, self._parts, self._metadata, ranks=self.ranks, device=self._device
         )
-        self.ranks.gather(None)  # nobody writes before all have read
+        # Nobody writes before all have read.
+        places = self.ranks.gather(found and (found.epoch, found.step))
+        if len(set(places)) > 1:
+            raise UsageError(
+                f"the processes find different states in '{self._output}'; choose an -o that all "
+                "nodes share"
+            )
         if found is None:
             # Written at once, so that the folder belongs to this training from here on.
             self.save()

@@ -146,14 +146,23 @@ def goes_on(salcli: Run, start: Start, one_thread: None, tmp_path: Path) -> Call
     return check
 
 
-def ranks(start: Start, *words: str | Path, **more: str) -> list[tuple[int, str]]:
-    """Two processes that train together, as Slurm's `srun` starts them: what became of each."""
+def ranks(
+    start: Start, *words: str | Path, outputs: Sequence[Path] = (), **more: str
+) -> list[tuple[int, str]]:
+    """Two processes that train together, as Slurm's `srun` starts them: what became of each.
+
+    `outputs` are their folders, if each sees another one.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(port), **more}
     numbers = [{"RANK": str(number), "LOCAL_RANK": str(number)} for number in range(2)]
-    started = [start(*words, **common, **number) for number in numbers]
+    folders = [("-o", output) for output in outputs] or [(), ()]
+    started = [
+        start(*words, *folder, **common, **number)
+        for folder, number in zip(folders, numbers, strict=True)
+    ]
     return [each.ended() for each in started]
 
 

@@ -105,6 +105,9 @@ def test_whole_clips_go_side_by_side_and_on_after_a_process_died(
     found = checkpoint.read_training(tmp_path / "run" / "last.pt")["network"]
     expected = side_by_side(root)
     assert farthest(expected, found) < TOLERANCE
+    for code, said in ranks(start, *words, outputs=(tmp_path / "run", tmp_path / "elsewhere")):
+        assert (code, said.count("\n")) == (2, 1)
+        assert "choose an -o that all nodes share" in said
 
 
 def side_by_side(root: Path) -> dict[str, torch.Tensor]:
