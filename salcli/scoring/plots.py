@@ -72,6 +72,7 @@ def distribution(path: Path, document: Mapping[str, Any]) -> None:
             axis.axvline(float(np.mean(defined)), color="black", linewidth=1)
         axis.set_xlabel(name)
         axis.set_ylabel(over)
+        axis.locator_params(axis="y", integer=True)
     _save(figure, path)
 
 
@@ -100,7 +101,8 @@ def side_by_side(
             axis.scatter(places[chosen], lead[chosen], s=9, color=colour, label=label)
         axis.axhline(0, color="black", linewidth=0.7)
         axis.set_ylabel(f"lead in {name}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        axis.locator_params(axis="x", integer=True)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="upper center", ncols=2)
     axes[-1].set_xlabel(f"{over}, in order")
     _save(figure, path)
 
@@ -109,9 +111,14 @@ def _figure(title: str, metrics: Sequence[str]) -> tuple[Figure, Sequence[Any]]:
     """A panel per metric, one above the other."""
     from matplotlib.figure import Figure  # takes half a second, and only the end needs it
 
-    figure = Figure(figsize=(8, 1 + 2 * len(metrics)), layout="constrained")
+    height = 1 + 2 * len(metrics)
+    figure = Figure(figsize=(8, height))
+    # margins in inches: what would find them (layout="constrained") takes as long as all the rest
+    figure.subplots_adjust(
+        left=0.9 / 8, right=7.9 / 8, bottom=0.5 / height, top=1 - 0.5 / height, hspace=0.4
+    )
     if title:
-        figure.suptitle(title)
+        figure.suptitle(title, y=1 - 0.15 / height, verticalalignment="top")
     return figure, list(figure.subplots(len(metrics), squeeze=False)[:, 0])
 
 
