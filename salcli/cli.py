@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -28,6 +29,22 @@ from salcli.commands.weights import app as weights
 from salcli.errors import SalcliError
 
 __all__ = ["build", "main"]
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "predict": predict,
+    "visualize": visualize,
+    "aoi": aoi,
+    "train": train,
+    "finetune": finetune,
+    "score": score,
+    "compare": compare,
+    "report": report,
+    "models": models,
+    "bench": bench,
+    "plugins": list_plugins,
+    "doctor": doctor,
+}
+GROUPS: Mapping[str, typer.Typer] = {"weights": weights, "datasets": datasets}
 
 INTERRUPTED = 130
 """Exit code of a process that Ctrl-C ended: 128 + SIGINT."""
@@ -66,20 +83,10 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.command()(predict)
-    app.command()(visualize)
-    app.command()(aoi)
-    app.command()(train)
-    app.command()(finetune)
-    app.command()(score)
-    app.command()(compare)
-    app.command()(report)
-    app.command()(models)
-    app.command()(bench)
-    app.add_typer(weights, name="weights")
-    app.add_typer(datasets, name="datasets")
-    app.command("plugins")(list_plugins)
-    app.command()(doctor)
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name)
     _add_guests(app)
     return app
 
@@ -102,7 +109,7 @@ def _root(
 
 def _add_guests(app: typer.Typer) -> None:
     """Add the commands of each plugin, unless they do not work or their name is taken."""
-    loaded, taken = plugins.load(), _names(app)
+    loaded, taken = plugins.load(), {*COMMANDS, *GROUPS}
     for plugin, register in loaded.answers("register_commands"):
         own = typer.Typer()  # apart, so that a failure halfway leaves nothing behind
         with loaded.guest(plugin, "register_commands"):
@@ -118,15 +125,11 @@ def _checked(own: typer.Typer, taken: set[str]) -> set[str]:
     holder.callback()(_root)
     holder.registered_commands = own.registered_commands
     holder.registered_groups = own.registered_groups
-    names = _names(holder)
+    built: Any = get_command(holder)
+    names = set(built.commands)
     if doubled := sorted(names & taken):
         raise ValueError(f"there already is a command '{doubled[0]}'")
     return names
-
-
-def _names(app: typer.Typer) -> set[str]:
-    group: Any = get_command(app)
-    return set(group.commands)
 
 
 def _complain(text: str, error: Exception) -> None:
