@@ -93,7 +93,7 @@ def _complaint(row: Weights) -> str:
     if not row.urls and not row.resource:
         return "it needs URLs, or a resource inside the plugin"
     if row.hash is None and not row.note:
-        return "it needs a hash, or a note that says why nobody knows it"
+        return "it needs a hash (sha256:..., see sha256sum), or a note that says why there is none"
     if row.hash is not None and not HASH.fullmatch(row.hash):
         return f"'{row.hash}' is no hash such as sha256:<64 hexadecimal digits>"
     return ""
