@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import chain
@@ -103,14 +104,17 @@ class Journal:
 def _files(agenda: Agenda) -> Iterator[Path]:
     """The recordings themselves, and what says what observers did."""
     for recording in agenda.recordings:
-        yield from (recording.source, *(recording.frames or ()))
+        yield from recording.frames or [recording.source]
         truths = ((each.density, each.fixations) for each in recording.annotations)
         yield from dict.fromkeys(path for pair in truths for path in pair if path is not None)
 
 
 def _state(path: Path) -> str:
     """What tells whether a file, or what is in a folder, has changed."""
-    if path.is_dir():
-        return "".join(_state(file) for file in sorted(path.iterdir()) if file.is_file())
-    found = path.stat() if path.exists() else None
-    return f"{path}\0{found and (found.st_size, found.st_mtime_ns)}\0"
+    try:
+        found = path.stat()  # once: a video dataset has half a million files
+    except OSError:
+        return f"{path}\0-\0"
+    if stat.S_ISDIR(found.st_mode):
+        return "".join(map(_state, sorted(path.iterdir())))
+    return f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0"
