@@ -1,8 +1,7 @@
 """Each model's own recipe on miniatures of its published data, interrupted and gone on with.
 
-SalEMA and STSNet, which write much, are in a file of their own. TempSAL is in none: its smallest
-network has 112 million parameters, so that one run writes four gigabytes. Its data, and one step of
-its training, are tested with the model.
+SalEMA and STSNet, which write much, are in a file of their own, and so is TempSAL, which writes
+gigabytes.
 """
 
 from collections.abc import Callable
