@@ -110,6 +110,20 @@ def test_the_ways_of_slicing() -> None:
     assert slices.slice_indices(at, starts).tolist() == [0, 0, 1, 2, 3, 4, 4]
 
 
+def test_images_can_be_shown_for_another_time(salcli: Run, tmp_path: Path) -> None:
+    looking = observer((1, 1), (200, 2), (400, 3), times=(100, 4800, 6900))
+    path = save(tmp_path / "in/a.mat", [looking])
+
+    run = salcli("tempsal", "slices", path, "-n", "7", "--duration", "7000", "-o", "out", "-v")
+
+    assert run.returncode == 0, run.stderr
+    assert "slices begin at 0, 1000, 2000, 3000, 4000, 5000, 6000 ms" in run.stderr
+    found = np.argwhere(volume(tmp_path / "out", "fixation", "a", 7))
+    assert found.tolist() == [[0, 0, 0], [4, 1, 199], [6, 2, 399]]
+    starts = slices.boundaries("equal-distribution", 5, lambda: [np.arange(5.0)], duration=7000)
+    assert starts == [1, 2, 2, 3]  # SALICON's are for its five seconds only
+
+
 @pytest.mark.parametrize("slicing", ["500,2600", "quantiles", "equal-distribution"])
 def test_any_number_of_slices(slicing: str, salcli: Run, tmp_path: Path) -> None:
     path = save(tmp_path / "in/a.mat", [observer((1, 1), (2, 2), (3, 3), times=(100, 2500, 4999))])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,6 +57,10 @@ def slices(
             "in ms, with commas between.",
         ),
     ] = "equal-duration",
+    duration: Annotated[
+        float,
+        typer.Option(min=1.0, metavar="MS", help="Milliseconds for which an image was shown."),
+    ] = 5000.0,
     timestamp_weight: Annotated[
         float,
         typer.Option(
@@ -86,16 +90,19 @@ def slices(
     from salcli.progress import watch
     from salcli_tempsal import slices as truth
 
+    def read(file: Path) -> Fixations:
+        return truth.read(file, timestamp_weight=timestamp_weight, duration=duration)
+
     count = count if isinstance(way, str) else len(way) + 1
     chosen = devices.choose(device)
     files = _files(inputs)
-    starts = truth.boundaries(way, count, lambda: _all_times(files, timestamp_weight))
+    starts = truth.boundaries(way, count, lambda: _all_times(files, read), duration=duration)
     logger.info("slices begin at %s ms", ", ".join(f"{start:g}" for start in (0, *starts)))
     complete = True
     with watch(len(files), quiet=quiet) as watcher:
         for file, subfolder in files.items():
             try:
-                fixations = truth.read(file, timestamp_weight=timestamp_weight)
+                fixations = read(file)
             except InputError as error:
                 watcher.fail(str(error))
                 complete = False
@@ -196,14 +203,13 @@ def _files(inputs: Sequence[Path]) -> dict[Path, Path]:
     return found
 
 
-def _all_times(files: Iterable[Path], timestamp_weight: float) -> Iterator[Times]:
+def _all_times(files: Iterable[Path], read: Callable[[Path], Fixations]) -> Iterator[Times]:
     """Times of all fixations; a file that cannot be used is reported when its turn comes."""
     from salcli.errors import InputError
-    from salcli_tempsal.slices import read
 
     for file in files:
         with suppress(InputError):
-            yield read(file, timestamp_weight=timestamp_weight).times
+            yield read(file).times
 
 
 def _write(

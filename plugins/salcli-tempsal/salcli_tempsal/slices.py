@@ -29,7 +29,7 @@ Times: TypeAlias = "npt.NDArray[np.float64]"
 Places: TypeAlias = "npt.NDArray[np.float64]"
 """(x, y) in pixels from 1, `[n, 2]`."""
 
-DURATION = 5000
+DURATION = 5000.0
 """Milliseconds for which SALICON shows an image."""
 
 EQUAL_DISTRIBUTION = (1205.0, 2057.0, 2974.0, 3966.0)
@@ -44,7 +44,7 @@ class Fixations:
     """All fixations on one image, of all observers, sorted by time.
 
     Attributes:
-        times: At most `DURATION`.
+        times: At most the duration of viewing.
         places: Within the image.
         size: (H, W) of the image.
         outside: How many more there are outside of the image.
@@ -56,7 +56,7 @@ class Fixations:
     outside: int
 
 
-def read(path: Path, *, timestamp_weight: float) -> Fixations:
+def read(path: Path, *, timestamp_weight: float, duration: float = DURATION) -> Fixations:
     """The fixations of a `.mat` file as SALICON publishes it, with recovered times.
 
     The file's `gaze` has for each observer `location` [n, 2], raw samples as (x, y) from 1;
@@ -65,6 +65,7 @@ def read(path: Path, *, timestamp_weight: float) -> Fixations:
     Args:
         path: The file.
         timestamp_weight: Of a millisecond in relation to a pixel; see `_times`.
+        duration: Milliseconds for which the image was shown.
 
     Raises:
         InputError: The file cannot be read, has another layout, or holds no fixation.
@@ -84,7 +85,7 @@ def read(path: Path, *, timestamp_weight: float) -> Fixations:
     fixating = [observer for observer in observers if len(observer[2])]
     if not fixating:
         raise InputError(f"'{path}' holds no fixation of any of {len(observers)} observers")
-    times = np.concatenate([_times(*one, weight=timestamp_weight) for one in fixating])
+    times = np.concatenate([_times(*one, timestamp_weight, duration) for one in fixating])
     places = np.concatenate([fixations for _, _, fixations in fixating])
     order = np.argsort(times, kind="stable")
     times, places = times[order], places[order]
@@ -108,31 +109,38 @@ def _observer(record: Any) -> tuple[Places, Times, Places]:
     return samples, times, fixations
 
 
-def _times(samples: Places, times: Times, fixations: Places, *, weight: float) -> Times:
+def _times(
+    samples: Places, times: Times, fixations: Places, weight: float, duration: float
+) -> Times:
     """When an observer fixated: the time of the sample that fits best in place and in order.
 
     The k-th of m fixations is expected at k / (m + 1) of the viewing time; a sample's distance in
     pixels and `weight` times its distance in milliseconds count together.
     """
     count = len(fixations)
-    expected = DURATION * np.arange(1, count + 1) / (count + 1)
+    expected = duration * np.arange(1, count + 1) / (count + 1)
     apart = np.linalg.norm(fixations[:, None] - samples, axis=-1)
     nearest = np.argmin(apart + weight * np.abs(times - expected[:, None]), axis=1)
-    found: Times = np.minimum(times[nearest], DURATION)
+    found: Times = np.minimum(times[nearest], duration)
     return found
 
 
 def boundaries(
-    slicing: str | Sequence[float], count: int, times: Callable[[], Iterable[Times]]
+    slicing: str | Sequence[float],
+    count: int,
+    times: Callable[[], Iterable[Times]],
+    *,
+    duration: float = DURATION,
 ) -> list[float]:
     """Milliseconds at which slices 2 to `count` begin.
 
     Args:
         slicing: `equal-duration`; `equal-distribution`, as many fixations in each slice: SALICON's
-            boundaries for five slices, else `quantiles`; `quantiles`, of the given times; or the
-            boundaries themselves.
+            boundaries for five slices of its duration, else `quantiles`; `quantiles`, of the given
+            times; or the boundaries themselves.
         count: Number of slices.
         times: Gives those of all fixations, image by image; only quantiles ask for them.
+        duration: Milliseconds for which an image was shown.
 
     Raises:
         InputError: There are no times to take quantiles of.
@@ -140,8 +148,9 @@ def boundaries(
     if not isinstance(slicing, str):
         return list(slicing)
     if slicing == "equal-duration":
-        return [DURATION * k / count for k in range(1, count)]
-    if slicing == "equal-distribution" and count == len(EQUAL_DISTRIBUTION) + 1:
+        return [duration * k / count for k in range(1, count)]
+    published = (count, duration) == (len(EQUAL_DISTRIBUTION) + 1, DURATION)
+    if slicing == "equal-distribution" and published:
         return list(EQUAL_DISTRIBUTION)
     known = list(times())
     if not known:
