@@ -61,7 +61,6 @@ def test_the_table_says_what_ran_on_a_real_clip(salcli: Run, clip_file: Path) ->
         (["--compare", "speed=9"], 2, "no option of model 'brightness' named 'speed'"),
         (["--size", "64"], 2, "--size 64: must be WxH"),
         (["-m", "failing"], 4, "model 'failing' failed"),
-        (["-m", "unisal:best", "--offline"], 3, "weights"),
     ],
 )
 def test_what_cannot_run_is_told(

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+SLOWLY = ("-O", "delay=0.3", "--batch-size", "1")
 FAKE = ("-m", "brightness")
 
 
@@ -366,17 +367,18 @@ def test_killed_stills_go_on_behind_the_last_whole_batch(
     assert json.loads((tmp_path / "killed/in/salcli.json").read_text())["frames"] == 9
 
 
-def test_interrupting_ends_with_130(fake_site: Path, clip_file: Path, tmp_path: Path) -> None:
+def test_interrupting_ends_with_130(fake_site: Path, tmp_path: Path) -> None:
+    for number in range(100):  # far more than are done before the signal comes
+        picture(tmp_path / f"clip/{number:04d}.png")
     environment = {**os.environ, "PYTHONPATH": str(fake_site), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "salcli", "predict", str(clip_file), *FAKE]
     process = subprocess.Popen(
-        [*command, "-O", "delay=0.5", "--batch-size", "1"],
+        [*(sys.executable, "-m", "salcli", "predict", "clip", *FAKE), *SLOWLY],
         cwd=tmp_path,
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not (tmp_path / "saliency/clip/0001.png").exists():
+    while not (tmp_path / "saliency/clip/0000.png").exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -120,17 +120,25 @@ def parse(group: Any, words: list[str]) -> None:
         context = group.make_context(name, rest, parent=context)
 
 
+@pytest.fixture(scope="module")
+def application() -> Any:
+    """The command line as click knows it."""
+    return get_command(cli.build())
+
+
 @pytest.mark.parametrize("words", commands("unrun"), ids=" ".join)
-def test_commands_that_are_not_run_exist_with_these_options(words: list[str], desk: Path) -> None:
+def test_commands_that_are_not_run_exist_with_these_options(
+    words: list[str], application: Any
+) -> None:
     if words == ["--install-completion"]:
-        assert words[0] in {o for p in get_command(cli.build()).params for o in p.opts}
+        assert words[0] in {o for p in application.params for o in p.opts}
         return
-    parse(get_command(cli.build()), words)
+    parse(application, words)
 
 
-def test_a_command_line_that_does_not_exist_is_found(desk: Path) -> None:
+def test_a_command_line_that_does_not_exist_is_found(application: Any) -> None:
     with pytest.raises(Exception, match="No such option"):
-        parse(get_command(cli.build()), ["weights", "fetch", "unisal", "--nonsense"])
+        parse(application, ["weights", "fetch", "unisal", "--nonsense"])
 
 
 def test_environment_variables_are_those_that_the_code_reads() -> None:
