@@ -12,7 +12,9 @@ import typer
 
 from salcli import registry
 from salcli.commands import options, settings, tables
-from salcli.commands.training import Request, Training
+from salcli.commands.data import DataOptions, Roots
+from salcli.commands.request import Request
+from salcli.commands.training import Training
 
 if TYPE_CHECKING:
     from salcli.bench import Figures
@@ -56,8 +58,8 @@ def bench(
     precision: options.Precision = "auto",
     batch_size: options.BatchSize = "auto",
     data: settings.Data = None,
-    root: settings.Roots = None,
-    data_option: settings.DataOptions = None,
+    root: Roots = None,
+    data_option: DataOptions = None,
     recipe: settings.RecipeName = None,
     workers: settings.Workers = 2,
     frame_memory: settings.FrameMemory = 512,
@@ -78,20 +80,15 @@ def bench(
     if what == "data":
         batch = options.parse_batch_size(batch_size)
         request = Request(
-            model=model,
+            model,
             options=option or (),
             start=weights,
-            published=False,
             recipe=recipe,
-            recipes=(),
             changes={} if batch is None else {"batch_size": batch},
-            thaw_after=None,
             data=data or (),
             roots=root or (),
-            data_options={},
             given_data_options=data_option or (),
             device=device,
-            deterministic=False,
         )
         memory = frame_memory * MEGABYTE
         _data(request, precision, workers, memory=memory, batches=batches, as_json=as_json)

@@ -9,17 +9,48 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from salcli import logs
 from salcli.commands.evaluating import choose
 from salcli.commands.evaluating import evaluate as run_exams
-from salcli.commands.training import Request, Training
+from salcli.commands.request import Request
+from salcli.commands.training import Training
 
 if TYPE_CHECKING:
     from salcli.training.runs import Report
     from salcli.training.train import Running
 
-__all__ = ["conduct"]
+__all__ = ["begin"]
 
 MEGABYTE = 1_000_000
+
+
+def begin(
+    given: Mapping[str, Any], *, published: bool, compare: bool, recipes: Sequence[str] = ()
+) -> None:
+    """Do what the options of `salcli train` or `salcli finetune` say.
+
+    Args:
+        given: The options, by the names of the command's parameters.
+        published: Whether the bare name of a model means its first published weights.
+        compare: Whether the model is scored before and after.
+        recipes: Names that are looked for first, in order.
+
+    Raises:
+        SalcliError: Something cannot be read, written or computed.
+    """
+    given["context"].with_resource(logs.heard(quiet=False, verbose=given["verbose"]))
+    conduct(
+        Request.of(given, published=published, recipes=recipes),
+        output=given["output"],
+        workers=given["workers"],
+        frame_memory=given["frame_memory"],
+        precision=given["precision"],
+        checkpoint_minutes=given["checkpoint_minutes"],
+        dry_run=given["dry_run"],
+        as_json=given["as_json"],
+        compare=compare,
+        evaluate=given["evaluate"],
+    )
 
 
 def conduct(

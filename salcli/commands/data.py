@@ -22,7 +22,8 @@ Roots: TypeAlias = Annotated[
     typer.Option(
         "--root",
         metavar="DIR",
-        help="Folder of the dataset, if its environment variable does not name it.",
+        help="Folder of the dataset; repeatable for one that may have several, such as 'folder'. "
+        "Without it, the dataset's environment variable says where.",
         show_default=False,
     ),
 ]

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from salcli import logs, registry
+from salcli import registry
 from salcli.commands import options, settings
-from salcli.commands.conducting import conduct
-from salcli.commands.training import Request
+from salcli.commands.conducting import begin
+from salcli.commands.data import DataOptions, Roots
 
 __all__ = ["finetune"]
 
@@ -21,22 +21,23 @@ def finetune(
     model: options.ModelName = registry.DEFAULT_MODEL,
     weights: settings.Start = None,
     data: settings.Data = None,
-    root: settings.Roots = None,
+    root: Roots = None,
     fold: Annotated[
         int | None, typer.Option(min=0, help="Part of a dataset with folds that validates.")
     ] = None,
     hold_out: settings.HoldOut = None,
-    data_option: settings.DataOptions = None,
+    data_option: DataOptions = None,
     recipe: settings.RecipeName = None,
     option: options.ModelOptions = None,
     learning_rate: settings.Rate = None,
     epochs: settings.Epochs = None,
-    learning_rate_gamma: settings.RateGamma = None,
+    gamma: settings.RateGamma = None,
     train_cnn_after: settings.ThawAfter = None,
     batch_size: settings.BatchSize = None,
     clip_length: settings.ClipLength = None,
     clip_stride: settings.ClipStride = None,
     accumulation: settings.Accumulation = None,
+    gradient_clip: settings.GradientClip = None,
     epoch_steps: settings.EpochSteps = None,
     patience: settings.Patience = None,
     seed: settings.Seed = None,
@@ -59,47 +60,8 @@ def finetune(
 
     The recipe is the model's one for this dataset, or its 'finetune', or its first.
     """
-    context.with_resource(logs.heard(quiet=False, verbose=verbose))
-    changes = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "clip_length": clip_length,
-        "clip_stride": clip_stride,
-        "accumulation": accumulation,
-        "epoch_steps": epoch_steps,
-        "patience": patience,
-        "seed": seed,
-        "gamma": learning_rate_gamma,
-        "schedule": None if learning_rate_gamma is None else "exponential",
-    }
-    general = {"fold": fold, "hold_out": hold_out}
     names = [text.partition("=")[0] for text in data or ()]
-    request = Request(
-        model=model.partition(":")[0] if weights and model == registry.DEFAULT_MODEL else model,
-        options=option or (),
-        start=weights,
-        published=True,
-        recipe=recipe,
-        recipes=(*(f"finetune-{name}" for name in names), "finetune"),
-        changes={name: value for name, value in changes.items() if value is not None},
-        thaw_after=train_cnn_after,
-        data=data or (),
-        roots=root or (),
-        data_options={name: str(value) for name, value in general.items() if value is not None},
-        given_data_options=data_option or (),
-        device=device,
-        deterministic=deterministic,
-    )
-    conduct(
-        request,
-        output=output,
-        workers=workers,
-        frame_memory=frame_memory,
-        precision=precision,
-        checkpoint_minutes=checkpoint_minutes,
-        dry_run=dry_run,
-        as_json=as_json,
-        compare=True,
-        evaluate=evaluate,
-    )
+    if weights and model == registry.DEFAULT_MODEL:
+        model = model.partition(":")[0]  # its published weights are not where it starts
+    recipes = (*(f"finetune-{name}" for name in names), "finetune")
+    begin(locals(), published=True, recipes=recipes, compare=True)

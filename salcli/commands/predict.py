@@ -11,6 +11,7 @@ import typer
 
 from salcli import logs, registry
 from salcli.commands import options
+from salcli.commands.data import DataOptions, Roots
 
 if TYPE_CHECKING:
     from salcli.datasets.submitting import Task
@@ -42,13 +43,8 @@ def predict(
             metavar="NAME", help="A dataset in place of INPUT: maps lie as its benchmark wants."
         ),
     ] = None,
-    root: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR", help="Where the dataset lies.")
-    ] = None,
-    data_option: Annotated[
-        list[str] | None,
-        typer.Option("--data-option", "-D", metavar="KEY=VALUE", help="Option of the dataset."),
-    ] = None,
+    root: Roots = None,
+    data_option: DataOptions = None,
     split: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Part of the dataset.", show_default="test"),

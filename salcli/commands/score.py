@@ -11,6 +11,7 @@ import typer
 
 from salcli import logs, registry
 from salcli.commands import options, tables
+from salcli.commands.data import DataOptions, Roots
 from salcli.commands.loading import load_models
 from salcli.errors import InputError
 
@@ -30,14 +31,8 @@ def score(
     context: typer.Context,
     *,
     data: Annotated[str, typer.Option(metavar="NAME", help="The dataset; see 'salcli datasets'.")],
-    root: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="DIR", help="Where it lies; some take several."),
-    ] = None,
-    data_option: Annotated[
-        list[str] | None,
-        typer.Option("--data-option", "-D", metavar="KEY=VALUE", help="Option of the dataset."),
-    ] = None,
+    root: Roots = None,
+    data_option: DataOptions = None,
     split: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Part of it.", show_default="the one usually scored"),

@@ -13,13 +13,13 @@ __all__ = [
     "ClipLength",
     "ClipStride",
     "Data",
-    "DataOptions",
     "Deterministic",
     "DryRun",
     "EpochSteps",
     "Epochs",
     "Evaluate",
     "FrameMemory",
+    "GradientClip",
     "HoldOut",
     "JsonLines",
     "Minutes",
@@ -28,7 +28,6 @@ __all__ = [
     "Rate",
     "RateGamma",
     "RecipeName",
-    "Roots",
     "Seed",
     "Start",
     "ThawAfter",
@@ -37,27 +36,12 @@ __all__ = [
 
 HERE = "In place of the recipe's."
 
-Roots: TypeAlias = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--root",
-        metavar="DIR",
-        help="Folder with the data; repeatable for --data folder. Without it, the dataset's "
-        "environment variable says where.",
-    ),
-]
 Data: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[=DIR]",
         help="Dataset, as in 'salcli datasets'; repeatable. The recipe's if neither this nor "
         "--root is given.",
-    ),
-]
-DataOptions: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data-option", "-D", metavar="KEY=VALUE", help="Option of the dataset. Repeatable."
     ),
 ]
 HoldOut: TypeAlias = Annotated[
@@ -98,6 +82,10 @@ ClipStride: TypeAlias = Annotated[
 ]
 Accumulation: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Batches per step of the optimiser.")
+]
+GradientClip: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0, help="Longest gradient, for each frame of a loss; longer are shortened."),
 ]
 EpochSteps: TypeAlias = Annotated[
     int | None,

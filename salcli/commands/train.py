@@ -6,10 +6,9 @@ from pathlib import Path
 
 import typer
 
-from salcli import logs
 from salcli.commands import options, settings
-from salcli.commands.conducting import conduct
-from salcli.commands.training import Request
+from salcli.commands.conducting import begin
+from salcli.commands.data import DataOptions, Roots
 
 __all__ = ["train"]
 
@@ -19,9 +18,9 @@ def train(
     *,
     model: options.ModelName = "unisal",
     data: settings.Data = None,
-    root: settings.Roots = None,
+    root: Roots = None,
     hold_out: settings.HoldOut = None,
-    data_option: settings.DataOptions = None,
+    data_option: DataOptions = None,
     weights: settings.Start = None,
     recipe: settings.RecipeName = None,
     option: options.ModelOptions = None,
@@ -31,6 +30,7 @@ def train(
     clip_length: settings.ClipLength = None,
     clip_stride: settings.ClipStride = None,
     accumulation: settings.Accumulation = None,
+    gradient_clip: settings.GradientClip = None,
     epoch_steps: settings.EpochSteps = None,
     patience: settings.Patience = None,
     train_cnn_after: settings.ThawAfter = None,
@@ -62,43 +62,4 @@ def train(
 
     On several devices: torchrun --nproc-per-node N -m salcli train ...
     """
-    context.with_resource(logs.heard(quiet=False, verbose=verbose))
-    changes = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "clip_length": clip_length,
-        "clip_stride": clip_stride,
-        "accumulation": accumulation,
-        "epoch_steps": epoch_steps,
-        "patience": patience,
-        "seed": seed,
-    }
-    request = Request(
-        model=model,
-        options=option or (),
-        start=weights,
-        published=False,
-        recipe=recipe,
-        recipes=(),
-        changes={name: value for name, value in changes.items() if value is not None},
-        thaw_after=train_cnn_after,
-        data=data or (),
-        roots=root or (),
-        data_options={} if hold_out is None else {"hold_out": hold_out},
-        given_data_options=data_option or (),
-        device=device,
-        deterministic=deterministic,
-    )
-    conduct(
-        request,
-        output=output,
-        workers=workers,
-        frame_memory=frame_memory,
-        precision=precision,
-        checkpoint_minutes=checkpoint_minutes,
-        dry_run=dry_run,
-        as_json=as_json,
-        compare=False,
-        evaluate=evaluate,
-    )
+    begin(locals(), published=False, compare=False)

@@ -4,54 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from salcli.checkpoint import Checkpoint
+    from salcli.commands.request import Request
     from salcli.model import Model
     from salcli.recipe import Recipe, Source
     from salcli.training.sampling import Corpus
     from salcli.types import Dataset
 
-__all__ = ["Request", "Training"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for.
-
-    Attributes:
-        model: `NAME[:TAG]`.
-        options: `-O` of the model.
-        start: Weights file to start from.
-        published: Whether the bare name of a model means its first published weights.
-        recipe: Name of the recipe; `None` for the first of `recipes`.
-        recipes: Names that are looked for first, in order.
-        changes: Fields of the recipe.
-        thaw_after: `frozen_epochs` of the recipe's encoder.
-        data: `NAME` or `NAME=DIR`.
-        roots: `--root`.
-        data_options: Of the datasets, where they have such an option.
-        given_data_options: `-D`, for which the dataset must have it.
-        device, deterministic: Where and how it runs.
-    """
-
-    model: str
-    options: Sequence[str]
-    start: Path | None
-    published: bool
-    recipe: str | None
-    recipes: Sequence[str]
-    changes: Mapping[str, Any]
-    thaw_after: int | None
-    data: Sequence[str]
-    roots: Sequence[Path]
-    data_options: Mapping[str, str]
-    device: str
-    deterministic: bool
-    given_data_options: Sequence[str] = field(default_factory=tuple)
+__all__ = ["Training"]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from salcli import registry
-from salcli.errors import UnknownName, UsageError
 from salcli.model import Model
-from salcli.recipe import WHOLE, Recipe
+from salcli.recipe import Recipe
+from salcli.training.impediments import check, check_accumulation
 from salcli.training.loading import Loader, moved
 from salcli.training.optimisation import (
     autocast,
@@ -169,58 +168,6 @@ def train(
             progress.next_epoch()
             run.save()
     return output / BEST
-
-
-def check(corpora: Sequence[Corpus], batches: Batches, *, recipe: Recipe, ranks: Ranks) -> None:
-    """Raise `UsageError` if an epoch has no step, or if nothing can be selected by."""
-    training, validation = (
-        sum(len(recordings) for recordings in column)
-        for column in zip(*((c.training, c.validation) for c in corpora), strict=True)
-    )
-    found = f"{training} recordings to train on and {validation} to validate on"
-    if not validation:
-        raise UsageError(f"{found}: at least one must validate; choose another --hold-out")
-    check_shares(corpora, ranks)
-    if not len(batches.plan(0)):
-        short = f" ({batches.left_out} are too short or not annotated)" if batches.left_out else ""
-        raise UsageError(
-            f"{found}{short}: too few for one batch of {corpora[0].batch_size}; add some, or "
-            "choose a smaller --batch-size"
-        )
-    if recipe.select == "loss":
-        return
-    known = {name: each for name, each in registry.metrics().items() if each.validates}
-    if recipe.select not in known:
-        raise UnknownName("metric", recipe.select, known)
-    kept = [shown for corpus in corpora for r in corpus.validation for shown in r.annotations]
-    if known[recipe.select].needs == "fixations" and not any(shown.fixations for shown in kept):
-        raise UsageError(f"the recipe selects by {recipe.select}, which needs fixations/")
-
-
-def check_shares(corpora: Sequence[Corpus], ranks: Ranks) -> None:
-    """Raise `UsageError` if the processes cannot share the batches of a corpus."""
-    for corpus in corpora:
-        if corpus.clip_length == WHOLE and corpus.batch_size != ranks.count:
-            processes = f"{ranks.count} processes need" if ranks.count > 1 else "one process needs"
-            raise UsageError(
-                f"whole clips differ in length, so that each process takes one at a time: "
-                f"{processes} --batch-size {ranks.count}, not {corpus.batch_size}"
-            )
-        if corpus.batch_size % ranks.count:
-            raise UsageError(
-                f"{ranks.count} processes cannot share a batch of {corpus.batch_size}; choose a "
-                "--batch-size that they can"
-            )
-
-
-def check_accumulation(number: int, recipe: Recipe) -> None:
-    """Raise `UsageError` at the second pass of a batch, if several batches make one step."""
-    if number and recipe.accumulation > 1:
-        raise UsageError(
-            "here each batch goes backward several times, and each time is a step of the "
-            "optimiser, so that batches cannot be accumulated; start again without "
-            "--accumulation and with another -o"
-        )
 
 
 def validate(

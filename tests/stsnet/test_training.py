@@ -15,7 +15,8 @@ from salcli_stsnet.network import STSNet
 from salcli_stsnet.solver import CaffeSGD
 
 from salcli.checkpoint import Checkpoint
-from salcli.commands.training import Request, Training
+from salcli.commands.request import Request
+from salcli.commands.training import Training
 from salcli.errors import UsageError, WeightsError
 from salcli.training.optimisation import make_optimiser
 from salcli.types import Batch

@@ -68,4 +68,6 @@ def test_impossible_recipes_are_refused_at_once(fit: Fit, tmp_path: Path) -> Non
         fit("tiny", select="CCC")
     with pytest.raises(UsageError, match="too few for one batch of 99"):
         fit("tiny", batch_size=99)
+    with pytest.raises(UsageError, match="too few for the 9 batches of 2 of one step"):
+        fit("tiny", accumulation=9)
     assert not list(tmp_path.iterdir())

@@ -57,12 +57,16 @@ def test_json_lines_are_the_log_of_a_network_that_is_built_once(
     from salcli_little import model
 
     model.done.clear()
-    done = salcli("train", *settings(stills, tmp_path / "run"), "--epochs", "1", "--json")
+    changes = ("--epochs", "1", "--gradient-clip", "0.5", "--seed", "3")
+    done = salcli("train", *settings(stills, tmp_path / "run"), *changes, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert model.done["build"] == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[:-1] == log_of(tmp_path / "run")
-    assert lines[-1] == {"weights": str(tmp_path / "run" / "best.safetensors")}
+    best = tmp_path / "run" / "best.safetensors"
+    assert lines[-1] == {"weights": str(best)}
+    recipe = checkpoint.read(best).metadata["recipe"]
+    assert (recipe["epochs"], recipe["gradient_clip"], recipe["seed"]) == (1, 0.5, 3)
 
 
 def test_weights_to_start_from_bring_their_options(
