@@ -68,13 +68,14 @@ class Ranks:
         distributed.all_gather_object(values, value)
         return values
 
-    def mean(self, values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """Means of scalars over the processes, which all have the same names."""
-        if self.count == 1:
-            return values
+        # Together, since each transfer would wait for the device.
         stacked = torch.stack([value.detach().float() for value in values.values()])
-        distributed.all_reduce(stacked)
-        return dict(zip(values, stacked / self.count, strict=True))
+        if self.count > 1:
+            distributed.all_reduce(stacked)
+            stacked /= self.count
+        return dict(zip(values, stacked.tolist(), strict=True))
 
     def align(self, network: nn.Module) -> None:
         """Give all processes the buffers of process 0, such as statistics of batch norms."""

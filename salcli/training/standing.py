@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from salcli import registry
 from salcli.errors import SalcliError
 from salcli.recipe import Recipe
@@ -39,12 +36,12 @@ class Progress:
     best: float | None = None
     stale: int = 0
 
-    def add(self, source: str, loss: Mapping[str, Tensor]) -> None:
+    def add(self, source: str, loss: Mapping[str, float]) -> None:
         """Count one more loss on data of a source."""
         sums = self.sums.setdefault(source, {})
         self.losses[source] = self.losses.get(source, 0) + 1
         for name, value in loss.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
+            sums[name] = sums.get(name, 0.0) + value
 
     @property
     def means(self) -> dict[str, float]:
@@ -77,11 +74,11 @@ class Progress:
         self.sums, self.losses = {}, {}
 
 
-def check_finite(loss: Tensor, progress: Progress) -> None:
+def check_finite(loss: float, progress: Progress) -> None:
     """Raise `SalcliError` if the loss is infinite or no number."""
-    if not torch.isfinite(loss):
+    if not math.isfinite(loss):
         raise SalcliError(
-            f"the loss became {loss.item()} in epoch {progress.epoch + 1}, step "
+            f"the loss became {loss} in epoch {progress.epoch + 1}, step "
             f"{progress.step + 1}; start again with a smaller --lr and another -o"
         )
 
