@@ -118,6 +118,18 @@ def test_a_clip_over_time(salcli: Run, tmp_path: Path, valid: Callable[[Any], An
     assert {name: (tmp_path / "aoi" / name).read_bytes() for name in before} == before
 
 
+def test_the_table_of_a_clip_and_a_still(salcli: Run, tmp_path: Path) -> None:
+    clip(tmp_path / "spot.mp4", [(5, 5, 10, 10)] * 4)
+    save(tmp_path / "page.png", bright=(10, 10, 20, 10))
+
+    run = salcli("aoi", "spot.mp4", "page.png", *FAKE, "--area", "left=0,0,50%,100%")
+
+    titles, of_clip, of_still = run.stdout.splitlines()
+    assert titles.split("  ")[-2:] == ["on screen", "first peak"]
+    assert of_clip.split()[-4:] == ["1.00", "s", "0.00", "s"]
+    assert of_still.split()[-1] == "1"  # its rank: nothing is said of times
+
+
 def test_the_real_model_looks_at_the_object(salcli: Run, tmp_path: Path) -> None:
     save(tmp_path / "page.png", bright=(150, 60, 40, 40), size=(240, 160))
 

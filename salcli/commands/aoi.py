@@ -16,7 +16,7 @@ from salcli.errors import PluginError, SalcliError, UsageError
 
 if TYPE_CHECKING:
     from salcli.aoi.areas import Area
-    from salcli.aoi.attention import Attention
+    from salcli.aoi.attention import AreaSummary, Attention
     from salcli.aoi.survey import Survey
     from salcli.aoi.thresholds import Threshold
 
@@ -202,11 +202,17 @@ def _show(found: Sequence[Attention]) -> None:
             row = [one.source.name, name, f"{summary.share:.2%}", f"{summary.area_share:.2%}"]
             row += [_times(summary.lift), f"{summary.peak:.3f}", str(summary.rank)]
             if clips:
-                first = summary.first_maximum
-                row += ["" if summary.seconds is None else f"{summary.seconds:.2f} s"]
-                row += ["never" if first is None else f"{first.time or 0:.2f} s"]
+                row += _times_of(summary)
             rows.append(row)
     tables.show(titles, rows)
+
+
+def _times_of(summary: AreaSummary) -> list[str]:
+    """How long an area is on screen, and when the peak is first inside; nothing for stills."""
+    if summary.seconds is None:
+        return ["", ""]
+    first = summary.first_maximum
+    return [f"{summary.seconds:.2f} s", f"{first.time:.2f} s" if first else "never"]
 
 
 def _times(lift: float | None) -> str:
