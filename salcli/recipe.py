@@ -127,7 +127,7 @@ class Recipe:
         sources: The published datasets; each batch is of one of them, in random alternation. Empty
             where `--data` must say.
         clip_length: Frames per sample of a clip, at a random place; 1 for stills, `WHOLE` for whole
-            clips of any length, which need a batch size of 1.
+            clips of any length, of which each process takes one at a time: a batch size of 1.
         clip_stride: Every so-many-th frame of a clip is used.
         targets: Which frames of a sample have ground truth in the batch; with `last` it is `[B, 1,
             ...]`.

@@ -29,7 +29,15 @@ from salcli.types import Annotation, Dataset, Recording
 
 from ..conftest import install
 
-PRELOADED = ["salcli.training.train", "torch._dynamo", "torch.distributed", "matplotlib.figure"]
+PRELOADED = [
+    *(
+        "salcli.cli",
+        "salcli.training.train",
+        "salcli.commands.conducting",
+        "salcli.datasets.folder",
+    ),
+    *("torch._dynamo", "torch.distributed", "torch.utils.tensorboard", "matplotlib.figure"),
+]
 
 SECONDS = 200
 """How long a process may take on a busy machine, before a test gives up."""
