@@ -58,10 +58,10 @@ def score(
         ),
     ] = None,
     metrics: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="NAMES",
-            help="With commas between; 'all' for everything that the protocol defines.",
+            help="With commas between; 'all' for everything that the protocol defines. Repeatable.",
             show_default="those of its tables",
         ),
     ] = None,
@@ -119,7 +119,7 @@ def score(
         open_dataset(data, root or (), options=data_option or ()),
         split=split,
         protocol=protocol,
-        metrics=[name.strip() for name in metrics.split(",")] if metrics else (),
+        metrics=[name.strip() for names in metrics or () for name in names.split(",")],
         seed=seed,
         limit=limit,
         baselines=baselines,

@@ -28,7 +28,7 @@ def test_stored_maps_differ_by_the_rounding_that_the_report_of_the_model_states(
     salcli: Run, miniature: Miniature, tmp_path: Path, name: str, read: Read
 ) -> None:
     data = ("--data", "osie", "--root", miniature("osie"), "--protocol", name)
-    words = ("--metrics", "CC,NSS,KLD", "--baselines", "full")
+    words = ("--metrics", "CC,NSS", "--metrics", "KLD", "--baselines", "full")
     done = salcli("score", *data, *words, "-m", "brightness", "--save-maps", "maps")
     assert done.returncode == 0, done.stderr
     done = salcli("score", *data, *words, "--predictions", "maps")
