@@ -137,10 +137,12 @@ def evaluate(
 def _score(
     exam: Exam, loaded: Loaded, folder: Path, watcher: Watcher, protocol: str | None
 ) -> Mapping[str, Any]:
+    from salcli import devices
     from salcli.scoring.predicted import PredictedMaps
     from salcli.scoring.session import open_session
 
-    session = open_session(exam.dataset, split=exam.split, protocol=protocol)
+    there = devices.for_metrics(str(loaded.model.device))
+    session = open_session(exam.dataset, split=exam.split, protocol=protocol, device=there)
     return session.run(PredictedMaps(loaded, watcher), folder, watcher)
 
 
