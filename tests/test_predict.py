@@ -377,6 +377,8 @@ def test_interrupting_ends_with_130(fake_site: Path, tmp_path: Path) -> None:
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background ignores it, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (tmp_path / "saliency/clip/0000.png").exists():
         assert process.poll() is None
