@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from salcli.aoi import areafiles
@@ -65,6 +65,7 @@ def test_triangles_around_a_point_make_up_the_frame(x: float, y: float) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.floats(-30, 90), st.floats(-30, 70)), min_size=3, max_size=3))
+@example([(0.0, 0.0), (1.0, 2.225073858507e-311), (0.0, 1.0)])
 def test_a_triangle_covers_its_area_however_it_is_written(
     corners: list[tuple[float, float]],
 ) -> None:

@@ -130,8 +130,8 @@ def _add_edge(part: Coverage, start: tuple[float, float], end: tuple[float, floa
         return
     rows = np.arange(int(top), int(np.ceil(bottom)))
     upper, lower = np.maximum(rows, top), np.minimum(rows + 1, bottom)
-    slope = (x1 - x0) / (y1 - y0)
-    ends = np.stack([x0 + slope * (upper - y0), x0 + slope * (lower - y0)])
+    # Not by the slope, which overflows where an edge is almost level.
+    ends = x0 + (x1 - x0) * ((np.stack([upper, lower]) - y0) / (y1 - y0))
     left, right = ends.min(axis=0)[:, None], ends.max(axis=0)[:, None]
     columns = np.arange(width + 1)
     # how much of a row lies between the edge and a column to its right, per unit of height
