@@ -52,17 +52,29 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line; ends the process with the exit code of the error, if there is one."""
+    code = _run()
+    if "WORLD_SIZE" in os.environ:
+        # Threads of `DistributedDataParallel` outlive its process group, and now and then abort an
+        # interpreter that takes itself apart: torchrun would call a finished training a failed one.
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         build()(prog_name="salcli")
     except SystemExit as end:
-        sys.exit(_flushed(end.code))
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return _flushed(end.code if isinstance(end.code, int) else int(end.code is not None))
     except SalcliError as error:
         _complain(str(error), error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:
-        sys.exit(_hushed())
+        return _hushed()
     except Exception as error:
         text = " ".join(str(error).split())
         _complain(
@@ -70,8 +82,8 @@ def main() -> NoReturn:
             "where it happened)",
             error,
         )
-        sys.exit(1)
-    sys.exit(_flushed(0))
+        return 1
+    return _flushed(0)
 
 
 def build() -> typer.Typer:
@@ -138,7 +150,7 @@ def _complain(text: str, error: Exception) -> None:
     print(f"salcli: error: {text}", file=sys.stderr)
 
 
-def _flushed(code: str | int | None) -> str | int | None:
+def _flushed(code: int) -> int:
     """The exit code, once what was printed is out; whoever reads it may have gone (`| head`)."""
     try:
         sys.stdout.flush()
