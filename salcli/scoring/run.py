@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from salcli.datasets.checking import alike
 from salcli.errors import InputError
@@ -169,7 +170,9 @@ def _rows(
     pending = deque[Future[Row]]()
     shares: tuple[int, Mapping[str, frozenset[int]]] = (-1, {})
     resized = scorer.protocol.preparation.resize != "fit"
-    with ThreadPoolExecutor(threads) as pool:
+    # Each of these threads computes alone: with a pool of its own below each, as BLAS has one, they
+    # are in each other's way, and sums would depend on the number of cores.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         for shown in source.maps(agenda, start):
             number, index = shown.spot
             if shares[0] != number:
