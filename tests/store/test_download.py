@@ -201,6 +201,8 @@ def test_lasting_trouble_is_given_up(server: Server, target: Path) -> None:
         (format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 60.0),
         ("Sat, 01 Jan 2000 00:00:00 GMT", 0.0),
     ],
+    # Processes that share the tests must name them alike, whatever the time.
+    ids=["short", "seconds", "too long", "tomorrow", "long ago"],
 )
 def test_retry_after_is_honoured_up_to_a_cap(
     server: Server,
