@@ -86,10 +86,10 @@ def fakes(install_plugins: Callable[..., None], fake_site: Path) -> None:
 def make_site(tmp_path: Path) -> Callable[..., Path]:
     """Install several plugins, given as (package, distribution, entry point), into one folder."""
 
-    def make(*plugins: str | tuple[str, str, str]) -> Path:
+    def make(*wanted: str | tuple[str, str, str]) -> Path:
         site = tmp_path / "site"
         site.mkdir(exist_ok=True)
-        for plugin in plugins:
+        for plugin in wanted:
             package, name, entry = (plugin, None, None) if isinstance(plugin, str) else plugin
             install(site, package, name=name, entry=entry)
         return site

@@ -203,7 +203,7 @@ def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
 def test_architecture_names_every_module_once_and_no_other() -> None:
     text = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
     told = re.findall(r"^\| `([\w./]+)` \|", text, re.MULTILINE)
-    hooks = {name for name in vars(hookspecs.Hooks) if not name.startswith("_")}
+    asked = {name for name in vars(hookspecs.Hooks) if not name.startswith("_")}
     package = CHECKOUT / "salcli"
     whole = {name for name in told if name.endswith("/")}
     modules = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
@@ -213,4 +213,4 @@ def test_architecture_names_every_module_once_and_no_other() -> None:
         if not name.startswith(tuple(whole)) and not name.endswith("/__init__.py")
     }
     assert whole <= {f"{name.partition('/')[0]}/" for name in modules if "/" in name}
-    assert sorted(told) == sorted(alone | whole | hooks)
+    assert sorted(told) == sorted(alone | whole | asked)
