@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from salcli.errors import SalcliError
-from salcli.hookspecs import hookimpl
+from salcli.plugins.hooks import hookimpl
 from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
 from salcli.types import Prediction, Stimulus
 

@@ -10,10 +10,11 @@ from typing import get_args
 
 import numpy as np
 
-from salcli import media, prediction, registry
+from salcli import media, prediction
 from salcli.errors import InputError, UsageError
 from salcli.media import Kind
 from salcli.model import Loaded, Model, load_model
+from salcli.plugins import registry
 from salcli.prediction import Scale, Size
 from salcli.types import Frame, Result, Stimulus
 

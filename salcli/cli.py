@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.main import get_command
 
-from salcli import __version__, plugins
+from salcli import __version__
 from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
 from salcli.commands.compare import compare
@@ -27,6 +27,7 @@ from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
 from salcli.errors import SalcliError
+from salcli.plugins import loader
 
 __all__ = ["build", "main"]
 
@@ -121,7 +122,7 @@ def _root(
 
 def _add_guests(app: typer.Typer) -> None:
     """Add the commands of each plugin, unless they do not work or their name is taken."""
-    loaded, taken = plugins.load(), {*COMMANDS, *GROUPS}
+    loaded, taken = loader.load(), {*COMMANDS, *GROUPS}
     for plugin, register in loaded.answers("register_commands"):
         own = typer.Typer()  # apart, so that a failure halfway leaves nothing behind
         with loaded.guest(plugin, "register_commands"):

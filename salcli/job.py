@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import torch
 
-from salcli import __version__, journal, manifest, media, prediction, registry, writers
+from salcli import __version__, journal, manifest, media, prediction, writers
 from salcli.errors import OutputError
 from salcli.manifest import Place
 from salcli.model import Loaded
+from salcli.plugins import registry
 from salcli.progress import Watcher
 from salcli.types import Stimulus
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from salcli import checkpoint, devices, plugins, registry, weights
+from salcli import checkpoint, devices, weights
 from salcli.checkpoint import Checkpoint
 from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.plugins import loader, registry
 from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 
@@ -151,7 +152,7 @@ class Model(ABC):
 
     def inputs(self, frames: Sequence[Frame]) -> Tensor:
         """Network input for a chunk, through the `preprocess` hook, on the model's device."""
-        tensor: Tensor = plugins.load().hook.preprocess(model=self, frames=frames)
+        tensor: Tensor = loader.load().hook.preprocess(model=self, frames=frames)
         return tensor.to(self.device, self.precision, non_blocking=True)
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:

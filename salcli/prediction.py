@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salcli import imageops, plugins, stream
+from salcli import imageops, stream
 from salcli.errors import InputError, PluginError, SalcliError
 from salcli.memory import OutOfMemoryError, shortage_told
 from salcli.model import Model
+from salcli.plugins import loader
 from salcli.types import Frame, Prediction, Result, Stimulus
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _attempt(
 def _steps(model: Model, stimulus: Stimulus) -> Generator[Prediction, None, None]:
     """What the `predict` hook gives; every step in inference mode, every failure with a name."""
     with _blamed_on(model), torch.inference_mode():
-        predictions = iter(plugins.load().hook.predict(model=model, stimulus=stimulus))
+        predictions = iter(loader.load().hook.predict(model=model, stimulus=stimulus))
     try:
         while True:
             # never across the yield, where the mode would leak into the consumer

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from salcli import conduct, registry
+from salcli import conduct
 from salcli.conduct import Subject, broken
 from salcli.errors import SalcliError
+from salcli.plugins import registry
 from salcli.specs import ModelSpec, Weights, parse_options
 
 __all__ = ["check_model"]
@@ -38,7 +39,7 @@ def check_model(spec: ModelSpec, *, options: Mapping[str, Any] = NO_OPTIONS) -> 
     """Check that a model keeps the contract of `salcli.model.Model`.
 
     Args:
-        spec: Of an installed plugin, as `salcli.registry.model(NAME)` gives it.
+        spec: Of an installed plugin, as `salcli.plugins.registry.model(NAME)` gives it.
         options: The model's options on trial, such as a smaller input for a network that is slow.
 
     Raises:

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from salcli import devices, media, prediction, registry
+from salcli import devices, media, prediction
 from salcli import model as models
 from salcli.errors import SalcliError
 from salcli.model import Model
+from salcli.plugins import registry
 from salcli.types import Frame, Stimulus
 
 __all__ = ["Course", "Setup", "count", "lap", "peak_bytes", "prepare"]

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from salcli import plugins
 from salcli.cache import cache_path, cache_root, discard_parts, label, locked, part_path
 from salcli.download import Report
 from salcli.errors import SalcliError, UsageError, WeightsError
+from salcli.plugins import loader
 from salcli.resumption import note_path
 from salcli.specs import ModelSpec, Weights
 from salcli.verification import Digest, Receipt, expected_hash, fault
@@ -237,7 +237,7 @@ def _fetch(spec: ModelSpec, row: Weights, path: Path, *, url: str, report: Repor
         if report:
             report(done, total)
 
-    hook = plugins.load().hook.fetch_weights
+    hook = loader.load().hook.fetch_weights
     try:
         if not hook(weights=row, url=url, target=part, report=arrived):
             raise WeightsError(f"no plugin can download '{urlsplit(url).scheme}:' addresses")

@@ -56,9 +56,9 @@ def wrong_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def forget_plugins() -> None:
-    from salcli import plugins, registry
+    from salcli.plugins import loader, registry
 
-    plugins.load.cache_clear()
+    loader.load.cache_clear()
     for found in (registry._models, registry._datasets, registry._metrics):
         found.cache_clear()
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from salcli import metrics, registry
+from salcli import metrics
+from salcli.plugins import registry
 from salcli.specs import resolve
 
 GOLDENS = Path(__file__).parent / "goldens" / "unisal"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from salcli import plugins, registry
 from salcli.errors import PluginError, UnknownName
+from salcli.plugins import loader, registry
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Install = Callable[..., None]
@@ -16,7 +16,7 @@ Make = Callable[..., Path]
 
 
 def errors() -> dict[str, str]:
-    return {plugin.name: plugin.error for plugin in plugins.load().broken()}
+    return {plugin.name: plugin.error for plugin in loader.load().broken()}
 
 
 def test_an_installed_plugin_is_found_with_its_version(
@@ -24,7 +24,7 @@ def test_an_installed_plugin_is_found_with_its_version(
 ) -> None:
     install_plugins(fake_site)
 
-    (fake,) = [p for p in plugins.load() if p.name == "fake"]
+    (fake,) = [p for p in loader.load() if p.name == "fake"]
     assert (fake.distribution, fake.version, fake.error) == ("salcli-fake", "1.5", "")
     assert registry.provider("brightness") is fake
 

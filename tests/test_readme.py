@@ -18,7 +18,8 @@ from PIL import Image
 from typer.main import get_command
 from uv import find_uv_bin
 
-from salcli import cli, errors, hookspecs
+from salcli import cli, errors
+from salcli.plugins import hooks
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
@@ -203,7 +204,7 @@ def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
 def test_architecture_names_every_module_once_and_no_other() -> None:
     text = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
     told = re.findall(r"^\| `([\w./]+)` \|", text, re.MULTILINE)
-    asked = {name for name in vars(hookspecs.Hooks) if not name.startswith("_")}
+    asked = {name for name in vars(hooks.Hooks) if not name.startswith("_")}
     package = CHECKOUT / "salcli"
     whole = {name for name in told if name.endswith("/")}
     modules = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from salcli import plugins, registry
 from salcli.errors import UnknownName
+from salcli.plugins import loader, registry
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -39,7 +39,7 @@ def test_unknown_names_offer_the_nearest(name: str, text: str) -> None:
 def test_a_model_that_is_not_installed_says_what_installs_it(
     monkeypatch: pytest.MonkeyPatch, install_plugins: Callable[..., None], salcli: Run
 ) -> None:
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
+    monkeypatch.setattr(loader, "entry_points", lambda group: [])
     install_plugins()
 
     for name in registry.OWN_MODELS:

@@ -14,8 +14,17 @@ FILES = sorted(ROOT.rglob("*.py"))
 HEAVY_ROOTS = {*HEAVY, "scipy", "safetensors", "imageio_ffmpeg", "cv2"}
 
 LIGHT = {
-    *("__init__", "__main__", "atomic", "builtin", "cli", "errors", "hookspecs", "plugins"),
-    *("progress", "recipe", "registry", "specs", "types", "weights"),
+    *(
+        "__init__",
+        "__main__",
+        "atomic",
+        "plugins/core",
+        "cli",
+        "errors",
+        "plugins/hooks",
+        "plugins/loader",
+    ),
+    *("progress", "recipe", "plugins/registry", "specs", "types", "weights"),
 }
 """Files of the package, without `.py`, that every command loads or may load."""
 

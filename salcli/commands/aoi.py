@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from salcli import logs, registry
+from salcli import logs
 from salcli.commands import options, tables
 from salcli.commands.loading import load_models
 from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.aoi.areas import Area

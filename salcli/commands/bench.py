@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from salcli import registry
 from salcli.commands import options, settings, tables
 from salcli.commands.data import DataOptions, Roots
 from salcli.commands.request import Request
 from salcli.commands.training import Training
+from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.bench import Figures

@@ -12,7 +12,7 @@ __all__ = ["DataOptions", "Roots", "Splits", "complete_dataset"]
 
 def complete_dataset(incomplete: str) -> list[str]:
     """What `--data` may go on with; for shell completion."""
-    from salcli import registry
+    from salcli.plugins import registry
 
     return [name for name in registry.datasets() if name.startswith(incomplete)]
 

@@ -47,8 +47,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the datasets that can be read, and where they are looked for."""
-    from salcli import registry
     from salcli.commands import layouts
+    from salcli.plugins import registry
 
     specs = [registry.dataset(name)] if name else list(registry.datasets().values())
     if as_json:

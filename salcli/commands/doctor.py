@@ -15,7 +15,7 @@ import typer
 from salcli.commands.options import Json
 
 if TYPE_CHECKING:
-    from salcli.plugins import Plugin
+    from salcli.plugins.loader import Plugin
 
 __all__ = ["doctor"]
 
@@ -101,12 +101,12 @@ def _look_at_ffmpeg(report: Report) -> None:
 
 
 def _look_at_plugins(report: Report) -> None:
-    from salcli import plugins, registry
+    from salcli.plugins import loader, registry
 
     models = registry.models()
     registry.datasets()
     registry.metrics()
-    loaded: list[Plugin] = list(plugins.load())
+    loaded: list[Plugin] = list(loader.load())
     for plugin in loaded:
         state = f"broken: {plugin.error}" if plugin.error else "ok"
         report.facts[f"plugin {plugin.name}"] = f"{plugin.distribution} {plugin.version}, {state}"

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from salcli import registry
 from salcli.commands import options, settings
 from salcli.commands.conducting import begin
 from salcli.commands.data import DataOptions, Roots
+from salcli.plugins import registry
 
 __all__ = ["finetune"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salcli import registry
 from salcli.errors import UsageError
+from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.model import Loaded

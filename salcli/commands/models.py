@@ -29,7 +29,7 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List the models, or show all that is known of one: options, weights, paper, licence."""
-    from salcli import plugins, registry
+    from salcli.plugins import loader, registry
 
     if name is not None:
         spec, _ = registry.model(name)
@@ -44,14 +44,14 @@ def models(
         typer.echo(json.dumps([_document(spec) for spec in known], indent=2, default=str))
         return
     _table(known)
-    for plugin in plugins.load().broken():
+    for plugin in loader.load().broken():
         text = f"salcli: broken plugin {plugin.distribution}: {plugin.error}"
         typer.echo(text, err=True)
 
 
 def _table(known: list[ModelSpec]) -> None:
-    from salcli import registry
     from salcli.commands import tables
+    from salcli.plugins import registry
 
     rows = [
         (
@@ -70,7 +70,7 @@ def _table(known: list[ModelSpec]) -> None:
 
 
 def _document(spec: ModelSpec) -> dict[str, Any]:
-    from salcli import registry
+    from salcli.plugins import registry
 
     plugin = registry.provider(spec.name)
     plain = {
@@ -119,7 +119,7 @@ def _value(value: Any) -> str:
 
 def _card(spec: ModelSpec) -> Iterator[str]:
     """The lines of a model's card."""
-    from salcli import registry
+    from salcli.plugins import registry
 
     plugin = registry.provider(spec.name)
     yield f"{spec.name}: {spec.summary}"

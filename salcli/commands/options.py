@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from salcli import registry
 from salcli.errors import UsageError
+from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.model import Loaded

@@ -13,10 +13,10 @@ __all__ = ["list_plugins"]
 
 def list_plugins(*, as_json: Json = False) -> None:
     """List the installed plugins; a broken one with its error."""
-    from salcli import plugins, registry
     from salcli.commands import tables
+    from salcli.plugins import loader, registry
 
-    loaded = plugins.load()
+    loaded = loader.load()
     names = registry.models()  # asked first, because answering may show a plugin to be broken
     registry.datasets()
     registry.metrics()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from salcli import logs, registry
+from salcli import logs
 from salcli.commands import options
 from salcli.commands.data import DataOptions, Roots
+from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.datasets.submitting import Task

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from salcli import logs, registry
+from salcli import logs
 from salcli.commands import options, tables
 from salcli.commands.data import DataOptions, Roots
 from salcli.commands.loading import load_models
 from salcli.errors import InputError
+from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.progress import Watcher

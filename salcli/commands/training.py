@@ -74,8 +74,9 @@ def choose_model(request: Request) -> tuple[Model, Checkpoint | None, Mapping[st
     Raises:
         UsageError: Both a tag and a file say where to start, or nothing does where it must.
     """
-    from salcli import model, registry, weights
+    from salcli import model, weights
     from salcli.errors import UsageError
+    from salcli.plugins import registry
 
     name, start = request.model, request.start
     spec, row = registry.model(name)
@@ -132,9 +133,9 @@ def open_datasets(request: Request, recipe: Recipe) -> list[tuple[Source, Datase
         UsageError: Nobody names data, or it is not clear whose root or option is given.
         SalcliError: A dataset is not there.
     """
-    from salcli import registry
     from salcli.datasets.opening import open_dataset
     from salcli.errors import UsageError
+    from salcli.plugins import registry
     from salcli.specs import resolve
 
     named = [text.partition("=") for text in request.data]
@@ -200,7 +201,8 @@ def repeat_exactly() -> None:
 
 def describe_model(model: Model, saved: Checkpoint | None) -> dict[str, Any]:
     """What the metadata says of the model: name, options, start, versions."""
-    from salcli import __version__, registry
+    from salcli import __version__
+    from salcli.plugins import registry
 
     plugin = registry.provider(model.spec.name)
     return {

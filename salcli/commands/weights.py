@@ -53,8 +53,9 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List published weights: size, whether they are on this machine, licence."""
-    from salcli import registry, weights
+    from salcli import weights
     from salcli.commands import tables
+    from salcli.plugins import registry
 
     wanted = _every_row()
     if names:
@@ -167,14 +168,14 @@ def remove(names: Names = None, *, everything: Everything = False) -> None:
 
 
 def _every_row() -> list[tuple[ModelSpec, Weights]]:
-    from salcli import registry
+    from salcli.plugins import registry
 
     return [(spec, row) for _, spec in sorted(registry.models().items()) for row in spec.weights]
 
 
 def _one(name: str) -> tuple[ModelSpec, Weights]:
-    from salcli import registry
     from salcli.errors import UsageError
+    from salcli.plugins import registry
 
     spec, row = registry.model(name)
     if row is None:

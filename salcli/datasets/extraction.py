@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from salcli import atomic, png, registry
+from salcli import atomic, png
 from salcli.datasets import dhf1k
 from salcli.datasets.collection import lone_root, some
 from salcli.datasets.files import listed
@@ -17,6 +17,7 @@ from salcli.datasets.opening import root_of
 from salcli.errors import InputError, SalcliError, UsageError
 from salcli.folders import find_inputs
 from salcli.images import SUFFIXES
+from salcli.plugins import registry
 from salcli.video import Video
 
 __all__ = ["DHF1K_PATTERN", "Job", "Outcome", "extract", "of_dhf1k", "of_videos"]

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salcli import registry
 from salcli.errors import InputError, UsageError
+from salcli.plugins import registry
 from salcli.specs import DatasetSpec, parse_data_options, resolve
 from salcli.types import Dataset
 

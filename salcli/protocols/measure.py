@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from salcli import registry
 from salcli.errors import UnknownName
+from salcli.plugins import registry
 from salcli.protocols import PROTOCOLS, Protocol, Variant
 from salcli.protocols.preparation import Map, Truth, prepare, prepare_truth, size_of
 from salcli.specs import MetricSpec, resolve

@@ -11,7 +11,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from salcli import __version__, registry
+from salcli import __version__
+from salcli.plugins import registry
 from salcli.protocols.measure import Scorer
 from salcli.scoring import bootstrap
 from salcli.scoring.agenda import Agenda

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from salcli.errors import InputError, UsageError
+from salcli.plugins.registry import metrics as known_metrics
 from salcli.progress import Watcher
 from salcli.protocols import Protocol
 from salcli.protocols import protocol as find_protocol
 from salcli.protocols.measure import Scorer
-from salcli.registry import metrics as known_metrics
 from salcli.scoring import files
 from salcli.scoring.agenda import Agenda, Spot, draw_up
 from salcli.scoring.baselines import Fit, Observers, Prior, Probe, Rounded, fit

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from salcli import registry
 from salcli.errors import UnknownName, UsageError
+from salcli.plugins import registry
 from salcli.recipe import WHOLE, Recipe
 from salcli.training.parallel import Ranks
 from salcli.training.samples import Batches

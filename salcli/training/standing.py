@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from salcli import registry
 from salcli.errors import SalcliError
+from salcli.plugins import registry
 from salcli.recipe import Recipe
 
 __all__ = ["Progress", "check_finite", "given_up", "losses_line", "rank"]

@@ -10,9 +10,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from salcli import groundtruth, imageops, registry
+from salcli import groundtruth, imageops
 from salcli.errors import UsageError
 from salcli.model import Model
+from salcli.plugins import registry
 from salcli.recipe import Recipe
 from salcli.specs import resolve
 from salcli.training.clips import Excerpt, frame_size

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from salcli import media, prediction, registry
+from salcli import media, prediction
 from salcli.errors import InputError
 from salcli.model import Loaded
+from salcli.plugins import registry
 from salcli.specs import resolve
 from salcli.types import Result, Stimulus
 from salcli.visual.boards import Rated, Shot

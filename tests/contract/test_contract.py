@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from salcli import registry
 from salcli.errors import PluginError
+from salcli.plugins import registry
 from salcli.testing import check_model
 
 WRONG = {

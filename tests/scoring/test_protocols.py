@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from salcli import registry
 from salcli.errors import UnknownName
+from salcli.plugins import registry
 from salcli.protocols import PROTOCOLS, Negatives, Preparation, Protocol, protocol
 from salcli.protocols.measure import Scorer, measure
 from salcli.protocols.preparation import Truth, prepare, prepare_truth

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from salcli import download, plugins, registry
+from salcli import download
+from salcli.plugins import loader, registry
 
 BLOCK = 1 << 14
 
@@ -161,8 +162,8 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def fresh_plugins() -> Iterator[None]:
     """Plugins are looked for anew before and after."""
-    plugins.load.cache_clear()
+    loader.load.cache_clear()
     registry._models.cache_clear()
     yield
-    plugins.load.cache_clear()
+    loader.load.cache_clear()
     registry._models.cache_clear()

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from salcli import download, plugins, weights
+from salcli import download, weights
 from salcli.errors import PluginError, UsageError, WeightsError
-from salcli.hookspecs import hookimpl
+from salcli.plugins import loader
+from salcli.plugins.hooks import hookimpl
 from salcli.specs import ModelSpec, Weights
 from salcli.verification import Digest, Receipt
 
@@ -321,7 +322,7 @@ def test_plugins_may_download(content: bytes, place: Path, fresh_plugins: None) 
             target.write_bytes(content)
             return True
 
-    plugins.load().add(Lab(), name="lab", distribution="lab", version="1")  # type: ignore[arg-type]
+    loader.load().add(Lab(), name="lab", distribution="lab", version="1")  # type: ignore[arg-type]
     with pytest.raises(WeightsError, match="lab://broken: RuntimeError: lab closed"):
         weights.locate(SPEC, row("lab://broken", hash=sha256(content)))
     assert weights.locate(SPEC, row("lab://x", hash=gitblob(content))).read_bytes() == content

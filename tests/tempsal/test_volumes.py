@@ -11,11 +11,11 @@ import torch
 from salcli_tempsal import TEMPSAL, Options
 from salcli_tempsal.model import TempSal
 
-from salcli import registry
 from salcli.datasets.opening import open_dataset
 from salcli.errors import InputError, UsageError
 from salcli.groundtruth import read_density
 from salcli.model import Model
+from salcli.plugins import registry
 from salcli.training.samples import Batches
 from salcli.training.sampling import Corpus
 from salcli.training.validation import by_maps

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Generic, TypeVar
 
-from salcli import plugins
 from salcli.errors import PluginError, UnknownName
+from salcli.plugins import loader
 from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
 
 __all__ = [
@@ -47,7 +47,7 @@ def metrics() -> Mapping[str, MetricSpec]:
     return {name: spec for name, (spec, _) in _metrics().specs.items()}
 
 
-def provider(name: str) -> plugins.Plugin:
+def provider(name: str) -> loader.Plugin:
     """The plugin that registered the model `name`.
 
     Raises:
@@ -85,7 +85,7 @@ def installation(name: str) -> str:
     Empty if its distribution is installed (broken or not), or if nobody knows which one it is.
     """
     base = name.partition(":")[0]
-    known = {plugin.distribution for plugin in plugins.load()}
+    known = {plugin.distribution for plugin in loader.load()}
     missing = base in OWN_MODELS and f"salcli-{base}" not in known
     return f"pip install salcli-{base}" if missing else ""
 
@@ -108,16 +108,16 @@ class _Found(Generic[Spec]):
         disputed: Names that nobody gets, with all the plugins that register them.
     """
 
-    specs: Mapping[str, tuple[Spec, plugins.Plugin]]
-    disputed: Mapping[str, Sequence[plugins.Plugin]]
+    specs: Mapping[str, tuple[Spec, loader.Plugin]]
+    disputed: Mapping[str, Sequence[loader.Plugin]]
 
 
-def _find(kind: str, name: str, found: _Found[Spec]) -> tuple[Spec, plugins.Plugin]:
+def _find(kind: str, name: str, found: _Found[Spec]) -> tuple[Spec, loader.Plugin]:
     if name in found.specs:
         return found.specs[name]
     if name in found.disputed:
         raise PluginError(_dispute(kind, name, found.disputed[name]))
-    broken = plugins.load().broken()
+    broken = loader.load().broken()
     remedy = f"(see 'salcli {kind}s')"
     if broken:
         listed = ", ".join(f"{plugin.distribution}: {plugin.error}" for plugin in broken)
@@ -127,15 +127,15 @@ def _find(kind: str, name: str, found: _Found[Spec]) -> tuple[Spec, plugins.Plug
     raise UnknownName(kind, name, found.specs, remedy=remedy)
 
 
-def _dispute(kind: str, name: str, plugins_: Sequence[plugins.Plugin]) -> str:
+def _dispute(kind: str, name: str, plugins_: Sequence[loader.Plugin]) -> str:
     rivals = " and ".join(f"'{plugin.distribution}'" for plugin in plugins_)
     return f"the {kind} '{name}' is registered by {rivals}; uninstall all but one"
 
 
 def _collect(hook: str, kind: type[Spec]) -> _Found[Spec]:
-    loaded = plugins.load()
+    loaded = loader.load()
     noun = kind.__name__.removesuffix("Spec").lower()
-    claims: dict[str, list[tuple[Spec, plugins.Plugin]]] = {}
+    claims: dict[str, list[tuple[Spec, loader.Plugin]]] = {}
     for plugin, specs in loaded.ask_each(hook):
         for spec in specs:
             if isinstance(spec, kind):

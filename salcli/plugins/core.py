@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from salcli.baselines import BASELINES
 from salcli.datasets.layouts import LAYOUTS
-from salcli.hookspecs import hookimpl
+from salcli.plugins.hooks import hookimpl
 from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
 
 if TYPE_CHECKING:

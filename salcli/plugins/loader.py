@@ -12,8 +12,8 @@ from typing import Any
 
 import pluggy
 
-from salcli import builtin
-from salcli.hookspecs import Hooks
+from salcli.plugins import core
+from salcli.plugins.hooks import Hooks
 
 __all__ = ["GROUP", "Plugin", "Plugins", "load"]
 
@@ -131,7 +131,7 @@ def load() -> Plugins:
     from salcli import __version__
 
     plugins = Plugins()
-    plugins.add(builtin, name="core", distribution="salcli", version=__version__)
+    plugins.add(core, name="core", distribution="salcli", version=__version__)
     for entry_point in sorted(entry_points(group=GROUP), key=_name_and_distribution):
         plugins.load(entry_point)
     return plugins
