@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from salcli import checkpoint, devices, weights
+from salcli import checkpoint, devices
 from salcli.checkpoint import Checkpoint
 from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.plugins import loader, registry
 from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli.weights import store
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from salcli.download import Report
     from salcli.recipe import Recipe
     from salcli.training.sampling import Corpus
     from salcli.training.train import Running
+    from salcli.weights.download import Report
 
 __all__ = ["Loaded", "Model", "load_model"]
 
@@ -288,7 +289,7 @@ def load_model(
         path, row = Path(weights_file), None
     elif row is not None:
         parse_options(spec, options, defaults=needs)
-        path = weights.locate(spec, row, offline=offline, report=report)
+        path = store.locate(spec, row, offline=offline, report=report)
     saved = model_class(spec).read(path) if path is not None else None
     defaults = {**needs, **(saved.options if saved else {})}
     model = create(spec.name, options=options, defaults=defaults)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, Task
     from rich.text import Text
 
-    from salcli.download import Report
+    from salcli.weights.download import Report
 
 __all__ = ["Bars", "Lines", "Silence", "Watcher", "download_bar", "watch"]
 

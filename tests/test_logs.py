@@ -9,7 +9,7 @@ from salcli.logs import heard
 LEVELS = {"quiet": {"error"}, "": {"error", "warning"}, "verbose": {"error", "warning", "info"}}
 
 
-@pytest.mark.parametrize("name", ["salcli.weights", "salcli_someones.model"])
+@pytest.mark.parametrize("name", ["salcli.weights.store", "salcli_someones.model"])
 @pytest.mark.parametrize("how", LEVELS)
 def test_as_much_is_heard_as_asked_for(
     how: str, name: str, capsys: pytest.CaptureFixture[str]

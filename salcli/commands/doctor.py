@@ -121,9 +121,9 @@ def _look_at_plugins(report: Report) -> None:
 
 
 def _look_at_cache(report: Report) -> None:
-    from salcli import weights
+    from salcli.weights import store
 
-    folder = weights.cache_root()
+    folder = store.cache_root()
     kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free

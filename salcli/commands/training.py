@@ -74,9 +74,10 @@ def choose_model(request: Request) -> tuple[Model, Checkpoint | None, Mapping[st
     Raises:
         UsageError: Both a tag and a file say where to start, or nothing does where it must.
     """
-    from salcli import model, weights
+    from salcli import model
     from salcli.errors import UsageError
     from salcli.plugins import registry
+    from salcli.weights import store
 
     name, start = request.model, request.start
     spec, row = registry.model(name)
@@ -84,7 +85,7 @@ def choose_model(request: Request) -> tuple[Model, Checkpoint | None, Mapping[st
     if row is not None and (":" in name or (request.published and start is None)):
         if start is not None:
             raise UsageError(f"--model {name} and --weights both say where to start; drop one")
-        path, defaults = weights.locate(spec, row), dict(row.options)
+        path, defaults = store.locate(spec, row), dict(row.options)
     if path is None and request.published:
         raise UsageError(f"model '{spec.name}' has no published weights; name some with --weights")
     saved = model.model_class(spec).read(path) if path else None

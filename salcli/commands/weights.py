@@ -12,7 +12,7 @@ from salcli.commands.options import Json, Offline, complete_model
 
 if TYPE_CHECKING:
     from salcli.specs import ModelSpec, Weights
-    from salcli.weights import Condition
+    from salcli.weights.store import Condition
 
 __all__ = ["app"]
 
@@ -53,9 +53,9 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List published weights: size, whether they are on this machine, licence."""
-    from salcli import weights
     from salcli.commands import tables
     from salcli.plugins import registry
+    from salcli.weights import store
 
     wanted = _every_row()
     if names:
@@ -65,11 +65,11 @@ def list_(
             for spec, row in wanted
             if (spec.name, "") in asked or (spec.name, row.tag) in asked
         ]
-    found = [(spec, row, weights.examine(spec, row)) for spec, row in wanted]
+    found = [(spec, row, store.examine(spec, row)) for spec, row in wanted]
     if as_json:
         return _show_json([_document(*each) for each in found])
     rows = [
-        (weights.label(spec, row), _size(row, now), now.state, row.licence or spec.licence or "-")
+        (store.label(spec, row), _size(row, now), now.state, row.licence or spec.licence or "-")
         for spec, row, now in found
     ]
     return tables.show(("WEIGHTS", "SIZE", "STATE", "LICENCE"), rows)
@@ -78,16 +78,16 @@ def list_(
 @app.command()
 def fetch(names: Names = None, *, everything: Everything = False, offline: Offline = False) -> None:
     """Download weights, unless they are there already; print where they are."""
-    from salcli import weights
     from salcli.errors import WeightsError
     from salcli.progress import download_bar
+    from salcli.weights import store
 
     failures = []
     for spec, row in _chosen(names, everything=everything):
-        name = weights.label(spec, row)
+        name = store.label(spec, row)
         try:
             with download_bar(name) as report:
-                path = weights.locate(spec, row, offline=offline, report=report)
+                path = store.locate(spec, row, offline=offline, report=report)
         except WeightsError as error:
             failures.append(str(error))
             continue
@@ -99,11 +99,11 @@ def fetch(names: Names = None, *, everything: Everything = False, offline: Offli
 @app.command()
 def verify(names: Names = None, *, as_json: Json = False) -> None:
     """Hash the weights that are on this machine and compare; exit code 3 if one is damaged."""
-    from salcli import weights
     from salcli.errors import WeightsError
+    from salcli.weights import store
 
     wanted = _chosen(names, everything=not names)
-    found = [(spec, row, weights.examine(spec, row, thorough=True)) for spec, row in wanted]
+    found = [(spec, row, store.examine(spec, row, thorough=True)) for spec, row in wanted]
     if not names:
         found = [each for each in found if each[2].state != "not downloaded"]
     if as_json:
@@ -111,9 +111,9 @@ def verify(names: Names = None, *, as_json: Json = False) -> None:
     else:
         for spec, row, now in found:
             verdict = now.state if now.state in ("damaged", "not downloaded") else "ok"
-            typer.echo(f"{weights.label(spec, row)}  {verdict}  {now.path}")
+            typer.echo(f"{store.label(spec, row)}  {verdict}  {now.path}")
     damaged = [
-        f"{weights.label(spec, row)}: '{now.path}' {now.fault}; {_cure(spec, row)}"
+        f"{store.label(spec, row)}: '{now.path}' {now.fault}; {_cure(spec, row)}"
         for spec, row, now in found
         if now.state == "damaged"
     ]
@@ -124,9 +124,9 @@ def verify(names: Names = None, *, as_json: Json = False) -> None:
 @app.command()
 def path(name: Name) -> None:
     """Print where the file is, or where a copy downloaded by hand may be put."""
-    from salcli import weights
+    from salcli.weights import store
 
-    typer.echo(weights.cache_path(*_one(name)))
+    typer.echo(store.cache_path(*_one(name)))
 
 
 @app.command("import")
@@ -145,26 +145,26 @@ def import_(
     ],
 ) -> None:
     """Verify a file that you downloaded yourself, and copy it to its place in the cache."""
-    from salcli import weights
+    from salcli.weights import store
 
     spec, row = _one(model)
-    placed = weights.import_file(spec, row, file)
-    typer.echo(f"{weights.label(spec, row)}  {placed}")
+    placed = store.import_file(spec, row, file)
+    typer.echo(f"{store.label(spec, row)}  {placed}")
 
 
 @app.command()
 def remove(names: Names = None, *, everything: Everything = False) -> None:
     """Delete downloaded weights from the cache, interrupted downloads included."""
-    from salcli import weights
+    from salcli.weights import store
 
     chosen = _chosen(names, everything=everything)
     if everything:
         chosen = [(spec, row) for spec, row in chosen if row.resource is None]
     for spec, row in chosen:
-        if weights.remove(spec, row):
-            typer.echo(f"{weights.label(spec, row)}  removed")
+        if store.remove(spec, row):
+            typer.echo(f"{store.label(spec, row)}  removed")
         elif not everything:
-            typer.echo(f"{weights.label(spec, row)}  was not downloaded")
+            typer.echo(f"{store.label(spec, row)}  was not downloaded")
 
 
 def _every_row() -> list[tuple[ModelSpec, Weights]]:
@@ -192,11 +192,11 @@ def _chosen(names: list[str] | None, *, everything: bool) -> list[tuple[ModelSpe
 
 
 def _cure(spec: ModelSpec, row: Weights) -> str:
-    from salcli import weights
+    from salcli.weights import store
 
     if row.resource is not None:
         return "reinstall its plugin"
-    return f"to download it again: salcli weights fetch {weights.label(spec, row)}"
+    return f"to download it again: salcli weights fetch {store.label(spec, row)}"
 
 
 def _size(row: Weights, now: Condition) -> str:

@@ -85,7 +85,7 @@ def fetch_weights(
     weights: Weights, url: str, target: Path, report: Callable[[int, int | None], None]
 ) -> bool | None:
     """http, https, file, Google Drive and Dropbox."""
-    from salcli import download
+    from salcli.weights import download
 
     return download.fetch(url, target, report)
 

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from salcli import download
 from salcli.plugins import loader, registry
+from salcli.weights import download
 
 BLOCK = 1 << 14
 

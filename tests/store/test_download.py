@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from salcli import download
-from salcli.download import fetch
 from salcli.errors import WeightsError
+from salcli.weights import download
+from salcli.weights.download import fetch
 
 if TYPE_CHECKING:
     from tests.store.conftest import Server

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from salcli.sharing import confirmed_link, direct_link, explain, is_page
+from salcli.weights.drives import confirmed_link, direct_link, explain, is_page
 
 DRIVE = "https://drive.usercontent.google.com/download?id=1aB_c-9&export=download&confirm=t"
 WARNING = """<!DOCTYPE html><html><head><title>Virus scan warning</title></head><body>

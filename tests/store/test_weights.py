@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from salcli import download, weights
 from salcli.errors import PluginError, UsageError, WeightsError
 from salcli.plugins import loader
 from salcli.plugins.hooks import hookimpl
 from salcli.specs import ModelSpec, Weights
-from salcli.verification import Digest, Receipt
+from salcli.weights import download, store
+from salcli.weights.verify import Digest, Receipt
 
 if TYPE_CHECKING:
     from tests.store.conftest import Server
@@ -60,7 +60,7 @@ def test_the_first_use_downloads_and_the_second_does_not(
     weights_row = row(server.serve("/f", server.answer(content, length=length)), hash=kind(content))
     seen: list[int] = []
     for _ in range(2):
-        found = weights.locate(SPEC, weights_row, report=lambda done, total: seen.append(done))
+        found = store.locate(SPEC, weights_row, report=lambda done, total: seen.append(done))
         assert found == place
     assert place.read_bytes() == content
     assert files(place.parent) == KEPT
@@ -70,26 +70,26 @@ def test_the_first_use_downloads_and_the_second_does_not(
 
 def test_the_default_cache_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SALCLI_CACHE_DIR")
-    path = weights.cache_path(SPEC, row())
+    path = store.cache_path(SPEC, row())
     assert path.parts[-4:] == ("weights", "toy", "best", "toy.pth")
     assert "salcli" in path.parts
 
 
 def test_the_file_name_may_come_from_the_url(surroundings: Path) -> None:
     named = Weights("best", ("https://example.org/a/net%20one.pth?x=1",))
-    assert weights.cache_path(SPEC, named).name == "net one.pth"
+    assert store.cache_path(SPEC, named).name == "net one.pth"
 
 
 @pytest.mark.parametrize("filename", ["../x", "a/b", "..", "C:x"])
 def test_a_row_cannot_leave_the_cache(filename: str) -> None:
     with pytest.raises(PluginError, match="cannot be the name"):
-        weights.cache_path(SPEC, Weights("best", filename=filename))
+        store.cache_path(SPEC, Weights("best", filename=filename))
 
 
 def test_bundled_weights_of_no_package() -> None:
     spec = ModelSpec("toy", "", "nowhere.model:Toy")
     with pytest.raises(PluginError, match="no importable package"):
-        weights.cache_path(spec, Weights("open", resource="x"))
+        store.cache_path(spec, Weights("open", resource="x"))
 
 
 @pytest.mark.parametrize("stated", ["md5:00", "sha256:12", "nonsense"])
@@ -97,7 +97,7 @@ def test_a_hash_of_another_form_is_the_plugins_fault(place: Path, stated: str) -
     place.parent.mkdir(parents=True)
     place.write_bytes(b"x")
     with pytest.raises(PluginError, match="neither sha256"):
-        weights.locate(SPEC, row(hash=stated))
+        store.locate(SPEC, row(hash=stated))
 
 
 def test_urls_are_tried_in_order(server: Server, content: bytes, place: Path) -> None:
@@ -109,7 +109,7 @@ def test_urls_are_tried_in_order(server: Server, content: bytes, place: Path) ->
         server.serve("/right", server.answer(content)),
         server.serve("/never", server.answer(content)),
     )
-    weights.locate(SPEC, row(*urls, hash=sha256(content), size=len(content)))
+    store.locate(SPEC, row(*urls, hash=sha256(content), size=len(content)))
     assert [r.path for r in server.requests] == ["/gone", "/page", "/wrong", "/right"]
     assert place.read_bytes() == content
     assert files(place.parent) == KEPT
@@ -123,7 +123,7 @@ def test_every_failure_says_why_and_what_to_do(server: Server, content: bytes, p
         "foo://bar",
     )
     with pytest.raises(WeightsError) as caught:
-        weights.locate(SPEC, row(*urls, hash=sha256(b"another"), size=len(content)))
+        store.locate(SPEC, row(*urls, hash=sha256(b"another"), size=len(content)))
     text = str(caught.value)
     assert f"{urls[0]}: the server answered 403" in text
     assert f"{urls[1]}: what came has the hash {sha256(content)} instead of" in text
@@ -137,18 +137,18 @@ def test_every_failure_says_why_and_what_to_do(server: Server, content: bytes, p
 
 def test_no_url_at_all(place: Path) -> None:
     with pytest.raises(WeightsError, match="no address of it is known"):
-        weights.locate(SPEC, row(hash=sha256(b"x")))
+        store.locate(SPEC, row(hash=sha256(b"x")))
 
 
 def test_a_spoilt_beginning_is_thrown_away(server: Server, content: bytes, place: Path) -> None:
     url = server.serve("/f", server.answer(content, cut=1 << 17), server.answer(status=404))
     weights_row = row(url, hash=sha256(content))
     with pytest.raises(WeightsError):
-        weights.locate(SPEC, weights_row)
+        store.locate(SPEC, weights_row)
     (part,) = place.parent.glob(".toy.pth.*.part")
     part.write_bytes(bytes(part.stat().st_size))
     server.serve("/f", server.answer(content))
-    weights.locate(SPEC, weights_row)
+    store.locate(SPEC, weights_row)
     assert server.ranges() == [None, f"bytes={1 << 17}-", f"bytes={1 << 17}-", None]
     assert place.read_bytes() == content
 
@@ -158,22 +158,22 @@ def test_offline_forbids_the_network(
 ) -> None:
     weights_row = row(server.serve("/f", server.answer(content)), hash=sha256(content))
     with pytest.raises(WeightsError, match="switched off"):
-        weights.locate(SPEC, weights_row, offline=True)
+        store.locate(SPEC, weights_row, offline=True)
     monkeypatch.setenv("SALCLI_OFFLINE", "1")
     with pytest.raises(WeightsError, match="switched off"):
-        weights.locate(SPEC, weights_row)
+        store.locate(SPEC, weights_row)
     assert server.requests == []
     assert not place.parent.exists()
     monkeypatch.setenv("SALCLI_OFFLINE", "0")
-    weights.locate(SPEC, weights_row)
-    assert weights.locate(SPEC, weights_row, offline=True) == place
+    store.locate(SPEC, weights_row)
+    assert store.locate(SPEC, weights_row, offline=True) == place
 
 
 def test_offline_still_copies_local_files(tmp_path: Path, content: bytes, place: Path) -> None:
     published = tmp_path / "published.pth"
     published.write_bytes(content)
     weights_row = row("https://example.org/x", published.as_uri(), hash=sha256(content))
-    assert weights.locate(SPEC, weights_row, offline=True) == place
+    assert store.locate(SPEC, weights_row, offline=True) == place
 
 
 def test_the_mirror_comes_first(
@@ -181,11 +181,11 @@ def test_the_mirror_comes_first(
 ) -> None:
     url = server.serve("/f", server.answer(content))
     monkeypatch.setenv("SALCLI_WEIGHTS_MIRROR", server.url("/mirror/"))
-    weights.locate(SPEC, row(url, hash=sha256(content)))
+    store.locate(SPEC, row(url, hash=sha256(content)))
     assert [r.path for r in server.requests] == ["/mirror/toy/best/toy.pth", "/f"]
     server.serve("/mirror/toy/best/toy.pth", server.answer(content))
-    weights.remove(SPEC, row())
-    weights.locate(SPEC, row(hash=sha256(content)))
+    store.remove(SPEC, row())
+    store.locate(SPEC, row(hash=sha256(content)))
     assert server.requests[-1].path == "/mirror/toy/best/toy.pth"
 
 
@@ -193,23 +193,23 @@ def test_a_copy_placed_by_hand_is_verified(content: bytes, place: Path) -> None:
     weights_row = row(hash=gitblob(content))
     place.parent.mkdir(parents=True)
     place.write_bytes(content)
-    assert weights.locate(SPEC, weights_row, offline=True) == place
+    assert store.locate(SPEC, weights_row, offline=True) == place
     assert Receipt.read(place) == Receipt(gitblob(content), len(content), place.stat().st_mtime_ns)
     place.write_bytes(content[::-1])
     with pytest.raises(WeightsError, match="has the hash gitblob"):
-        weights.locate(SPEC, weights_row, offline=True)
+        store.locate(SPEC, weights_row, offline=True)
 
 
 def test_a_verified_file_is_not_hashed_again_unless_asked(content: bytes, place: Path) -> None:
     weights_row = row(hash=sha256(content))
     place.parent.mkdir(parents=True)
     place.write_bytes(content)
-    assert weights.examine(SPEC, weights_row).state == "cached"
+    assert store.examine(SPEC, weights_row).state == "cached"
     stat = place.stat()
     place.write_bytes(content[::-1])  # rot that leaves size and time alone
     os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert weights.examine(SPEC, weights_row).state == "cached"
-    assert weights.examine(SPEC, weights_row, thorough=True).state == "damaged"
+    assert store.examine(SPEC, weights_row).state == "cached"
+    assert store.examine(SPEC, weights_row, thorough=True).state == "damaged"
 
 
 @pytest.mark.parametrize("receipt", ["", "{", "[]", '{"hash": 1}', '{"hash": "x", "size": 0}'])
@@ -217,7 +217,7 @@ def test_a_nonsense_receipt_is_ignored(content: bytes, place: Path, receipt: str
     place.parent.mkdir(parents=True)
     place.write_bytes(content)
     Receipt.path(place).write_text(receipt)
-    assert weights.examine(SPEC, row(hash=sha256(content))).state == "cached"
+    assert store.examine(SPEC, row(hash=sha256(content))).state == "cached"
 
 
 def test_a_damaged_file_is_downloaded_again(
@@ -226,7 +226,7 @@ def test_a_damaged_file_is_downloaded_again(
     place.parent.mkdir(parents=True)
     place.write_bytes(b"")
     url = server.serve("/f", server.answer(content))
-    weights.locate(SPEC, row(url, hash=sha256(content)))
+    store.locate(SPEC, row(url, hash=sha256(content)))
     assert place.read_bytes() == content
     assert "is empty; downloading it again" in caplog.text
 
@@ -235,19 +235,19 @@ def test_trust_on_first_use(
     server: Server, content: bytes, place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     weights_row = row(server.serve("/f", server.answer(content)))
-    weights.locate(SPEC, weights_row)
+    store.locate(SPEC, weights_row)
     (notice,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "nobody has published a hash of weights 'toy:best'" in notice.getMessage()
     assert sha256(content) in notice.getMessage()
     caplog.clear()
     place.write_bytes(content + b"x")
     with pytest.raises(WeightsError, match="instead of sha256"):
-        weights.locate(SPEC, weights_row, offline=True)
+        store.locate(SPEC, weights_row, offline=True)
     server.serve("/f", server.answer(content[::-1]))  # the publisher has replaced it
     with pytest.raises(WeightsError, match="salcli weights remove toy:best"):
-        weights.locate(SPEC, weights_row)
-    weights.remove(SPEC, weights_row)
-    weights.locate(SPEC, weights_row)
+        store.locate(SPEC, weights_row)
+    store.remove(SPEC, weights_row)
+    store.locate(SPEC, weights_row)
     assert place.read_bytes() == content[::-1]
 
 
@@ -256,30 +256,30 @@ def test_import_verifies_before_it_places(tmp_path: Path, content: bytes, place:
     mine = tmp_path / "download (1).pth"
     mine.write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
     with pytest.raises(WeightsError, match="it is a web page, not weights; nothing was imported"):
-        weights.import_file(SPEC, weights_row, mine)
+        store.import_file(SPEC, weights_row, mine)
     mine.write_bytes(content[:-1])
     with pytest.raises(WeightsError, match="has the hash"):
-        weights.import_file(SPEC, weights_row, mine)
+        store.import_file(SPEC, weights_row, mine)
     assert files(place.parent) == set()
     mine.write_bytes(content)
-    assert weights.import_file(SPEC, weights_row, mine) == place
-    assert weights.import_file(SPEC, weights_row, place) == place
+    assert store.import_file(SPEC, weights_row, mine) == place
+    assert store.import_file(SPEC, weights_row, place) == place
     assert place.read_bytes() == mine.read_bytes() == content
     assert files(place.parent) == KEPT
     with pytest.raises(WeightsError, match="there is no file"):
-        weights.import_file(SPEC, weights_row, tmp_path / "missing")
+        store.import_file(SPEC, weights_row, tmp_path / "missing")
 
 
 def test_remove_leaves_nothing(server: Server, content: bytes, place: Path) -> None:
     url = server.serve("/f", server.answer(content, cut=1 << 17), server.answer(status=404))
-    assert not weights.remove(SPEC, row())
+    assert not store.remove(SPEC, row())
     with pytest.raises(WeightsError):
-        weights.locate(SPEC, row(url, hash=sha256(content)))
+        store.locate(SPEC, row(url, hash=sha256(content)))
     assert files(place.parent)
-    assert not weights.remove(SPEC, row())
+    assert not store.remove(SPEC, row())
     assert files(place.parent) == set()
     place.write_bytes(content)
-    assert weights.remove(SPEC, row())
+    assert store.remove(SPEC, row())
     assert files(place.parent) == set()
 
 
@@ -294,19 +294,19 @@ def test_bundled_weights_lie_in_their_package(
     monkeypatch.syspath_prepend(tmp_path)
     spec = ModelSpec("toy", "", "bundling.model:Toy")
     bundled = Weights("open", resource="open.safetensors", hash=sha256(content))
-    assert weights.locate(spec, bundled, offline=True) == package / "open.safetensors"
-    assert weights.examine(spec, bundled, thorough=True).state == "bundled"
+    assert store.locate(spec, bundled, offline=True) == package / "open.safetensors"
+    assert store.examine(spec, bundled, thorough=True).state == "bundled"
     assert files(package) >= {"open.safetensors"}
     assert not list(package.glob("*.json"))
     with pytest.raises(UsageError, match="ship with their plugin"):
-        weights.remove(spec, bundled)
+        store.remove(spec, bundled)
     with pytest.raises(UsageError, match="ship with their plugin"):
-        weights.import_file(spec, bundled, tmp_path)
+        store.import_file(spec, bundled, tmp_path)
     (package / "open.safetensors").write_bytes(b"rot")
-    assert weights.examine(spec, bundled, thorough=True).state == "damaged"
+    assert store.examine(spec, bundled, thorough=True).state == "damaged"
     (package / "open.safetensors").unlink()
     with pytest.raises(WeightsError, match="is missing; reinstall"):
-        weights.locate(spec, bundled)
+        store.locate(spec, bundled)
 
 
 def test_plugins_may_download(content: bytes, place: Path, fresh_plugins: None) -> None:
@@ -324,10 +324,10 @@ def test_plugins_may_download(content: bytes, place: Path, fresh_plugins: None) 
 
     loader.load().add(Lab(), name="lab", distribution="lab", version="1")  # type: ignore[arg-type]
     with pytest.raises(WeightsError, match="lab://broken: RuntimeError: lab closed"):
-        weights.locate(SPEC, row("lab://broken", hash=sha256(content)))
-    assert weights.locate(SPEC, row("lab://x", hash=gitblob(content))).read_bytes() == content
+        store.locate(SPEC, row("lab://broken", hash=sha256(content)))
+    assert store.locate(SPEC, row("lab://x", hash=gitblob(content))).read_bytes() == content
     with pytest.raises(WeightsError, match="switched off"):
-        weights.locate(SPEC, Weights("other", ("lab://x",), filename="x"), offline=True)
+        store.locate(SPEC, Weights("other", ("lab://x",), filename="x"), offline=True)
 
 
 def test_a_cache_that_cannot_be_written(
@@ -337,7 +337,7 @@ def test_a_cache_that_cannot_be_written(
     monkeypatch.setenv("SALCLI_CACHE_DIR", str(tmp_path / "file"))
     url = server.serve("/f", server.answer(content))
     with pytest.raises(WeightsError, match="cannot write into the weights cache"):
-        weights.locate(SPEC, row(url, hash=sha256(content)))
+        store.locate(SPEC, row(url, hash=sha256(content)))
     assert server.requests == []
 
 
@@ -348,9 +348,9 @@ def test_a_read_only_cache_is_read(content: bytes, place: Path) -> None:
     if os.access(place.parent, os.W_OK):
         pytest.skip("this user may write everywhere")
     try:
-        assert weights.locate(SPEC, row(hash=sha256(content))) == place
+        assert store.locate(SPEC, row(hash=sha256(content))) == place
         with pytest.raises(WeightsError, match="cannot write into the weights cache"):
-            weights.locate(SPEC, row("https://127.0.0.1:1/x", hash=sha256(b"another")))
+            store.locate(SPEC, row("https://127.0.0.1:1/x", hash=sha256(b"another")))
     finally:
         place.parent.chmod(0o755)
 
@@ -428,7 +428,7 @@ def test_a_killed_download_is_continued(server: Server, content: bytes, place: P
 
 def test_the_store_loads_nothing_heavy() -> None:
     script = (
-        "import sys; import salcli.weights, salcli.commands.weights; "
+        "import sys; import salcli.weights.store, salcli.commands.weights; "
         "print({'torch', 'numpy', 'requests', 'rich.progress', 'filelock'} & set(sys.modules))"
     )
     done = subprocess.run(

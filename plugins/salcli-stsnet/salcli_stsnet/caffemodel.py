@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from salcli.errors import WeightsError
-from salcli.sharing import is_page
+from salcli.weights.drives import is_page
 from salcli_stsnet.wire import (
     EIGHT_BYTES,
     FOUR_BYTES,

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from salcli import checkpoint, weights
+from salcli import checkpoint
 from salcli.errors import UsageError, WeightsError
 from salcli.specs import ModelSpec
 from salcli.types import Frame
+from salcli.weights import store
 from salcli_stsnet.pictures import GRID, Field
 
 __all__ = ["METHODS", "RAFT", "Estimator", "load_raft", "opencv", "raft", "successive"]
@@ -136,7 +137,7 @@ def load_raft(spec: ModelSpec, method: str, *, offline: bool) -> nn.Module:
     row = spec.weights_row(RAFT[method])
     if row is None:
         raise UsageError(f"model '{spec.name}' brings no weights for -O flow={method}")
-    path = weights.locate(spec, row, offline=offline)
+    path = store.locate(spec, row, offline=offline)
     beginning = row.filename.rpartition("-")[2].removesuffix(".pth")
     digest = checkpoint.sha256(path)
     if not digest.startswith(beginning):

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salcli import sharing
 from salcli.errors import PluginError
 from salcli.specs import Weights
+from salcli.weights import drives
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -150,7 +150,7 @@ def fault(file: Path, row: Weights, *, expected: str | None, digest: Digest) -> 
         head = opened.read(HEAD)
     if not head:
         return "is empty"
-    if sharing.is_page("", head):
+    if drives.is_page("", head):
         return "is a web page, not weights"
     size = file.stat().st_size
     if row.size not in (None, size):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from salcli import sharing
 from salcli.errors import WeightsError
-from salcli.resumption import Begun, body_length, retry_after, size, total_length
+from salcli.weights import drives
+from salcli.weights.ranges import Begun, body_length, retry_after, size, total_length
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -58,7 +58,7 @@ def fetch(url: str, target: Path, report: Report) -> bool | None:
         if scheme == "file":
             _copy(url, target, report)
         elif scheme in ("http", "https"):
-            _download(sharing.direct_link(url), target, report)
+            _download(drives.direct_link(url), target, report)
         else:
             return None
     except OSError as error:
@@ -147,12 +147,12 @@ def _transfer(session: Session, link: str, target: Path, report: Report) -> None
             blocks = response.iter_content(CHUNK)
             head = _head(blocks)
             continued = response.status_code == 206
-            if not sharing.is_page(_content_type(response), b"" if continued else head):
+            if not drives.is_page(_content_type(response), b"" if continued else head):
                 return _save(response, chain([head], blocks), target, begun, report)
             page = _text(head, blocks)
-            confirmed = sharing.confirmed_link(page, response.url)
+            confirmed = drives.confirmed_link(page, response.url)
         if confirmed is None:
-            raise WeightsError(sharing.explain(page))
+            raise WeightsError(drives.explain(page))
         address = confirmed
     raise WeightsError("one confirmation page leads to the next; open the link in a browser")
 
@@ -184,9 +184,9 @@ def _check_status(response: Response, target: Path, begun: Begun) -> None:
         target.unlink(missing_ok=True)
         raise _TransientError("the server sent another part than the one asked for", wait=0)
     reason = f"the server answered {status} {response.reason}"
-    if sharing.is_page(_content_type(response), b""):
+    if drives.is_page(_content_type(response), b""):
         blocks = response.iter_content(CHUNK)
-        reason += f": {sharing.explain(_text(b'', blocks))}"
+        reason += f": {drives.explain(_text(b'', blocks))}"
     if status in TRANSIENT:
         raise _TransientError(reason, wait=retry_after(response))
     raise WeightsError(reason)

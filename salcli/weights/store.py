@@ -2,7 +2,7 @@
 
 Every file has one place, `<cache>/weights/<model>/<tag>/<file>`, and gets its name there only after
 it was verified. A copy that was put there by hand is verified when first used. Notices (trust on
-first use, a damaged file) are warnings of the logger `salcli.weights`.
+first use, a damaged file) are warnings of the logger `salcli.weights.store`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from salcli.cache import cache_path, cache_root, discard_parts, label, locked, part_path
-from salcli.download import Report
 from salcli.errors import SalcliError, UsageError, WeightsError
 from salcli.plugins import loader
-from salcli.resumption import note_path
 from salcli.specs import ModelSpec, Weights
-from salcli.verification import Digest, Receipt, expected_hash, fault
+from salcli.weights.cache import cache_path, cache_root, discard_parts, label, locked, part_path
+from salcli.weights.download import Report
+from salcli.weights.ranges import note_path
+from salcli.weights.verify import Digest, Receipt, expected_hash, fault
 
 __all__ = [
     "Condition",

@@ -1,0 +1,1 @@
+"""The store of weights files: found, downloaded, verified, kept."""
