@@ -10,9 +10,9 @@ from typing import get_args
 
 import numpy as np
 
-from salcli import media, prediction
+from salcli import prediction
 from salcli.errors import InputError, UsageError
-from salcli.media import Kind
+from salcli.media.open import Kind, open_stimulus
 from salcli.model import Loaded, Model, load_model
 from salcli.plugins import registry
 from salcli.prediction import Scale, Size
@@ -48,7 +48,7 @@ def predict(
     chosen = loaded.model if isinstance(loaded, Loaded) else loaded
     if isinstance(source, str | Path):
         path = Path(source)
-        stimulus = media.open_stimulus(path, kind=kind, fps=fps, accepts=chosen.spec.accepts)
+        stimulus = open_stimulus(path, kind=kind, fps=fps, accepts=chosen.spec.accepts)
     else:
         stimulus = _in_memory(source, None if kind == "stills" else fps)
     return _results(chosen, stimulus, size, scale)

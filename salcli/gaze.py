@@ -13,8 +13,9 @@ import numpy.typing as npt
 from natsort import natsorted
 from PIL import Image
 
-from salcli import images, matlab
+from salcli import matlab
 from salcli.errors import InputError
+from salcli.media import images
 from salcli.types import Annotation, Eye
 
 __all__ = ["Gaze", "count_frames", "read", "read_grey", "read_matrix"]

@@ -8,9 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from salcli import gaze, images, kernels, mapvideo
+from salcli import gaze, kernels
 from salcli.errors import InputError
 from salcli.kernels import Kernel
+from salcli.media import images, mapvideo
 from salcli.types import Annotation
 
 __all__ = ["Fixations", "fixation_map", "read_density", "read_fixations"]

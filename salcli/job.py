@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import torch
 
-from salcli import __version__, journal, manifest, media, prediction, writers
+from salcli import __version__, journal, manifest, prediction, writers
 from salcli.errors import OutputError
 from salcli.manifest import Place
+from salcli.media.open import open_stimulus, remaining
 from salcli.model import Loaded
 from salcli.plugins import registry
 from salcli.progress import Watcher
@@ -69,7 +70,7 @@ class Job:
         loaded: The model.
         formats: What to write; see `salcli.writers.FORMATS`.
         size, scale, extras: Of the maps; see `salcli.prediction.run`.
-        kind, fps: How inputs are taken; see `salcli.media.open_stimulus`.
+        kind, fps: How inputs are taken; see `salcli.media.open.open_stimulus`.
         overwrite: Whether what is finished is done again.
         labels: Output names of the frames of a clip that is a folder, where its files are not
             called so.
@@ -176,7 +177,7 @@ class Job:
     def _open(self, source: Path, place: Place) -> tuple[Stimulus, bool]:
         """The stimulus, and whether it is a lone image."""
         accepts = self.loaded.model.spec.accepts
-        stimulus = media.open_stimulus(source, kind=self.kind, fps=self.fps, accepts=accepts)
+        stimulus = open_stimulus(source, kind=self.kind, fps=self.fps, accepts=accepts)
         single = source.is_file() and not stimulus.is_clip and stimulus.count == 1
         if single:
             stimulus = replace(stimulus, labels=[place.name])
@@ -219,7 +220,7 @@ class Job:
                 batch_size=self.loaded.model.batch_size,
             )
             given.labels += diary.resume()
-            stimulus = media.remaining(stimulus, set(given.labels).__contains__)
+            stimulus = remaining(stimulus, set(given.labels).__contains__)
         watcher.start(stimulus.name, stimulus.count)
         results = prediction.run(
             self.loaded.model,

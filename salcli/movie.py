@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salcli.atomic import told
-from salcli.encoder import QUALITY, REPRODUCIBLE, Encoder, failure, ffmpeg
 from salcli.errors import OutputError
+from salcli.media.encoder import QUALITY, REPRODUCIBLE, Encoder, failure, ffmpeg
 
 if TYPE_CHECKING:
     from salcli.types import Frame, Result

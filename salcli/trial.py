@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from salcli import devices, media, prediction
+from salcli import devices, prediction
 from salcli import model as models
 from salcli.errors import SalcliError
+from salcli.media.open import open_stimulus
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.types import Frame, Stimulus
@@ -179,7 +180,7 @@ def _stimulus(course: Course, accepts: frozenset[str]) -> Stimulus:
         frames = DriftingClip(course.frames, course.size)
         fps = 25.0 if "clips" in accepts else None
         return Stimulus("generated", frames, fps=fps, size=course.size, count=course.frames)
-    stimulus = media.open_stimulus(course.source, accepts=accepts)
+    stimulus = open_stimulus(course.source, accepts=accepts)
     first = _First(stimulus.frames, course.frames)
     return Stimulus(stimulus.name, first, fps=stimulus.fps, size=stimulus.size)
 

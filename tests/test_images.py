@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from salcli.errors import InputError
-from salcli.images import Animation, FrameFolder, Stills, kind_of, read
+from salcli.media.images import Animation, FrameFolder, Stills, kind_of, read
 
 RAMP = np.arange(12 * 10 * 3, dtype=np.uint8).reshape(12, 10, 3)
 

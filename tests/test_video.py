@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from salcli.errors import InputError
-from salcli.video import Video, is_video
+from salcli.media.video import Video, is_video
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 CODECS = {"webm": "libvpx", "3gp": "mpeg4", "flv": "flv1", "avi": "mpeg4", "mpg": "mpeg1video"}

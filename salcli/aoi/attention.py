@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli import media, prediction, render
+from salcli import prediction, render
 from salcli.aoi.areas import Area, Coverage, checked, coverage
 from salcli.errors import InputError
+from salcli.media.open import Kind, open_stimulus
 from salcli.model import Loaded
 from salcli.progress import Watcher
 from salcli.types import Frame, Stimulus
@@ -164,7 +165,7 @@ def attention(
     loaded: Loaded,
     *,
     areas: Sequence[Area],
-    kind: media.Kind,
+    kind: Kind,
     fps: float | None,
     watcher: Watcher,
 ) -> Attention:
@@ -175,7 +176,7 @@ def attention(
         PluginError, SalcliError: See `salcli.prediction.run`.
     """
     accepts = loaded.model.spec.accepts
-    stimulus = media.open_stimulus(source, kind=kind, fps=fps, accepts=accepts)
+    stimulus = open_stimulus(source, kind=kind, fps=fps, accepts=accepts)
     found = Attention(source, stimulus)
     covers = Covers(areas)
     watcher.start(stimulus.name, stimulus.count)

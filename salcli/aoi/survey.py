@@ -11,7 +11,7 @@ from salcli.aoi import attentionfiles, attentionpictures
 from salcli.aoi.areas import Area
 from salcli.aoi.attention import Attention, attention
 from salcli.manifest import Place
-from salcli.media import Kind
+from salcli.media.open import Kind
 from salcli.model import Loaded
 from salcli.progress import Watcher
 
@@ -24,7 +24,7 @@ class Survey:
 
     Attributes:
         loaded: The model.
-        kind, fps: How inputs are taken; see `salcli.media.open_stimulus`.
+        kind, fps: How inputs are taken; see `salcli.media.open.open_stimulus`.
         watcher: Is told how far it is.
     """
 

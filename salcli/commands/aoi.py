@@ -74,9 +74,9 @@ def aoi(
     Exit codes: 0 all done, 1 some inputs failed or --fail-below, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
     """
-    from salcli import media
     from salcli.aoi import thresholds
     from salcli.aoi.survey import Survey
+    from salcli.media.open import find_inputs
     from salcli.progress import watch
 
     wanted_kind: Any = options.one_of("--as", kind, options.KINDS)
@@ -87,8 +87,8 @@ def aoi(
         thresholds.parse(text, names=names, compares=against is not None)
         for text in fail_below or ()
     ]
-    paths = media.find_inputs(inputs)
-    others = media.find_inputs([against]) if against is not None else []
+    paths = find_inputs(inputs)
+    others = find_inputs([against]) if against is not None else []
     if against is not None:
         _check_pair(paths, others, names=names, there=there)
     elif against_areas is not None:

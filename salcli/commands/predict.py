@@ -191,15 +191,16 @@ def _todo(
     output: Path,
 ) -> list[tuple[Path, Place, Task | None]]:
     """What is predicted, and where it goes; the recordings of a dataset bring more with them."""
-    from salcli import manifest, media
+    from salcli import manifest
     from salcli.datasets.opening import open_dataset
     from salcli.datasets.submitting import tasks
+    from salcli.media.open import find_inputs
 
     if data is not None:
         dataset = open_dataset(data, root, options=data_option)
         found = tasks(dataset, split, output)
         return [(task.recording.source, task.place, task) for task in found]
-    paths = media.find_inputs(inputs)
+    paths = find_inputs(inputs)
     places = manifest.places(paths, output)
     return [(path, place, None) for path, place in zip(paths, places, strict=True)]
 

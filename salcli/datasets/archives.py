@@ -8,11 +8,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from salcli import images
 from salcli.atomic import replacing, told
-from salcli.datasets.greyvideo import encode
 from salcli.datasets.packing import Entry
-from salcli.video import Video
+from salcli.media import images
+from salcli.media.greyvideo import encode
+from salcli.media.video import Video
 
 __all__ = ["pack", "pack_apart"]
 

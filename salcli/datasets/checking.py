@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from salcli import gaze, groundtruth, images, mapvideo
+from salcli import gaze, groundtruth
 from salcli.datasets.collection import Collection, some
 from salcli.datasets.files import FrameAnnotations
 from salcli.errors import InputError
+from salcli.media import images, mapvideo
+from salcli.media.video import Video
 from salcli.types import Annotation, Dataset, Recording
-from salcli.video import Video
 
 __all__ = ["Part", "alike", "check", "frame_size"]
 

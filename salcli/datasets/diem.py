@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from salcli import gaze, mapvideo
+from salcli import gaze
 from salcli.datasets.collection import Collection, Found, lone_root
 from salcli.datasets.files import Whole, clip
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.datasets.trees import clip_folders
+from salcli.media import mapvideo
 from salcli.types import Eye, Recording
 
 __all__ = ["TEST", "DiemOptions", "open_diem"]

@@ -15,10 +15,10 @@ from salcli.datasets.collection import lone_root, some
 from salcli.datasets.files import listed
 from salcli.datasets.opening import root_of
 from salcli.errors import InputError, SalcliError, UsageError
-from salcli.folders import find_inputs
-from salcli.images import SUFFIXES
+from salcli.media.images import SUFFIXES
+from salcli.media.inputs import find_inputs
+from salcli.media.video import Video
 from salcli.plugins import registry
-from salcli.video import Video
 
 __all__ = ["DHF1K_PATTERN", "Job", "Outcome", "extract", "of_dhf1k", "of_videos"]
 

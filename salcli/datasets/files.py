@@ -16,8 +16,9 @@ from typing import TypeVar, overload
 
 from natsort import natsorted
 
-from salcli import gaze, mapvideo
-from salcli.images import SUFFIXES
+from salcli import gaze
+from salcli.media import mapvideo
+from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Eye, Recording
 
 __all__ = [

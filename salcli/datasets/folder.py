@@ -15,8 +15,8 @@ from salcli.datasets.files import TRUTH_SUFFIXES, Files, Whole, by_stem, clip, c
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.datasets.trees import clip_folders, clip_in
 from salcli.errors import InputError
-from salcli.folders import VIDEO_SUFFIXES
-from salcli.images import SUFFIXES
+from salcli.media.images import SUFFIXES
+from salcli.media.inputs import VIDEO_SUFFIXES
 from salcli.types import Annotation, Recording, Submission
 
 __all__ = ["FolderOptions", "open_folder"]

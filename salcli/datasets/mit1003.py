@@ -16,7 +16,7 @@ import numpy as np
 
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.files import by_stem
-from salcli.images import SUFFIXES
+from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
 
 __all__ = ["FOLDS", "Mit1003Options", "fold_positions", "open_mit1003"]

@@ -10,7 +10,7 @@ from natsort import natsorted
 
 from salcli.datasets.collection import Collection, Found, lone_root
 from salcli.datasets.files import by_stem
-from salcli.images import SUFFIXES
+from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
 
 __all__ = ["open_mit300"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.files import by_stem
-from salcli.images import SUFFIXES
+from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording
 
 __all__ = ["open_osie"]

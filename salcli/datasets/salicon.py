@@ -14,7 +14,7 @@ from typing import Literal
 
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.files import by_stem
-from salcli.images import SUFFIXES
+from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
 
 __all__ = ["SaliconOptions", "open_salicon"]

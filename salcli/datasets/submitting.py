@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from salcli import images
 from salcli.atomic import replacing
-from salcli.datasets import greyvideo
 from salcli.errors import InputError, UsageError
 from salcli.job import Job, Outcome
 from salcli.manifest import Place
+from salcli.media import greyvideo, images
 from salcli.progress import Watcher
 from salcli.types import Dataset, Recording
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from salcli.aoi.areas import Area
-    from salcli.media import Kind
+    from salcli.media.open import Kind
     from salcli.model import Loaded
     from salcli.progress import Watcher
     from salcli.types import Stimulus
@@ -44,7 +44,7 @@ class Reporter:
     Attributes:
         models: Whose maps are shown.
         areas: Of interest.
-        kind, fps: See `salcli.media.open_stimulus`.
+        kind, fps: See `salcli.media.open.open_stimulus`.
         has_observers: Whether any entry so far shows what observers did.
     """
 

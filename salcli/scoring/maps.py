@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from salcli.errors import InputError
-from salcli.images import SUFFIXES as PICTURES
+from salcli.media.images import SUFFIXES as PICTURES
 
 __all__ = ["ARRAYS", "SUFFIXES", "Map", "read"]
 

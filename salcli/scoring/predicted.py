@@ -15,7 +15,8 @@ from salcli import imageops, png, prediction
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError, UsageError
-from salcli.images import FrameFolder, Stills
+from salcli.media.images import FrameFolder, Stills
+from salcli.media.video import Video
 from salcli.model import Loaded
 from salcli.progress import Watcher
 from salcli.scoring.agenda import Agenda
@@ -23,7 +24,6 @@ from salcli.scoring.incidents import Incidents
 from salcli.scoring.maps import Map
 from salcli.scoring.source import Shown
 from salcli.types import Recording, Result, Stimulus
-from salcli.video import Video
 
 __all__ = ["PredictedMaps", "stimulus_of"]
 

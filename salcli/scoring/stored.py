@@ -10,10 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from salcli import mapvideo
 from salcli.datasets.collection import some
 from salcli.errors import InputError
-from salcli.folders import VIDEO_SUFFIXES
+from salcli.media import mapvideo
+from salcli.media.inputs import VIDEO_SUFFIXES
 from salcli.scoring import maps
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.incidents import Incidents

@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from salcli import images
+from salcli.media import images
+from salcli.media.video import Video
 from salcli.types import Frame, Recording
-from salcli.video import Video
 
 __all__ = ["Excerpt", "FrameReader", "frame_size"]
 

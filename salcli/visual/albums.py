@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from salcli.atomic import replacing, told
-from salcli.encoder import failure, ffmpeg
+from salcli.media.encoder import failure, ffmpeg
 from salcli.types import Frame
 from salcli.visual.boards import LARGEST_PICTURE
 

@@ -12,10 +12,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from salcli import media
 from salcli.atomic import sweep, temporary, told
 from salcli.background import Background
 from salcli.manifest import Place
+from salcli.media.open import Kind
 from salcli.model import Loaded
 from salcli.movie import Movie
 from salcli.progress import Watcher
@@ -94,7 +94,7 @@ class Gallery:
         models: Whose maps are shown.
         drawer: Makes a drawer of boards of at most `(H, W)`.
         count, seed: How many stills of a folder are shown, and which.
-        kind, fps: How inputs are taken; see `salcli.media.open_stimulus`.
+        kind, fps: How inputs are taken; see `salcli.media.open.open_stimulus`.
         frames: Whether `count` frames of a clip are drawn as pictures, rather than all as a movie.
         sheet: Whether pictures for a contact sheet are kept.
         gif: Whether clips, and stills with further maps, become a GIF too.
@@ -104,7 +104,7 @@ class Gallery:
     drawer: _Drawers
     count: int = 12
     seed: int = 0
-    kind: media.Kind = "auto"
+    kind: Kind = "auto"
     fps: float | None = None
     frames: bool = False
     sheet: bool = False

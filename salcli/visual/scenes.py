@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from salcli import groundtruth, imageops, media
-from salcli.folders import images_in
-from salcli.images import FrameFolder, Stills
+from salcli import groundtruth, imageops
+from salcli.media.images import FrameFolder, Stills
+from salcli.media.inputs import images_in
+from salcli.media.open import Kind, find_inputs, open_stimulus
 from salcli.types import Annotation, Stimulus
 
 if TYPE_CHECKING:
@@ -69,29 +70,27 @@ class Truth:
 
 
 def find_scenes(patterns: Sequence[str]) -> list[Path]:
-    """The inputs that files, folders and globs stand for; see `salcli.folders.find_inputs`."""
+    """The inputs that files, folders and globs stand for; see `salcli.media.inputs.find_inputs`."""
     found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern).expanduser()
-        inputs = [path] if (path / STIMULI).is_dir() else media.find_inputs([pattern])
+        inputs = [path] if (path / STIMULI).is_dir() else find_inputs([pattern])
         found.update(dict.fromkeys(inputs))
     return list(found)
 
 
-def open_scene(
-    path: Path, *, kind: media.Kind, fps: float | None, accepts: frozenset[str]
-) -> Scene:
+def open_scene(path: Path, *, kind: Kind, fps: float | None, accepts: frozenset[str]) -> Scene:
     """Open one input and pair its frames with the maps beside them.
 
     A map belongs to the image of the same stem, also with `_fixMap` after it; to a still also by
     the last number in the name, if only one map has that.
 
     Raises:
-        UsageError, InputError: See `salcli.media.open_stimulus`.
+        UsageError, InputError: See `salcli.media.open.open_stimulus`.
     """
     mit = (path / STIMULI).is_dir()
     source = path / STIMULI if mit else path
-    stimulus = media.open_stimulus(source, kind=kind, fps=fps, accepts=accepts)
+    stimulus = open_stimulus(source, kind=kind, fps=fps, accepts=accepts)
     stimulus = replace(stimulus, name=path.resolve().name) if mit else stimulus
     frames = stimulus.frames
     if not path.is_dir() or not isinstance(frames, Stills | FrameFolder):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from salcli import media, prediction
+from salcli import prediction
 from salcli.errors import InputError
+from salcli.media.open import Kind, remaining
 from salcli.model import Loaded
 from salcli.plugins import registry
 from salcli.specs import resolve
@@ -48,10 +49,10 @@ class Camera:
     Args:
         source: The input.
         models: Their maps are shown.
-        kind, fps: See `salcli.media.open_stimulus`.
+        kind, fps: See `salcli.media.open.open_stimulus`.
 
     Raises:
-        UsageError, InputError: See `salcli.media.open_stimulus`.
+        UsageError, InputError: See `salcli.media.open.open_stimulus`.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Camera:
         source: Path,
         models: Sequence[Loaded],
         *,
-        kind: media.Kind = "auto",
+        kind: Kind = "auto",
         fps: float | None = None,
     ) -> None:
         self._models = models
@@ -74,7 +75,7 @@ class Camera:
         stimulus = self._scenes[number].stimulus
         if only is None:
             return stimulus
-        return media.remaining(stimulus, lambda label: label not in only)
+        return remaining(stimulus, lambda label: label not in only)
 
     def takes(
         self, only: Sequence[str] | None = None, *, notice: Callable[[str], None]

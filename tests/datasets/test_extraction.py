@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli import media
 from salcli.datasets import extraction
 from salcli.datasets.opening import open_dataset
+from salcli.media.open import open_stimulus
 
 MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
 
@@ -36,7 +36,7 @@ def test_frames_of_dhf1k_go_beside_its_maps(
     assert "601.AVI: 8 frames extracted" in done.stderr
     frames = sorted((root / "annotation/0601/images").iterdir())
     assert [path.name for path in frames] == [f"{i:04d}.png" for i in range(1, 9)]
-    decoded = media.open_stimulus(root / "video/601.AVI").frames
+    decoded = open_stimulus(root / "video/601.AVI").frames
     for path, frame in zip(frames, decoded, strict=True):
         assert np.array_equal(np.asarray(Image.open(path)), frame)
     recording = open_dataset("dhf1k", [root]).recordings("valid")[0]

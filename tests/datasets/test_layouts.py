@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from salcli import groundtruth, images, mapvideo, media
+from salcli import groundtruth
 from salcli.datasets.collection import Collection
 from salcli.datasets.hollywood2 import validation_videos
 from salcli.datasets.mit1003 import fold_positions
@@ -21,6 +21,8 @@ from salcli.datasets.opening import open_dataset
 from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
 from salcli.datasets.ucfsports import validation_clips
 from salcli.errors import InputError, UnknownName, UsageError
+from salcli.media import images, mapvideo
+from salcli.media.open import open_stimulus
 from salcli.types import Dataset, Recording
 
 MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
@@ -76,7 +78,7 @@ def test_dhf1k_as_distributed(miniature: Miniature) -> None:
     assert recording.source.name == "601.AVI"
     assert recording.frames is None
     check_clip(recording, "dhf1k601", 8, first="0001")
-    assert len(list(media.open_stimulus(recording.source).frames)) == 8
+    assert len(list(open_stimulus(recording.source).frames)) == 8
     # nothing says how many frames a test video has but the video
     assert len(data.recordings("test")[0].annotations) == 6
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from salcli import gaze, media
+from salcli import gaze
 from salcli.datasets.opening import open_dataset
+from salcli.media.open import open_stimulus
 
 MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
 picture: Callable[..., npt.NDArray[Any]] = MINIATURES["picture"]
@@ -126,7 +127,7 @@ def test_an_ntire_submission_keeps_every_grey_level(
     with zipfile.ZipFile(tmp_path / "ntire.zip") as archive:
         assert archive.namelist() == ["ntire/video_3.mp4", "ntire/video_4.mp4"]
         archive.extractall(tmp_path)
-    stimulus = media.open_stimulus(tmp_path / "ntire/video_3.mp4")
+    stimulus = open_stimulus(tmp_path / "ntire/video_3.mp4")
     frames = list(stimulus.frames)
     assert len(frames) == 5
     assert stimulus.fps == 25

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli import images
+from salcli.media import images
 
 Array = np.ndarray[Any, Any]
 

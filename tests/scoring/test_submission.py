@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli import images, mapvideo
+from salcli.media import images, mapvideo
 
 Run = Callable[..., CompletedProcess[str]]
 Miniature = Callable[[str], Path]

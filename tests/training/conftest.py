@@ -19,8 +19,9 @@ import pytest
 import torch
 from PIL import Image
 
-from salcli import checkpoint, images
+from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
+from salcli.media import images
 from salcli.model import create
 from salcli.recipe import Source
 from salcli.training.sampling import Corpus

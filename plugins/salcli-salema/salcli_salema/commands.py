@@ -61,8 +61,8 @@ def features(
     """
     import torch
 
-    from salcli import media
     from salcli.errors import UsageError
+    from salcli.media.open import open_stimulus
     from salcli.model import load_model
     from salcli.progress import download_bar
     from salcli_salema import sheet
@@ -70,7 +70,7 @@ def features(
 
     if model.partition(":")[0] != "salema":
         raise UsageError(f"--model {model}: only salema's layers can be drawn")
-    stimulus = media.open_stimulus(source)
+    stimulus = open_stimulus(source)
     with download_bar(model, quiet=False) as report:
         loaded = load_model(
             model,

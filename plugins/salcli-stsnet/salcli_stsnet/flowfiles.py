@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from salcli import images
 from salcli.errors import InputError
+from salcli.media import images
 from salcli.types import Frame
 from salcli_stsnet import Options
 from salcli_stsnet.pictures import GRID, Field, encode

@@ -10,7 +10,7 @@ from pathlib import Path
 from salcli.datasets.collection import Collection, Found, lone_root
 from salcli.datasets.files import by_stem
 from salcli.datasets.salicon import SaliconOptions, open_salicon
-from salcli.images import SUFFIXES
+from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording
 
 __all__ = ["SliceOptions", "open_slices"]

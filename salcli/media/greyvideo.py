@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from salcli.encoder import REPRODUCIBLE, failure, ffmpeg
+from salcli.media.encoder import REPRODUCIBLE, failure, ffmpeg
 from salcli.movie import LARGEST_DENOMINATOR
 
 __all__ = ["encode"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli.encoder import ffmpeg
 from salcli.errors import InputError
+from salcli.media.encoder import ffmpeg
 
 if TYPE_CHECKING:
     import numpy.typing as npt

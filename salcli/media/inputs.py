@@ -15,8 +15,8 @@ from pathlib import Path
 from natsort import natsorted, ns
 
 from salcli.errors import InputError, UsageError
-from salcli.images import SUFFIXES
-from salcli.video import is_video
+from salcli.media.images import SUFFIXES
+from salcli.media.video import is_video
 
 __all__ = ["find_inputs", "images_in"]
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli import ffmpeg
 from salcli.errors import InputError
+from salcli.media import decoder
 from salcli.stream import prefetch
 from salcli.types import Frame
 
@@ -86,7 +86,7 @@ class Video:
         first, last, step = positions[0], positions[-1], positions.step
         chosen = f"select=between(n\\,{first}\\,{last})*not(mod(n-{first}\\,{step}))"
         filters = ",".join(filter(None, [chosen, self._filters]))
-        with ffmpeg.decoding(self.path, ["-vf", filters, "-frames:v", str(len(positions))]) as run:
+        with decoder.decoding(self.path, ["-vf", filters, "-frames:v", str(len(positions))]) as run:
             frames = [frame for frame, _, _ in run]
             reason = run.failure()
         if len(frames) == len(positions):
@@ -103,7 +103,7 @@ class Video:
     def _decode(self) -> Iterator[Frame]:
         options = ["-vf", self._filters] if self._filters else []
         index = -1
-        with ffmpeg.decoding(self.path, options) as run:
+        with decoder.decoding(self.path, options) as run:
             for index, (frame, time, _) in enumerate(run):
                 if index == len(self.times):
                     self.times.append(time)
@@ -126,7 +126,7 @@ def is_video(path: Path) -> bool:
 
 
 def _probe(path: Path) -> _Header:
-    with ffmpeg.decoding(path, ["-frames:v", "1"]) as run:
+    with decoder.decoding(path, ["-frames:v", "1"]) as run:
         first = next(iter(run), None)
         reason = run.failure()
         log, rate = run.text(), run.rate

@@ -1,7 +1,7 @@
 """Opens whatever the user names: a video, an image, an animation, or a folder of frames.
 
 What a file is, its content decides. A folder of frames is a clip if its files are numbered without
-a gap, stills otherwise, unless the user says which. `salcli.folders` finds the inputs in folders.
+a gap, stills otherwise, unless the user says which. `salcli.media.inputs` finds inputs in folders.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from salcli.errors import InputError, UsageError
-from salcli.folders import find_inputs, images_in
-from salcli.images import Animation, FrameFolder, Stills, kind_of, read
+from salcli.media.images import Animation, FrameFolder, Stills, kind_of, read
+from salcli.media.inputs import find_inputs, images_in
+from salcli.media.video import Video
 from salcli.types import Stimulus
-from salcli.video import Video
 
 __all__ = ["find_inputs", "open_stimulus", "remaining"]
 
