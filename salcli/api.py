@@ -10,12 +10,12 @@ from typing import get_args
 
 import numpy as np
 
-from salcli import prediction
 from salcli.errors import InputError, UsageError
 from salcli.media.open import Kind, open_stimulus
 from salcli.model import Loaded, Model, load_model
 from salcli.plugins import registry
-from salcli.prediction import Scale, Size
+from salcli.prediction import loop
+from salcli.prediction.loop import Scale, Size
 from salcli.types import Frame, Result, Stimulus
 
 __all__ = ["predict"]
@@ -55,7 +55,7 @@ def predict(
 
 
 def _results(model: Model, stimulus: Stimulus, size: Size, scale: Scale) -> Iterator[Result]:
-    found = prediction.run(model, stimulus, size=size, scale=scale, keep_frames=True, notice=_warn)
+    found = loop.run(model, stimulus, size=size, scale=scale, keep_frames=True, notice=_warn)
     with closing(found) as results:
         yield from results
     for problem in stimulus.problems:

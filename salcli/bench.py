@@ -105,7 +105,7 @@ def run(
     """Run all ways on the same frames, in turns; the first is the default.
 
     Raises:
-        SalcliError: A way cannot run; see `salcli.model.load_model` and `salcli.prediction.run`.
+        SalcliError: A way cannot run; see `load_model` and `salcli.prediction.loop.run`.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="salcli-bench-")))

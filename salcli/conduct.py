@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from salcli import model as models
-from salcli import prediction
 from salcli.errors import PluginError, SalcliError
 from salcli.model import Model
+from salcli.prediction import loop
 from salcli.specs import ModelSpec
 from salcli.types import Batch, Frame, Stimulus
 
@@ -101,7 +101,7 @@ class Subject:
         size = (frames[0].shape[0], frames[0].shape[1])
         stimulus = Stimulus("trial", frames, fps=fps, size=size, count=len(frames))
         try:
-            for result in prediction.run(model, stimulus, size="published", notice=print):
+            for result in loop.run(model, stimulus, size="published", notice=print):
                 yield result.saliency
         except SalcliError as error:
             what = "clip" if fps else "stills"
@@ -211,7 +211,7 @@ def is_lazy(subject: Subject) -> None:
     for fps in subject.kinds():
         frames = _Endless()
         stimulus = Stimulus("endless", frames, fps=fps, size=ODD)
-        results = prediction.run(subject.known, stimulus, size="published", notice=print)
+        results = loop.run(subject.known, stimulus, size="published", notice=print)
         with closing(results):
             next(results)
         if frames.taken == LOOK_AHEAD:

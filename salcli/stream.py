@@ -72,7 +72,7 @@ def checked(predictions: Iterable[Prediction], name: str) -> Iterator[Prediction
     """The predictions of the model `name`, refused where type or shape break the contract.
 
     Nothing here waits for the device; what a map's values must be is checked in bulk by
-    `salcli.prediction`.
+    `salcli.prediction.loop`.
 
     Raises:
         PluginError: Something is no `Prediction`, or a map is not float32 `[h, w]`.

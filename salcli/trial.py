@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from salcli import devices, prediction
+from salcli import devices
 from salcli import model as models
 from salcli.errors import SalcliError
 from salcli.media.open import open_stimulus
 from salcli.model import Model
 from salcli.plugins import registry
+from salcli.prediction import loop
 from salcli.types import Frame, Stimulus
 
 __all__ = ["Course", "Setup", "count", "lap", "peak_bytes", "prepare"]
@@ -119,7 +120,7 @@ class Runner:
 
     def maps(self) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
         """The maps at the published size, as `salcli predict` makes them."""
-        for result in prediction.run(
+        for result in loop.run(
             self.model, self.stimulus, size="published", extras=False, notice=_refuse
         ):
             yield result.saliency

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 import salcli
-from salcli import prediction
 from salcli.errors import InputError, PluginError, SalcliError, UsageError
 from salcli.model import Model, create
+from salcli.prediction import loop
 from salcli.types import Frame, Result, Stimulus
 
 pytestmark = pytest.mark.usefixtures("fakes")
@@ -32,7 +32,7 @@ def model_of(name: str, *, batch_size: int = 4) -> Model:
 def run(model: Model, frames: list[Frame], **wishes: object) -> list[Result]:
     stimulus = Stimulus("s", frames, fps=10.0 if wishes.pop("clip", False) else None)
     notice = wishes.pop("notice", print)
-    return list(prediction.run(model, stimulus, notice=notice, **wishes))  # type: ignore[arg-type]
+    return list(loop.run(model, stimulus, notice=notice, **wishes))  # type: ignore[arg-type]
 
 
 def test_results_carry_what_belongs_to_their_frame() -> None:
@@ -76,7 +76,7 @@ def test_look_ahead_moves_no_map() -> None:
 
 def test_no_mode_leaks_to_the_consumer() -> None:
     stimulus = Stimulus("s", [grey(1), grey(2)])
-    for _ in prediction.run(model_of("brightness"), stimulus, notice=print):
+    for _ in loop.run(model_of("brightness"), stimulus, notice=print):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
 
@@ -92,7 +92,7 @@ def test_dropping_the_results_stops_the_decoding() -> None:
             finally:
                 closed.append(True)
 
-    results = prediction.run(model_of("brightness"), Stimulus("s", Frames()), notice=print)
+    results = loop.run(model_of("brightness"), Stimulus("s", Frames()), notice=print)
     next(results)
     results.close()
 
@@ -133,7 +133,7 @@ def test_an_error_of_the_frames_is_not_blamed_on_the_model() -> None:
         raise InputError("broken after 1 frame")
 
     with pytest.raises(InputError, match="broken after 1 frame"):
-        list(prediction.run(model_of("brightness"), Stimulus("s", frames()), notice=print))
+        list(loop.run(model_of("brightness"), Stimulus("s", frames()), notice=print))
 
 
 def test_a_failing_model_is_named() -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli import prediction, render
+from salcli import render
 from salcli.aoi.areas import Area, Coverage, checked, coverage
 from salcli.errors import InputError
 from salcli.media.open import Kind, open_stimulus
 from salcli.model import Loaded
+from salcli.prediction import loop
 from salcli.progress import Watcher
 from salcli.types import Frame, Stimulus
 
@@ -173,16 +174,14 @@ def attention(
 
     Raises:
         InputError: It cannot be read, or an area is nowhere on it.
-        PluginError, SalcliError: See `salcli.prediction.run`.
+        PluginError, SalcliError: See `salcli.prediction.loop.run`.
     """
     accepts = loaded.model.spec.accepts
     stimulus = open_stimulus(source, kind=kind, fps=fps, accepts=accepts)
     found = Attention(source, stimulus)
     covers = Covers(areas)
     watcher.start(stimulus.name, stimulus.count)
-    results = prediction.run(
-        loaded.model, stimulus, extras=False, keep_frames=True, notice=watcher.note
-    )
+    results = loop.run(loaded.model, stimulus, extras=False, keep_frames=True, notice=watcher.note)
     with closing(results):
         for result in results:
             assert result.frame is not None

@@ -10,9 +10,9 @@ from typing import Any
 from salcli.aoi import attentionfiles, attentionpictures
 from salcli.aoi.areas import Area
 from salcli.aoi.attention import Attention, attention
-from salcli.manifest import Place
 from salcli.media.open import Kind
 from salcli.model import Loaded
+from salcli.prediction.manifest import Place
 from salcli.progress import Watcher
 
 __all__ = ["Survey"]

@@ -128,8 +128,8 @@ def _measure(
     as_json: bool,
 ) -> bool:
     """Each input by itself; whatever is wrong with one does not stop the others."""
-    from salcli import manifest
     from salcli.aoi import thresholds
+    from salcli.prediction import manifest
 
     found: list[Attention] = []
     errors: dict[Path, str] = {}
@@ -165,7 +165,7 @@ def _compare(
     as_json: bool,
 ) -> bool:
     from salcli.aoi import attentionfiles, thresholds
-    from salcli.manifest import Place
+    from salcli.prediction.manifest import Place
 
     place = Place(output, f"{source[0].stem}-against-{against[0].stem}")
     found, other = survey.compare(source, against, place=place)

@@ -160,7 +160,7 @@ def _means(document: Mapping[str, Any]) -> dict[str, Any]:
 def _predict(exam: Exam, loaded: Loaded, folder: Path, watcher: Watcher) -> None:
     """Maps in the layout that the benchmark takes, where ground truth is withheld."""
     from salcli.datasets.submitting import tasks
-    from salcli.job import Job
+    from salcli.prediction.job import Job
 
     job = Job(loaded)
     for task in tasks(exam.dataset, exam.split, folder):

@@ -16,10 +16,10 @@ from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.datasets.submitting import Task
-    from salcli.job import Job, Outcome
-    from salcli.manifest import Place
     from salcli.model import Loaded
-    from salcli.prediction import Scale, Size
+    from salcli.prediction.job import Job, Outcome
+    from salcli.prediction.loop import Scale, Size
+    from salcli.prediction.manifest import Place
     from salcli.progress import Watcher
 
 __all__ = ["predict"]
@@ -114,8 +114,8 @@ def predict(
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
-    from salcli.job import Job
     from salcli.model import load_model
+    from salcli.prediction.job import Job
     from salcli.progress import download_bar, watch
 
     todo = _todo(
@@ -191,10 +191,10 @@ def _todo(
     output: Path,
 ) -> list[tuple[Path, Place, Task | None]]:
     """What is predicted, and where it goes; the recordings of a dataset bring more with them."""
-    from salcli import manifest
     from salcli.datasets.opening import open_dataset
     from salcli.datasets.submitting import tasks
     from salcli.media.open import find_inputs
+    from salcli.prediction import manifest
 
     if data is not None:
         dataset = open_dataset(data, root, options=data_option)
@@ -208,7 +208,7 @@ def _todo(
 def _run(job: Job, one: tuple[Path, Place, Task | None], watcher: Watcher) -> Outcome:
     """One input; whatever is wrong with it does not stop the others."""
     from salcli.errors import PluginError, SalcliError
-    from salcli.job import Outcome
+    from salcli.prediction.job import Outcome
 
     path, place, task = one
     try:

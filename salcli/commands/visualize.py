@@ -17,7 +17,7 @@ from salcli.commands.loading import load_models
 from salcli.errors import SalcliError
 
 if TYPE_CHECKING:
-    from salcli.manifest import Place
+    from salcli.prediction.manifest import Place
     from salcli.progress import Watcher
     from salcli.visual.gallery import Drawer, Exhibit, Gallery, Row
 
@@ -108,7 +108,8 @@ def visualize(
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
-    from salcli import colours, manifest
+    from salcli import colours
+    from salcli.prediction import manifest
     from salcli.progress import watch
     from salcli.visual import albums, scenes
     from salcli.visual.gallery import Gallery

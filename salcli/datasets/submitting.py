@@ -10,9 +10,9 @@ from typing import Literal
 
 from salcli.atomic import replacing
 from salcli.errors import InputError, UsageError
-from salcli.job import Job, Outcome
-from salcli.manifest import Place
 from salcli.media import greyvideo, images
+from salcli.prediction.job import Job, Outcome
+from salcli.prediction.manifest import Place
 from salcli.progress import Watcher
 from salcli.types import Dataset, Recording
 

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from salcli import imageops, png, prediction
+from salcli import imageops, png
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError, UsageError
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.video import Video
 from salcli.model import Loaded
+from salcli.prediction import loop
 from salcli.progress import Watcher
 from salcli.scoring.agenda import Agenda
 from salcli.scoring.incidents import Incidents
@@ -143,9 +144,7 @@ class PredictedMaps:
             yield missing()
 
     def _results(self, stimulus: Stimulus) -> Iterator[Result]:
-        results = prediction.run(
-            self._loaded.model, stimulus, extras=False, notice=self._watcher.note
-        )
+        results = loop.run(self._loaded.model, stimulus, extras=False, notice=self._watcher.note)
         with closing(results):
             yield from results
 

@@ -14,10 +14,10 @@ from typing import Protocol
 
 from salcli.atomic import sweep, temporary, told
 from salcli.background import Background
-from salcli.manifest import Place
 from salcli.media.open import Kind
 from salcli.model import Loaded
 from salcli.movie import Movie
+from salcli.prediction.manifest import Place
 from salcli.progress import Watcher
 from salcli.types import Frame, Stimulus
 from salcli.visual import albums, scenes
@@ -114,7 +114,7 @@ class Gallery:
         """Draw one input.
 
         Raises:
-            InputError, OutputError, PluginError, SalcliError: See `salcli.job.Job.run`.
+            InputError, OutputError, PluginError, SalcliError: See `salcli.prediction.job.Job.run`.
         """
         camera = Camera(source, self.models, kind=self.kind, fps=self.fps)
         for folder, pattern in (

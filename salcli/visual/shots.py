@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from salcli import prediction
 from salcli.errors import InputError
 from salcli.media.open import Kind, remaining
 from salcli.model import Loaded
 from salcli.plugins import registry
+from salcli.prediction import loop
 from salcli.specs import resolve
 from salcli.types import Result, Stimulus
 from salcli.visual.boards import Rated, Shot
@@ -83,16 +83,14 @@ class Camera:
         """A take of each frame, in order, lazily; of stills those labelled `only`.
 
         Raises:
-            InputError, PluginError, SalcliError: See `salcli.prediction.run`.
+            InputError, PluginError, SalcliError: See `salcli.prediction.loop.run`.
         """
         stimuli = [self.stimulus(number, only) for number in range(len(self._models))]
         with ExitStack() as stack:
             runs = [
                 stack.enter_context(
                     closing(
-                        prediction.run(
-                            loaded.model, stimulus, keep_frames=number == 0, notice=notice
-                        )
+                        loop.run(loaded.model, stimulus, keep_frames=number == 0, notice=notice)
                     )
                 )
                 for number, (loaded, stimulus) in enumerate(zip(self._models, stimuli, strict=True))

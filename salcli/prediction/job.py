@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 import torch
 
-from salcli import __version__, journal, manifest, prediction, writers
+from salcli import __version__, writers
 from salcli.errors import OutputError
-from salcli.manifest import Place
 from salcli.media.open import open_stimulus, remaining
 from salcli.model import Loaded
 from salcli.plugins import registry
+from salcli.prediction import journal, loop, manifest
+from salcli.prediction.manifest import Place
 from salcli.progress import Watcher
 from salcli.types import Stimulus
 
@@ -69,7 +70,7 @@ class Job:
     Attributes:
         loaded: The model.
         formats: What to write; see `salcli.writers.FORMATS`.
-        size, scale, extras: Of the maps; see `salcli.prediction.run`.
+        size, scale, extras: Of the maps; see `salcli.prediction.loop.run`.
         kind, fps: How inputs are taken; see `salcli.media.open.open_stimulus`.
         overwrite: Whether what is finished is done again.
         labels: Output names of the frames of a clip that is a folder, where its files are not
@@ -78,8 +79,8 @@ class Job:
 
     loaded: Loaded
     formats: tuple[str, ...] = ("png",)
-    size: prediction.Size = "source"
-    scale: prediction.Scale = "published"
+    size: loop.Size = "source"
+    scale: loop.Scale = "published"
     extras: bool = False
     kind: Literal["auto", "clip", "stills"] = "auto"
     fps: float | None = None
@@ -222,7 +223,7 @@ class Job:
             given.labels += diary.resume()
             stimulus = remaining(stimulus, set(given.labels).__contains__)
         watcher.start(stimulus.name, stimulus.count)
-        results = prediction.run(
+        results = loop.run(
             self.loaded.model,
             stimulus,
             size=self.size,
