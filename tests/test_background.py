@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from salcli.background import Background
+from salcli.output.worker import Background
 
 
 def test_one_thread_keeps_the_order():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from salcli.errors import OutputError
-from salcli.movie import Movie
+from salcli.output.movie import Movie
 from salcli.types import Result
 
 FLASHES = "color=gray:s=64x48:r=25:d=3"

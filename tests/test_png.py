@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from salcli import png
+from salcli.output import png
 
 
 @settings(max_examples=50, deadline=None)

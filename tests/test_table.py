@@ -3,14 +3,14 @@ import csv
 import numpy as np
 import pytest
 
-from salcli import table
-from salcli.table import COLUMNS, Table
+from salcli.output import frametable
+from salcli.output.frametable import COLUMNS, Table
 from salcli.types import Result
 
 
 def cells(saliency, *, time=None):
     result = Result(0, "0001", time, np.asarray(saliency, np.float32))
-    return dict(zip(COLUMNS, table.row(result), strict=True))
+    return dict(zip(COLUMNS, frametable.row(result), strict=True))
 
 
 def test_one_salient_pixel():

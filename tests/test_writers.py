@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from salcli.errors import OutputError, UnknownName
+from salcli.output.writers import FORMATS, files_of, open_writer, shared_files
 from salcli.types import Result, Stimulus
-from salcli.writers import FORMATS, files_of, open_writer, shared_files
 
 HEIGHT, WIDTH = 45, 63
 CLIP = Stimulus("clip", (), fps=25.0, size=(HEIGHT, WIDTH))

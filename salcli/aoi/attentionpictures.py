@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli import colours, png, render
+from salcli import colours, render
 from salcli.aoi.areas import Area, Polygon
 from salcli.aoi.attention import Attention
 from salcli.atomic import replacing, told
+from salcli.output import png
 from salcli.types import Frame
 from salcli.visual import legend, lettering, styles
 from salcli.visual.layout import Layout, Panel

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from salcli import atomic, png
+from salcli import atomic
 from salcli.datasets import dhf1k
 from salcli.datasets.collection import lone_root, some
 from salcli.datasets.files import listed
@@ -18,6 +18,7 @@ from salcli.errors import InputError, SalcliError, UsageError
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import find_inputs
 from salcli.media.video import Video
+from salcli.output import png
 from salcli.plugins import registry
 
 __all__ = ["DHF1K_PATTERN", "Job", "Outcome", "extract", "of_dhf1k", "of_videos"]

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli import groundtruth, imageops, kernels, png
+from salcli import groundtruth, imageops, kernels
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
 from salcli.kernels import Kernel
+from salcli.output import png
 from salcli.types import Recording
 
 __all__ = ["Written", "write_maps"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from salcli.media.encoder import REPRODUCIBLE, failure, ffmpeg
-from salcli.movie import LARGEST_DENOMINATOR
+from salcli.output.movie import LARGEST_DENOMINATOR
 
 __all__ = ["encode"]
 

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import torch
 
-from salcli import __version__, writers
+from salcli import __version__
 from salcli.errors import OutputError
 from salcli.media.open import open_stimulus, remaining
 from salcli.model import Loaded
+from salcli.output import writers
 from salcli.plugins import registry
 from salcli.prediction import journal, loop, manifest
 from salcli.prediction.manifest import Place
@@ -69,7 +70,7 @@ class Job:
 
     Attributes:
         loaded: The model.
-        formats: What to write; see `salcli.writers.FORMATS`.
+        formats: What to write; see `salcli.output.writers.FORMATS`.
         size, scale, extras: Of the maps; see `salcli.prediction.loop.run`.
         kind, fps: How inputs are taken; see `salcli.media.open.open_stimulus`.
         overwrite: Whether what is finished is done again.

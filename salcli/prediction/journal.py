@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salcli import writers
 from salcli.atomic import told
+from salcli.output import writers
 from salcli.types import Result
 
 __all__ = ["Journal", "remove"]

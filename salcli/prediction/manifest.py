@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salcli import writers
 from salcli.atomic import replacing, told
 from salcli.errors import InputError
+from salcli.output import writers
 
 __all__ = ["Place", "fingerprint", "places"]
 

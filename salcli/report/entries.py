@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from salcli.aoi.attention import Covers, shares
+from salcli.output.frametable import summary
 from salcli.report.footage import Footage
 from salcli.report.tiles import Tiles, data_url, levels
 from salcli.report.tracks import Said, Tracks
-from salcli.table import summary
 from salcli.visual.shots import Camera
 
 if TYPE_CHECKING:

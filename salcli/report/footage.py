@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from salcli.movie import Movie
+from salcli.output.movie import Movie
 
 if TYPE_CHECKING:
     from salcli.types import Frame, Result, Stimulus

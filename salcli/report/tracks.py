@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from salcli.output.frametable import summary
 from salcli.report.tiles import Tiles, levels
-from salcli.table import summary
 
 if TYPE_CHECKING:
     import numpy as np

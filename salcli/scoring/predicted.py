@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from salcli import imageops, png
+from salcli import imageops
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError, UsageError
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.video import Video
 from salcli.model import Loaded
+from salcli.output import png
 from salcli.prediction import loop
 from salcli.progress import Watcher
 from salcli.scoring.agenda import Agenda

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from salcli.atomic import sweep, temporary, told
-from salcli.background import Background
 from salcli.media.open import Kind
 from salcli.model import Loaded
-from salcli.movie import Movie
+from salcli.output.movie import Movie
+from salcli.output.worker import Background
 from salcli.prediction.manifest import Place
 from salcli.progress import Watcher
 from salcli.types import Frame, Stimulus

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli import imageops, png
+from salcli import imageops
 from salcli.atomic import replacing, told
+from salcli.output import png
 from salcli_salema.model import stretched
 
 if TYPE_CHECKING:

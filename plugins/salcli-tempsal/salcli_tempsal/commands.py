@@ -222,8 +222,9 @@ def _write(
     """
     import torch
 
-    from salcli import imageops, png
+    from salcli import imageops
     from salcli.atomic import replacing, told
+    from salcli.output import png
     from salcli_tempsal.slices import fixation_slices, saliency_slices
 
     maps = fixation_slices(fixations, starts)

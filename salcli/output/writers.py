@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from salcli import imageops, png, render
+from salcli import imageops, render
 from salcli.atomic import replacing, sweep, temporary, told
-from salcli.background import Background
 from salcli.errors import UnknownName
-from salcli.movie import Movie
-from salcli.table import Table
+from salcli.output import png
+from salcli.output.frametable import Table
+from salcli.output.movie import Movie
+from salcli.output.worker import Background
 
 if TYPE_CHECKING:
     import numpy.typing as npt
