@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from salcli import render
+from salcli.render import heatmap
 
 
 def blob(height=60, width=80, *, spread=8.0):
@@ -21,53 +21,53 @@ def lightness(colours):
 
 def test_colours_of_a_heat_map_grow_lighter_with_saliency():
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
-    steps = np.diff(lightness(render.heatmap(ramp)[0]))
+    steps = np.diff(lightness(heatmap.heatmap(ramp)[0]))
     assert steps.min() > -0.01  # 8 bit
-    assert lightness(render.heatmap(ramp)[0, ::15]).tolist() == sorted(
-        lightness(render.heatmap(ramp)[0, ::15])
+    assert lightness(heatmap.heatmap(ramp)[0, ::15]).tolist() == sorted(
+        lightness(heatmap.heatmap(ramp)[0, ::15])
     )
 
 
 @pytest.mark.parametrize("factor", [1, 0.2, 1e-6])
 def test_pictures_do_not_depend_on_the_scale_of_the_values(factor):
     scaled = blob() * np.float32(factor)
-    assert np.abs(render.heatmap(scaled).astype(int) - render.heatmap(blob())).max() <= 8
-    over = render.overlay(picture(), scaled).astype(int)
-    assert np.abs(over - render.overlay(picture(), blob())).max() <= 8
+    assert np.abs(heatmap.heatmap(scaled).astype(int) - heatmap.heatmap(blob())).max() <= 8
+    over = heatmap.overlay(picture(), scaled).astype(int)
+    assert np.abs(over - heatmap.overlay(picture(), blob())).max() <= 8
 
 
 def test_an_overlay_leaves_what_is_not_salient_untouched():
-    drawn = render.overlay(picture(), blob())
+    drawn = heatmap.overlay(picture(), blob())
     assert (drawn[:8] == picture()[:8]).all()
     assert (drawn[30, 40] != picture()[30, 40]).any()
 
 
 def test_the_picture_shines_through_everywhere():
     black, white = np.zeros((60, 80, 3), np.uint8), np.full((60, 80, 3), 255, np.uint8)
-    difference = render.overlay(white, blob()).astype(int) - render.overlay(black, blob())
+    difference = heatmap.overlay(white, blob()).astype(int) - heatmap.overlay(black, blob())
     assert difference.min() >= 60
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 def test_a_map_that_prefers_no_place_leaves_the_picture_as_it_is(value):
     noise = np.random.default_rng(1).uniform(0, 1e-3, (60, 80)).astype(np.float32) * value
-    drawn = render.overlay(picture(), np.full((60, 80), value, np.float32) + noise)
+    drawn = heatmap.overlay(picture(), np.full((60, 80), value, np.float32) + noise)
     assert np.abs(drawn.astype(int) - picture()).max() <= 1
 
 
 def test_noise_does_not_make_an_overlay_flicker():
     noise = np.random.default_rng(1).normal(0, 2e-3, (60, 80)).astype(np.float32)
-    still = render.overlay(picture(), blob()).astype(int)
-    assert np.abs(still - render.overlay(picture(), (blob() + noise).clip(0, 1))).max() <= 12
+    still = heatmap.overlay(picture(), blob()).astype(int)
+    assert np.abs(still - heatmap.overlay(picture(), (blob() + noise).clip(0, 1))).max() <= 12
 
 
 def test_a_small_map_is_brought_to_the_size_of_the_picture():
-    drawn = render.overlay(picture(61, 83), blob(24, 32, spread=4))
+    drawn = heatmap.overlay(picture(61, 83), blob(24, 32, spread=4))
     assert drawn.shape == (61, 83, 3)
     assert drawn.dtype == np.uint8
 
 
 def test_a_heat_map_of_zeros_is_dark():
-    colours = render.heatmap(np.zeros((4, 5), np.float32))
+    colours = heatmap.heatmap(np.zeros((4, 5), np.float32))
     assert colours.shape == (4, 5, 3)
     assert colours.max() < 40

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from salcli import colours
 from salcli.errors import UnknownName
-from salcli.visual import legend, lettering, originals, spotlight, styles
+from salcli.render import colormaps, legend, lettering, styles
+from salcli.visual import originals, spotlight
 from salcli.visual.boards import Board, Rated, Shot
 
 GOLDENS = Path(__file__).parent / "goldens" / "visualize"
@@ -69,7 +69,7 @@ def test_tempsal_pictures_are_those_of_its_authors() -> None:
 
 def test_own_colours_grow_lighter_or_part_from_white() -> None:
     def lightness(name: str) -> np.ndarray:
-        return np.cbrt((colours.table(name) / 255.0) ** 2.2 @ (0.2126, 0.7152, 0.0722))
+        return np.cbrt((colormaps.table(name) / 255.0) ** 2.2 @ (0.2126, 0.7152, 0.0722))
 
     assert np.diff(lightness("salcli")).min() > -0.01
     diverging = lightness("salcli-diverging")
@@ -79,7 +79,7 @@ def test_own_colours_grow_lighter_or_part_from_white() -> None:
 
 def test_a_colour_map_that_does_not_exist() -> None:
     with pytest.raises(UnknownName, match=r"no colour map named 'magmma'; did you mean magma"):
-        colours.table("magmma")
+        colormaps.table("magmma")
 
 
 @pytest.mark.parametrize("style", styles.STYLES)

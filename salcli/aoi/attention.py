@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli import render
 from salcli.aoi.areas import Area, Coverage, checked, coverage
 from salcli.errors import InputError
 from salcli.media.open import Kind, open_stimulus
 from salcli.model import Loaded
 from salcli.prediction import loop
 from salcli.progress import Watcher
+from salcli.render import heatmap
 from salcli.types import Frame, Stimulus
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def attention(
             size = (result.saliency.shape[0], result.saliency.shape[1])
             measured = shares(result.saliency, covers.on(result.index, result.label, size))
             found.instants.append(Instant(result.index, result.label, result.time, measured))
-            here = render.fitted(result.saliency, found.density.shape)
+            here = heatmap.fitted(result.saliency, found.density.shape)
             found.density += _density(here)
             watcher.step()
     found.density /= len(found.instants)

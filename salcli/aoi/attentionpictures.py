@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli import colours, render
 from salcli.aoi.areas import Area, Polygon
 from salcli.aoi.attention import Attention
 from salcli.atomic import replacing, told
 from salcli.output import png
+from salcli.render import colormaps, heatmap, legend, lettering, styles
+from salcli.render.grid import Layout, Panel
 from salcli.types import Frame
-from salcli.visual import legend, lettering, styles
-from salcli.visual.layout import Layout, Panel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -140,15 +139,15 @@ def moved(found: Attention, against: Attention) -> Frame:
     spread over many.
     """
     frame, size = found.frame, (found.density.shape[0], found.density.shape[1])
-    before = render.fitted(against.density.astype(np.float32), size)
+    before = heatmap.fitted(against.density.astype(np.float32), size)
     change = found.density - before / before.sum()
     most = np.abs(change).max()
     root = np.sign(change) * np.sqrt(np.abs(change) / (most if most > 0 else 1))
     opacity = ((np.abs(root) - FAINTEST_MOVE) / (1 - FAINTEST_MOVE)).clip(0, 1)[..., None]
     opacity *= MOVE_COVER
     pale = 255 - (255 - np.asarray(Image.fromarray(frame).convert("L")))[..., None] * PALENESS
-    table = colours.table(colours.DIVERGING)
-    inks = colours.coloured(0.5 + root / 2, table)
+    table = colormaps.table(colormaps.DIVERGING)
+    inks = colormaps.coloured(0.5 + root / 2, table)
     picture = (pale * (1 - opacity) + inks * opacity + 0.5).astype(np.uint8)
     resized = Image.fromarray(against.frame).resize((size[1], size[0]), Image.Resampling.LANCZOS)
     panels = [
@@ -164,7 +163,7 @@ def moved(found: Attention, against: Attention) -> Frame:
 
 
 def _heat(frame: Frame, saliency: npt.NDArray[np.float32]) -> Frame:
-    return render.overlay(frame, saliency, alpha=styles.Look().alpha)
+    return heatmap.overlay(frame, saliency, alpha=styles.Look().alpha)
 
 
 def write_png(path: Path, picture: Frame | bytes) -> None:

@@ -108,14 +108,14 @@ def visualize(
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
-    from salcli import colours
     from salcli.prediction import manifest
     from salcli.progress import watch
+    from salcli.render import colormaps
     from salcli.visual import albums, scenes
     from salcli.visual.gallery import Gallery
 
     if colormap is not None:
-        colours.table(colormap)
+        colormaps.table(colormap)
     drawer = partial(
         _drawer, preset, style, alpha=alpha, colour_map=colormap, labels=labels, columns=columns
     )
@@ -173,15 +173,15 @@ def _drawer(
     columns: int | None,
     legend: bool,
 ) -> Drawer:
-    from salcli import colours
-    from salcli.visual import originals, styles
+    from salcli.render import colormaps, styles
+    from salcli.visual import originals
     from salcli.visual.boards import Board
 
     if preset == "unisal":
         return originals.UnisalPanels(alpha, colour_map or "jet", labels)
     if preset == "tempsal":
         return originals.TempsalPanels()
-    look = styles.Look(style, alpha, colour_map or colours.DEFAULT)
+    look = styles.Look(style, alpha, colour_map or colormaps.DEFAULT)
     return Board(look, labels=labels, legend=legend, columns=columns, largest=largest)
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from salcli import imageops, render
+from salcli import imageops
 from salcli.atomic import replacing, sweep, temporary, told
 from salcli.errors import UnknownName
 from salcli.output import png
 from salcli.output.frametable import Table
 from salcli.output.movie import Movie
 from salcli.output.worker import Background
+from salcli.render import heatmap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -226,10 +227,10 @@ def _collector(format_: str, path: Path, stimulus: Stimulus) -> _Collector:
 def _draw(format_: str, result: Result, *, size: tuple[int, int] | None = None) -> Frame:
     """The picture of one result; a heat map has the map's own size, or the one that is given."""
     if format_ == "heatmap":
-        return render.heatmap(render.fitted(result.saliency, size or result.saliency.shape))
+        return heatmap.heatmap(heatmap.fitted(result.saliency, size or result.saliency.shape))
     if result.frame is None:
         raise ValueError("an overlay needs results that carry their frame (keep_frames=True)")
-    return render.overlay(result.frame, result.saliency)
+    return heatmap.overlay(result.frame, result.saliency)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from salcli import colours, imageops, render
+from salcli import imageops
+from salcli.render import colormaps, heatmap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,7 +52,7 @@ def levels(saliency: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     shrunk = np.asarray(Image.fromarray(saliency).resize(size, Image.Resampling.BOX))
-    return imageops.to_8bit(render.prominence(shrunk).clip(0, 1), "nearest")
+    return imageops.to_8bit(heatmap.prominence(shrunk).clip(0, 1), "nearest")
 
 
 def data_url(picture: Image.Image, kind: str) -> str:
@@ -61,7 +62,7 @@ def data_url(picture: Image.Image, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def palette(colour_map: str = colours.DEFAULT) -> dict[str, Any]:
+def palette(colour_map: str = colormaps.DEFAULT) -> dict[str, Any]:
     """Colour and opacity (0 ... 255) of each level of prominence."""
-    table, cover = render.cover_tables(colour_map, 1.0)
+    table, cover = heatmap.cover_tables(colour_map, 1.0)
     return {"colours": table.tolist(), "cover": cover.tolist()}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from PIL import Image
 
-from salcli.visual import legend as legends
-from salcli.visual import styles
-from salcli.visual.layout import Layout, Panel
+from salcli.render import legend as legends
+from salcli.render import styles
+from salcli.render.grid import Layout, Panel
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli import colours
-from salcli.visual import lettering, styles
+from salcli.render import colormaps, lettering, styles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +92,7 @@ class UnisalPanels:
         return resized_8bit(levels, (frame.shape[0], frame.shape[1]))
 
     def _over(self, frame: Frame, levels: npt.NDArray[np.uint8], alpha: float) -> Frame:
-        inks = colours.coloured(levels / 255, colours.table(self.colour_map))
+        inks = colormaps.coloured(levels / 255, colormaps.table(self.colour_map))
         blended: Frame = np.rint((1 - alpha) * frame + alpha * inks).astype(np.uint8)
         return blended
 
@@ -127,13 +126,13 @@ def hot(saliency: Map) -> Frame:
     """TempSAL's heat picture `[H, W, 3]`: levels truncated to 8 bit, in OpenCV's colours HOT."""
     peak = saliency.max()
     levels = (255 * (saliency / (peak if peak > 0 else 1))).astype(np.uint8)
-    return colours.coloured(levels / 255, colours.table("hot"))
+    return colormaps.coloured(levels / 255, colormaps.table("hot"))
 
 
 def difference(truth: Map, saliency: Map) -> Frame:
     """0.5 + (truth - prediction) / 2, each with peak 1, in OpenCV's colours TWILIGHT."""
     first, second = (map_ / (map_.max() if map_.max() > 0 else 1) for map_ in (truth, saliency))
-    fine = colours.table("twilight").astype(np.float64)
+    fine = colormaps.table("twilight").astype(np.float64)
     steps = np.linspace(0, len(fine) - 1, 256)
     table = [np.interp(steps, np.arange(len(fine)), channel) for channel in fine.T]
     levels = (255 * (0.5 + (first - second) / 2)).astype(np.uint8)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli import colours, render
-from salcli.visual import lettering, spotlight, styles
-from salcli.visual.lettering import QUIET, Colour
+from salcli.render import colormaps, heatmap, lettering, styles
+from salcli.render.lettering import QUIET, Colour
+from salcli.visual import spotlight
 
 if TYPE_CHECKING:
     from salcli.types import Frame
@@ -69,14 +69,14 @@ def wrapped(text: str, size: int, room: int) -> Iterator[str]:
         yield line
 
 
-def bar(table: colours.Table, *, size: int) -> Frame:
+def bar(table: colormaps.Table, *, size: int) -> Frame:
     """All colours of a table side by side."""
     steps = np.linspace(0, 1, 8 * size, endpoint=False)
-    return np.repeat(colours.coloured(steps, table)[None], round(1.3 * size), axis=0)
+    return np.repeat(colormaps.coloured(steps, table)[None], round(1.3 * size), axis=0)
 
 
 def _heat(look: styles.Look, size: int) -> Frame:
-    covering, cover = render.cover_tables(look.colour_map, look.alpha)
+    covering, cover = heatmap.cover_tables(look.colour_map, look.alpha)
     opacity = cover[:, None] / 255
     return bar((covering * opacity + GROUND * (1 - opacity)).astype(np.uint8), size=size)
 
@@ -88,7 +88,7 @@ def _contour(look: styles.Look, size: int) -> Frame:
     step = 2 * size + max(lettering.width(text, size) for text in texts)
     canvas = Image.new("RGB", (step * len(texts), height), WHITE)
     pen = ImageDraw.Draw(canvas)
-    table = colours.table(look.colour_map)
+    table = colormaps.table(look.colour_map)
     for number, (text, place) in enumerate(zip(texts, styles.LINE_COLOURS, strict=True)):
         left = number * step
         thick = max(1, size // 5)
@@ -99,8 +99,8 @@ def _contour(look: styles.Look, size: int) -> Frame:
     return np.asarray(canvas)
 
 
-def _ink(table: colours.Table, place: float) -> Colour:
-    red, green, blue = (int(n) for n in colours.coloured(np.array([place]), table)[0])
+def _ink(table: colormaps.Table, place: float) -> Colour:
+    red, green, blue = (int(n) for n in colormaps.coloured(np.array([place]), table)[0])
     return red, green, blue
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli.visual import lettering
-from salcli.visual.legend import WHITE
-from salcli.visual.lettering import INK, QUIET, Colour
+from salcli.render import lettering
+from salcli.render.legend import WHITE
+from salcli.render.lettering import INK, QUIET, Colour
 
 if TYPE_CHECKING:
     from salcli.types import Frame

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from salcli import colours, imageops, render
-from salcli.visual import lettering, spotlight
+from salcli import imageops
+from salcli.render import colormaps, heatmap, lettering
+from salcli.visual import spotlight
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -74,12 +75,12 @@ class Look:
     Attributes:
         style: One of `STYLES`.
         alpha: Opacity where a map covers the picture most, in [0, 1].
-        colour_map: See `salcli.colours.table`.
+        colour_map: See `salcli.render.colormaps.table`.
     """
 
     style: str = "heat"
     alpha: float = 0.55
-    colour_map: str = colours.DEFAULT
+    colour_map: str = colormaps.DEFAULT
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,12 @@ class Peak:
 
 def draw(frame: Frame, saliency: Map, look: Look) -> Frame:
     """The picture `[H, W, 3]` with its map `[h, w]` in the style of the look."""
-    return STYLES[look.style](frame, render.fitted(saliency, frame.shape[:2]), look)
+    return STYLES[look.style](frame, heatmap.fitted(saliency, frame.shape[:2]), look)
 
 
 def heat(frame: Frame, saliency: Map, look: Look) -> Frame:
     """Colours over what is more salient than the median."""
-    return render.overlay(frame, saliency, alpha=look.alpha, colour_map=look.colour_map)
+    return heatmap.overlay(frame, saliency, alpha=look.alpha, colour_map=look.colour_map)
 
 
 def contour(frame: Frame, saliency: Map, look: Look) -> Frame:
@@ -117,10 +118,10 @@ def contour(frame: Frame, saliency: Map, look: Look) -> Frame:
     shade = (smooth < levels[-1])[..., None] * np.float32(SHADE * look.alpha)
     canvas = frame * (1 - shade)
     width = max(1.0, LINE_WIDTH * unit)
-    table = colours.table(look.colour_map)
+    table = colormaps.table(look.colour_map)
     for level, place in zip(reversed(levels), reversed(LINE_COLOURS), strict=True):
         distance = np.abs(smooth - level) / np.maximum(slope, 1e-9)
-        line = colours.coloured(np.array([place]), table)[0]
+        line = colormaps.coloured(np.array([place]), table)[0]
         for ink, opacity, thick in ((BORDER, 0.6, 2.2 * width), (line, 1.0, width)):
             part = opacity * (thick / 2 + 0.5 - distance).clip(0, 1)[..., None]
             canvas += part * (ink - canvas)
@@ -151,7 +152,7 @@ def isolines(saliency: Map) -> list[float]:
 
 def fog(frame: Frame, saliency: Map, look: Look) -> Frame:
     """Clear where the map is high, blurred and in fog elsewhere."""
-    ramp = (render.prominence(saliency) / CLEAR).clip(0, 1)
+    ramp = (heatmap.prominence(saliency) / CLEAR).clip(0, 1)
     clear = ramp**2 * (3 - 2 * ramp)
     picture = Image.fromarray(frame)
     blur = ImageFilter.GaussianBlur(FOG_BLUR * math.sqrt(saliency.size))
@@ -163,7 +164,7 @@ def fog(frame: Frame, saliency: Map, look: Look) -> Frame:
 
 def numbered(frame: Frame, saliency: Map, look: Look) -> Frame:
     """Rings around the peaks, numbered from the highest on, over a faint heat map."""
-    faint = render.overlay(frame, saliency, alpha=0.7 * look.alpha, colour_map=look.colour_map)
+    faint = heatmap.overlay(frame, saliency, alpha=0.7 * look.alpha, colour_map=look.colour_map)
     unit = math.sqrt(saliency.size)
     # drawn large and shrunk, because Pillow draws without antialiasing
     picture = Image.fromarray(faint)

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from salcli import colours, imageops
+from salcli import imageops
+from salcli.render import colormaps
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,7 +36,7 @@ MEDIAN_STRIDE = 8
 """Every so many rows and columns count for the median: maps are smooth."""
 
 
-def heatmap(saliency: npt.NDArray[np.float32], *, colour_map: str = colours.DEFAULT) -> Frame:
+def heatmap(saliency: npt.NDArray[np.float32], *, colour_map: str = colormaps.DEFAULT) -> Frame:
     """Colours `[H, W, 3]` of a map `[H, W]`, not negative, from the first (zero) to the last."""
     peak = saliency.max()
     levels = _levels(saliency / peak if peak > 0 else saliency)
@@ -47,7 +48,7 @@ def overlay(
     saliency: npt.NDArray[np.float32],
     *,
     alpha: float = OPACITY,
-    colour_map: str = colours.DEFAULT,
+    colour_map: str = colormaps.DEFAULT,
 ) -> Frame:
     """The picture `[H, W, 3]` under its map `[h, w]`, which is brought to the picture's size.
 
@@ -58,7 +59,7 @@ def overlay(
         frame: The picture.
         saliency: Its map, not negative.
         alpha: Opacity where the overlay covers most, in [0, 1].
-        colour_map: Name of the colours, see `salcli.colours.table`.
+        colour_map: Name of the colours, see `salcli.render.colormaps.table`.
     """
     height, width = frame.shape[:2]
     levels = _levels(prominence(fitted(saliency, (height, width))))
@@ -76,9 +77,9 @@ def prominence(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 @cache
-def cover_tables(colour_map: str, alpha: float) -> tuple[colours.Table, npt.NDArray[np.uint8]]:
+def cover_tables(colour_map: str, alpha: float) -> tuple[colormaps.Table, npt.NDArray[np.uint8]]:
     """Of 256 levels of prominence, the overlay's colours `[256, 3]` and its opacities 0 ... 255."""
-    found = colours.table(colour_map)
+    found = colormaps.table(colour_map)
     # a smooth step, so that the heat has no visible border
     ramp = ((np.arange(256) / 255 - FAINTEST) / (FULL - FAINTEST)).clip(0, 1)
     cover = (alpha * ramp**2 * (3 - 2 * ramp)).astype(np.float32)
@@ -108,5 +109,5 @@ def _coloured(levels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8]) -> Im
 
 
 @cache
-def _table(colour_map: str) -> colours.Table:
-    return colours.coloured(np.arange(256) / 256, colours.table(colour_map))
+def _table(colour_map: str) -> colormaps.Table:
+    return colormaps.coloured(np.arange(256) / 256, colormaps.table(colour_map))

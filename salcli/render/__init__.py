@@ -1,0 +1,1 @@
+"""Draws maps: colours, styles, legends, text, grids of pictures."""
