@@ -210,7 +210,7 @@ class Dataset(Protocol):
 
     @property
     def kernel(self) -> str:
-        """Name of the kernel (`salcli.kernels`) by which its density maps are made."""
+        """Name of the kernel (`salcli.gaze.kernels`) by which its density maps are made."""
 
     @property
     def submission(self) -> Submission | None:

@@ -12,9 +12,9 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.ndimage import gaussian_filter
 
-from salcli import groundtruth
 from salcli.errors import InputError
-from salcli.kernels import Kernel
+from salcli.gaze import groundtruth
+from salcli.gaze.kernels import Kernel
 from salcli.types import Annotation
 
 HEIGHT, WIDTH = 30, 40

@@ -171,9 +171,9 @@ def maps(
 
     The kernel is the one by which the dataset's own maps were made, unless you choose another.
     """
-    from salcli import kernels
     from salcli.datasets.mapping import write_maps
     from salcli.datasets.opening import open_dataset
+    from salcli.gaze import kernels
     from salcli.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from salcli import gaze, groundtruth
 from salcli.datasets.collection import Collection, some
 from salcli.datasets.files import FrameAnnotations
 from salcli.errors import InputError
+from salcli.gaze import groundtruth
+from salcli.gaze.files import read
 from salcli.media import images, mapvideo
 from salcli.media.video import Video
 from salcli.types import Annotation, Dataset, Recording
@@ -191,7 +192,7 @@ def _misfits(annotation: Annotation, size: Size, finding: _Finding) -> Iterator[
         if not alike((height, width), size):
             yield _misfit(f"the map '{annotation.density}'", (height, width), size)
     if annotation.fixations is not None:
-        stated = gaze.read(annotation).size
+        stated = read(annotation).size
         if stated is not None and not alike(stated, size):
             yield _misfit(f"'{annotation.fixations}'", stated, size)
         outside = groundtruth.read_fixations(annotation, size).outside

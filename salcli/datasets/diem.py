@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from salcli import gaze
 from salcli.datasets.collection import Collection, Found, lone_root
 from salcli.datasets.files import Whole, clip
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.datasets.trees import clip_folders
+from salcli.gaze.files import count_frames
 from salcli.media import mapvideo
 from salcli.types import Eye, Recording
 
@@ -109,7 +109,7 @@ def _count(video: Path, events: Path, most: int | None) -> int:
     """Frames of the video, as far as the events go (they end a frame or two before or after it)."""
     counts = [mapvideo.count_frames(video)]
     if events.is_dir():
-        counts.append(gaze.count_frames(events))
+        counts.append(count_frames(events))
     return min(counts if most is None else [*counts, most])
 
 

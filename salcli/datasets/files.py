@@ -16,7 +16,7 @@ from typing import TypeVar, overload
 
 from natsort import natsorted
 
-from salcli import gaze
+from salcli.gaze.files import count_frames
 from salcli.media import mapvideo
 from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Eye, Recording
@@ -209,7 +209,7 @@ def clip(
 def counter(source: Path, density: Path | None, fixations: Path | None) -> Callable[[], int]:
     """What counts the frames of a clip whose maps or fixations are one file."""
     if fixations is not None:
-        return partial(gaze.count_frames, fixations)
+        return partial(count_frames, fixations)
     return partial(mapvideo.count_frames, density or source)
 
 

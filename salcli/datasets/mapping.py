@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli import groundtruth, imageops, kernels
+from salcli import imageops
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
-from salcli.kernels import Kernel
+from salcli.gaze import groundtruth, kernels
+from salcli.gaze.kernels import Kernel
 from salcli.output import png
 from salcli.types import Recording
 

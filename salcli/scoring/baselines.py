@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from salcli import groundtruth, imageops
+from salcli import imageops
 from salcli.baselines import CentreOptions, priors
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
-from salcli.kernels import Kernel, find
+from salcli.gaze import groundtruth
+from salcli.gaze.kernels import Kernel, find
 from salcli.protocols.measure import Scorer, generator
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.maps import Map

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from salcli import groundtruth, kernels
 from salcli.baselines import CentreOptions, priors
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
-from salcli.groundtruth import Fixations
-from salcli.kernels import Kernel
+from salcli.gaze import groundtruth, kernels
+from salcli.gaze.groundtruth import Fixations
+from salcli.gaze.kernels import Kernel
 from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth
 from salcli.scoring.agenda import Agenda, Spot

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageEnhance
 from torch import Tensor
 
-from salcli import groundtruth
+from salcli.gaze import groundtruth
 from salcli.recipe import Augmentation
 from salcli.types import Frame
 

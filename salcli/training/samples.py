@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from salcli import groundtruth
+from salcli.gaze import groundtruth
 from salcli.model import Model
 from salcli.recipe import WHOLE, Augmentation, Recipe
 from salcli.training import sampling

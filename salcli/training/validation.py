@@ -10,8 +10,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from salcli import groundtruth, imageops
+from salcli import imageops
 from salcli.errors import UsageError
+from salcli.gaze import groundtruth
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.recipe import Recipe

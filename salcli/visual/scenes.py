@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from salcli import groundtruth, imageops
+from salcli import imageops
+from salcli.gaze import groundtruth
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.inputs import images_in
 from salcli.media.open import Kind, find_inputs, open_stimulus

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from salcli import gaze, groundtruth
 from salcli.errors import InputError
+from salcli.gaze import groundtruth
+from salcli.gaze.files import count_frames, read_matrix
 from salcli.types import Annotation
 
 SIZE = (30, 40)
@@ -29,7 +30,7 @@ def test_positions_outside_are_counted(tmp_path: Path) -> None:
     assert found.observers.tolist() == [-1, -1]
     assert found.outside == 3
     assert len(read(path, 1).points) == 0
-    assert gaze.count_frames(path) == 2
+    assert count_frames(path) == 2
 
 
 def test_a_frame_beyond_the_end_is_told(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_matrix_is_a_binary_map(tmp_path: Path) -> None:
     marked[10, 20] = marked[59, 79] = 1
     savemat(tmp_path / "a.mat", {"I": marked})
     assert read(tmp_path / "a.mat").points.tolist() == [[10.25, 5.25], [39.75, 29.75]]
-    assert gaze.read_matrix(tmp_path / "a.mat").sum() == 2
+    assert read_matrix(tmp_path / "a.mat").sum() == 2
 
 
 @pytest.mark.parametrize("content", [{}, {"I": np.eye(3), "J": np.eye(3)}, {"name": "I"}])
@@ -95,4 +96,4 @@ def test_other_matrices_are_refused(tmp_path: Path, content: dict[str, Any]) -> 
     with pytest.raises(InputError, match=r"a\.mat"):
         read(tmp_path / "a.mat")
     with pytest.raises(InputError, match=r"a\.mat' holds \d matrices"):
-        gaze.read_matrix(tmp_path / "a.mat")
+        read_matrix(tmp_path / "a.mat")

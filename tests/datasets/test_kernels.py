@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from salcli import kernels
 from salcli.errors import UnknownName, UsageError
-from salcli.kernels import KERNELS, density
+from salcli.gaze import kernels
+from salcli.gaze.kernels import KERNELS, density
 
 SIZE = (60, 80)
 POINTS = np.array([[10.5, 8.5], [40.2, 30.9], [40.7, 30.1], [79.9, 59.9]])

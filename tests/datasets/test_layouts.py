@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from salcli import groundtruth
 from salcli.datasets.collection import Collection
 from salcli.datasets.hollywood2 import validation_videos
 from salcli.datasets.mit1003 import fold_positions
@@ -21,6 +20,7 @@ from salcli.datasets.opening import open_dataset
 from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
 from salcli.datasets.ucfsports import validation_clips
 from salcli.errors import InputError, UnknownName, UsageError
+from salcli.gaze import groundtruth
 from salcli.media import images, mapvideo
 from salcli.media.open import open_stimulus
 from salcli.types import Dataset, Recording

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from salcli import gaze, groundtruth, matlab
 from salcli.datasets.opening import open_dataset
 from salcli.errors import InputError
+from salcli.gaze import groundtruth, matlab
+from salcli.gaze.files import read_matrix
 from salcli.types import Annotation
 
 Miniature = Callable[[str], Path]
@@ -125,7 +126,7 @@ def test_a_matrix_is_indexed_as_in_matlab(tmp_path: Path, kind: type) -> None:
     save(tmp_path / "after.mat", {"I": fixated, "name": "clip"})
     both = [read(tmp_path / f"{name}.mat").points.tolist() for name in ("before", "after")]
     assert both[0] == both[1] == [[40.5, 3.5], [0.5, 35.5]]
-    assert np.array_equal(gaze.read_matrix(tmp_path / "after.mat"), fixated.astype(np.float32))
+    assert np.array_equal(read_matrix(tmp_path / "after.mat"), fixated.astype(np.float32))
 
 
 def test_what_is_damaged_or_something_else_is_told(tmp_path: Path) -> None:

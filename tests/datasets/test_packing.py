@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from salcli import gaze
 from salcli.datasets.opening import open_dataset
+from salcli.gaze.files import count_frames
 from salcli.media.open import open_stimulus
 
 MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
@@ -148,4 +148,4 @@ def test_what_nobody_collects_is_not_packed(
     done = salcli(*command)
     assert done.returncode == 2
     assert "nobody collects" in done.stderr
-    assert gaze.count_frames(miniature("diem") / "one_show_1280x712/event_data") == 4
+    assert count_frames(miniature("diem") / "one_show_1280x712/event_data") == 4

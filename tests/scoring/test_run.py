@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from salcli import kernels
 from salcli.baselines import CentreOptions
 from salcli.datasets.opening import open_dataset
+from salcli.gaze import kernels
 from salcli.protocols import protocol
 from salcli.protocols.measure import Scorer
 from salcli.scoring import run

@@ -15,8 +15,9 @@ from PIL import Image
 from scipy.io import savemat
 from typer.main import get_command
 
-from salcli import cli, groundtruth
+from salcli import cli
 from salcli.datasets.opening import open_dataset
+from salcli.gaze import groundtruth
 from salcli.protocols import PROTOCOLS, protocol
 from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth

@@ -13,7 +13,7 @@ from salcli_tempsal.model import TempSal
 
 from salcli.datasets.opening import open_dataset
 from salcli.errors import InputError, UsageError
-from salcli.groundtruth import read_density
+from salcli.gaze.groundtruth import read_density
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.training.samples import Batches

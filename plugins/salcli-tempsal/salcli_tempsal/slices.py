@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salcli import matlab
 from salcli.errors import InputError
+from salcli.gaze import matlab
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -21,7 +21,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = loadmat(path)
     except NotImplementedError:  # what scipy says of version 7.3, which is HDF5
-        from salcli import matlab73  # h5py takes time to import, and few files are such
+        from salcli.gaze import matlab73  # h5py takes time to import, and few files are such
 
         return matlab73.load(path)
     return {name: value for name, value in content.items() if not name.startswith("__")}

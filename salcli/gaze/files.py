@@ -13,8 +13,8 @@ import numpy.typing as npt
 from natsort import natsorted
 from PIL import Image
 
-from salcli import matlab
 from salcli.errors import InputError
+from salcli.gaze import matlab
 from salcli.media import images
 from salcli.types import Annotation, Eye
 

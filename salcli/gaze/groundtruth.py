@@ -8,9 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from salcli import gaze, kernels
 from salcli.errors import InputError
-from salcli.kernels import Kernel
+from salcli.gaze import kernels
+from salcli.gaze.files import read, read_grey, read_matrix
+from salcli.gaze.kernels import Kernel
 from salcli.media import images, mapvideo
 from salcli.types import Annotation
 
@@ -44,7 +45,7 @@ def read_fixations(annotation: Annotation, size: tuple[int, int]) -> Fixations:
     Raises:
         InputError: The file cannot be read or has another layout.
     """
-    found = gaze.read(annotation)
+    found = read(annotation)
     height, width = found.size or size
     points = found.points * (size[1] / width, size[0] / height)
     inside = (points >= 0).all(1) & (points[:, 0] < size[1]) & (points[:, 1] < size[0])
@@ -84,10 +85,10 @@ def read_density(
     if path is None:
         return _made(annotation, size, kernel=kernel, largest_side=largest_side)
     if path.suffix.lower() == ".mat":
-        return gaze.read_matrix(path)
+        return read_matrix(path)
     if annotation.index is not None and path.suffix.lower() not in images.SUFFIXES:
         return mapvideo.read(path, annotation.index)
-    return gaze.read_grey(path).astype(np.float32)
+    return read_grey(path).astype(np.float32)
 
 
 def _made(

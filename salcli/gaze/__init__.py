@@ -1,0 +1,1 @@
+"""What observers did: fixations and density, read from files and made comparable to maps."""
