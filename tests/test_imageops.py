@@ -5,23 +5,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from salcli import imageops
+from salcli.maps import gaussian_blur, rescale, resize, to_8bit
 
 
 def test_a_map_of_the_right_size_is_left_alone():
     maps = torch.rand(2, 5, 7)
-    assert imageops.resize(maps, (5, 7)) is maps
+    assert resize(maps, (5, 7)) is maps
 
 
 def test_enlarging_is_bilinear_with_aligned_pixel_centres():
     maps = torch.tensor([[[0.0, 1.0]]])
-    assert imageops.resize(maps, (1, 4)).tolist() == [[[0.0, 0.25, 0.75, 1.0]]]
+    assert resize(maps, (1, 4)).tolist() == [[[0.0, 0.25, 0.75, 1.0]]]
 
 
 @pytest.mark.parametrize("size", [(8, 8), (8, 64), (64, 8), (8, 200)])
 def test_shrinking_does_not_alias(size):
     board = (torch.arange(64)[:, None] + torch.arange(64)) % 2
-    small = imageops.resize(board.float()[None], size)
+    small = resize(board.float()[None], size)
     assert small.shape == (1, *size)
     assert (small - 0.5).abs().max() < 0.05
 
@@ -30,7 +30,7 @@ def test_shrinking_does_not_alias(size):
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 40), st.integers(1, 40))
 def test_resizing_stays_within_the_range(height, width, new_height, new_width):
     maps = torch.rand(1, height, width)
-    resized = imageops.resize(maps, (new_height, new_width))
+    resized = resize(maps, (new_height, new_width))
     assert resized.shape == (1, new_height, new_width)
     assert maps.min() - 1e-6 <= resized.min()
     assert resized.max() <= maps.max() + 1e-6
@@ -38,31 +38,31 @@ def test_resizing_stays_within_the_range(height, width, new_height, new_width):
 
 def test_scales():
     maps = torch.tensor([[[0.1, 0.3], [0.0, 0.4]], [[0.0, 0.0], [0.0, 0.0]]])
-    assert imageops.rescale(maps, "published") is maps
-    peaked = imageops.rescale(maps, "max")
+    assert rescale(maps, "published") is maps
+    peaked = rescale(maps, "max")
     assert peaked[0].flatten().tolist() == pytest.approx([0.25, 0.75, 0.0, 1.0])
     assert peaked[1].tolist() == [[0.0, 0.0], [0.0, 0.0]]
-    density = imageops.rescale(maps, "density")
+    density = rescale(maps, "density")
     assert density.sum(dim=(1, 2)).tolist() == pytest.approx([1.0, 1.0])
     assert density[1].tolist() == [[0.25, 0.25], [0.25, 0.25]]
 
 
 def test_every_grey_level_survives_a_round_trip():
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    assert (imageops.to_8bit(levels.astype(np.float32) / 255, "nearest") == levels).all()
+    assert (to_8bit(levels.astype(np.float32) / 255, "nearest") == levels).all()
 
 
 def test_rounding_as_the_originals_do():
     saliency = np.array([[0.0, 0.999 / 255, 1.5 / 255, 1.0]], np.float32)
-    assert imageops.to_8bit(saliency, "floor").tolist() == [[0, 0, 1, 255]]
-    assert imageops.to_8bit(saliency, "nearest").tolist() == [[0, 1, 2, 255]]
+    assert to_8bit(saliency, "floor").tolist() == [[0, 0, 1, 255]]
+    assert to_8bit(saliency, "nearest").tolist() == [[0, 1, 2, 255]]
     assert saliency[0, 1] == np.float32(0.999 / 255)  # the caller's map is left alone
 
 
 def test_an_ulp_outside_does_not_wrap_around():
     saliency = np.array([[-1e-6, 1.00001]], np.float32)
     for rounding in ("floor", "nearest"):
-        assert imageops.to_8bit(saliency, rounding).tolist() == [[0, 255]]
+        assert to_8bit(saliency, rounding).tolist() == [[0, 255]]
 
 
 @pytest.mark.parametrize(("sigma", "truncate"), [(24.0, 3.5), (1.3, 4.0), (0.2, 4.0)])
@@ -70,7 +70,7 @@ def test_blur_is_that_of_scipy(sigma, truncate):
     counts = torch.zeros(2, 60, 90)
     counts[0, 3, 4] = counts[0, 40, 80] = 1
     counts[1] = torch.rand(60, 90)
-    blurred = imageops.gaussian_blur(counts, sigma, truncate=truncate)
+    blurred = gaussian_blur(counts, sigma, truncate=truncate)
     for got, image in zip(blurred, counts, strict=True):
         wanted = gaussian_filter(image.numpy(), sigma, mode="constant", truncate=truncate)
         np.testing.assert_allclose(got.numpy(), wanted, atol=1e-6)

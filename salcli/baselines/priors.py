@@ -15,9 +15,9 @@ from PIL import Image
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
-from salcli import imageops
 from salcli.baselines import CentreOptions, MeanMapOptions
 from salcli.errors import InputError, UsageError
+from salcli.maps import rescale, resize
 from salcli.model import Model
 from salcli.types import Frame, Prediction, Stimulus
 
@@ -86,7 +86,7 @@ class MeanMap(Prior):
 
     def map(self, size: tuple[int, int]) -> Tensor:
         """The map at this size, divided by its maximum."""
-        return imageops.rescale(imageops.resize(self.shown[None], size), "max")[0]
+        return rescale(resize(self.shown[None], size), "max")[0]
 
 
 def gaussian(size: tuple[int, int], *, sigma_x: float, sigma_y: float) -> Floats:
@@ -145,7 +145,7 @@ def mean_map(densities: Iterable[Map], size: tuple[int, int]) -> Floats:
     """
     total, count = np.zeros(size), 0
     for density in densities:
-        map_ = imageops.resize(torch.from_numpy(np.asarray(density, np.float64))[None], size)
+        map_ = resize(torch.from_numpy(np.asarray(density, np.float64))[None], size)
         mass = float(map_.sum())
         if mass > 0:
             total += map_[0].numpy() / mass

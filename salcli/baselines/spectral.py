@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from salcli.baselines import SpectralResidualOptions
-from salcli.imageops import gaussian_blur
+from salcli.maps import gaussian_blur
 from salcli.model import Model
 from salcli.stream import batched
 from salcli.types import Frame, Prediction, Stimulus

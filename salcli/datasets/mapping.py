@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli import imageops
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.kernels import Kernel
+from salcli.maps import to_8bit
 from salcli.output import png
 from salcli.types import Recording
 
@@ -75,7 +75,7 @@ def write_maps(
         with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            part.write_bytes(png.encode(imageops.to_8bit(density / (peak or 1.0), "nearest")))
+            part.write_bytes(png.encode(to_8bit(density / (peak or 1.0), "nearest")))
         maps += 1
     return Written(recording, maps, skipped, outside, tuple(problems))
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from scipy.ndimage import correlate1d
 
-from salcli import imageops
 from salcli.errors import UnknownName, UsageError
+from salcli.maps import gaussian_blur
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -143,7 +143,7 @@ def density(
     sigma = size[1] * kernel.share if kernel.share is not None else (kernel.sigma or 0) * scale
     if kernel.window is not None:
         return _windowed(counts, sigma, taps=max(1, round(kernel.window * scale)))
-    blurred: npt.NDArray[np.float32] = imageops.gaussian_blur(
+    blurred: npt.NDArray[np.float32] = gaussian_blur(
         torch.from_numpy(counts), sigma, truncate=kernel.reach
     ).numpy()
     return blurred

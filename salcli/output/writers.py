@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from salcli import imageops
 from salcli.atomic import replacing, sweep, temporary, told
 from salcli.errors import UnknownName
+from salcli.maps import to_8bit
 from salcli.output import png
 from salcli.output.frametable import Table
 from salcli.output.movie import Movie
@@ -175,7 +175,7 @@ class Writer:
 
     def _encoded(self, format_: str, saliency: npt.NDArray[np.float32]) -> bytes:
         if format_ == "png":
-            return png.encode(imageops.to_8bit(saliency, self._rounding))
+            return png.encode(to_8bit(saliency, self._rounding))
         content = io.BytesIO()
         if format_ == "npy":
             np.save(content, saliency)

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salcli import imageops, stream
+from salcli import stream
 from salcli.errors import InputError, PluginError, SalcliError
+from salcli.maps import rescale, resize
 from salcli.memory import OutOfMemoryError, shortage_told
 from salcli.model import Model
 from salcli.plugins import loader
@@ -192,8 +193,8 @@ def _finished(
         for name in group[0].maps:
             maps = torch.stack([pending.maps[name] for pending in group])
             _check_values(model, maps, name=name or "saliency", first=group[0].index)
-            maps = imageops.resize(maps, wanted.target(maps, group[0].frame_size))
-            arrays[name] = imageops.rescale(maps, wanted.scale).cpu().numpy()
+            maps = resize(maps, wanted.target(maps, group[0].frame_size))
+            arrays[name] = rescale(maps, wanted.scale).cpu().numpy()
     saliency = arrays.pop("")
     return [
         Result(

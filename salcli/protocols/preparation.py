@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from salcli import imageops
+from salcli.maps import to_8bit
 from salcli.metrics.arrays import stretched
 from salcli.protocols import Preparation
 from salcli.protocols.resampling import halve, resample
@@ -114,7 +114,7 @@ def _to_levels(saliency: Map, rounding: Literal["floor", "nearest"]) -> Map:
             f"values from {lowest:.3g} to {highest:.3g} do not fit 8 bit, which this protocol "
             "scores; divide the map by its maximum"
         )
-    return imageops.to_8bit(saliency.astype(np.float32), rounding)
+    return to_8bit(saliency.astype(np.float32), rounding)
 
 
 def _grey(density: Map) -> Map:

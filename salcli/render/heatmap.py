@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from salcli import imageops
+from salcli.maps import resize, to_8bit
 from salcli.render import colormaps
 
 if TYPE_CHECKING:
@@ -91,14 +91,12 @@ def fitted(saliency: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDAr
     """The map at `(H, W)`; itself if it has that size."""
     if saliency.shape == size:
         return saliency
-    resized: npt.NDArray[np.float32] = imageops.resize(torch.from_numpy(saliency)[None], size)[
-        0
-    ].numpy()
+    resized: npt.NDArray[np.float32] = resize(torch.from_numpy(saliency)[None], size)[0].numpy()
     return resized
 
 
 def _levels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    return imageops.to_8bit(values, "nearest")
+    return to_8bit(values, "nearest")
 
 
 def _coloured(levels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8]) -> Image.Image:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from salcli import imageops
+from salcli.maps import gaussian_blur, resize, to_8bit
 from salcli.render import colormaps, heatmap, lettering
 from salcli.visual import spotlight
 
@@ -133,13 +133,13 @@ def _smoothed(saliency: Map) -> Map:
     height, width = saliency.shape
     shrink = min(1.0, BLURRED_SIDE / max(height, width))
     size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-    small = imageops.resize(torch.tensor(saliency)[None], size)
+    small = resize(torch.tensor(saliency)[None], size)
     sigma = max(0.5, SMOOTHING * math.sqrt(size[0] * size[1]))
-    blurred, within = imageops.gaussian_blur(
+    blurred, within = gaussian_blur(
         torch.cat([small, torch.ones_like(small)]), sigma, truncate=3.0
     )[:, None]
     blurred = blurred / within  # what lies outside of the picture does not count
-    smooth: Map = imageops.resize(blurred, (height, width))[0].numpy()
+    smooth: Map = resize(blurred, (height, width))[0].numpy()
     return smooth
 
 
@@ -158,7 +158,7 @@ def fog(frame: Frame, saliency: Map, look: Look) -> Frame:
     blur = ImageFilter.GaussianBlur(FOG_BLUR * math.sqrt(saliency.size))
     veil = Image.new("RGB", picture.size, FOG)
     hidden = Image.blend(picture.filter(blur), veil, min(1.0, FOG_DEPTH * look.alpha))
-    mask = Image.fromarray(imageops.to_8bit(clear, "nearest"))
+    mask = Image.fromarray(to_8bit(clear, "nearest"))
     return np.asarray(Image.composite(picture, hidden, mask))
 
 

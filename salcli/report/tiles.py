@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from salcli import imageops
+from salcli.maps import to_8bit
 from salcli.render import colormaps, heatmap
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def levels(saliency: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     shrunk = np.asarray(Image.fromarray(saliency).resize(size, Image.Resampling.BOX))
-    return imageops.to_8bit(heatmap.prominence(shrunk).clip(0, 1), "nearest")
+    return to_8bit(heatmap.prominence(shrunk).clip(0, 1), "nearest")
 
 
 def data_url(picture: Image.Image, kind: str) -> str:

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from salcli import imageops
 from salcli.baselines import CentreOptions, priors
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.kernels import Kernel, find
+from salcli.maps import resize, to_8bit
 from salcli.protocols.measure import Scorer, generator
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.maps import Map
@@ -78,7 +78,7 @@ class Prior:
             widths = self._shown
             map_ = priors.gaussian(size, sigma_x=widths.sigma_x, sigma_y=widths.sigma_y)
         else:
-            map_ = imageops.resize(torch.from_numpy(self._shown)[None], size)[0].numpy()
+            map_ = resize(torch.from_numpy(self._shown)[None], size)[0].numpy()
         largest: Map = (map_ / map_.max()).astype(np.float32)
         return largest
 
@@ -119,7 +119,7 @@ class Rounded:
 
     def values(self, scorer: Scorer, saliency: Map, known: Known, *, key: str) -> dict[str, float]:
         """As the model's."""
-        levels = imageops.to_8bit(saliency.astype(np.float32), self.rounding)
+        levels = to_8bit(saliency.astype(np.float32), self.rounding)
         return scorer.frame(levels, known.truth, key=key)
 
 
@@ -176,9 +176,7 @@ def _small_density(annotation: Annotation, size: Size, kernel: Kernel) -> Floats
     density = groundtruth.read_density(annotation, size, kernel=kernel, largest_side=MEAN_SIDE)
     shrink = MEAN_SIDE / max(density.shape)
     small = (max(1, round(density.shape[0] * shrink)), max(1, round(density.shape[1] * shrink)))
-    resized: Floats = imageops.resize(torch.from_numpy(density.astype(np.float64))[None], small)[
-        0
-    ].numpy()
+    resized: Floats = resize(torch.from_numpy(density.astype(np.float64))[None], small)[0].numpy()
     return resized
 
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from salcli import imageops
 from salcli.atomic import replacing, told
 from salcli.datasets.checking import frame_size
 from salcli.errors import InputError, UsageError
+from salcli.maps import to_8bit
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.video import Video
 from salcli.model import Loaded
@@ -157,7 +157,7 @@ class PredictedMaps:
         with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            part.write_bytes(png.encode(imageops.to_8bit(result.saliency, self.rounding)))
+            part.write_bytes(png.encode(to_8bit(result.saliency, self.rounding)))
 
 
 def _batch_start(stills: Sequence[tuple[int, Recording]], start: int, size: int) -> int:

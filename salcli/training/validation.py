@@ -10,9 +10,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from salcli import imageops
 from salcli.errors import UsageError
 from salcli.gaze import groundtruth
+from salcli.maps import resize
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.recipe import Recipe
@@ -181,11 +181,11 @@ def _frame_scores(
 ) -> Iterator[tuple[str, float]]:
     if annotation.density is None and annotation.fixations is None:
         return
-    predicted = imageops.resize(saliency[None], size)[0].cpu().numpy()
+    predicted = resize(saliency[None], size)[0].cpu().numpy()
     density = torch.from_numpy(groundtruth.read_density(annotation, size))
     points = groundtruth.read_fixations(annotation, size).points
     truth = {
-        "density": imageops.resize(density[None], size)[0].numpy(),
+        "density": resize(density[None], size)[0].numpy(),
         "fixations": groundtruth.fixation_map(points, size),
     }
     for name, metric in registry.metrics().items():

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from salcli import imageops
 from salcli.gaze import groundtruth
+from salcli.maps import resize
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.inputs import images_in
 from salcli.media.open import Kind, find_inputs, open_stimulus
@@ -148,7 +148,7 @@ def read_truth(annotation: Annotation, size: tuple[int, int]) -> Truth:
     if annotation.fixations is not None:
         found = groundtruth.read_fixations(annotation, size)
         points = groundtruth.fixation_map(found.points, size)
-    return Truth(imageops.resize(density[None], size)[0].numpy(), points)
+    return Truth(resize(density[None], size)[0].numpy(), points)
 
 
 def _files(stimulus: Stimulus) -> dict[str, Path]:

@@ -8,8 +8,8 @@ from salcli_tempsal.maps import blurred, stretched
 from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import SliceBranch
 
-from salcli import imageops
 from salcli.errors import UsageError
+from salcli.maps import to_8bit
 from salcli.model import create
 
 from .conftest import GOLDENS, predict, read
@@ -19,9 +19,9 @@ def test_both_writers_of_the_original_on_a_given_map() -> None:
     arrays = np.load(GOLDENS / "postprocess.npz")
     given = torch.from_numpy(arrays["map"])[None]
 
-    notebook = imageops.to_8bit(stretched(given)[0].numpy(), "nearest")
+    notebook = to_8bit(stretched(given)[0].numpy(), "nearest")
     soft = blurred(given, (272, 640))
-    script = imageops.to_8bit(stretched(soft)[0].numpy(), "nearest")
+    script = to_8bit(stretched(soft)[0].numpy(), "nearest")
 
     assert np.abs(notebook.astype(int) - arrays["notebook_u8"]).max() <= 1
     np.testing.assert_allclose(soft[0, ::4, ::4], arrays["testscript_blurred_s4"], atol=1e-5)

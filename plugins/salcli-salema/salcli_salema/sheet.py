@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli import imageops
 from salcli.atomic import replacing, told
+from salcli.maps import to_8bit
 from salcli.output import png
 from salcli_salema.model import stretched
 
@@ -28,7 +28,7 @@ def draw(maps: Tensor) -> npt.NDArray[np.uint8]:
     channels, height, width = maps.shape
     columns = min(channels, max(1, round(math.sqrt(channels * height / width))))
     rows = -(-channels // columns)
-    tiles = imageops.to_8bit(stretched(maps).cpu().numpy(), "nearest")
+    tiles = to_8bit(stretched(maps).cpu().numpy(), "nearest")
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), GREY, np.uint8)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from salcli import imageops
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError, WeightsError
+from salcli.maps import resize
 from salcli.model import Model
 from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
 from salcli.stream import batched, prefetch
@@ -142,7 +142,7 @@ class Tased(Model):
         if not seen.any():
             return
         saliency = self.network(batch.inputs.transpose(1, 2)).float()
-        density = imageops.resize(batch.density[:, -1, 0], (saliency.shape[1], saliency.shape[2]))
+        density = resize(batch.density[:, -1, 0], (saliency.shape[1], saliency.shape[2]))
         each = [kld(saliency[i], density[i]) for i in seen.nonzero()[:, 0].tolist()]
         yield Loss({"kld": kld(saliency, density), "kld_each": torch.stack(each).mean()})
 

@@ -222,16 +222,16 @@ def _write(
     """
     import torch
 
-    from salcli import imageops
     from salcli.atomic import replacing, told
+    from salcli.maps import to_8bit
     from salcli.output import png
     from salcli_tempsal.slices import fixation_slices, saliency_slices
 
     maps = fixation_slices(fixations, starts)
     saliency = saliency_slices(torch.from_numpy(maps).to(device, torch.float32)).cpu().numpy()
     pictures = {
-        "saliency": imageops.to_8bit(saliency, "nearest"),
-        "fixation": imageops.to_8bit(maps.astype(saliency.dtype), "nearest"),
+        "saliency": to_8bit(saliency, "nearest"),
+        "fixation": to_8bit(maps.astype(saliency.dtype), "nearest"),
     }
     for kind, volume in pictures.items():
         folder = output / f"{kind}_volumes_{len(volume)}" / name.parent
