@@ -13,7 +13,7 @@ from salcli.commands.data import DataOptions, Roots, Splits, complete_dataset
 from salcli.commands.options import Json, Quiet
 
 if TYPE_CHECKING:
-    from salcli.datasets.checking import Part
+    from salcli.datasets.check import Part
 
 __all__ = ["app"]
 
@@ -74,14 +74,14 @@ def check(
     quiet: Quiet = False,
 ) -> None:
     """Count what is there, and say what is missing or wrong; exit code 1 if anything is."""
-    from salcli.datasets import checking
-    from salcli.datasets.opening import open_dataset
+    from salcli.datasets.check import check
+    from salcli.datasets.open import open_dataset
     from salcli.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())
     with watch(1, quiet=quiet) as watcher:
         watcher.start(name, None)
-        found = checking.check(dataset, split or (), every_file=every_file, done=watcher.step)
+        found = check(dataset, split or (), every_file=every_file, done=watcher.step)
         parts = list(found)
     if as_json:
         typer.echo(json.dumps([part.document() for part in parts], indent=2))
@@ -119,16 +119,16 @@ def frames(
     Without VIDEO: those of DHF1K, beside its maps, whose number must agree. A video whose frames
     are there is skipped, so an interrupted run goes on.
     """
-    from salcli.datasets import extraction
+    from salcli.datasets import extract
     from salcli.progress import watch
 
     if videos:
-        jobs = extraction.of_videos(videos, pattern=pattern, output=output)
+        jobs = extract.of_videos(videos, pattern=pattern, output=output)
     else:
-        jobs = extraction.of_dhf1k(root or (), pattern=pattern, output=output)
+        jobs = extract.of_dhf1k(root or (), pattern=pattern, output=output)
     failed = False
     with watch(len(jobs), quiet=quiet) as watcher:
-        for outcome in extraction.extract(jobs, workers=workers):
+        for outcome in extract.extract(jobs, workers=workers):
             failed = failed or bool(outcome.problem)
             if outcome.problem:
                 watcher.fail(outcome.problem)
@@ -171,8 +171,8 @@ def maps(
 
     The kernel is the one by which the dataset's own maps were made, unless you choose another.
     """
-    from salcli.datasets.mapping import write_maps
-    from salcli.datasets.opening import open_dataset
+    from salcli.datasets.densitymaps import write_maps
+    from salcli.datasets.open import open_dataset
     from salcli.gaze import kernels
     from salcli.progress import watch
 
@@ -225,16 +225,14 @@ def pack(
 
     They are compared with the dataset itself; with published names and counts where it is not here.
     """
-    from salcli.datasets import archives, packing
+    from salcli.datasets.submission import archive, find
 
-    entries = packing.collect(
-        predictions, name, split=split, roots=root or (), options=option or ()
-    )
+    entries = find.collect(predictions, name, split=split, roots=root or (), options=option or ())
     if per_clip:
-        count = archives.pack_apart(entries, output)
+        count = archive.pack_apart(entries, output)
         typer.echo(f"{output}: {count} archives, {len(entries)} files")
     else:
-        archives.pack(entries, output, method=method or output.stem)
+        archive.pack(entries, output, method=method or output.stem)
         typer.echo(f"{output}: {len(entries)} files")
 
 

@@ -65,7 +65,7 @@ def choose(asked: Sequence[str] | None, training: Training) -> tuple[Sequence[Ex
 
 
 def _exam(text: str, training: Training) -> Exam:
-    from salcli.datasets.opening import open_dataset
+    from salcli.datasets.open import open_dataset
     from salcli.errors import UsageError
     from salcli.scoring.agenda import is_observed
 
@@ -159,7 +159,7 @@ def _means(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _predict(exam: Exam, loaded: Loaded, folder: Path, watcher: Watcher) -> None:
     """Maps in the layout that the benchmark takes, where ground truth is withheld."""
-    from salcli.datasets.submitting import tasks
+    from salcli.datasets.submission.predict import tasks
     from salcli.prediction.job import Job
 
     job = Job(loaded)

@@ -29,7 +29,7 @@ def show_json(specs: Sequence[DatasetSpec]) -> None:
 
 def show_one(spec: DatasetSpec) -> None:
     """One layout: where it is looked for, what must lie there, its options."""
-    from salcli.datasets.opening import options_of
+    from salcli.datasets.open import options_of
 
     rows = {"where": _where(spec), "origin": spec.origin, "licence": spec.licence}
     typer.echo(f"{spec.name}: {spec.summary}")
@@ -44,7 +44,7 @@ def show_one(spec: DatasetSpec) -> None:
 
 
 def _where(spec: DatasetSpec) -> str:
-    from salcli.datasets.opening import root_of
+    from salcli.datasets.open import root_of
 
     found = root_of(spec)
     if not found:
@@ -53,7 +53,7 @@ def _where(spec: DatasetSpec) -> str:
 
 
 def _document(spec: DatasetSpec) -> dict[str, object]:
-    from salcli.datasets.opening import options_of, root_of
+    from salcli.datasets.open import options_of, root_of
 
     found = root_of(spec)
     return {

@@ -15,7 +15,7 @@ from salcli.commands.data import DataOptions, Roots
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
-    from salcli.datasets.submitting import Task
+    from salcli.datasets.submission.predict import Task
     from salcli.model import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.loop import Scale, Size
@@ -191,8 +191,8 @@ def _todo(
     output: Path,
 ) -> list[tuple[Path, Place, Task | None]]:
     """What is predicted, and where it goes; the recordings of a dataset bring more with them."""
-    from salcli.datasets.opening import open_dataset
-    from salcli.datasets.submitting import tasks
+    from salcli.datasets.open import open_dataset
+    from salcli.datasets.submission.predict import tasks
     from salcli.media.open import find_inputs
     from salcli.prediction import manifest
 

@@ -110,7 +110,7 @@ def score(
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
     from salcli import devices
-    from salcli.datasets.opening import open_dataset
+    from salcli.datasets.open import open_dataset
     from salcli.progress import watch
     from salcli.scoring.session import folder_names, open_session
     from salcli.scoring.stored import StoredMaps

@@ -134,7 +134,7 @@ def open_datasets(request: Request, recipe: Recipe) -> list[tuple[Source, Datase
         UsageError: Nobody names data, or it is not clear whose root or option is given.
         SalcliError: A dataset is not there.
     """
-    from salcli.datasets.opening import open_dataset
+    from salcli.datasets.open import open_dataset
     from salcli.errors import UsageError
     from salcli.plugins import registry
     from salcli.specs import resolve

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from salcli.datasets.collection import Collection, Found, lone_root, some
-from salcli.datasets.files import Whole, counter
+from salcli.datasets.framefiles import Whole, counter
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.errors import InputError
 from salcli.types import Recording, Submission

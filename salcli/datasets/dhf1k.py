@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from salcli.datasets.collection import Collection, Found, lone_root
-from salcli.datasets.files import Files, clip
+from salcli.datasets.framefiles import Files, clip
 from salcli.datasets.published import dhf1k_frames
 from salcli.types import Submission
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from salcli.datasets.cliptree import clip_folders
 from salcli.datasets.collection import Collection, Found, lone_root
-from salcli.datasets.files import Whole, clip
+from salcli.datasets.framefiles import Whole, clip
 from salcli.datasets.holdout import HoldOut, HoldOutOption
-from salcli.datasets.trees import clip_folders
 from salcli.gaze.files import count_frames
 from salcli.media import mapvideo
 from salcli.types import Eye, Recording

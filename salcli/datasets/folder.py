@@ -10,10 +10,10 @@ from pathlib import Path
 
 from natsort import natsorted
 
+from salcli.datasets.cliptree import clip_folders, clip_in
 from salcli.datasets.collection import Collection, Found
-from salcli.datasets.files import TRUTH_SUFFIXES, Files, Whole, by_stem, clip, counter, listed
+from salcli.datasets.framefiles import TRUTH_SUFFIXES, Files, Whole, by_stem, clip, counter, listed
 from salcli.datasets.holdout import HoldOut, HoldOutOption
-from salcli.datasets.trees import clip_folders, clip_in
 from salcli.errors import InputError
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import VIDEO_SUFFIXES

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from salcli.datasets.cliptree import clips_below
 from salcli.datasets.collection import Collection, Found, lone_root
-from salcli.datasets.trees import clips_below
 from salcli.types import Submission
 
 __all__ = ["open_hollywood2", "validation_videos"]

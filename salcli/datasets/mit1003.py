@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
-from salcli.datasets.files import by_stem
+from salcli.datasets.framefiles import by_stem
 from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from natsort import natsorted
 
 from salcli.datasets.collection import Collection, Found, lone_root
-from salcli.datasets.files import by_stem
+from salcli.datasets.framefiles import by_stem
 from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
-from salcli.datasets.files import by_stem
+from salcli.datasets.framefiles import by_stem
 from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording, Submission
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from salcli.datasets.cliptree import clips_below
 from salcli.datasets.collection import Collection, lone_root
 from salcli.datasets.published import ucf_sports_clips
-from salcli.datasets.trees import clips_below
 from salcli.types import Submission
 
 __all__ = ["open_ucfsports", "validation_clips"]

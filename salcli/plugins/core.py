@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salcli.baselines import BASELINES
-from salcli.datasets.layouts import LAYOUTS
+from salcli.datasets.catalogue import LAYOUTS
 from salcli.plugins.hooks import hookimpl
 from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from salcli.baselines import CentreOptions, priors
-from salcli.datasets.checking import frame_size
+from salcli.datasets.check import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.kernels import Kernel, find

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from salcli.atomic import replacing, told
-from salcli.datasets.checking import frame_size
+from salcli.datasets.check import frame_size
 from salcli.errors import InputError, UsageError
 from salcli.maps import to_8bit
 from salcli.media.images import FrameFolder, Stills

@@ -19,7 +19,7 @@ from itertools import chain
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from salcli.datasets.checking import alike
+from salcli.datasets.check import alike
 from salcli.errors import InputError
 from salcli.protocols.measure import Scorer
 from salcli.scoring.agenda import Agenda, Spot

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from salcli.baselines import CentreOptions, priors
-from salcli.datasets.checking import frame_size
+from salcli.datasets.check import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.groundtruth import Fixations

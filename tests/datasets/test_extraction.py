@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli.datasets import extraction
-from salcli.datasets.opening import open_dataset
+from salcli.datasets import extract
+from salcli.datasets.open import open_dataset
 from salcli.media.open import open_stimulus
 
 MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
@@ -65,8 +65,8 @@ def test_who_stops_an_extraction_finds_whole_clips_only(
     miniature: Miniature, tmp_path: Path
 ) -> None:
     videos = sorted(miniature("dhf1k_videos").glob("video/*.AVI"))
-    jobs = extraction.of_videos([str(path) for path in videos], output=tmp_path)
-    outcomes = extraction.extract(jobs, workers=1)
+    jobs = extract.of_videos([str(path) for path in videos], output=tmp_path)
+    outcomes = extract.extract(jobs, workers=1)
     first = next(outcomes)
     outcomes.close()
     assert not list(tmp_path.glob("**/.salcli-*"))

@@ -16,7 +16,7 @@ import pytest
 from salcli.datasets.collection import Collection
 from salcli.datasets.hollywood2 import validation_videos
 from salcli.datasets.mit1003 import fold_positions
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
 from salcli.datasets.ucfsports import validation_clips
 from salcli.errors import InputError, UnknownName, UsageError

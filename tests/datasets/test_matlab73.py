@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, matlab
 from salcli.gaze.files import read_matrix

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.gaze.files import count_frames
 from salcli.media.open import open_stimulus
 

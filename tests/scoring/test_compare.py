@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.errors import UsageError
 from salcli.model import load_model
 from salcli.progress import Silence

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.model import Loaded, load_model
 from salcli.progress import Watcher
 from salcli.scoring.agenda import Agenda, draw_up

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from salcli.baselines import CentreOptions
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.gaze import kernels
 from salcli.protocols import protocol
 from salcli.protocols.measure import Scorer

@@ -16,7 +16,7 @@ from scipy.io import savemat
 from typer.main import get_command
 
 from salcli import cli
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.gaze import groundtruth
 from salcli.protocols import PROTOCOLS, protocol
 from salcli.protocols.measure import Scorer

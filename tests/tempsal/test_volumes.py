@@ -11,7 +11,7 @@ import torch
 from salcli_tempsal import TEMPSAL, Options
 from salcli_tempsal.model import TempSal
 
-from salcli.datasets.opening import open_dataset
+from salcli.datasets.open import open_dataset
 from salcli.errors import InputError, UsageError
 from salcli.gaze.groundtruth import read_density
 from salcli.model import Model

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from salcli.datasets.collection import Collection, Found, lone_root
-from salcli.datasets.files import by_stem
+from salcli.datasets.framefiles import by_stem
 from salcli.datasets.salicon import SaliconOptions, open_salicon
 from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Recording

@@ -8,7 +8,7 @@ from pathlib import Path
 from natsort import natsorted
 
 from salcli.datasets.collection import Found
-from salcli.datasets.files import clip
+from salcli.datasets.framefiles import clip
 from salcli.types import Recording
 
 __all__ = ["clip_folders", "clip_in", "clips_below"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from salcli.atomic import replacing, told
-from salcli.datasets.packing import Entry
+from salcli.datasets.submission.find import Entry
 from salcli.media import images
 from salcli.media.greyvideo import encode
 from salcli.media.video import Video

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from salcli.datasets.collection import Collection, some
-from salcli.datasets.files import FrameAnnotations
+from salcli.datasets.framefiles import FrameAnnotations
 from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.files import read

@@ -12,8 +12,8 @@ from threading import Event
 from salcli import atomic
 from salcli.datasets import dhf1k
 from salcli.datasets.collection import lone_root, some
-from salcli.datasets.files import listed
-from salcli.datasets.opening import root_of
+from salcli.datasets.framefiles import listed
+from salcli.datasets.open import root_of
 from salcli.errors import InputError, SalcliError, UsageError
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import find_inputs

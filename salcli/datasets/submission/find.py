@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from salcli.datasets.collection import Collection, some
-from salcli.datasets.opening import open_dataset, root_of, without_root
+from salcli.datasets.open import open_dataset, root_of, without_root
 from salcli.errors import InputError, UnknownName, UsageError
 from salcli.media import images, mapvideo
 from salcli.plugins import registry

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from salcli.atomic import replacing, told
-from salcli.datasets.checking import frame_size
+from salcli.datasets.check import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.kernels import Kernel

@@ -1,0 +1,1 @@
+"""Predictions in the layout that the benchmark of a dataset takes."""
