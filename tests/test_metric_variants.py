@@ -16,8 +16,8 @@ from hypothesis.extra.numpy import arrays
 
 from salcli import metrics
 from salcli.protocols import protocol
-from salcli.protocols.measure import measure
 from salcli.protocols.preparation import Truth, prepare, prepare_truth
+from salcli.protocols.scorer import measure
 
 GOLDENS = Path(__file__).parent / "goldens" / "metrics"
 SHAPE = (5, 7)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from salcli.errors import InputError, UsageError
-from salcli.protocols.measure import generator
+from salcli.protocols.scorer import generator
 from salcli.types import Annotation, Dataset, Recording
 
 __all__ = ["Agenda", "Spot", "draw_up", "is_observed"]

@@ -20,7 +20,7 @@ from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.kernels import Kernel, find
 from salcli.maps import resize, to_8bit
-from salcli.protocols.measure import Scorer, generator
+from salcli.protocols.scorer import Scorer, generator
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.maps import Map
 from salcli.scoring.observers import leave_one_out

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from salcli.protocols.measure import generator
+from salcli.protocols.scorer import generator
 
 __all__ = ["DRAWS", "LEVEL", "Interval", "averages", "difference", "interval"]
 

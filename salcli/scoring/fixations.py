@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from salcli.protocols import Negatives
-from salcli.protocols.measure import generator
+from salcli.protocols.scorer import generator
 
 __all__ = ["Points", "Pool", "Reader", "count"]
 

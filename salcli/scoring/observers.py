@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth
+from salcli.protocols.scorer import Scorer
 from salcli.scoring.fixations import Points, count
 
 __all__ = ["densities", "leave_one_out"]

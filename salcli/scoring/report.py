@@ -13,7 +13,7 @@ import torch
 
 from salcli import __version__
 from salcli.plugins import registry
-from salcli.protocols.measure import Scorer
+from salcli.protocols.scorer import Scorer
 from salcli.scoring import bootstrap
 from salcli.scoring.agenda import Agenda
 from salcli.scoring.baselines import Fit

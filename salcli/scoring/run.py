@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from salcli.datasets.check import alike
 from salcli.errors import InputError
-from salcli.protocols.measure import Scorer
+from salcli.protocols.scorer import Scorer
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.baselines import Probe
 from salcli.scoring.incidents import Incidents

@@ -17,7 +17,7 @@ from salcli.plugins.registry import metrics as known_metrics
 from salcli.progress import Watcher
 from salcli.protocols import Protocol
 from salcli.protocols import protocol as find_protocol
-from salcli.protocols.measure import Scorer
+from salcli.protocols.scorer import Scorer
 from salcli.scoring import files
 from salcli.scoring.agenda import Agenda, Spot, draw_up
 from salcli.scoring.baselines import Fit, Observers, Prior, Probe, Rounded, fit

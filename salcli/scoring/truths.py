@@ -17,8 +17,8 @@ from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.groundtruth import Fixations
 from salcli.gaze.kernels import Kernel
-from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth
+from salcli.protocols.scorer import Scorer
 from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.fixations import Points, Pool, count
 from salcli.types import Annotation

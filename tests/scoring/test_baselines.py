@@ -16,8 +16,8 @@ from salcli.baselines.spectral import spectral_residual
 from salcli.errors import InputError, UsageError
 from salcli.model import load_model
 from salcli.protocols import protocol
-from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth
+from salcli.protocols.scorer import Scorer
 from salcli.scoring import observers
 from salcli.scoring.fixations import count
 from salcli.types import Stimulus

@@ -9,8 +9,8 @@ import torch
 
 from salcli import metrics
 from salcli.protocols import PROTOCOLS, protocol
-from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth
+from salcli.protocols.scorer import Scorer
 
 DEVICES = [
     "cpu",

@@ -13,8 +13,8 @@ import pytest
 from salcli.errors import UnknownName
 from salcli.plugins import registry
 from salcli.protocols import PROTOCOLS, Negatives, Preparation, Protocol, protocol
-from salcli.protocols.measure import Scorer, measure
 from salcli.protocols.preparation import Truth, prepare, prepare_truth
+from salcli.protocols.scorer import Scorer, measure
 
 SIZE = (24, 32)
 

@@ -14,7 +14,7 @@ from salcli.baselines import CentreOptions
 from salcli.datasets.open import open_dataset
 from salcli.gaze import kernels
 from salcli.protocols import protocol
-from salcli.protocols.measure import Scorer
+from salcli.protocols.scorer import Scorer
 from salcli.scoring import run
 from salcli.scoring.agenda import Agenda, draw_up
 from salcli.scoring.incidents import Incidents

@@ -19,8 +19,8 @@ from salcli import cli
 from salcli.datasets.open import open_dataset
 from salcli.gaze import groundtruth
 from salcli.protocols import PROTOCOLS, protocol
-from salcli.protocols.measure import Scorer
 from salcli.protocols.preparation import Truth
+from salcli.protocols.scorer import Scorer
 from salcli.scoring.session import BASELINES
 
 Run = Callable[..., CompletedProcess[str]]
