@@ -67,7 +67,7 @@ def choose(asked: Sequence[str] | None, training: Training) -> tuple[Sequence[Ex
 def _exam(text: str, training: Training) -> Exam:
     from salcli.datasets.open import open_dataset
     from salcli.errors import UsageError
-    from salcli.scoring.agenda import is_observed
+    from salcli.scoring.selection import is_observed
 
     named, _, folder = text.partition("=")
     name, _, split = named.partition(":")

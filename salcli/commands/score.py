@@ -18,7 +18,7 @@ from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.progress import Watcher
-    from salcli.scoring.source import Source
+    from salcli.scoring.sources import Source
 
 __all__ = ["score"]
 

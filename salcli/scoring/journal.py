@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from salcli.atomic import told
-from salcli.scoring.agenda import Agenda
-from salcli.scoring.run import Row
+from salcli.scoring.evaluate import Row
+from salcli.scoring.selection import Agenda
 
 __all__ = ["Journal"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from salcli.protocols.preparation import Truth
 from salcli.protocols.scorer import Scorer
-from salcli.scoring.fixations import Points, count
+from salcli.scoring.otherfixations import Points, count
 
 __all__ = ["densities", "leave_one_out"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from salcli.atomic import replacing
-from salcli.scoring.ledger import Ledger
+from salcli.scoring.results import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,10 +21,10 @@ from salcli.model import Loaded
 from salcli.output import png
 from salcli.prediction import loop
 from salcli.progress import Watcher
-from salcli.scoring.agenda import Agenda
 from salcli.scoring.incidents import Incidents
-from salcli.scoring.maps import Map
-from salcli.scoring.source import Shown
+from salcli.scoring.mapfiles import Map
+from salcli.scoring.selection import Agenda
+from salcli.scoring.sources import Shown
 from salcli.types import Recording, Result, Stimulus
 
 __all__ = ["PredictedMaps", "stimulus_of"]

@@ -18,13 +18,13 @@ from salcli.progress import Watcher
 from salcli.protocols import Protocol
 from salcli.protocols import protocol as find_protocol
 from salcli.protocols.scorer import Scorer
-from salcli.scoring import files
-from salcli.scoring.agenda import Agenda, Spot, draw_up
-from salcli.scoring.baselines import Fit, Observers, Prior, Probe, Rounded, fit
+from salcli.scoring import write
+from salcli.scoring.document import Report, versions
+from salcli.scoring.evaluate import Row, score
 from salcli.scoring.journal import Journal
-from salcli.scoring.report import Report, versions
-from salcli.scoring.run import Row, score
-from salcli.scoring.source import Source
+from salcli.scoring.references import Fit, Observers, Prior, Probe, Rounded, fit
+from salcli.scoring.selection import Agenda, Spot, draw_up
+from salcli.scoring.sources import Source
 from salcli.scoring.truths import Truths
 from salcli.types import Dataset
 
@@ -69,7 +69,7 @@ class Session:
         dataset = self.agenda.dataset
         data = {"name": dataset.name, "edition": dataset.edition, "split": self.agenda.split}
         protocol = {"name": self.scorer.protocol.name}
-        files.check_free(folder, files.identity(source.statement(), data, protocol))
+        write.check_free(folder, write.identity(source.statement(), data, protocol))
 
     def run(self, source: Source, folder: Path, watcher: Watcher) -> dict[str, Any]:
         """Score one source, and write the files of its report.
@@ -88,7 +88,7 @@ class Session:
         truths = Truths(self.agenda, self.scorer, self.fit.centre)
         watcher.start(source.label, self.agenda.total)
         with ExitStack() as stack:
-            frames = stack.enter_context(files.frame_table(folder, self.agenda, metrics))
+            frames = stack.enter_context(write.frame_table(folder, self.agenda, metrics))
 
             def done(row: Row) -> None:
                 frames.add(row)
@@ -122,7 +122,7 @@ class Session:
             time.monotonic() - began,
         )
         document = report.document()
-        files.write(folder, document, outcome.ledger)
+        write.write(folder, document, outcome.ledger)
         journal.remove()
         return document
 

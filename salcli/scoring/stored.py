@@ -14,10 +14,10 @@ from salcli.datasets.collection import some
 from salcli.errors import InputError
 from salcli.media import mapvideo
 from salcli.media.inputs import VIDEO_SUFFIXES
-from salcli.scoring import maps
-from salcli.scoring.agenda import Agenda, Spot
+from salcli.scoring import mapfiles
 from salcli.scoring.incidents import Incidents
-from salcli.scoring.source import Shown
+from salcli.scoring.selection import Agenda, Spot
+from salcli.scoring.sources import Shown
 from salcli.types import Recording
 
 __all__ = ["StoredMaps"]
@@ -113,7 +113,7 @@ class StoredMaps:
             return Shown(spot, None, f"no map of it in '{self.folder}'")
         try:
             movie = path.suffix.lower() in VIDEO_SUFFIXES
-            return Shown(spot, mapvideo.read(path, spot[1]) if movie else maps.read(path))
+            return Shown(spot, mapvideo.read(path, spot[1]) if movie else mapfiles.read(path))
         except InputError as error:
             return Shown(spot, None, str(error))
 
@@ -148,7 +148,7 @@ def _listed(folder: Path) -> _Listing:
     shown = [path for path in entries if not path.name.startswith(".")]
     found: dict[Hashable, Path] = {}
     for path in shown:
-        if path.suffix.lower() in maps.SUFFIXES:
+        if path.suffix.lower() in mapfiles.SUFFIXES:
             found.setdefault(_key(path.stem), path)
     return _Listing(
         _numbered(list(found.values())) | found,
@@ -159,7 +159,9 @@ def _listed(folder: Path) -> _Listing:
 
 def _rank(path: Path) -> int:
     suffix = path.suffix.lower()
-    return maps.SUFFIXES.index(suffix) if suffix in maps.SUFFIXES else len(maps.SUFFIXES)
+    return (
+        mapfiles.SUFFIXES.index(suffix) if suffix in mapfiles.SUFFIXES else len(mapfiles.SUFFIXES)
+    )
 
 
 def _numbered(files: Sequence[Path]) -> dict[Hashable, Path]:

@@ -19,8 +19,8 @@ from salcli.gaze.groundtruth import Fixations
 from salcli.gaze.kernels import Kernel
 from salcli.protocols.preparation import Truth
 from salcli.protocols.scorer import Scorer
-from salcli.scoring.agenda import Agenda, Spot
-from salcli.scoring.fixations import Points, Pool, count
+from salcli.scoring.otherfixations import Points, Pool, count
+from salcli.scoring.selection import Agenda, Spot
 from salcli.types import Annotation
 
 __all__ = ["Known", "Note", "Truths", "sigma_of"]

@@ -19,7 +19,7 @@ from salcli.protocols import protocol
 from salcli.protocols.preparation import Truth
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import observers
-from salcli.scoring.fixations import count
+from salcli.scoring.otherfixations import count
 from salcli.types import Stimulus
 
 Map = npt.NDArray[Any]

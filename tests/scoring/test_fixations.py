@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from salcli.protocols import Negatives, protocol
-from salcli.scoring.fixations import Points, Pool, count
+from salcli.scoring.otherfixations import Points, Pool, count
 
 SIZE = (6, 8)
 

@@ -24,12 +24,12 @@ from torch import Tensor
 from salcli.datasets.open import open_dataset
 from salcli.model import Loaded, load_model
 from salcli.progress import Watcher
-from salcli.scoring.agenda import Agenda, draw_up
+from salcli.scoring.evaluate import Row
 from salcli.scoring.journal import Journal
 from salcli.scoring.predicted import PredictedMaps
-from salcli.scoring.run import Row
+from salcli.scoring.selection import Agenda, draw_up
 from salcli.scoring.session import open_session
-from salcli.scoring.source import Source
+from salcli.scoring.sources import Source
 from salcli.scoring.stored import StoredMaps
 from salcli.types import Frame
 

@@ -15,11 +15,11 @@ from salcli.datasets.open import open_dataset
 from salcli.gaze import kernels
 from salcli.protocols import protocol
 from salcli.protocols.scorer import Scorer
-from salcli.scoring import run
-from salcli.scoring.agenda import Agenda, draw_up
+from salcli.scoring import evaluate
 from salcli.scoring.incidents import Incidents
-from salcli.scoring.ledger import Ledger
-from salcli.scoring.source import Shown
+from salcli.scoring.results import Ledger
+from salcli.scoring.selection import Agenda, draw_up
+from salcli.scoring.sources import Shown
 from salcli.scoring.truths import Truths, sigma_of
 
 Miniature = Callable[[str], Path]
@@ -55,14 +55,16 @@ def test_only_a_few_maps_are_taken_ahead_and_rows_come_in_order(
     scorer = Scorer(protocol("dhf1k"), ["CC", "s-AUC"])
     source, ahead, spots = Counting(), [], []
 
-    def done(row: run.Row) -> None:
+    def done(row: evaluate.Row) -> None:
         spots.append(row.spot)
         ahead.append(source.taken - len(spots))
 
-    outcome = run.score(source, agenda, Truths(agenda, scorer, CentreOptions()), scorer, done=done)
+    outcome = evaluate.score(
+        source, agenda, Truths(agenda, scorer, CentreOptions()), scorer, done=done
+    )
     assert spots == list(agenda.spots)
     assert len(spots) == 12 + 10 + 9
-    assert max(ahead) <= 2 * run.AHEAD + 1
+    assert max(ahead) <= 2 * evaluate.AHEAD + 1
     assert outcome.ledger.frames == 31
     assert not outcome.skipped.frames
 
@@ -94,7 +96,7 @@ def test_what_is_missing_of_a_split_is_told_with_it(miniature: Miniature, tmp_pa
     assert missing.startswith("valid: missing: '0602'")
     scorer = Scorer(protocol("dhf1k"), ["CC"])
     truths = Truths(agenda, scorer, CentreOptions())
-    outcome = run.score(Counting(), agenda, truths, scorer)
+    outcome = evaluate.score(Counting(), agenda, truths, scorer)
     assert outcome.ledger.frames == 8  # densities are made of the fixations that are left
     assert outcome.densities == {"made of fixations": 8}
 

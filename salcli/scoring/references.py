@@ -21,9 +21,9 @@ from salcli.gaze import groundtruth
 from salcli.gaze.kernels import Kernel, find
 from salcli.maps import resize, to_8bit
 from salcli.protocols.scorer import Scorer, generator
-from salcli.scoring.agenda import Agenda, Spot
-from salcli.scoring.maps import Map
+from salcli.scoring.mapfiles import Map
 from salcli.scoring.observers import leave_one_out
+from salcli.scoring.selection import Agenda, Spot
 from salcli.scoring.truths import Known, sigma_of
 from salcli.types import Annotation
 

@@ -22,12 +22,12 @@ from threadpoolctl import threadpool_limits
 from salcli.datasets.check import alike
 from salcli.errors import InputError
 from salcli.protocols.scorer import Scorer
-from salcli.scoring.agenda import Agenda, Spot
-from salcli.scoring.baselines import Probe
 from salcli.scoring.incidents import Incidents
-from salcli.scoring.ledger import Ledger
-from salcli.scoring.maps import Map
-from salcli.scoring.source import Shown, Source
+from salcli.scoring.mapfiles import Map
+from salcli.scoring.references import Probe
+from salcli.scoring.results import Ledger
+from salcli.scoring.selection import Agenda, Spot
+from salcli.scoring.sources import Shown, Source
 from salcli.scoring.truths import Known, Note, Truths
 from salcli.types import Annotation
 

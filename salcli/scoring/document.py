@@ -15,12 +15,12 @@ from salcli import __version__
 from salcli.plugins import registry
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import bootstrap
-from salcli.scoring.agenda import Agenda
-from salcli.scoring.baselines import Fit
 from salcli.scoring.bootstrap import Averaging
-from salcli.scoring.ledger import Ledger
-from salcli.scoring.run import Outcome
-from salcli.scoring.source import Source
+from salcli.scoring.evaluate import Outcome
+from salcli.scoring.references import Fit
+from salcli.scoring.results import Ledger
+from salcli.scoring.selection import Agenda
+from salcli.scoring.sources import Source
 from salcli.scoring.truths import Truths
 
 __all__ = ["FORMAT", "Report", "versions"]

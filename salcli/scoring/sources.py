@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from salcli.scoring.agenda import Agenda, Spot
 from salcli.scoring.incidents import Incidents
-from salcli.scoring.maps import Map
+from salcli.scoring.mapfiles import Map
+from salcli.scoring.selection import Agenda, Spot
 
 __all__ = ["Shown", "Source"]
 
