@@ -24,8 +24,8 @@ from salcli.weights import store
 if TYPE_CHECKING:
     import numpy as np
 
-    from salcli.recipe import Recipe
-    from salcli.training.sampling import Corpus
+    from salcli.training.plan import Corpus
+    from salcli.training.recipe import Recipe
     from salcli.training.train import Running
     from salcli.weights.download import Report
 

@@ -11,7 +11,8 @@ import torch
 from salcli_unisal.network import UNISAL
 from torch import Tensor, nn
 
-from salcli import losses, metrics
+from salcli import metrics
+from salcli.training import losses
 
 GOLDENS = Path(__file__).parent / "goldens" / "unisal"
 

@@ -24,7 +24,7 @@ LIGHT = {
         "plugins/hooks",
         "plugins/loader",
     ),
-    *("progress", "recipe", "plugins/registry", "specs", "types", "weights/store"),
+    *("progress", "training/recipe", "plugins/registry", "specs", "types", "weights/store"),
 }
 """Files of the package, without `.py`, that every command loads or may load."""
 

@@ -16,7 +16,7 @@ from salcli.commands.request import Request
 from salcli.commands.training import Training
 
 if TYPE_CHECKING:
-    from salcli.training.runs import Report
+    from salcli.training.rundir import Report
     from salcli.training.train import Running
 
 __all__ = ["begin"]
@@ -84,11 +84,11 @@ def conduct(
         SalcliError: Something cannot be read, written or computed.
     """
     from salcli import devices
-    from salcli.training import parallel
+    from salcli.training import distributed
     from salcli.training.train import Running
 
     report = print_json if as_json else print_line
-    with parallel.started(parallel.local_device(request.device)) as ranks:
+    with distributed.started(distributed.local_device(request.device)) as ranks:
         training = Training.prepare(request)
         exams, missing = choose(evaluate, training)
         problems = [f"{each.name}: {text}" for each in training.corpora for text in each.problems]
@@ -102,7 +102,7 @@ def conduct(
             ranks=ranks,
         )
         if dry_run:
-            from salcli.training.rehearsal import rehearse
+            from salcli.training.dryrun import rehearse
 
             found = rehearse(training.model, training.corpora, training.recipe, running)
             if ranks.number == 0:

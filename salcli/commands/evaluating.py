@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from salcli.commands.training import Training
     from salcli.model import Loaded
     from salcli.progress import Watcher
-    from salcli.training.runs import Report
+    from salcli.training.rundir import Report
     from salcli.types import Dataset
 
 __all__ = ["FOLDER", "NONE", "Exam", "choose", "evaluate"]
@@ -109,7 +109,7 @@ def evaluate(
     from salcli.model import load_model
     from salcli.progress import watch
     from salcli.scoring.session import folder_names
-    from salcli.training.runs import BEST
+    from salcli.training.rundir import BEST
 
     loaded = load_model(training.model.spec.name, weights_file=output / BEST, device=device)
     names = folder_names([exam.label for exam in exams])

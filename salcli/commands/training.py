@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from salcli.checkpoint import Checkpoint
     from salcli.commands.request import Request
     from salcli.model import Model
-    from salcli.recipe import Recipe, Source
-    from salcli.training.sampling import Corpus
+    from salcli.training.plan import Corpus
+    from salcli.training.recipe import Recipe, Source
     from salcli.types import Dataset
 
 __all__ = ["Training"]
@@ -45,7 +45,7 @@ class Training:
             SalcliError: One of them does not exist or cannot be used.
         """
         from salcli.specs import parse_options
-        from salcli.training.sampling import Corpus
+        from salcli.training.plan import Corpus
 
         model, saved, known = choose_model(request)
         recipe = choose_recipe(model, request)
@@ -168,7 +168,7 @@ def open_datasets(request: Request, recipe: Recipe) -> list[tuple[Source, Datase
 
 def as_source(name: str, recipe: Recipe) -> Source:
     """How the recipe uses a dataset; like any other, if it does not name it."""
-    from salcli.recipe import Source
+    from salcli.training.recipe import Source
 
     known = {source.dataset: source for source in recipe.sources}
     return known.get(name, Source(name))
@@ -180,13 +180,13 @@ def start_network(model: Model, saved: Checkpoint | None, *, seed: int, device: 
 
     from salcli import devices
     from salcli.model import build
-    from salcli.training import parallel
+    from salcli.training import distributed
 
     torch.manual_seed(seed)
     build(model)
     if saved:
         model.start_from(saved)
-    model.to(devices.choose(parallel.local_device(device)), torch.float32)
+    model.to(devices.choose(distributed.local_device(device)), torch.float32)
     model.batch_size = devices.batch_size(model.device)
 
 

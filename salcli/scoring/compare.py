@@ -17,7 +17,7 @@ from salcli.scoring import bootstrap
 from salcli.scoring.bootstrap import Interval
 from salcli.scoring.document import FORMAT
 from salcli.scoring.write import SCORES
-from salcli.training.runs import differences
+from salcli.training.rundir import differences
 
 __all__ = ["Limit", "Pair", "broken", "check_alike", "pair", "parse_limit", "read"]
 

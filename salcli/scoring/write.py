@@ -17,7 +17,7 @@ from salcli.scoring import originals, plots, tables
 from salcli.scoring.evaluate import Row
 from salcli.scoring.results import Ledger
 from salcli.scoring.selection import Agenda
-from salcli.training.runs import differences
+from salcli.training.rundir import differences
 
 __all__ = ["SCORES", "FrameTable", "check_free", "frame_table", "identity", "write"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from salcli.atomic import replacing, told
-from salcli.training.runs import LOG
+from salcli.training.rundir import LOG
 
 __all__ = ["CURVES", "board", "draw", "points"]
 

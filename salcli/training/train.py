@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.training.impediments import check, check_accumulation
-from salcli.training.loading import Loader, moved
+from salcli.training.batches import Batches
+from salcli.training.checks import check, check_accumulation
+from salcli.training.distributed import ALONE, Ranks
+from salcli.training.loader import Loader, moved
 from salcli.training.optimisation import (
     autocast,
     fill_gradients,
@@ -26,12 +27,11 @@ from salcli.training.optimisation import (
     rate_factor,
     to_channels_last,
 )
-from salcli.training.parallel import ALONE, Ranks
-from salcli.training.runs import BEST, Report, Run
-from salcli.training.samples import Batches
-from salcli.training.sampling import Corpus
-from salcli.training.standing import check_finite, given_up, losses_line, rank
-from salcli.training.stopping import listening
+from salcli.training.plan import Corpus
+from salcli.training.recipe import Recipe
+from salcli.training.rundir import BEST, Report, Run
+from salcli.training.signals import listening
+from salcli.training.state import check_finite, given_up, losses_line, rank
 from salcli.training.validation import Scores, by_losses, by_maps
 
 __all__ = ["Running", "train"]

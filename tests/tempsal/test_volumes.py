@@ -16,8 +16,8 @@ from salcli.errors import InputError, UsageError
 from salcli.gaze.groundtruth import read_density
 from salcli.model import Model
 from salcli.plugins import registry
-from salcli.training.samples import Batches
-from salcli.training.sampling import Corpus
+from salcli.training.batches import Batches
+from salcli.training.plan import Corpus
 from salcli.training.validation import by_maps
 from salcli.types import Annotation, Prediction, Stimulus
 

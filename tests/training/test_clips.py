@@ -12,10 +12,10 @@ from PIL import Image
 
 from salcli.errors import InputError
 from salcli.model import Model, create
-from salcli.recipe import WHOLE, Augmentation, Recipe
-from salcli.training.clips import Excerpt, FrameReader, frame_size
-from salcli.training.samples import Batches
-from salcli.training.sampling import Corpus, span, windows
+from salcli.training.batches import Batches
+from salcli.training.plan import Corpus, span, windows
+from salcli.training.reader import Excerpt, FrameReader, frame_size
+from salcli.training.recipe import WHOLE, Augmentation, Recipe
 from salcli.types import Annotation, Batch, Recording
 
 from .conftest import as_video, make_clip

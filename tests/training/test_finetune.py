@@ -10,7 +10,7 @@ import torch
 
 from salcli import checkpoint
 from salcli.model import create
-from salcli.recipe import Source
+from salcli.training.recipe import Source
 
 from .conftest import make_clip
 

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from salcli.errors import SalcliError, UsageError
 from salcli.model import create, load_model
-from salcli.recipe import Recipe, Source
-from salcli.training.rehearsal import rehearse
-from salcli.training.sampling import Corpus
+from salcli.training.dryrun import rehearse
+from salcli.training.plan import Corpus
+from salcli.training.recipe import Recipe, Source
 from salcli.training.train import Running
 from salcli.types import Recording
 

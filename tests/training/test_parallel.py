@@ -15,11 +15,11 @@ from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
 from salcli.errors import UsageError
 from salcli.model import Model, create
-from salcli.recipe import WHOLE, Recipe, Source
-from salcli.training.loading import Loader
-from salcli.training.parallel import Ranks
-from salcli.training.samples import Batches
-from salcli.training.sampling import Corpus
+from salcli.training.batches import Batches
+from salcli.training.distributed import Ranks
+from salcli.training.loader import Loader
+from salcli.training.plan import Corpus
+from salcli.training.recipe import WHOLE, Recipe, Source
 from salcli.training.train import Running, train
 from salcli.types import Loss, Recording
 

@@ -7,7 +7,7 @@ import pytest
 
 from salcli import checkpoint
 from salcli.errors import UsageError, WeightsError
-from salcli.training.runs import differences
+from salcli.training.rundir import differences
 
 from .conftest import Fit
 

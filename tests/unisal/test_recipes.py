@@ -15,8 +15,8 @@ from salcli_unisal.recipes import MIT1003, PUBLISHED
 from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
 from salcli.datasets.ucfsports import validation_clips
 from salcli.model import create
-from salcli.training.samples import Batches
-from salcli.training.sampling import Corpus, fixed_samples, samples
+from salcli.training.batches import Batches
+from salcli.training.plan import Corpus, fixed_samples, samples
 from salcli.types import Annotation, Recording
 
 from ..training.test_loop import Lists

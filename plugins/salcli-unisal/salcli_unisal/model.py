@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from salcli import losses
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError
 from salcli.model import Model
-from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
+from salcli.training import losses
+from salcli.training.recipe import Recipe
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
 from salcli_unisal.backbone import MEAN, STD
@@ -26,7 +26,7 @@ from salcli_unisal.network import UNISAL, resize
 from salcli_unisal.recipes import RECIPES
 
 if TYPE_CHECKING:
-    from salcli.training.sampling import Corpus
+    from salcli.training.plan import Corpus
     from salcli.training.train import Running
 
 CELL = 32

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from salcli import checkpoint
 from salcli.atomic import told
 from salcli.errors import UsageError, WeightsError
-from salcli.training.parallel import Ranks
-from salcli.training.standing import Progress
-from salcli.training.stopping import Stop, Stopped
+from salcli.training.distributed import Ranks
+from salcli.training.signals import Stop, Stopped
+from salcli.training.state import Progress
 
 __all__ = ["BEST", "LAST", "LOG", "Report", "Run", "differences"]
 

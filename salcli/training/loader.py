@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salcli.errors import SalcliError
-from salcli.training.samples import Batches, Key
+from salcli.training.batches import Batches, Key
 from salcli.types import Batch
 
 __all__ = ["Loader", "moved"]

@@ -15,11 +15,18 @@ from torch.utils.data import Dataset
 
 from salcli.gaze import groundtruth
 from salcli.model import Model
-from salcli.recipe import WHOLE, Augmentation, Recipe
-from salcli.training import sampling
 from salcli.training.augment import Change, Fit, draw, draw_aspect
-from salcli.training.clips import FrameReader, frame_size
-from salcli.training.sampling import Corpus, Planned, plan_epoch, plan_pass, span
+from salcli.training.plan import (
+    Corpus,
+    Planned,
+    fixed_samples,
+    plan_epoch,
+    plan_pass,
+    samples,
+    span,
+)
+from salcli.training.reader import FrameReader, frame_size
+from salcli.training.recipe import WHOLE, Augmentation, Recipe
 from salcli.types import Batch, Recording
 
 __all__ = ["Batches", "Key"]
@@ -67,7 +74,7 @@ class Batches(Dataset[Batch]):
         prepared.network = nn.Identity()  # workers need no copy of it
         self._models = [prepared.in_domain(corpus.domain) for corpus in corpora]
         self._augmentation = recipe.augmentation if training else Augmentation()
-        choose = sampling.samples if training else sampling.fixed_samples
+        choose = samples if training else fixed_samples
         self._chosen = [
             choose(corpus, self._recordings(i), recipe) for i, corpus in enumerate(corpora)
         ]
