@@ -17,7 +17,7 @@ from salcli.commands.training import Training
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
-    from salcli.bench import Figures
+    from salcli.bench.compare import Figures
 
 __all__ = ["bench"]
 
@@ -94,8 +94,8 @@ def bench(
         _data(request, precision, workers, memory=memory, batches=batches, as_json=as_json)
         return
 
-    from salcli import bench as benchmark
-    from salcli.trial import Course, Setup
+    from salcli.bench import compare as benchmark
+    from salcli.bench.worker import Course, Setup
 
     spec, _ = registry.model(model)
     setup = Setup(
@@ -133,7 +133,7 @@ def _data(
     as_json: bool,
 ) -> None:
     from salcli import devices
-    from salcli.training.supply import measure
+    from salcli.bench.loader import measure
     from salcli.training.train import Running
 
     training = Training.prepare(request)

@@ -1,7 +1,7 @@
 """Compares ways of running a model: maps per second, work, memory, and how far their maps differ.
 
-Every way runs in a process of its own (`salcli.trial`), and they take turns, so that whatever else
-the machine does meanwhile falls on all of them. Speeds are comparable within one run only.
+Every way runs in a process of its own (`salcli.bench.worker`), and they take turns, so that whatever
+else the machine does meanwhile falls on all of them. Speeds are comparable within one run only.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from salcli import devices, trial
+from salcli import devices
+from salcli.bench import worker
+from salcli.bench.worker import Course, Setup
 from salcli.devices import PRECISIONS
 from salcli.errors import SalcliError, UsageError
 from salcli.specs import ModelSpec, parse_options
-from salcli.trial import Course, Setup
 
 __all__ = ["Figures", "convolution_peak", "run", "ways"]
 
@@ -138,14 +139,14 @@ class _Turns:
         self._peaks: dict[str, int] = {}
 
     def prepare(self, setup: Setup, course: Course) -> None:
-        self._about = self._call(trial.prepare, setup, course)
+        self._about = self._call(worker.prepare, setup, course)
 
     def lap(self) -> None:
-        self._seconds = min(self._seconds, self._call(trial.lap))
+        self._seconds = min(self._seconds, self._call(worker.lap))
 
     def count(self) -> None:
-        self._peaks = self._call(trial.peak_bytes)
-        self._maps, self._macs = self._call(trial.count, self._maps_file)
+        self._peaks = self._call(worker.peak_bytes)
+        self._maps, self._macs = self._call(worker.count, self._maps_file)
 
     def figures(self, default: _Turns) -> Figures:
         return Figures(

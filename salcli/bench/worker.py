@@ -1,7 +1,7 @@
 """One way of running a model, in a process of its own: how fast, how much work, how much memory.
 
 A fresh process for each way keeps its peak memory apart from that of the others. Its functions are
-called one after another by `salcli.bench`, in this order: `prepare`, `lap` once or more,
+called one after another by `salcli.bench.compare`, in this order: `prepare`, `lap` once or more,
 `peak_bytes`, `count`. Counting comes last because what counts takes memory of its own.
 """
 
