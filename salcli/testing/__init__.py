@@ -1,7 +1,7 @@
 """The contract kit for plugin authors: `check_model(spec)` in your plugin's tests is all it takes.
 
 The model is built with a randomly initialised network, so no weights are needed, and looks at small
-generated stimuli on the CPU. How a model must behave is in `salcli.conduct`.
+generated stimuli on the CPU. How a model must behave is in `salcli.testing.contract`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from salcli import conduct
-from salcli.conduct import Subject, broken
 from salcli.errors import SalcliError
 from salcli.plugins import registry
 from salcli.specs import ModelSpec, Weights, parse_options
+from salcli.testing import contract
+from salcli.testing.contract import Subject, broken
 
 __all__ = ["check_model"]
 
@@ -52,7 +52,7 @@ def check_model(spec: ModelSpec, *, options: Mapping[str, Any] = NO_OPTIONS) -> 
     subject = Subject(spec, options)
     with _law(spec, "factory"):
         _ = subject.known
-    for check in conduct.LAWS:
+    for check in contract.LAWS:
         check(subject)
 
 
