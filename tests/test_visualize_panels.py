@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from salcli.errors import UnknownName
+from salcli.panels import originals, spotlight
+from salcli.panels.board import Board, Rated, Shot
 from salcli.render import colormaps, legend, lettering, styles
-from salcli.visual import originals, spotlight
-from salcli.visual.boards import Board, Rated, Shot
 
 GOLDENS = Path(__file__).parent / "goldens" / "visualize"
 SCORES = {"CC": 0.83, "SIM": 0.65, "KLD": 12.4, "NSS": float("nan"), "AUC-Judd": 0.91}

@@ -63,10 +63,10 @@ def report(
     )
 
     from salcli.checkpoint import write_atomically
+    from salcli.panels.paired import find_scenes
     from salcli.progress import watch
     from salcli.report.document import document
     from salcli.report.entries import OBSERVERS, Reporter
-    from salcli.visual.scenes import find_scenes
 
     paths = find_scenes(inputs)
     entries: list[dict[str, Any]] = []

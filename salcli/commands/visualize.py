@@ -17,9 +17,9 @@ from salcli.commands.loading import load_models
 from salcli.errors import SalcliError
 
 if TYPE_CHECKING:
+    from salcli.panels.draw import Drawer, Exhibit, Gallery, Row
     from salcli.prediction.manifest import Place
     from salcli.progress import Watcher
-    from salcli.visual.gallery import Drawer, Exhibit, Gallery, Row
 
 __all__ = ["visualize"]
 
@@ -108,11 +108,12 @@ def visualize(
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
+    from salcli.panels import paired
+    from salcli.panels.draw import Gallery
+    from salcli.panels.files import write_sheet
     from salcli.prediction import manifest
     from salcli.progress import watch
     from salcli.render import colormaps
-    from salcli.visual import albums, scenes
-    from salcli.visual.gallery import Gallery
 
     if colormap is not None:
         colormaps.table(colormap)
@@ -123,7 +124,7 @@ def visualize(
         models, option=option, weights=weights, device=device, offline=offline, quiet=quiet
     )
     gallery = Gallery(loaded, drawer, count, seed, wanted_kind, fps, frames, contact_sheet, gif)
-    paths = scenes.find_scenes(inputs)
+    paths = paired.find_scenes(inputs)
     with watch(len(paths), quiet=quiet) as watcher:
         for one in loaded:
             watcher.note(options.introduction(one))
@@ -131,7 +132,7 @@ def visualize(
         exhibits = [_run(gallery, *pair, watcher) for pair in zip(paths, places, strict=True)]
         pictures = [picture for exhibit in exhibits for picture in exhibit.sheet]
         if pictures:
-            albums.write_sheet(output / SHEET, pictures)
+            write_sheet(output / SHEET, pictures)
             watcher.note(f"contact sheet: {output / SHEET}")
     if as_json:
         typer.echo(json.dumps(_document([one.label for one in loaded], exhibits), indent=2))
@@ -144,7 +145,7 @@ def visualize(
 def _run(gallery: Gallery, path: Path, place: Place, watcher: Watcher) -> Exhibit:
     """One input; whatever is wrong with it does not stop the others."""
     from salcli.errors import PluginError
-    from salcli.visual.gallery import Exhibit
+    from salcli.panels.draw import Exhibit
 
     try:
         exhibit = gallery.run(path, place, watcher=watcher)
@@ -173,9 +174,9 @@ def _drawer(
     columns: int | None,
     legend: bool,
 ) -> Drawer:
+    from salcli.panels import originals
+    from salcli.panels.board import Board
     from salcli.render import colormaps, styles
-    from salcli.visual import originals
-    from salcli.visual.boards import Board
 
     if preset == "unisal":
         return originals.UnisalPanels(alpha, colour_map or "jet", labels)

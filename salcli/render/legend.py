@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from salcli.panels import spotlight
 from salcli.render import colormaps, heatmap, lettering, styles
 from salcli.render.lettering import QUIET, Colour
-from salcli.visual import spotlight
 
 if TYPE_CHECKING:
     from salcli.types import Frame

@@ -14,10 +14,10 @@ from PIL import Image
 
 from salcli.aoi.attention import Covers, shares
 from salcli.output.frametable import summary
+from salcli.panels.predictions import Camera
 from salcli.report.footage import Footage
 from salcli.report.tiles import Tiles, data_url, levels
 from salcli.report.tracks import Said, Tracks
-from salcli.visual.shots import Camera
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from salcli.aoi.areas import Area
     from salcli.media.open import Kind
     from salcli.model import Loaded
+    from salcli.panels.predictions import Take
     from salcli.progress import Watcher
     from salcli.types import Stimulus
-    from salcli.visual.shots import Take
 
 __all__ = ["OBSERVERS", "Reporter"]
 

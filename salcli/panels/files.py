@@ -12,8 +12,8 @@ from PIL import Image
 
 from salcli.atomic import replacing, told
 from salcli.media.encoder import failure, ffmpeg
+from salcli.panels.board import LARGEST_PICTURE
 from salcli.types import Frame
-from salcli.visual.boards import LARGEST_PICTURE
 
 __all__ = ["write_gif", "write_gif_of_movie", "write_jpeg", "write_sheet"]
 

@@ -17,12 +17,13 @@ from salcli.media.open import Kind
 from salcli.model import Loaded
 from salcli.output.movie import Movie
 from salcli.output.worker import Background
+from salcli.panels import paired
+from salcli.panels.board import LARGEST_PICTURE, Rated, Shot
+from salcli.panels.files import write_gif, write_gif_of_movie, write_jpeg
+from salcli.panels.predictions import Camera, Take
 from salcli.prediction.manifest import Place
 from salcli.progress import Watcher
 from salcli.types import Frame, Stimulus
-from salcli.visual import albums, scenes
-from salcli.visual.boards import LARGEST_PICTURE, Rated, Shot
-from salcli.visual.shots import Camera, Take
 
 __all__ = ["Drawer", "Exhibit", "Gallery", "Row"]
 
@@ -136,7 +137,7 @@ class Gallery:
         self, camera: Camera, place: Place, *, exhibit: Exhibit, watcher: Watcher
     ) -> None:
         stimulus = camera.scene.stimulus
-        chosen = scenes.choose(camera.scene, count=self.count, seed=self.seed)
+        chosen = paired.choose(camera.scene, count=self.count, seed=self.seed)
         lone = stimulus.count == 1 and not exhibit.source.is_dir()
         folder = place.output if lone else place.folder
         drawers = self.drawer(LARGEST_PICTURE, legend=True), self._sheet_drawer()
@@ -149,7 +150,7 @@ class Gallery:
                 name = place.name if lone else take.result.label
                 shot = replace(take.shot, name=name) if lone else take.shot
                 file = folder / f"{name}_viz.jpg"
-                albums.write_jpeg(file, drawers[0].draw(shot), comment=_told(shot))
+                write_jpeg(file, drawers[0].draw(shot), comment=_told(shot))
                 exhibit.files.append(file)
                 exhibit.rows += [Row(name, r.title, r.scores) for r in shot.rated if r.scores]
                 exhibit.frames += 1
@@ -174,12 +175,12 @@ class Gallery:
                 for name, saliency in list(model.extras.items())[number : number + 1]
             ]
             pictures.append(drawer.draw(Shot(shot.name, shot.frame, rated=rated)))
-        albums.write_gif(file, pictures, seconds=SLICE_SECONDS)
+        write_gif(file, pictures, seconds=SLICE_SECONDS)
         exhibit.files.append(file)
 
     def _movie(self, camera: Camera, place: Place, *, exhibit: Exhibit, watcher: Watcher) -> None:
         stimulus = camera.scene.stimulus
-        chosen = scenes.spread(camera.scene, count=self.count) if self.sheet else []
+        chosen = paired.spread(camera.scene, count=self.count) if self.sheet else []
         path = place.output / f"{place.name}_viz.mp4"
         drawer, sheet = self.drawer(LARGEST_MOVIE, legend=True), self._sheet_drawer()
         scores: dict[str, list[Mapping[str, float]]] = {}
@@ -197,7 +198,7 @@ class Gallery:
         exhibit.rows = [Row(place.name, title, _mean(s)) for title, s in scores.items() if s[0]]
         if self.gif:
             gif = path.with_suffix(".gif")
-            albums.write_gif_of_movie(gif, path)
+            write_gif_of_movie(gif, path)
             exhibit.files.append(gif)
 
     def _sheet_drawer(self) -> Drawer:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from salcli.panels.board import Shot
     from salcli.types import Frame
-    from salcli.visual.boards import Shot
 
     Map: TypeAlias = npt.NDArray[np.float32]
     _Indices: TypeAlias = npt.NDArray[np.int64]

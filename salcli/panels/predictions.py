@@ -13,12 +13,12 @@ import numpy as np
 from salcli.errors import InputError
 from salcli.media.open import Kind, remaining
 from salcli.model import Loaded
+from salcli.panels.board import Rated, Shot
+from salcli.panels.paired import Scene, Truth, open_scene, read_truth
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.specs import resolve
 from salcli.types import Result, Stimulus
-from salcli.visual.boards import Rated, Shot
-from salcli.visual.scenes import Scene, Truth, open_scene, read_truth
 
 __all__ = ["SCORES", "Camera", "Take"]
 
