@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from salcli.aoi import areafiles
+from salcli.aoi import parse
 from salcli.aoi.areas import Area, Length, box, coverage
-from salcli.aoi.attention import shares
+from salcli.aoi.measure import shares
 from salcli.errors import UsageError
 
 SIZE = (37, 53)
@@ -83,7 +83,7 @@ def test_what_lies_outside_does_not_count() -> None:
 
 
 def test_percent_follows_the_frame() -> None:
-    (shape,) = areafiles.parse("half=50%,0,50%,100%").always
+    (shape,) = parse.parse("half=50%,0,50%,100%").always
     assert coverage([shape], (10, 20)).sum() == 100
     assert coverage([shape], (4, 7)).sum() == 14
 
@@ -124,7 +124,7 @@ def test_own_json(tmp_path: Path) -> None:
         {"name": "logo", "polygon": [[0, 0], [5, 0], ["10%", 5]]},
         {"name": "face", "frames": {"1": [0, 0, 5, 5], "0002": [5, 0, 5, 5]}},
     ]
-    logo, face = areafiles.read(write(tmp_path / "areas.json", {"areas": entries}))
+    logo, face = parse.read(write(tmp_path / "areas.json", {"areas": entries}))
     assert (logo.name, len(logo.always)) == ("logo", 2)
     assert logo.always[0][1][0] == Length(1, 30)
     assert face.on(0, "0001")
@@ -134,7 +134,7 @@ def test_own_json(tmp_path: Path) -> None:
 
 def test_csv_boxes_of_frames_by_number_or_label(tmp_path: Path) -> None:
     text = "name,frame,x,y,w,h,score\ncar,1,0,0,5,5,.9\ncar,1,20,0,5,5,.8\nbus,b,0,0,50%,5,\n"
-    car, bus = areafiles.read(write(tmp_path / "boxes.csv", text))
+    car, bus = parse.read(write(tmp_path / "boxes.csv", text))
     assert coverage(car.on(0, "0001"), SIZE).sum() == 50
     assert coverage(car.on(0, "photo"), SIZE).sum() == 50
     assert not car.on(1, "0002")
@@ -151,7 +151,7 @@ def test_coco_categories_are_areas(tmp_path: Path) -> None:
             {"image_id": 8, "category_id": 2, "segmentation": [[0, 0, 10, 0, 0, 10]]},
         ],
     }
-    person, ball = areafiles.read(write(tmp_path / "coco.json", document))
+    person, ball = parse.read(write(tmp_path / "coco.json", document))
     assert coverage(person.on(0, "0001"), SIZE).sum() == 200
     assert not person.on(1, "0002")
     assert coverage(ball.on(1, "0002"), SIZE).sum() == pytest.approx(50)
@@ -160,7 +160,7 @@ def test_coco_categories_are_areas(tmp_path: Path) -> None:
         "images": document["images"][:1],
         "annotations": document["annotations"][:1],
     }
-    (person,) = areafiles.read(write(tmp_path / "one.json", alone))
+    (person,) = parse.read(write(tmp_path / "one.json", alone))
     assert person == Area("person", person.always)
 
 
@@ -197,7 +197,7 @@ def test_wrong_files_say_what_is_wrong(
     else:
         write(path, content)
     with pytest.raises(UsageError) as error:
-        areafiles.read(path)
+        parse.read(path)
     assert message in str(error.value)
     assert name in str(error.value)
 
@@ -209,10 +209,10 @@ def test_run_length_masks_are_refused(tmp_path: Path) -> None:
         "annotations": [{"image_id": 7, "category_id": 1, "segmentation": {"counts": "x"}}],
     }
     with pytest.raises(UsageError, match="run length cannot be read; use polygons"):
-        areafiles.read(write(tmp_path / "coco.json", document))
+        parse.read(write(tmp_path / "coco.json", document))
 
 
 @pytest.mark.parametrize("text", ["1,2,3,4", "=1,2,3,4", "a=1,2,3", "a=1,2,3,x", "a=1,2,-3,4"])
 def test_wrong_texts(text: str) -> None:
     with pytest.raises(UsageError, match="write NAME=X,Y,W,H"):
-        areafiles.parse(text)
+        parse.parse(text)

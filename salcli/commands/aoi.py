@@ -17,8 +17,8 @@ from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.aoi.areas import Area
-    from salcli.aoi.attention import AreaSummary, Attention
-    from salcli.aoi.survey import Survey
+    from salcli.aoi.measure import AreaSummary, Attention
+    from salcli.aoi.run import Survey
     from salcli.aoi.thresholds import Threshold
 
 __all__ = ["aoi"]
@@ -75,7 +75,7 @@ def aoi(
     broken plugin.
     """
     from salcli.aoi import thresholds
-    from salcli.aoi.survey import Survey
+    from salcli.aoi.run import Survey
     from salcli.media.open import find_inputs
     from salcli.progress import watch
 
@@ -164,14 +164,14 @@ def _compare(
     limits: Sequence[Threshold],
     as_json: bool,
 ) -> bool:
-    from salcli.aoi import attentionfiles, thresholds
+    from salcli.aoi import documents, thresholds
     from salcli.prediction.manifest import Place
 
     place = Place(output, f"{source[0].stem}-against-{against[0].stem}")
     found, other = survey.compare(source, against, place=place)
-    rows = list(attentionfiles.changes(found, other))
+    rows = list(documents.changes(found, other))
     if as_json:
-        document = attentionfiles.compared(survey.loaded, found, against=other)
+        document = documents.compared(survey.loaded, found, against=other)
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         cells = [
@@ -221,9 +221,9 @@ def _times(lift: float | None) -> str:
 
 
 def _areas(file: Path | None, texts: Sequence[str] | None) -> list[Area]:
-    from salcli.aoi import areafiles
+    from salcli.aoi import parse
 
-    found = areafiles.collect(file, texts or ())
+    found = parse.collect(file, texts or ())
     if not found:
         raise UsageError("there are no areas; use --areas FILE or --area NAME=X,Y,W,H")
     return found

@@ -53,10 +53,10 @@ def report(
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
-    from salcli.aoi import areafiles
+    from salcli.aoi import parse
 
     wanted: Any = options.one_of("--as", kind, options.KINDS)
-    chosen = areafiles.collect(areas, area or ())
+    chosen = parse.collect(areas, area or ())
     options.check_writable(output.parent)
     models = load_models(
         model, option=option, weights=weights, device=device, offline=offline, quiet=quiet

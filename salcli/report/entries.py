@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from salcli.aoi.attention import Covers, shares
+from salcli.aoi.measure import Covers, shares
 from salcli.output.frametable import summary
 from salcli.panels.predictions import Camera
 from salcli.report.footage import Footage

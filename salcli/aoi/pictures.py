@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from salcli.aoi.areas import Area, Polygon
-from salcli.aoi.attention import Attention
+from salcli.aoi.measure import Attention
 from salcli.atomic import replacing, told
 from salcli.output import png
 from salcli.render import colormaps, heatmap, legend, lettering, styles

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salcli.aoi import attentionfiles, attentionpictures
+from salcli.aoi import documents, pictures
 from salcli.aoi.areas import Area
-from salcli.aoi.attention import Attention, attention
+from salcli.aoi.measure import Attention, attention
 from salcli.media.open import Kind
 from salcli.model import Loaded
 from salcli.prediction.manifest import Place
@@ -37,18 +37,18 @@ class Survey:
         """Measure one input; write its document, its table and, unless it is a folder, a picture.
 
         Raises:
-            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.attention.attention`.
+            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.measure.attention`.
         """
         found = self._attention(source, areas)
-        document = attentionfiles.measured(self.loaded, found)
-        rows = attentionfiles.frame_rows(found)
-        attentionfiles.write_csv(_file(place, "csv"), rows, columns=attentionfiles.COLUMNS)
+        document = documents.measured(self.loaded, found)
+        rows = documents.frame_rows(found)
+        documents.write_csv(_file(place, "csv"), rows, columns=documents.COLUMNS)
         if found.stimulus.is_clip:
-            attentionpictures.write_png(_file(place, "png"), attentionpictures.curves(found))
+            pictures.write_png(_file(place, "png"), pictures.curves(found))
         elif len(found.instants) == 1:
-            picture = attentionpictures.outlined(found, areas)
-            attentionpictures.write_png(_file(place, "png"), picture)
-        attentionfiles.write_json(_file(place, "json"), document)
+            picture = pictures.outlined(found, areas)
+            pictures.write_png(_file(place, "png"), picture)
+        documents.write_json(_file(place, "json"), document)
         many = "1 area" if len(areas) == 1 else f"{len(areas)} areas"
         self.watcher.finish(f"{source}: {many} in {_file(place, 'json')}")
         return found
@@ -68,20 +68,20 @@ class Survey:
             place: Where the files go.
 
         Raises:
-            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.attention.attention`.
+            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.measure.attention`.
         """
         found, other = (self._attention(path, areas) for path, areas in (source, against))
-        rows = attentionfiles.changes(found, other)
-        attentionfiles.write_csv(_file(place, "csv"), rows, columns=attentionfiles.CHANGES)
-        attentionpictures.write_png(_file(place, "png"), attentionpictures.moved(found, other))
-        document = attentionfiles.compared(self.loaded, found, against=other)
-        attentionfiles.write_json(_file(place, "json"), document)
+        rows = documents.changes(found, other)
+        documents.write_csv(_file(place, "csv"), rows, columns=documents.CHANGES)
+        pictures.write_png(_file(place, "png"), pictures.moved(found, other))
+        document = documents.compared(self.loaded, found, against=other)
+        documents.write_json(_file(place, "json"), document)
         self.watcher.finish(f"{source[0]} against {against[0]}: {_file(place, 'json')}")
         return found, other
 
     def document(self, found: Sequence[Attention], *, failed: dict[Path, str]) -> dict[str, Any]:
         """What several inputs give, as one document."""
-        return attentionfiles.several(self.loaded, found, failed=failed)
+        return documents.several(self.loaded, found, failed=failed)
 
     def _attention(self, source: Path, areas: Sequence[Area]) -> Attention:
         found = attention(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from salcli import __version__
-from salcli.aoi.attention import AreaSummary, Attention, Instant
+from salcli.aoi.measure import AreaSummary, Attention, Instant
 from salcli.atomic import replacing, told
 from salcli.model import Loaded
 
