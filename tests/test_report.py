@@ -172,9 +172,9 @@ def test_models_are_told_with_licence_and_citation(
 
 
 def test_long_clips_keep_fewer_maps(salcli: Run, tmp_path: Path, monkeypatch: Any) -> None:
-    from salcli.report import tracks
+    from salcli.report import timeline
 
-    monkeypatch.setattr(tracks, "MOST_MOMENTS", 5)
+    monkeypatch.setattr(timeline, "MOST_MOMENTS", 5)
     clip = tmp_path / "long.mp4"
     program = imageio_ffmpeg.get_ffmpeg_exe()
     source = "testsrc=size=64x48:rate=10:duration=3"

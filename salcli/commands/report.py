@@ -65,8 +65,8 @@ def report(
     from salcli.checkpoint import write_atomically
     from salcli.panels.paired import find_scenes
     from salcli.progress import watch
-    from salcli.report.document import document
     from salcli.report.entries import OBSERVERS, Reporter
+    from salcli.report.page import document
 
     paths = find_scenes(inputs)
     entries: list[dict[str, Any]] = []

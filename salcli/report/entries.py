@@ -15,9 +15,9 @@ from PIL import Image
 from salcli.aoi.measure import Covers, shares
 from salcli.output.frametable import summary
 from salcli.panels.predictions import Camera
-from salcli.report.footage import Footage
+from salcli.report.clip import Footage
 from salcli.report.tiles import Tiles, data_url, levels
-from salcli.report.tracks import Said, Tracks
+from salcli.report.timeline import Said, Tracks
 
 if TYPE_CHECKING:
     import numpy.typing as npt
