@@ -1,6 +1,6 @@
 """Compares ways of running a model: maps per second, work, memory, and how far their maps differ.
 
-Every way runs in a process of its own (`salcli.bench.worker`), and they take turns, so that whatever
+Every way runs in a process of its own (`salcli.bench.worker`), and they take turns, so that what
 else the machine does meanwhile falls on all of them. Speeds are comparable within one run only.
 """
 
