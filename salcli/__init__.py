@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from salcli._version import __version__
 from salcli.errors import SalcliError
 from salcli.plugins.hooks import hookimpl
 from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
@@ -15,8 +16,6 @@ from salcli.types import Prediction, Stimulus
 if TYPE_CHECKING:
     from salcli.api import predict
     from salcli.model import load_model
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DatasetSpec",

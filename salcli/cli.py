@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.main import get_command
 
-from salcli import __version__
+from salcli._version import __version__
 from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
 from salcli.commands.compare import compare

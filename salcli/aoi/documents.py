@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salcli import __version__
+from salcli._version import __version__
 from salcli.aoi.measure import AreaSummary, Attention, Instant
 from salcli.atomic import replacing, told
 from salcli.model import Loaded

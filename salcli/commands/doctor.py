@@ -61,7 +61,7 @@ def doctor(*, as_json: Json = False) -> None:
 
 
 def _look_at_core(report: Report) -> None:
-    from salcli import __version__
+    from salcli._version import __version__
 
     report.facts["salcli"] = __version__
     report.facts["python"] = f"{platform.python_version()} on {platform.platform()}"

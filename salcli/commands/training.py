@@ -202,7 +202,7 @@ def repeat_exactly() -> None:
 
 def describe_model(model: Model, saved: Checkpoint | None) -> dict[str, Any]:
     """What the metadata says of the model: name, options, start, versions."""
-    from salcli import __version__
+    from salcli._version import __version__
     from salcli.plugins import registry
 
     plugin = registry.provider(model.spec.name)

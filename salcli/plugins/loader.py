@@ -12,7 +12,6 @@ from typing import Any
 
 import pluggy
 
-from salcli.plugins import core
 from salcli.plugins.hooks import Hooks
 
 __all__ = ["GROUP", "Plugin", "Plugins", "load"]
@@ -22,10 +21,10 @@ GROUP = "salcli"
 
 @dataclass(frozen=True)
 class Plugin:
-    """One plugin: an entry point of the group `salcli`, or the core's own implementations.
+    """One plugin: an entry point of the group `salcli`.
 
     Attributes:
-        name: The entry point's name.
+        name: The entry point's name; the core's own is `core`.
         distribution: Name of the distribution that brings it.
         version: That distribution's version.
         module: The imported module; `None` if the import failed.
@@ -116,8 +115,10 @@ class Plugins:
         return [plugin for plugin in self if plugin.error]
 
 
-def _name_and_distribution(entry_point: EntryPoint) -> tuple[str, str]:
-    return entry_point.name, entry_point.dist.name if entry_point.dist else ""
+def _place(entry_point: EntryPoint) -> tuple[bool, str, str]:
+    """The core's own first, then by name, so that the order does not depend on the disk."""
+    distribution = entry_point.dist.name if entry_point.dist else ""
+    return distribution != GROUP, entry_point.name, distribution
 
 
 def _one_line(problem: BaseException) -> str:
@@ -127,11 +128,8 @@ def _one_line(problem: BaseException) -> str:
 
 @cache
 def load() -> Plugins:
-    """The core's own implementations and every installed plugin; imported once per process."""
-    from salcli import __version__
-
+    """Every installed plugin, the core's own first; imported once per process."""
     plugins = Plugins()
-    plugins.add(core, name="core", distribution="salcli", version=__version__)
-    for entry_point in sorted(entry_points(group=GROUP), key=_name_and_distribution):
+    for entry_point in sorted(entry_points(group=GROUP), key=_place):
         plugins.load(entry_point)
     return plugins

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from salcli import __version__
+from salcli._version import __version__
 from salcli.errors import OutputError
 from salcli.media.open import open_stimulus, remaining
 from salcli.model import Loaded

@@ -9,7 +9,7 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from salcli import __version__
+from salcli._version import __version__
 from salcli.report.tiles import palette
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from salcli import __version__
+from salcli._version import __version__
 from salcli.plugins import registry
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import bootstrap

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from salcli._version import __version__
 from salcli.errors import WeightsError
 from salcli.weights import drives
 from salcli.weights.ranges import Begun, body_length, retry_after, size, total_length
@@ -90,8 +91,6 @@ class _TransientError(Exception):
 
 def _download(link: str, target: Path, report: Report) -> None:
     import requests
-
-    from salcli import __version__
 
     furthest, failures = size(target), 0
     with requests.Session() as session:
