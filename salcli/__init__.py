@@ -15,7 +15,7 @@ from salcli.types import Prediction, Stimulus
 
 if TYPE_CHECKING:
     from salcli.api import predict
-    from salcli.model import load_model
+    from salcli.loading import load_model
 
 __all__ = [
     "DatasetSpec",
@@ -34,7 +34,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from salcli.model import load_model
+        from salcli.loading import load_model
 
         return load_model
     if name == "predict":

@@ -11,8 +11,9 @@ from typing import get_args
 import numpy as np
 
 from salcli.errors import InputError, UsageError
+from salcli.loading import Loaded, load_model
 from salcli.media.open import Kind, open_stimulus
-from salcli.model import Loaded, Model, load_model
+from salcli.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.prediction.loop import Scale, Size

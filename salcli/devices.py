@@ -1,12 +1,24 @@
-"""Which device, precision and batch size a model runs with."""
+"""Which device, precision and batch size a model runs with, and running out of memory."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from salcli.errors import UsageError
 
-__all__ = ["available", "batch_size", "choose", "compute_exactly", "precision"]
+__all__ = [
+    "OutOfMemoryError",
+    "available",
+    "batch_size",
+    "choose",
+    "compute_exactly",
+    "for_metrics",
+    "precision",
+    "shortage_told",
+]
 
 PRECISIONS = {
     "auto": torch.float32,
@@ -15,6 +27,9 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 """`auto` is float32: exactness first; the user asks for less."""
+
+TOLD = ("out of memory", "can't allocate memory", "not enough memory")
+"""How Metal and the CPU allocator say it, in a plain RuntimeError."""
 
 CPU_BATCH, ACCELERATOR_BATCH = 2, 32
 """Frames at once by default; `salcli.predict` halves a batch that does not fit into memory."""
@@ -78,3 +93,28 @@ def compute_exactly() -> None:
 def batch_size(device: torch.device) -> int:
     """How many frames go through a network at once when the user does not say."""
     return CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
+
+
+class OutOfMemoryError(Exception):
+    """A step did not fit into memory; the message is the first line of the original's."""
+
+
+@contextmanager
+def shortage_told() -> Iterator[None]:
+    """Raise `OutOfMemoryError` in place of any of the errors that mean it.
+
+    Leave the handler of that error before trying again: until then, its context holds the tensors
+    that filled the memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _is_shortage(error):
+            raise OutOfMemoryError(str(error).partition("\n")[0]) from None
+        raise
+
+
+def _is_shortage(error: Exception) -> bool:
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in TOLD):
+        return True
+    return isinstance(error, torch.OutOfMemoryError | MemoryError)

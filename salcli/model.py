@@ -1,12 +1,9 @@
-"""The contract of a model, and how one is made ready to run."""
+"""The contract of a model."""
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +12,17 @@ from torch import Tensor, nn
 
 from salcli import checkpoint, devices
 from salcli.checkpoint import Checkpoint
-from salcli.errors import PluginError, SalcliError, UsageError
-from salcli.plugins import loader, registry
-from salcli.specs import ModelSpec, Weights, parse_options, resolve
+from salcli.errors import UsageError
+from salcli.plugins import loader
+from salcli.specs import ModelSpec
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
-from salcli.weights import store
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from salcli.training.plan import Corpus
-    from salcli.training.recipe import Recipe
-    from salcli.training.train import Running
-    from salcli.weights.download import Report
+    from salcli.recipe import Recipe
 
-__all__ = ["Loaded", "Model", "load_model"]
+__all__ = ["Model"]
 
 
 class Model(ABC):
@@ -133,7 +126,7 @@ class Model(ABC):
         self.network.train()
 
     def finish_training(
-        self, output: Path, corpora: Sequence[Corpus], *, recipe: Recipe, running: Running
+        self, output: Path, corpora: Sequence[Any], *, recipe: Recipe, running: Any
     ) -> None:
         """Called when a training is done, as `training.train.train` was: leave files as published.
 
@@ -162,140 +155,3 @@ class Model(ABC):
             devices.compute_exactly()
         self.device, self.precision = device, precision
         self.network = self.network.to(device, precision).eval()
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model that is ready to run, and what it was made from.
-
-    Attributes:
-        model: The model, its network loaded.
-        row: The published weights that were asked for; `None` for a local file or no weights.
-        path: The weights file; `None` for a model without weights.
-        digest: SHA-256 of that file, hexadecimal.
-    """
-
-    model: Model
-    row: Weights | None
-    path: Path | None
-    digest: str | None
-
-    @property
-    def label(self) -> str:
-        """Model and weights, as in `unisal:open`."""
-        name = self.model.spec.name
-        if self.row is not None:
-            return f"{name}:{self.row.tag}"
-        return f"{name} with {self.path.name}" if self.path else name
-
-    def for_dataset(self, name: str) -> Loaded:
-        """The same, as the model predicts a dataset of this name."""
-        return dataclasses.replace(self, model=self.model.for_dataset(name))
-
-
-def model_class(spec: ModelSpec) -> type[Model]:
-    """The class that a model is made of.
-
-    Raises:
-        PluginError: The plugin's factory does not give a `Model`.
-    """
-    factory = resolve(spec.factory)
-    if not (isinstance(factory, type) and issubclass(factory, Model)):
-        raise PluginError(f"{spec.factory} of model '{spec.name}' is not a salcli.model.Model")
-    return factory
-
-
-def unbuilt(
-    name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
-) -> Model:
-    """A model with its options and no network.
-
-    Raises:
-        UnknownName, UsageError: No such model or option.
-        PluginError: The plugin's factory does not give a `Model`.
-    """
-    spec, _ = registry.model(name)
-    parsed = parse_options(spec, options, defaults=defaults)
-    factory = model_class(spec)
-    with _blamed(spec):
-        return factory(spec, parsed)
-
-
-def build(model: Model) -> None:
-    """Give the model a freshly initialised network.
-
-    Raises:
-        PluginError: That fails.
-    """
-    with _blamed(model.spec):
-        model.network = model.build()
-
-
-def create(
-    name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
-) -> Model:
-    """A model with a freshly initialised network, no weights loaded.
-
-    Raises:
-        UnknownName, UsageError: No such model or option.
-        PluginError: The plugin's factory does not give a `Model`, or this builds no network.
-    """
-    model = unbuilt(name, options=options, defaults=defaults)
-    build(model)
-    return model
-
-
-@contextmanager
-def _blamed(spec: ModelSpec) -> Iterator[None]:
-    try:
-        yield
-    except SalcliError:
-        raise
-    except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        raise PluginError(f"model '{spec.name}' cannot be built: {text}") from error
-
-
-def load_model(
-    name: str = registry.DEFAULT_MODEL,
-    *,
-    options: Sequence[str] | Mapping[str, Any] = (),
-    weights_file: str | Path | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    batch_size: int | None = None,
-    offline: bool = False,
-    report: Report | None = None,
-) -> Loaded:
-    """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
-
-    Options come from, in rising order: the model's defaults, the weights row, the checkpoint's own
-    metadata, `options`. With `weights_file`, the row counts only if the name has a tag.
-    `report(done, total)` is called with byte counts while weights arrive.
-
-    Raises:
-        UnknownName, UsageError: No such model, tag, option, device, precision or batch size.
-        WeightsError: The weights cannot be had, verified or loaded.
-    """
-    spec, row = registry.model(name)
-    # what is wrong with the request is told before anything is downloaded
-    place, kind = devices.choose(device), devices.precision(precision)
-    if batch_size is not None and batch_size < 1:
-        raise UsageError(f"a batch has at least one frame, not {batch_size}")
-    # a file of one's own says itself what it needs, unless a tag says that it is of that kind
-    needs = row.options if row and (weights_file is None or ":" in name) else {}
-    path: Path | None = None
-    if weights_file is not None:
-        path, row = Path(weights_file), None
-    elif row is not None:
-        parse_options(spec, options, defaults=needs)
-        path = store.locate(spec, row, offline=offline, report=report)
-    saved = model_class(spec).read(path) if path is not None else None
-    defaults = {**needs, **(saved.options if saved else {})}
-    model = create(spec.name, options=options, defaults=defaults)
-    model.offline = offline
-    if saved:
-        model.load(saved)
-    model.to(place, kind)
-    model.batch_size = batch_size or devices.batch_size(model.device)
-    return Loaded(model, row, path, checkpoint.sha256(path) if path is not None else None)

@@ -14,7 +14,7 @@ from salcli.types import Frame, Prediction
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Tap", "batched", "checked", "paired", "prefetch", "sliding"]
+__all__ = ["batched", "checked", "paired", "prefetch", "sliding"]
 
 T = TypeVar("T")
 
@@ -157,57 +157,3 @@ def _prefetched(iterable: Iterable[T], depth: int) -> Iterator[T]:
         room.release()
         if thread is not threading.current_thread():  # the garbage collector runs in any thread
             thread.join()
-
-
-class Tap:
-    """Frames on their way to a model; remembers those for which no map has come back yet.
-
-    Memory is bounded by how far the model looks ahead. A model may iterate more than once.
-
-    Attributes:
-        taken: How many frames the model has taken.
-        pending: Size `(H, W)` of each frame without a map, and with `keep` the frame itself.
-            Whoever gets a map takes the first.
-    """
-
-    def __init__(self, frames: Iterable[Frame], *, keep: bool) -> None:
-        self._frames = frames
-        self._keep = keep
-        self._latest: Iterator[Frame] = iter(())
-        self.taken = 0
-        self.pending: deque[tuple[tuple[int, int], Frame | None]] = deque()
-
-    def __iter__(self) -> Iterator[Frame]:
-        self._latest = iter(self._frames)
-        return _Tapped(self, self._latest)
-
-    def remember(self, index: int, frame: Frame) -> None:
-        """Note that the frame at `index` is being taken, unless it was taken before."""
-        if index == self.taken:
-            self.taken += 1
-            size = (frame.shape[0], frame.shape[1])
-            self.pending.append((size, frame if self._keep else None))
-
-    def has_more(self) -> bool:
-        """Whether there are frames that the model has left; to be asked when it has ended."""
-        if self.taken == 0:
-            self._latest = iter(self._frames)
-        return next(self._latest, None) is not None
-
-    def close(self) -> None:
-        """Stop the decoding."""
-        if isinstance(self._latest, Generator):
-            self._latest.close()
-
-
-class _Tapped(Iterator["Frame"]):
-    """No generator: dropping one would close the source before `Tap.has_more` can look at it."""
-
-    def __init__(self, tap: Tap, frames: Iterator[Frame]) -> None:
-        self._tap, self._frames, self._index = tap, frames, 0
-
-    def __next__(self) -> Frame:
-        frame = next(self._frames)
-        self._tap.remember(self._index, frame)
-        self._index += 1
-        return frame

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import torch
     from torch import Tensor
+
+    from salcli.specs import ModelSpec
 
 Frame: TypeAlias = "npt.NDArray[np.uint8]"
 """One RGB picture, uint8 `[H, W, 3]`."""
@@ -24,6 +27,7 @@ __all__ = [
     "Frame",
     "Loss",
     "Prediction",
+    "Predictor",
     "Recording",
     "Result",
     "Stimulus",
@@ -74,6 +78,22 @@ class Stimulus:
         if index < len(self.times):
             return self.times[index]
         return None if self.fps is None else index / self.fps
+
+
+class Predictor(Protocol):
+    """What hooks see of a model; `salcli.model.Model` is the class that has it all."""
+
+    spec: ModelSpec
+    options: Any
+    device: torch.device
+    precision: torch.dtype
+    batch_size: int
+
+    def preprocess(self, frames: Sequence[Frame], /) -> Tensor:
+        """Network input `[N, 3, h, w]` float32 on the CPU for RGB frames of one size."""
+
+    def predict(self, stimulus: Stimulus, /) -> Iterator[Prediction]:
+        """One prediction per frame, in order, lazily."""
 
 
 @dataclass(frozen=True)

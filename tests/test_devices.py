@@ -5,7 +5,7 @@ import torch
 
 from salcli import devices
 from salcli.errors import UsageError
-from salcli.model import create
+from salcli.loading import create
 
 
 def test_the_processor_is_always_there() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from salcli import checkpoint
 from salcli.api import predict
 from salcli.errors import UsageError, WeightsError
-from salcli.model import load_model
+from salcli.loading import load_model
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
 

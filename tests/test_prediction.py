@@ -11,7 +11,8 @@ from PIL import Image
 
 import salcli
 from salcli.errors import InputError, PluginError, SalcliError, UsageError
-from salcli.model import Model, create
+from salcli.loading import create
+from salcli.model import Model
 from salcli.prediction import loop
 from salcli.types import Frame, Result, Stimulus
 

@@ -19,7 +19,6 @@ from typer.main import get_command
 from uv import find_uv_bin
 
 from salcli import cli, errors
-from salcli.plugins import hooks
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
@@ -199,19 +198,3 @@ def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
     saliency = np.asarray(Image.open(desk / "saliency" / "photo.png"))
     assert saliency.shape == (90, 160)
     assert saliency.max() == 255
-
-
-def test_architecture_names_every_module_once_and_no_other() -> None:
-    text = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
-    told = re.findall(r"^\| `([\w./]+)` \|", text, re.MULTILINE)
-    asked = {name for name in vars(hooks.Hooks) if not name.startswith("_")}
-    package = CHECKOUT / "salcli"
-    whole = {name for name in told if name.endswith("/")}
-    modules = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
-    alone = {
-        name
-        for name in modules
-        if not name.startswith(tuple(whole)) and not name.endswith("/__init__.py")
-    }
-    assert whole <= {f"{name.partition('/')[0]}/" for name in modules if "/" in name}
-    assert sorted(told) == sorted(alone | whole | asked)

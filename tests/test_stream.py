@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salcli.errors import PluginError
-from salcli.stream import Tap, batched, checked, paired, prefetch, sliding
+from salcli.prediction.frametap import Tap
+from salcli.stream import batched, checked, paired, prefetch, sliding
 from salcli.types import Frame, Prediction
 
 items = st.lists(st.integers(), max_size=20)

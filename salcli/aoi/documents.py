@@ -16,7 +16,7 @@ from typing import Any
 from salcli._version import __version__
 from salcli.aoi.measure import AreaSummary, Attention, Instant
 from salcli.atomic import replacing, told
-from salcli.model import Loaded
+from salcli.loading import Loaded
 
 __all__ = [
     "CHANGES",

@@ -12,8 +12,8 @@ import numpy as np
 
 from salcli.aoi.areas import Area, Coverage, checked, coverage
 from salcli.errors import InputError
+from salcli.loading import Loaded
 from salcli.media.open import Kind, open_stimulus
-from salcli.model import Loaded
 from salcli.prediction import loop
 from salcli.progress import Watcher
 from salcli.render import heatmap

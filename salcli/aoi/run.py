@@ -10,8 +10,8 @@ from typing import Any
 from salcli.aoi import documents, pictures
 from salcli.aoi.areas import Area
 from salcli.aoi.measure import Attention, attention
+from salcli.loading import Loaded
 from salcli.media.open import Kind
-from salcli.model import Loaded
 from salcli.prediction.manifest import Place
 from salcli.progress import Watcher
 

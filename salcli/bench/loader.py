@@ -11,12 +11,12 @@ import torch
 
 from salcli.errors import UsageError
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.checks import check_shares
 from salcli.training.loader import Loader, moved
 from salcli.training.optimisation import autocast, make_optimiser, to_channels_last
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Recipe
 from salcli.training.train import Running
 from salcli.types import Batch
 

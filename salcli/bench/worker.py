@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from salcli import devices
-from salcli import model as models
+from salcli import devices, loading
 from salcli.errors import SalcliError
 from salcli.media.open import open_stimulus
 from salcli.model import Model
@@ -50,7 +49,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Setup:
-    """One way of running a model; see `salcli.model.load_model`.
+    """One way of running a model; see `salcli.loading.load_model`.
 
     Attributes:
         model: `NAME[:TAG]`.
@@ -74,7 +73,7 @@ class Setup:
     def load(self) -> tuple[str, Model]:
         """What runs, in words, and the model, ready to run."""
         if not self.untrained:
-            loaded = models.load_model(
+            loaded = loading.load_model(
                 self.model,
                 options=self.options,
                 weights_file=self.weights_file,
@@ -86,7 +85,7 @@ class Setup:
             return loaded.label, loaded.model
         spec, row = registry.model(self.model)
         torch.manual_seed(0)
-        model = models.create(spec.name, options=self.options, defaults=row.options if row else {})
+        model = loading.create(spec.name, options=self.options, defaults=row.options if row else {})
         model.to(devices.choose(self.device), devices.precision(self.precision))
         model.batch_size = self.batch_size or devices.batch_size(model.device)
         return f"{self.model}, untrained", model

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from salcli.commands.options import Json
+from salcli.errors import SalcliError
 
 if TYPE_CHECKING:
     from salcli.plugins.loader import Plugin
@@ -88,12 +89,12 @@ def _look_at_torch(report: Report) -> None:
 
 def _look_at_ffmpeg(report: Report) -> None:
     try:
-        import imageio_ffmpeg
+        from salcli.media import program
 
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-        shown = subprocess.run([program, "-version"], capture_output=True, text=True, check=True)
-        report.facts["ffmpeg"] = f"{shown.stdout.splitlines()[0]} ({program})"
-    except (ImportError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        found = program.ffmpeg()
+        shown = subprocess.run([found, "-version"], capture_output=True, text=True, check=True)
+        report.facts["ffmpeg"] = f"{shown.stdout.splitlines()[0]} ({found})"
+    except (ImportError, OSError, SalcliError, subprocess.CalledProcessError) as error:
         report.problems.append(
             f"ffmpeg cannot be run ({error}); install imageio-ffmpeg again, or set "
             "IMAGEIO_FFMPEG_EXE to an ffmpeg program"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from salcli.commands.training import Training
-    from salcli.model import Loaded
+    from salcli.loading import Loaded
     from salcli.progress import Watcher
     from salcli.training.rundir import Report
     from salcli.types import Dataset
@@ -106,7 +106,7 @@ def evaluate(
         PluginError: The model broke its contract.
     """
     from salcli.errors import InputError
-    from salcli.model import load_model
+    from salcli.loading import load_model
     from salcli.progress import watch
     from salcli.scoring.session import folder_names
     from salcli.training.rundir import BEST

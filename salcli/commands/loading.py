@@ -10,7 +10,7 @@ from salcli.errors import UsageError
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
-    from salcli.model import Loaded
+    from salcli.loading import Loaded
 
 __all__ = ["load_models"]
 
@@ -37,7 +37,7 @@ def load_models(
     for name in chosen:
         registry.model(name)  # before any of them is downloaded
 
-    from salcli.model import load_model
+    from salcli.loading import load_model
     from salcli.progress import download_bar
 
     loaded = []

@@ -13,7 +13,7 @@ from salcli.errors import UsageError
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
-    from salcli.model import Loaded
+    from salcli.loading import Loaded
 
 __all__ = [
     "AreaBoxes",

@@ -16,7 +16,7 @@ from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.datasets.submission.predict import Task
-    from salcli.model import Loaded
+    from salcli.loading import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.loop import Scale, Size
     from salcli.prediction.manifest import Place
@@ -114,7 +114,7 @@ def predict(
     options.check_writable(output)
     context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
 
-    from salcli.model import load_model
+    from salcli.loading import load_model
     from salcli.prediction.job import Job
     from salcli.progress import download_bar, watch
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from salcli.checkpoint import Checkpoint
     from salcli.commands.request import Request
     from salcli.model import Model
+    from salcli.recipe import Recipe, Source
     from salcli.training.plan import Corpus
-    from salcli.training.recipe import Recipe, Source
     from salcli.types import Dataset
 
 __all__ = ["Training"]
@@ -74,7 +74,7 @@ def choose_model(request: Request) -> tuple[Model, Checkpoint | None, Mapping[st
     Raises:
         UsageError: Both a tag and a file say where to start, or nothing does where it must.
     """
-    from salcli import model
+    from salcli import loading
     from salcli.errors import UsageError
     from salcli.plugins import registry
     from salcli.weights import store
@@ -88,10 +88,10 @@ def choose_model(request: Request) -> tuple[Model, Checkpoint | None, Mapping[st
         path, defaults = store.locate(spec, row), dict(row.options)
     if path is None and request.published:
         raise UsageError(f"model '{spec.name}' has no published weights; name some with --weights")
-    saved = model.model_class(spec).read(path) if path else None
+    saved = loading.model_class(spec).read(path) if path else None
     if saved:
         defaults |= saved.options
-    found = model.unbuilt(spec.name, options=request.options, defaults=defaults)
+    found = loading.unbuilt(spec.name, options=request.options, defaults=defaults)
     return found, saved, defaults
 
 
@@ -168,7 +168,7 @@ def open_datasets(request: Request, recipe: Recipe) -> list[tuple[Source, Datase
 
 def as_source(name: str, recipe: Recipe) -> Source:
     """How the recipe uses a dataset; like any other, if it does not name it."""
-    from salcli.training.recipe import Source
+    from salcli.recipe import Source
 
     known = {source.dataset: source for source in recipe.sources}
     return known.get(name, Source(name))
@@ -179,7 +179,7 @@ def start_network(model: Model, saved: Checkpoint | None, *, seed: int, device: 
     import torch
 
     from salcli import devices
-    from salcli.model import build
+    from salcli.loading import build
     from salcli.training import distributed
 
     torch.manual_seed(seed)

@@ -1,13 +1,29 @@
-"""Reads MATLAB's files of any version."""
+"""Reads MATLAB's files of any version.
+
+Those of version 7.3 are HDF5 with attributes that say what is what. Numbers are a dataset with the
+axes in reverse, since MATLAB counts along columns first. A cell array is a dataset of references to
+its elements; a struct is a group of its fields, and a struct array a group of such datasets, one
+for each field. Of an empty array the shape is stored instead.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from scipy.io import loadmat
 
+if TYPE_CHECKING:
+    import h5py
+
 __all__ = ["load"]
+
+Array = npt.NDArray[Any]
+
+REFERENCED = "#refs#"
+"""The group of what references refer to."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -21,7 +37,45 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = loadmat(path)
     except NotImplementedError:  # what scipy says of version 7.3, which is HDF5
-        from salcli.gaze import matlab73  # h5py takes time to import, and few files are such
-
-        return matlab73.load(path)
+        return _load_hdf5(path)
     return {name: value for name, value in content.items() if not name.startswith("__")}
+
+
+def _load_hdf5(path: Path) -> dict[str, Any]:
+    import h5py  # takes time, and few files are such
+
+    with h5py.File(path, "r") as file:
+        return {name: _value(node) for name, node in file.items() if name != REFERENCED}
+
+
+def _value(node: Any) -> Array:
+    if isinstance(node, h5py.Group):
+        return _structs(dict(node.items()))
+    kind, stored = node.attrs.get("MATLAB_class", b""), node[()]
+    if node.attrs.get("MATLAB_empty", 0):
+        shape = tuple(map(int, stored))
+        return np.empty(shape, object if kind in (b"cell", b"struct") else float)
+    matrix: Array = stored.T
+    if _refers(node):
+        found = np.empty(matrix.shape, object)
+        for place, reference in np.ndenumerate(matrix):
+            found[place] = _value(node.file[reference])
+        return found
+    if kind == b"char":
+        return np.array(["".join(map(chr, line)) for line in matrix])
+    return matrix
+
+
+def _structs(fields: dict[str, Any]) -> Array:
+    """The elements `[n]` of a struct array, each a mapping; of a lone struct its only one."""
+    values = {name: _value(field) for name, field in fields.items()}
+    # a lone struct may have a cell array in a field, which refers too, but says that it is one
+    if not all(_refers(field) and "MATLAB_class" not in field.attrs for field in fields.values()):
+        return np.array([values], object)
+    columns = [np.ravel(value, order="F") for value in values.values()]
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*columns, strict=True)]
+    return np.array(rows, object)
+
+
+def _refers(node: Any) -> bool:
+    return isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype) is not None

@@ -15,10 +15,10 @@ from io import BufferedReader
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-import imageio_ffmpeg
 import numpy as np
 
 from salcli.errors import SalcliError
+from salcli.media import program
 from salcli.types import Frame
 
 __all__ = ["Run", "decoding"]
@@ -83,23 +83,18 @@ def decoding(path: Path, options: list[str]) -> Iterator[Run]:
     Raises:
         SalcliError: ffmpeg cannot be run, or the temporary folder cannot be written.
     """
-    try:
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        raise SalcliError(
-            "ffmpeg was not found; reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg"
-        ) from error
+    found = program.ffmpeg()
     try:
         with TemporaryDirectory(prefix="salcli-", ignore_cleanup_errors=True) as name:
-            yield from _started(program, path, options, folder=Path(name))
+            yield from _started(found, path, options, folder=Path(name))
     except OSError as error:
         raise SalcliError(
             f"ffmpeg cannot do its work: {error}; is there space in '{gettempdir()}' (TMPDIR)?"
         ) from error
 
 
-def _started(program: str, path: Path, options: list[str], *, folder: Path) -> Iterator[Run]:
-    command = [program, "-hide_banner", "-nostdin", "-nostats", "-v", "verbose", "-copyts"]
+def _started(ffmpeg: str, path: Path, options: list[str], *, folder: Path) -> Iterator[Run]:
+    command = [ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-v", "verbose", "-copyts"]
     # A playlist may name other files, but nothing that makes us talk to the network.
     command += ["-protocol_whitelist", "file,crypto,data", "-i", f"file:{path}"]
     command += ["-an", "-sn", "-dn", *options, "-fps_mode", "passthrough"]

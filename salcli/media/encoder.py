@@ -16,10 +16,9 @@ from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
-
 from salcli.atomic import REASONS, told
 from salcli.errors import OutputError
+from salcli.media import program
 
 __all__ = ["REPRODUCIBLE", "Encoder", "failure", "ffmpeg"]
 
@@ -130,13 +129,9 @@ def ffmpeg() -> list[str]:
     """The beginning of a command line that asks nothing and speaks of errors only.
 
     Raises:
-        OutputError: There is no ffmpeg.
+        SalcliError: There is no ffmpeg.
     """
-    try:
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        raise OutputError(f"cannot find ffmpeg; {NEEDED}") from error
-    return [program, "-v", "error", "-nostdin", "-y"]
+    return [program.ffmpeg(), "-v", "error", "-nostdin", "-y"]
 
 
 def failure(shown: Path, code: int, messages: bytes) -> OutputError:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from salcli.atomic import sweep, temporary, told
+from salcli.loading import Loaded
 from salcli.media.open import Kind
-from salcli.model import Loaded
 from salcli.output.movie import Movie
 from salcli.output.worker import Background
 from salcli.panels import paired

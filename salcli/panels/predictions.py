@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from salcli.errors import InputError
+from salcli.loading import Loaded
 from salcli.media.open import Kind, remaining
-from salcli.model import Loaded
 from salcli.panels.board import Rated, Shot
 from salcli.panels.paired import Scene, Truth, open_scene, read_truth
 from salcli.plugins import registry

@@ -15,8 +15,7 @@ from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from salcli.model import Model
-    from salcli.types import Frame, Prediction, Stimulus
+    from salcli.types import Frame, Prediction, Predictor, Stimulus
 
 
 @hookimpl
@@ -91,12 +90,12 @@ def fetch_weights(
 
 
 @hookimpl(trylast=True)
-def preprocess(model: Model, frames: Sequence[Frame]) -> Tensor:
+def preprocess(model: Predictor, frames: Sequence[Frame]) -> Tensor:
     """The model's own preprocessing."""
     return model.preprocess(frames)
 
 
 @hookimpl(trylast=True)
-def predict(model: Model, stimulus: Stimulus) -> Iterator[Prediction]:
+def predict(model: Predictor, stimulus: Stimulus) -> Iterator[Prediction]:
     """The model's own prediction."""
     return model.predict(stimulus)

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import typer
     from torch import Tensor
 
-    from salcli.model import Model
     from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
-    from salcli.types import Frame, Prediction, Stimulus
+    from salcli.types import Frame, Prediction, Predictor, Stimulus
 
 __all__ = ["Hooks", "hookimpl", "hookspec"]
 
@@ -64,7 +63,7 @@ class Hooks(Protocol):
         """
 
     @hookspec(firstresult=True)
-    def preprocess(self, model: Model, frames: Sequence[Frame]) -> Tensor | None:
+    def preprocess(self, model: Predictor, frames: Sequence[Frame]) -> Tensor | None:
         """Network input for one chunk of RGB frames.
 
         The core's own answer, asked last, is `model.preprocess(frames)`. A plugin may wrap it, for
@@ -72,7 +71,7 @@ class Hooks(Protocol):
         """
 
     @hookspec(firstresult=True)
-    def predict(self, model: Model, stimulus: Stimulus) -> Iterator[Prediction] | None:
+    def predict(self, model: Predictor, stimulus: Stimulus) -> Iterator[Prediction] | None:
         """One prediction per frame of the stimulus, in order, lazily.
 
         The core's own answer, asked last, is `model.predict(stimulus)`. A plugin may wrap it, for

@@ -14,8 +14,8 @@ import torch
 
 from salcli._version import __version__
 from salcli.errors import OutputError
+from salcli.loading import Loaded
 from salcli.media.open import open_stimulus, remaining
-from salcli.model import Loaded
 from salcli.output import writers
 from salcli.plugins import registry
 from salcli.prediction import journal, loop, manifest

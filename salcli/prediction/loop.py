@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from salcli import stream
+from salcli.devices import OutOfMemoryError, shortage_told
 from salcli.errors import InputError, PluginError, SalcliError
 from salcli.maps import rescale, resize
-from salcli.memory import OutOfMemoryError, shortage_told
 from salcli.model import Model
 from salcli.plugins import loader
+from salcli.prediction.frametap import Tap
 from salcli.types import Frame, Prediction, Result, Stimulus
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _attempt(
     model: Model, stimulus: Stimulus, wanted: _Wanted, *, skip: int
 ) -> Generator[Result, None, None]:
     """The results from frame `skip` on, or `OutOfMemoryError` on the way."""
-    tap = stream.Tap(stimulus.frames, keep=wanted.keep_frames)
+    tap = Tap(stimulus.frames, keep=wanted.keep_frames)
     group: list[_Pending] = []
     index = -1
     with closing(tap), closing(_steps(model, replace(stimulus, frames=tap))) as steps:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli.panels import spotlight
-from salcli.render import colormaps, heatmap, lettering, styles
+from salcli.render import colormaps, heatmap, lettering, spotlight, styles
 from salcli.render.lettering import QUIET, Colour
 
 if TYPE_CHECKING:

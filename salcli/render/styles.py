@@ -16,8 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from salcli.maps import gaussian_blur, resize, to_8bit
-from salcli.panels import spotlight
-from salcli.render import colormaps, heatmap, lettering
+from salcli.render import colormaps, heatmap, lettering, spotlight
 
 if TYPE_CHECKING:
     import numpy.typing as npt

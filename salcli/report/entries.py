@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from salcli.aoi.areas import Area
+    from salcli.loading import Loaded
     from salcli.media.open import Kind
-    from salcli.model import Loaded
     from salcli.panels.predictions import Take
     from salcli.progress import Watcher
     from salcli.types import Stimulus

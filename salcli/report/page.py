@@ -13,7 +13,7 @@ from salcli._version import __version__
 from salcli.report.tiles import palette
 
 if TYPE_CHECKING:
-    from salcli.model import Loaded
+    from salcli.loading import Loaded
 
 __all__ = ["document"]
 

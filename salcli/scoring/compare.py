@@ -15,9 +15,8 @@ import numpy.typing as npt
 from salcli.errors import InputError, UnknownName, UsageError
 from salcli.scoring import bootstrap
 from salcli.scoring.bootstrap import Interval
-from salcli.scoring.document import FORMAT
+from salcli.scoring.document import FORMAT, differences
 from salcli.scoring.write import SCORES
-from salcli.training.rundir import differences
 
 __all__ = ["Limit", "Pair", "broken", "check_alike", "pair", "parse_limit", "read"]
 

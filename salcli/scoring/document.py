@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections import defaultdict
 from collections.abc import Mapping
@@ -229,3 +230,16 @@ def versions(source: Source, scorer: Scorer) -> dict[str, str]:
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Names of the settings that differ, nested ones with dots."""
+    now = json.loads(json.dumps(now))
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{key}.{name}" for name in differences(old, new)]
+        elif old != new:
+            found.append(key)
+    return found

@@ -14,10 +14,10 @@ import numpy as np
 from salcli.atomic import replacing, told
 from salcli.datasets.check import frame_size
 from salcli.errors import InputError, UsageError
+from salcli.loading import Loaded
 from salcli.maps import to_8bit
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.video import Video
-from salcli.model import Loaded
 from salcli.output import png
 from salcli.prediction import loop
 from salcli.progress import Watcher

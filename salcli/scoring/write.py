@@ -14,10 +14,10 @@ from salcli.atomic import replacing, told
 from salcli.checkpoint import write_atomically
 from salcli.errors import UsageError
 from salcli.scoring import originals, plots, tables
+from salcli.scoring.document import differences
 from salcli.scoring.evaluate import Row
 from salcli.scoring.results import Ledger
 from salcli.scoring.selection import Agenda
-from salcli.training.rundir import differences
 
 __all__ = ["SCORES", "FrameTable", "check_free", "frame_table", "identity", "write"]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from salcli import model as models
+from salcli import loading
 from salcli.errors import PluginError, SalcliError
 from salcli.model import Model
 from salcli.prediction import loop
@@ -81,7 +81,7 @@ class Subject:
         row = self.spec.weights_row()
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            model = models.create(
+            model = loading.create(
                 self.spec.name, options=self.options, defaults=row.options if row else {}
             )
         model.to(torch.device("cpu"), torch.float32)

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from salcli.gaze import groundtruth
-from salcli.training.recipe import Augmentation
+from salcli.recipe import Augmentation
 from salcli.types import Frame
 
 __all__ = ["Change", "Crop", "Fit", "draw", "draw_aspect"]

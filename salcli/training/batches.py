@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from salcli.gaze import groundtruth
 from salcli.model import Model
+from salcli.recipe import WHOLE, Augmentation, Recipe
 from salcli.training.augment import Change, Fit, draw, draw_aspect
 from salcli.training.plan import (
     Corpus,
@@ -26,7 +27,6 @@ from salcli.training.plan import (
     span,
 )
 from salcli.training.reader import FrameReader, frame_size
-from salcli.training.recipe import WHOLE, Augmentation, Recipe
 from salcli.types import Batch, Recording
 
 __all__ = ["Batches", "Key"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from salcli.errors import UnknownName, UsageError
 from salcli.plugins import registry
+from salcli.recipe import WHOLE, Recipe
 from salcli.training.batches import Batches
 from salcli.training.distributed import Ranks
 from salcli.training.plan import Corpus
-from salcli.training.recipe import WHOLE, Recipe
 
 __all__ = ["check", "check_accumulation", "check_shares"]
 

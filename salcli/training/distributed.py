@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from salcli.errors import SalcliError, UsageError
 from salcli.model import Model
-from salcli.training.recipe import Recipe
+from salcli.recipe import Recipe
 from salcli.types import Batch, Loss
 
 __all__ = ["ALONE", "Ranks", "local_device", "started"]

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Recipe
 from salcli.training.train import Running, train
 
 __all__ = ["rehearse"]

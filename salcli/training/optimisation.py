@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from salcli.errors import PluginError
+from salcli.recipe import ParameterGroup, Recipe
 from salcli.specs import resolve
-from salcli.training.recipe import ParameterGroup, Recipe
 
 __all__ = [
     "autocast",

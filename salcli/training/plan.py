@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from salcli.training.recipe import WHOLE, Recipe, Source
+from salcli.recipe import WHOLE, Recipe, Source
 from salcli.types import Annotation, Dataset, Recording
 
 __all__ = [

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from salcli import checkpoint
 from salcli.atomic import told
 from salcli.errors import UsageError, WeightsError
+from salcli.scoring.document import differences
 from salcli.training.distributed import Ranks
 from salcli.training.signals import Stop, Stopped
 from salcli.training.state import Progress
@@ -212,19 +213,6 @@ def _resume(
         raise WeightsError(
             f"'{path}' is not a state of this training; choose another -o"
         ) from error
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Names of the settings that differ, nested ones with dots."""
-    now = json.loads(json.dumps(now))
-    found = []
-    for key in sorted({*before, *now}):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += [f"{key}.{name}" for name in differences(old, new)]
-        elif old != new:
-            found.append(key)
-    return found
 
 
 def _trim_log(path: Path, progress: Progress) -> None:

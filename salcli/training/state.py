@@ -9,7 +9,7 @@ from typing import Any
 
 from salcli.errors import SalcliError
 from salcli.plugins import registry
-from salcli.training.recipe import Recipe
+from salcli.recipe import Recipe
 
 __all__ = ["Progress", "check_finite", "given_up", "losses_line", "rank"]
 

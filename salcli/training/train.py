@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.checks import check, check_accumulation
 from salcli.training.distributed import ALONE, Ranks
@@ -28,7 +29,6 @@ from salcli.training.optimisation import (
     to_channels_last,
 )
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Recipe
 from salcli.training.rundir import BEST, Report, Run
 from salcli.training.signals import listening
 from salcli.training.state import check_finite, given_up, losses_line, rank

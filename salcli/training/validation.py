@@ -15,12 +15,12 @@ from salcli.gaze import groundtruth
 from salcli.maps import resize
 from salcli.model import Model
 from salcli.plugins import registry
+from salcli.recipe import Recipe
 from salcli.specs import resolve
 from salcli.training.distributed import ALONE, Ranks
 from salcli.training.loader import Loader, moved
 from salcli.training.plan import Corpus
 from salcli.training.reader import Excerpt, frame_size
-from salcli.training.recipe import Recipe
 from salcli.types import Annotation, Batch, Prediction, Recording, Stimulus
 
 __all__ = ["Scores", "by_losses", "by_maps"]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from salcli.checkpoint import Checkpoint
 from salcli.errors import InputError, UsageError, WeightsError
-from salcli.model import create
+from salcli.loading import create
 from salcli.specs import parse_options
 from salcli.types import Stimulus
 

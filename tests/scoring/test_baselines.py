@@ -14,7 +14,7 @@ import salcli
 from salcli.baselines import CentreOptions, priors
 from salcli.baselines.spectral import spectral_residual
 from salcli.errors import InputError, UsageError
-from salcli.model import load_model
+from salcli.loading import load_model
 from salcli.protocols import protocol
 from salcli.protocols.preparation import Truth
 from salcli.protocols.scorer import Scorer

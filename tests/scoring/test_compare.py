@@ -14,7 +14,7 @@ from PIL import Image
 
 from salcli.datasets.open import open_dataset
 from salcli.errors import UsageError
-from salcli.model import load_model
+from salcli.loading import load_model
 from salcli.progress import Silence
 from salcli.scoring import bootstrap
 from salcli.scoring.compare import Limit, broken, check_alike, pair, parse_limit, read

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from salcli.datasets.open import open_dataset
-from salcli.model import Loaded, load_model
+from salcli.loading import Loaded, load_model
 from salcli.progress import Watcher
 from salcli.scoring.evaluate import Row
 from salcli.scoring.journal import Journal

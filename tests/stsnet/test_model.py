@@ -14,7 +14,7 @@ from salcli_stsnet.model import Stsnet
 from salcli_stsnet.network import STSNet
 
 from salcli.errors import InputError, UsageError, WeightsError
-from salcli.model import create, load_model
+from salcli.loading import create, load_model
 from salcli.types import Frame, Stimulus
 
 INPUT, OUTPUT, MAP = 1e-5, 1e-4, 0.02

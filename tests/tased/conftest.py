@@ -11,7 +11,7 @@ import torch
 from salcli_tased.model import Tased
 from salcli_tased.network import TasedNet
 
-from salcli.model import create
+from salcli.loading import create
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "tased"
 

@@ -15,7 +15,7 @@ from salcli_tased.network import TasedNet
 from salcli_tased.streaming import Streaming
 
 from salcli.errors import InputError, UsageError
-from salcli.model import create
+from salcli.loading import create
 from salcli.types import Prediction, Stimulus
 
 Make = Callable[..., Tased]

@@ -12,7 +12,7 @@ from salcli_tased.model import DHF1K, DHF1K_SMALL, Tased, kld
 from torch import nn
 
 from salcli.errors import UsageError
-from salcli.model import create
+from salcli.loading import create
 from salcli.training.optimisation import autocast
 from salcli.types import Batch
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from salcli_tempsal.model import TempSal
 
-from salcli.model import create
+from salcli.loading import create
 from salcli.types import Frame, Prediction, Stimulus
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "tempsal"

@@ -9,8 +9,8 @@ from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import SliceBranch
 
 from salcli.errors import UsageError
+from salcli.loading import create
 from salcli.maps import to_8bit
-from salcli.model import create
 
 from .conftest import GOLDENS, predict, read
 

@@ -21,10 +21,10 @@ from PIL import Image
 
 from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
+from salcli.loading import create
 from salcli.media import images
-from salcli.model import create
+from salcli.recipe import Source
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Source
 from salcli.training.train import Running, train
 from salcli.types import Annotation, Dataset, Recording
 

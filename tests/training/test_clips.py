@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 from salcli.errors import InputError
-from salcli.model import Model, create
+from salcli.loading import create
+from salcli.model import Model
+from salcli.recipe import WHOLE, Augmentation, Recipe
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus, span, windows
 from salcli.training.reader import Excerpt, FrameReader, frame_size
-from salcli.training.recipe import WHOLE, Augmentation, Recipe
 from salcli.types import Annotation, Batch, Recording
 
 from .conftest import as_video, make_clip

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from salcli import checkpoint
-from salcli.model import load_model
+from salcli.loading import load_model
 
 from .conftest import log_of, make_stills
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from salcli import checkpoint
-from salcli.model import create
-from salcli.training.recipe import Source
+from salcli.loading import create
+from salcli.recipe import Source
 
 from .conftest import make_clip
 

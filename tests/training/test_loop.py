@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from salcli.errors import SalcliError, UsageError
-from salcli.model import create, load_model
+from salcli.loading import create, load_model
+from salcli.recipe import Recipe, Source
 from salcli.training.dryrun import rehearse
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Recipe, Source
 from salcli.training.train import Running
 from salcli.types import Recording
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from salcli.errors import PluginError
+from salcli.recipe import ParameterGroup, Recipe
 from salcli.training.optimisation import (
     fill_gradients,
     freeze,
@@ -17,7 +18,6 @@ from salcli.training.optimisation import (
     rate_factor,
     to_channels_last,
 )
-from salcli.training.recipe import ParameterGroup, Recipe
 
 
 def plain_recipe(**changes: Any) -> Recipe:

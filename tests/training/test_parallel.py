@@ -14,12 +14,13 @@ import torch
 from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
 from salcli.errors import UsageError
-from salcli.model import Model, create
+from salcli.loading import create
+from salcli.model import Model
+from salcli.recipe import WHOLE, Recipe, Source
 from salcli.training.batches import Batches
 from salcli.training.distributed import Ranks
 from salcli.training.loader import Loader
 from salcli.training.plan import Corpus
-from salcli.training.recipe import WHOLE, Recipe, Source
 from salcli.training.train import Running, train
 from salcli.types import Loss, Recording
 

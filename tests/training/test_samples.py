@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from salcli.errors import InputError
 from salcli.model import Model
+from salcli.recipe import Augmentation, Recipe
 from salcli.specs import ModelSpec
 from salcli.training.batches import Batches
 from salcli.training.loader import Loader
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Augmentation, Recipe
 from salcli.types import Annotation, Batch, Frame, Prediction, Recording, Stimulus
 
 STRONG = Augmentation(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from salcli import checkpoint
-from salcli.model import load_model
+from salcli.loading import load_model
 from salcli.scoring.originals import unisal_source
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

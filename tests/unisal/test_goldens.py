@@ -19,7 +19,7 @@ from torchvision.models import mobilenet_v2
 
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError, WeightsError
-from salcli.model import create, load_model
+from salcli.loading import create, load_model
 from salcli.types import Stimulus
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "unisal"

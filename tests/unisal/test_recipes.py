@@ -14,7 +14,7 @@ from salcli_unisal.recipes import MIT1003, PUBLISHED
 
 from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
 from salcli.datasets.ucfsports import validation_clips
-from salcli.model import create
+from salcli.loading import create
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus, fixed_samples, samples
 from salcli.types import Annotation, Recording

@@ -62,8 +62,8 @@ def features(
     import torch
 
     from salcli.errors import UsageError
+    from salcli.loading import load_model
     from salcli.media.open import open_stimulus
-    from salcli.model import load_model
     from salcli.progress import download_bar
     from salcli_salema import sheet
     from salcli_salema.model import Salema

@@ -19,8 +19,8 @@ from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
 from salcli.errors import InputError, UsageError
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
-from salcli.training.recipe import Recipe
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_salema import Options, recipes, starts
 from salcli_salema.architecture import LAST

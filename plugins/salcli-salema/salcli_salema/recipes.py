@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from salcli.training.recipe import WHOLE, ParameterGroup, Recipe, Source
+from salcli.recipe import WHOLE, ParameterGroup, Recipe, Source
 from salcli_salema import Options
 from salcli_salema.architecture import CONVOLUTIONS
 

@@ -64,7 +64,7 @@ def join(
 
 
 def _created(net: Net) -> Stsnet:
-    from salcli.model import create
+    from salcli.loading import create
     from salcli_stsnet import STSNET
     from salcli_stsnet.model import Stsnet
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from salcli.checkpoint import Checkpoint, load_strict
 from salcli.errors import InputError, UsageError, WeightsError
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
-from salcli.training.recipe import Recipe
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_stsnet import SMALLEST, Options, caffemodel, flow, training
 from salcli_stsnet.flow import METHODS, RAFT

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from salcli.training.recipe import ParameterGroup, Recipe, Source
+from salcli.recipe import ParameterGroup, Recipe, Source
 from salcli.types import Frame
 
 __all__ = ["LOWER_RESOLUTIONS", "PAPER", "RECIPES", "coarse", "euclidean", "target"]

@@ -14,8 +14,8 @@ from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError, WeightsError
 from salcli.maps import resize
 from salcli.model import Model
+from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
 from salcli.stream import batched, prefetch
-from salcli.training.recipe import Augmentation, ParameterGroup, Recipe, Source
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_tased import Options, s3d
 from salcli_tased.clips import Course, interpolated

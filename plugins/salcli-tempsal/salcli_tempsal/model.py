@@ -17,9 +17,9 @@ from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError
 from salcli.model import Model
+from salcli.recipe import ParameterGroup, Recipe, Source
 from salcli.stream import prefetch
 from salcli.training import losses
-from salcli.training.recipe import ParameterGroup, Recipe, Source
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_tempsal import Options, maps, published
 from salcli_tempsal.network import ImageBranch, Maps, SliceBranch, TempSAL

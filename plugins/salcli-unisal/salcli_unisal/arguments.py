@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Recipe
 from salcli.training.train import Running
 from salcli_unisal import SOURCES
 from salcli_unisal.backbone import MEAN, STD

@@ -14,9 +14,9 @@ from salcli import checkpoint
 from salcli.atomic import told
 from salcli.checkpoint import Checkpoint
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.scoring import originals
 from salcli.training.plan import Corpus
-from salcli.training.recipe import Recipe
 from salcli.training.rundir import BEST, LOG
 from salcli.training.train import Running
 from salcli_unisal import SOURCES, arguments

@@ -16,9 +16,9 @@ from torch import Tensor
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.stream import batched, prefetch
 from salcli.training import losses
-from salcli.training.recipe import Recipe
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
 from salcli_unisal.backbone import MEAN, STD

@@ -11,8 +11,8 @@ from pathlib import Path
 from salcli.atomic import replacing, told
 from salcli.datasets.submission.find import Entry
 from salcli.media import images
-from salcli.media.greyvideo import encode
 from salcli.media.video import Video
+from salcli.output.greyvideo import encode
 
 __all__ = ["pack", "pack_apart"]
 

@@ -10,7 +10,8 @@ from typing import Literal
 
 from salcli.atomic import replacing
 from salcli.errors import InputError, UsageError
-from salcli.media import greyvideo, images
+from salcli.media import images
+from salcli.output import greyvideo
 from salcli.prediction.job import Job, Outcome
 from salcli.prediction.manifest import Place
 from salcli.progress import Watcher

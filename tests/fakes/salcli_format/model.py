@@ -7,7 +7,7 @@ from torch import nn
 from salcli.checkpoint import Checkpoint
 from salcli.errors import WeightsError
 from salcli.model import Model
-from salcli.training.recipe import Recipe
+from salcli.recipe import Recipe
 from salcli.types import Loss, Prediction
 
 

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import nn
 
 from salcli.model import Model
+from salcli.recipe import Augmentation, ParameterGroup, Recipe
 from salcli.training import losses
-from salcli.training.recipe import Augmentation, ParameterGroup, Recipe
 from salcli.types import Loss, Prediction
 
 done = Counter()

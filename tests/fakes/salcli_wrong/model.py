@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from salcli.model import Model
+from salcli.recipe import Recipe
 from salcli.stream import batched
-from salcli.training.recipe import Recipe
 from salcli.types import Prediction
 
 

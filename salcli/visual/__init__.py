@@ -1,1 +1,0 @@
-"""Pictures to look at: panels of stimuli, ground truth and models' maps."""
