@@ -10,7 +10,7 @@ from pathlib import Path
 
 from salcli.errors import OutputError
 
-__all__ = ["REASONS", "replacing", "sweep", "temporary", "told"]
+__all__ = ["REASONS", "replacing", "sweep", "temporary", "reporting_os_errors"]
 
 PREFIX = ".salcli-"
 
@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: The folder cannot be written or is full.
     """
     part = temporary(path)
-    with told(path):
+    with reporting_os_errors(path):
         try:
             yield part
             part.replace(path)
@@ -53,13 +53,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def sweep(folder: Path, pattern: str = "*") -> None:
     """Remove what killed runs left of files whose final names match `pattern`."""
-    with told(folder):
+    with reporting_os_errors(folder):
         for leftover in folder.glob(PREFIX + pattern):
             leftover.unlink(missing_ok=True)
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def reporting_os_errors(path: Path) -> Iterator[None]:
     """Turn an operating system error into one that says which file, why, and what to do next."""
     try:
         yield

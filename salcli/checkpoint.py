@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.errors import WeightsError
 
 __all__ = ["Checkpoint", "load_strict", "read", "read_training", "save", "save_training", "sha256"]
@@ -225,7 +225,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
 @contextmanager
 def _made(path: Path) -> Iterator[Path]:
     """A temporary path in the file's folder, which is made; see `replacing`."""
-    with told(path):
+    with reporting_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         yield part

@@ -17,7 +17,7 @@ from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.weights import store
 
 if TYPE_CHECKING:
-    from salcli.weights.download import Report
+    from salcli.weights.download import ReportBytes
 
 __all__ = ["Loaded", "build", "create", "load_model", "model_class", "unbuilt"]
 
@@ -123,7 +123,7 @@ def load_model(
     precision: str = "auto",
     batch_size: int | None = None,
     offline: bool = False,
-    report: Report | None = None,
+    report: ReportBytes | None = None,
 ) -> Loaded:
     """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
 

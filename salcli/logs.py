@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["heard"]
+__all__ = ["logging_to_terminal"]
 
 OURS = "salcli"
 """How the names of the loggers of salcli and of its plugins begin."""
 
 
 @contextmanager
-def heard(*, quiet: bool, verbose: bool) -> Iterator[None]:
+def logging_to_terminal(*, quiet: bool, verbose: bool) -> Iterator[None]:
     """Print messages on stderr: warnings, with `verbose` also what salcli and plugins are doing.
 
     With `quiet` only errors are printed. Other libraries never get to say more than warnings.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, Task
     from rich.text import Text
 
-    from salcli.weights.download import Report
+    from salcli.weights.download import ReportBytes
 
 __all__ = ["Bars", "Lines", "Silence", "Watcher", "download_bar", "watch"]
 
@@ -166,7 +166,7 @@ def watch(total: int, *, quiet: bool) -> Watcher:
 
 
 @contextmanager
-def download_bar(name: str, *, quiet: bool = False) -> Iterator[Report]:
+def download_bar(name: str, *, quiet: bool = False) -> Iterator[ReportBytes]:
     """A bar on stderr while bytes arrive, if that is a terminal; one plain line otherwise."""
     from rich.console import Console
     from rich.progress import (

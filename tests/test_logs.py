@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from salcli.logs import heard
+from salcli.logs import logging_to_terminal
 
 LEVELS = {"quiet": {"error"}, "": {"error", "warning"}, "verbose": {"error", "warning", "info"}}
 
@@ -14,7 +14,7 @@ LEVELS = {"quiet": {"error"}, "": {"error", "warning"}, "verbose": {"error", "wa
 def test_as_much_is_heard_as_asked_for(
     how: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with heard(quiet=how == "quiet", verbose=how == "verbose"):
+    with logging_to_terminal(quiet=how == "quiet", verbose=how == "verbose"):
         for level in ("debug", "info", "warning", "error"):
             getattr(logging.getLogger(name), level)("an %s", level)
 
@@ -27,7 +27,7 @@ def test_as_much_is_heard_as_asked_for(
 def test_other_libraries_say_no_more_than_warnings(
     verbose: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with heard(quiet=not verbose, verbose=verbose):
+    with logging_to_terminal(quiet=not verbose, verbose=verbose):
         logging.getLogger("elsewhere").info("chatter")
         logging.getLogger("elsewhere").warning("a warning")
 
@@ -38,6 +38,6 @@ def test_nothing_stays_behind() -> None:
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
 
-    with heard(quiet=False, verbose=True):
+    with logging_to_terminal(quiet=False, verbose=True):
         assert (root.level, list(root.handlers)) != before
     assert (root.level, list(root.handlers)) == before

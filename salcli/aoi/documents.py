@@ -15,7 +15,7 @@ from typing import Any
 
 from salcli._version import __version__
 from salcli.aoi.measure import AreaSummary, Attention, Instant
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.loading import Loaded
 
 __all__ = [
@@ -122,7 +122,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]], *, columns: Sequence[st
 
 
 def _write(path: Path, text: str) -> None:
-    with told(path.parent):
+    with reporting_os_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_text(text, "utf-8", newline="\n")

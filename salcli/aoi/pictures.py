@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from salcli.aoi.areas import Area, Polygon
 from salcli.aoi.measure import Attention
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.output import png
 from salcli.render import colormaps, heatmap, legend, lettering, styles
 from salcli.render.grid import Layout, Panel
@@ -173,7 +173,7 @@ def write_png(path: Path, picture: Frame | bytes) -> None:
         OutputError: It cannot be written.
     """
     content = picture if isinstance(picture, bytes) else png.encode(picture)
-    with told(path.parent):
+    with reporting_os_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_bytes(content)

@@ -12,7 +12,7 @@ from salcli.aoi.areas import Area
 from salcli.aoi.measure import Attention, attention
 from salcli.loading import Loaded
 from salcli.media.open import Kind
-from salcli.prediction.manifest import Place
+from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
 
 __all__ = ["Survey"]
@@ -33,7 +33,7 @@ class Survey:
     fps: float | None
     watcher: Watcher
 
-    def measure(self, source: Path, place: Place, *, areas: Sequence[Area]) -> Attention:
+    def measure(self, source: Path, place: OutputPaths, *, areas: Sequence[Area]) -> Attention:
         """Measure one input; write its document, its table and, unless it is a folder, a picture.
 
         Raises:
@@ -58,7 +58,7 @@ class Survey:
         source: tuple[Path, Sequence[Area]],
         against: tuple[Path, Sequence[Area]],
         *,
-        place: Place,
+        place: OutputPaths,
     ) -> tuple[Attention, Attention]:
         """Measure two inputs; write the document, the table and the picture of what changed.
 
@@ -97,5 +97,5 @@ class Survey:
         return found
 
 
-def _file(place: Place, suffix: str) -> Path:
+def _file(place: OutputPaths, suffix: str) -> Path:
     return place.output / f"{place.name}.aoi.{suffix}"

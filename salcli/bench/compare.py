@@ -23,7 +23,7 @@ import torch
 
 from salcli import devices
 from salcli.bench import worker
-from salcli.bench.worker import Course, Setup
+from salcli.bench.worker import Lap, Setup
 from salcli.devices import PRECISIONS
 from salcli.errors import SalcliError, UsageError
 from salcli.specs import ModelSpec, parse_options
@@ -101,7 +101,7 @@ def ways(spec: ModelSpec, setup: Setup, compare: Sequence[str]) -> dict[str, Set
 
 
 def run(
-    setups: Mapping[str, Setup], course: Course, *, laps: int, notice: Callable[[str], None]
+    setups: Mapping[str, Setup], course: Lap, *, laps: int, notice: Callable[[str], None]
 ) -> list[Figures]:
     """Run all ways on the same frames, in turns; the first is the default.
 
@@ -138,7 +138,7 @@ class _Turns:
         self._seconds = math.inf
         self._peaks: dict[str, int] = {}
 
-    def prepare(self, setup: Setup, course: Course) -> None:
+    def prepare(self, setup: Setup, course: Lap) -> None:
         self._about = self._call(worker.prepare, setup, course)
 
     def lap(self) -> None:

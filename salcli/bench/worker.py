@@ -26,14 +26,14 @@ from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.types import Frame, Stimulus
 
-__all__ = ["Course", "Setup", "count", "lap", "peak_bytes", "prepare"]
+__all__ = ["Lap", "Setup", "count", "lap", "peak_bytes", "prepare"]
 
 DISC_SHARE = 1 / 8
 """Radius of the disc that crosses the generated clip, as a share of its height."""
 
 
 @dataclass(frozen=True)
-class Course:
+class Lap:
     """What every way looks at: a real input, or a generated clip.
 
     Attributes:
@@ -113,7 +113,7 @@ class DriftingClip:
 class Runner:
     """A loaded model and what it looks at."""
 
-    def __init__(self, label: str, model: Model, course: Course) -> None:
+    def __init__(self, label: str, model: Model, course: Lap) -> None:
         self.label, self.model = label, model
         self.stimulus = _stimulus(course, model.spec.accepts)
 
@@ -133,7 +133,7 @@ WARM_UP = 2
 """Frames that are predicted before anything is timed."""
 
 
-def prepare(setup: Setup, course: Course) -> tuple[str, str, str]:
+def prepare(setup: Setup, course: Lap) -> tuple[str, str, str]:
     """Load the model and warm up; gives what runs, on which device, in which precision."""
     runner = Runner(*setup.load(), course)
     for _ in Runner(runner.label, runner.model, replace(course, frames=WARM_UP)).maps():
@@ -175,7 +175,7 @@ def count(target: Path) -> tuple[int, int]:
     return maps, counter.get_total_flops() // 2
 
 
-def _stimulus(course: Course, accepts: frozenset[str]) -> Stimulus:
+def _stimulus(course: Lap, accepts: frozenset[str]) -> Stimulus:
     if course.source is None:
         frames = DriftingClip(course.frames, course.size)
         fps = 25.0 if "clips" in accepts else None

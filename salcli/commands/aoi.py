@@ -94,7 +94,7 @@ def aoi(
     elif against_areas is not None:
         raise UsageError("--against-areas needs --against")
     options.check_writable(output)
-    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     (loaded,) = load_models(
         [model], option=option, weights=weights, device=device, offline=offline, quiet=quiet
     )
@@ -165,9 +165,9 @@ def _compare(
     as_json: bool,
 ) -> bool:
     from salcli.aoi import documents, thresholds
-    from salcli.prediction.manifest import Place
+    from salcli.prediction.manifest import OutputPaths
 
-    place = Place(output, f"{source[0].stem}-against-{against[0].stem}")
+    place = OutputPaths(output, f"{source[0].stem}-against-{against[0].stem}")
     found, other = survey.compare(source, against, place=place)
     rows = list(documents.changes(found, other))
     if as_json:

@@ -95,7 +95,7 @@ def bench(
         return
 
     from salcli.bench import compare as benchmark
-    from salcli.bench.worker import Course, Setup
+    from salcli.bench.worker import Lap, Setup
 
     spec, _ = registry.model(model)
     setup = Setup(
@@ -109,7 +109,7 @@ def bench(
         offline=offline,
     )
     setups = benchmark.ways(spec, setup, compare or ())
-    course = Course(source, frames, options.parse_size("--size", size))
+    course = Lap(source, frames, options.parse_size("--size", size))
 
     def notice(text: str) -> None:
         if not quiet:

@@ -16,7 +16,7 @@ from salcli.commands.request import Request
 from salcli.commands.training import Training
 
 if TYPE_CHECKING:
-    from salcli.training.rundir import Report
+    from salcli.training.rundir import ReportLine
     from salcli.training.train import Running
 
 __all__ = ["begin"]
@@ -38,7 +38,7 @@ def begin(
     Raises:
         SalcliError: Something cannot be read, written or computed.
     """
-    given["context"].with_resource(logs.heard(quiet=False, verbose=given["verbose"]))
+    given["context"].with_resource(logs.logging_to_terminal(quiet=False, verbose=given["verbose"]))
     conduct(
         Request.of(given, published=published, recipes=recipes),
         output=given["output"],
@@ -114,7 +114,7 @@ def conduct(
 
 
 def perform(
-    training: Training, running: Running, output: Path, report: Report, *, compare: bool
+    training: Training, running: Running, output: Path, report: ReportLine, *, compare: bool
 ) -> None:
     """Train; draw the curves; with `compare` say how the model scored before and scores now."""
     from salcli import checkpoint

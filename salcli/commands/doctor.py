@@ -25,7 +25,7 @@ LITTLE_SPACE = 2**30
 
 
 @dataclass
-class Report:
+class Diagnosis:
     """What was found.
 
     Attributes:
@@ -39,7 +39,7 @@ class Report:
 
 def doctor(*, as_json: Json = False) -> None:
     """Look for problems: torch, devices, ffmpeg, plugins, weights cache. Exit code 1 if any."""
-    report = Report()
+    report = Diagnosis()
     _look_at_core(report)
     _look_at_torch(report)
     _look_at_ffmpeg(report)
@@ -61,14 +61,14 @@ def doctor(*, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _look_at_core(report: Report) -> None:
+def _look_at_core(report: Diagnosis) -> None:
     from salcli._version import __version__
 
     report.facts["salcli"] = __version__
     report.facts["python"] = f"{platform.python_version()} on {platform.platform()}"
 
 
-def _look_at_torch(report: Report) -> None:
+def _look_at_torch(report: Diagnosis) -> None:
     try:
         import torch
 
@@ -87,7 +87,7 @@ def _look_at_torch(report: Report) -> None:
         )
 
 
-def _look_at_ffmpeg(report: Report) -> None:
+def _look_at_ffmpeg(report: Diagnosis) -> None:
     try:
         from salcli.media import program
 
@@ -101,7 +101,7 @@ def _look_at_ffmpeg(report: Report) -> None:
         )
 
 
-def _look_at_plugins(report: Report) -> None:
+def _look_at_plugins(report: Diagnosis) -> None:
     from salcli.plugins import loader, registry
 
     models = registry.models()
@@ -121,7 +121,7 @@ def _look_at_plugins(report: Report) -> None:
         report.facts["default model"] = f"{registry.DEFAULT_MODEL} is not installed ({missing})"
 
 
-def _look_at_cache(report: Report) -> None:
+def _look_at_cache(report: Diagnosis) -> None:
     from salcli.weights import store
 
     folder = store.cache_root()

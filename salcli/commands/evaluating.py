@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from salcli.commands.training import Training
     from salcli.loading import Loaded
     from salcli.progress import Watcher
-    from salcli.training.rundir import Report
+    from salcli.training.rundir import ReportLine
     from salcli.types import Dataset
 
 __all__ = ["FOLDER", "NONE", "Exam", "choose", "evaluate"]
@@ -96,7 +96,7 @@ def _known(dataset: Dataset, split: str, training: Training) -> int:
 
 
 def evaluate(
-    exams: Sequence[Exam], training: Training, output: Path, *, device: str, report: Report
+    exams: Sequence[Exam], training: Training, output: Path, *, device: str, report: ReportLine
 ) -> None:
     """Score the best weights, each exam into a folder of its own; then let the model finish.
 

@@ -180,11 +180,11 @@ def check_writable(output: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    from salcli.atomic import told
+    from salcli.atomic import reporting_os_errors
 
     output = output.absolute()
     existing = next(path for path in (output, *output.parents) if path.exists())
-    with told(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
+    with reporting_os_errors(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
         pass
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from salcli.loading import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.loop import Scale, Size
-    from salcli.prediction.manifest import Place
+    from salcli.prediction.manifest import OutputPaths
     from salcli.progress import Watcher
 
 __all__ = ["predict"]
@@ -112,7 +112,7 @@ def predict(
     _check_scale(wanted_scale, formats)
     registry.model(model)
     options.check_writable(output)
-    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     from salcli.loading import load_model
     from salcli.prediction.job import Job
@@ -189,7 +189,7 @@ def _todo(
     *,
     split: str,
     output: Path,
-) -> list[tuple[Path, Place, Task | None]]:
+) -> list[tuple[Path, OutputPaths, Task | None]]:
     """What is predicted, and where it goes; the recordings of a dataset bring more with them."""
     from salcli.datasets.open import open_dataset
     from salcli.datasets.submission.predict import tasks
@@ -205,7 +205,7 @@ def _todo(
     return [(path, place, None) for path, place in zip(paths, places, strict=True)]
 
 
-def _run(job: Job, one: tuple[Path, Place, Task | None], watcher: Watcher) -> Outcome:
+def _run(job: Job, one: tuple[Path, OutputPaths, Task | None], watcher: Watcher) -> Outcome:
     """One input; whatever is wrong with it does not stop the others."""
     from salcli.errors import PluginError, SalcliError
     from salcli.prediction.job import Outcome

@@ -52,7 +52,7 @@ def report(
 
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
-    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     from salcli.aoi import parse
 
     wanted: Any = options.one_of("--as", kind, options.KINDS)

@@ -18,7 +18,7 @@ from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.progress import Watcher
-    from salcli.scoring.sources import Source
+    from salcli.scoring.sources import MapSource
 
 __all__ = ["score"]
 
@@ -107,7 +107,7 @@ def score(
         registry.model(name)
     for folder in (output, *([save_maps] if save_maps else ())):
         options.check_writable(folder)
-    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     from salcli import devices
     from salcli.datasets.open import open_dataset
@@ -141,7 +141,7 @@ def score(
             offline=offline,
             quiet=quiet,
         )
-        sources: list[Source] = [*predicted, *stored]
+        sources: list[MapSource] = [*predicted, *stored]
         names = folder_names([source.label for source in sources])
         for source, name in zip(sources, names, strict=True):
             if not overwrite:
@@ -168,7 +168,7 @@ def score(
 
 def _predicted(
     names: Sequence[str], data: str, watcher: Watcher, save: Path | None, **loading: Any
-) -> list[Source]:
+) -> list[MapSource]:
     """The models, ready to predict the dataset."""
     if not names:
         return []
@@ -177,7 +177,7 @@ def _predicted(
 
     models = [loaded.for_dataset(data) for loaded in load_models(names, **loading)]
     folders = folder_names([loaded.label for loaded in models])
-    sources: list[Source] = []
+    sources: list[MapSource] = []
     for loaded, folder in zip(models, folders, strict=True):
         watcher.note(options.introduction(loaded))
         place = save / folder if save and len(models) > 1 else save
@@ -187,7 +187,7 @@ def _predicted(
 
 def _tell(document: Mapping[str, Any], watcher: Watcher) -> None:
     """What went wrong, and what is odd."""
-    from salcli.scoring.incidents import Incident
+    from salcli.scoring.incidents import Problem
 
     problems = document["dataset"]["problems"]
     for problem in problems[:LINES]:
@@ -195,7 +195,7 @@ def _tell(document: Mapping[str, Any], watcher: Watcher) -> None:
     if len(problems) > LINES:
         watcher.note(f"note: {len(problems) - LINES} more like these are in scores.json")
     for kind, tell in (("skipped", watcher.say), ("notes", watcher.note)):
-        incidents = [Incident(**each) for each in document[kind]]
+        incidents = [Problem(**each) for each in document[kind]]
         prefix = "salcli: error: " if kind == "skipped" else "note: "
         for incident in incidents[:LINES]:
             tell(f"{prefix}{incident.line}")

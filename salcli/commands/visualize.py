@@ -17,8 +17,8 @@ from salcli.commands.loading import load_models
 from salcli.errors import SalcliError
 
 if TYPE_CHECKING:
-    from salcli.panels.draw import Drawer, Exhibit, Gallery, Row
-    from salcli.prediction.manifest import Place
+    from salcli.panels.draw import Drawer, Exhibit, Gallery, ModelScores
+    from salcli.prediction.manifest import OutputPaths
     from salcli.progress import Watcher
 
 __all__ = ["visualize"]
@@ -106,7 +106,7 @@ def visualize(
     options.one_of("--style", style, STYLES)
     options.one_of("--preset", preset, PRESETS)
     options.check_writable(output)
-    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     from salcli.panels import paired
     from salcli.panels.draw import Gallery
@@ -142,7 +142,7 @@ def visualize(
         raise typer.Exit(1)
 
 
-def _run(gallery: Gallery, path: Path, place: Place, watcher: Watcher) -> Exhibit:
+def _run(gallery: Gallery, path: Path, place: OutputPaths, watcher: Watcher) -> Exhibit:
     """One input; whatever is wrong with it does not stop the others."""
     from salcli.errors import PluginError
     from salcli.panels.draw import Exhibit
@@ -186,7 +186,7 @@ def _drawer(
     return Board(look, labels=labels, legend=legend, columns=columns, largest=largest)
 
 
-def _show(rows: Sequence[Row]) -> None:
+def _show(rows: Sequence[ModelScores]) -> None:
     """The table of scores, where there is a ground truth."""
     if not rows:
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.datasets.check import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
@@ -72,7 +72,7 @@ def write_maps(
         outside += found.outside
         density = kernels.density(found.points, size, kernel=kernel)
         peak = float(density.max())
-        with told(path):
+        with reporting_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write_bytes(png.encode(to_8bit(density / (peak or 1.0), "nearest")))

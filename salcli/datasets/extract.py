@@ -21,7 +21,7 @@ from salcli.media.video import Video
 from salcli.output import png
 from salcli.plugins import registry
 
-__all__ = ["DHF1K_PATTERN", "Job", "Outcome", "extract", "of_dhf1k", "of_videos"]
+__all__ = ["DHF1K_PATTERN", "Extraction", "Extracted", "extract", "of_dhf1k", "of_videos"]
 
 DHF1K_PATTERN = "annotation/{clip:0>4}/images/{frame:04d}.png"
 """Below the root, beside the maps."""
@@ -31,7 +31,7 @@ PATTERN = "{clip}/images/{frame:04d}.png"
 
 
 @dataclass(frozen=True)
-class Job:
+class Extraction:
     """One video and where its frames go.
 
     Attributes:
@@ -53,7 +53,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Extracted:
     """What became of a job.
 
     Attributes:
@@ -63,7 +63,7 @@ class Outcome:
         problem: What went wrong, or nothing.
     """
 
-    job: Job
+    job: Extraction
     frames: int = 0
     skipped: bool = False
     problem: str = ""
@@ -71,7 +71,7 @@ class Outcome:
 
 def of_videos(
     videos: Sequence[str], *, pattern: str | None = None, output: Path | None
-) -> list[Job]:
+) -> list[Extraction]:
     """A job for each of some videos, or videos in folders.
 
     Raises:
@@ -89,7 +89,7 @@ def of_videos(
 
 def of_dhf1k(
     roots: Sequence[Path], *, pattern: str | None = None, output: Path | None
-) -> list[Job]:
+) -> list[Extraction]:
     """A job for each video of DHF1K, with the number of its maps, or its published frames.
 
     Raises:
@@ -104,7 +104,7 @@ def of_dhf1k(
     return _jobs(videos, pattern or DHF1K_PATTERN, output or root)
 
 
-def _jobs(videos: Mapping[Path, int | None], pattern: str, output: Path) -> list[Job]:
+def _jobs(videos: Mapping[Path, int | None], pattern: str, output: Path) -> list[Extraction]:
     try:
         paths = [_fill(pattern, clip, 1) for clip in ("0001", "0002")]
         other = _fill(pattern, "0001", 2)
@@ -116,7 +116,7 @@ def _jobs(videos: Mapping[Path, int | None], pattern: str, output: Path) -> list
         raise UsageError(f"'{pattern}' must end in a .png file for each {{frame}}")
     if paths[0].parent == paths[1].parent:
         raise UsageError(f"'{pattern}' must have a folder for each {{clip}}")
-    jobs = [Job(video, pattern, output, expected) for video, expected in videos.items()]
+    jobs = [Extraction(video, pattern, output, expected) for video, expected in videos.items()]
     taken: dict[Path, Path] = {}
     for job in jobs:
         twin = taken.setdefault(job.path(1), job.video)
@@ -130,7 +130,7 @@ def _fill(pattern: str, clip: str, frame: int) -> Path:
     return Path(pattern.format(clip=clip, frame=frame, **number))
 
 
-def extract(jobs: Sequence[Job], *, workers: int) -> Generator[Outcome]:
+def extract(jobs: Sequence[Extraction], *, workers: int) -> Generator[Extracted]:
     """Do the jobs, several at a time; gives what became of each as soon as it is done.
 
     The frames of a video appear all at once, so what is there is complete, and is skipped.
@@ -147,23 +147,23 @@ def extract(jobs: Sequence[Job], *, workers: int) -> Generator[Outcome]:
                 future.cancel()
 
 
-def _extract(job: Job, stop: Event) -> Outcome:
+def _extract(job: Extraction, stop: Event) -> Extracted:
     folder = job.path(1).parent
     try:
         there = len(listed(folder, SUFFIXES))
         if there:
-            return Outcome(job, there, skipped=True, problem=_mismatch(job, there))
+            return Extracted(job, there, skipped=True, problem=_mismatch(job, there))
         count = _decode(job, folder, stop)
     except SalcliError as error:
-        return Outcome(job, problem=str(error))
-    return Outcome(job, count, problem=_mismatch(job, count))
+        return Extracted(job, problem=str(error))
+    return Extracted(job, count, problem=_mismatch(job, count))
 
 
-def _decode(job: Job, folder: Path, stop: Event) -> int:
+def _decode(job: Extraction, folder: Path, stop: Event) -> int:
     """Write all frames to a folder that gets its name when it is complete."""
     part = atomic.temporary(folder)
     count = 0
-    with atomic.told(folder):
+    with atomic.reporting_os_errors(folder):
         shutil.rmtree(part, ignore_errors=True)  # what a run left that was killed
         part.mkdir(parents=True)
         try:
@@ -178,7 +178,7 @@ def _decode(job: Job, folder: Path, stop: Event) -> int:
     return count
 
 
-def _mismatch(job: Job, count: int) -> str:
+def _mismatch(job: Extraction, count: int) -> str:
     if job.expected in (None, count):
         return ""
     return f"'{job.video}' gave {count} frames, but there should be {job.expected}"

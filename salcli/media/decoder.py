@@ -21,7 +21,7 @@ from salcli.errors import SalcliError
 from salcli.media import program
 from salcli.types import Frame
 
-__all__ = ["Run", "decoding"]
+__all__ = ["DecoderProcess", "decoding"]
 
 NO_TIME = -(2**63)
 """How ffmpeg writes that a frame has no time stamp of its own."""
@@ -33,7 +33,7 @@ DAMAGE = re.compile(
 """What ffmpeg logs when data are missing, although it ends as if all was well."""
 
 
-class Run:
+class DecoderProcess:
     """One ffmpeg process: gives (frame, time in seconds, whether the file itself states it)."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
@@ -77,7 +77,7 @@ class Run:
 
 
 @contextmanager
-def decoding(path: Path, options: list[str]) -> Iterator[Run]:
+def decoding(path: Path, options: list[str]) -> Iterator[DecoderProcess]:
     """Decode in a process that is gone when the block ends, however it ends.
 
     Raises:
@@ -93,7 +93,9 @@ def decoding(path: Path, options: list[str]) -> Iterator[Run]:
         ) from error
 
 
-def _started(ffmpeg: str, path: Path, options: list[str], *, folder: Path) -> Iterator[Run]:
+def _started(
+    ffmpeg: str, path: Path, options: list[str], *, folder: Path
+) -> Iterator[DecoderProcess]:
     command = [ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-v", "verbose", "-copyts"]
     # A playlist may name other files, but nothing that makes us talk to the network.
     command += ["-protocol_whitelist", "file,crypto,data", "-i", f"file:{path}"]
@@ -112,7 +114,7 @@ def _started(ffmpeg: str, path: Path, options: list[str], *, folder: Path) -> It
         ) as process,
     ):
         try:
-            yield Run(process, folder)
+            yield DecoderProcess(process, folder)
         finally:
             process.kill()
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 
-from salcli.atomic import REASONS, told
+from salcli.atomic import REASONS, reporting_os_errors
 from salcli.errors import OutputError
 from salcli.media import program
 
@@ -70,7 +70,7 @@ class Encoder:
             *("-flags:v", "+bitexact", *REPRODUCIBLE, "-movflags", "+faststart"),
             *("-f", "mp4", f"file:{path}"),
         ]
-        with told(shown), ExitStack() as stack:
+        with reporting_os_errors(shown), ExitStack() as stack:
             # a file, since a pipe that nobody empties would block ffmpeg
             self._messages = stack.enter_context(tempfile.TemporaryFile())
             try:
@@ -142,9 +142,9 @@ def failure(shown: Path, code: int, messages: bytes) -> OutputError:
         if os.strerror(number) in text or too_large:
             return OutputError(f"cannot write '{shown}': {os.strerror(number)}; {remedy}")
     lines = [re.sub(r"^\[[^\]]*\] *", "", line) for line in text.splitlines() if line.strip()]
-    told = lines[0] if lines else f"it ended with code {code}"
+    said = lines[0] if lines else f"it ended with code {code}"
     return OutputError(
-        f"cannot write '{shown}': ffmpeg failed: {told}; leave this format out, or check "
+        f"cannot write '{shown}': ffmpeg failed: {said}; leave this format out, or check "
         "`salcli doctor`"
     )
 

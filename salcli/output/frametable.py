@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from salcli.atomic import told
+from salcli.atomic import reporting_os_errors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,7 +45,7 @@ class Table:
 
     def add(self, result: Result) -> None:
         """Append the result's row."""
-        with told(self._shown):
+        with reporting_os_errors(self._shown):
             if self._file is None:
                 self._file = self._path.open("w", encoding="utf-8", newline="")
                 self._file.write(_line(COLUMNS))
@@ -54,12 +54,12 @@ class Table:
     def finish(self) -> None:
         """Complete the file."""
         if self._file is not None:
-            with told(self._shown):
+            with reporting_os_errors(self._shown):
                 self._file.close()
 
     def discard(self) -> None:
         """Remove the file, whatever state it is in."""
-        with told(self._shown):
+        with reporting_os_errors(self._shown):
             try:
                 self.finish()
             finally:

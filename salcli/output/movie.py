@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salcli.atomic import told
+from salcli.atomic import reporting_os_errors
 from salcli.errors import OutputError
 from salcli.media.encoder import QUALITY, REPRODUCIBLE, Encoder, failure, ffmpeg
 
@@ -95,7 +95,7 @@ class Movie:
         if self._encoder is not None:
             self._encoder.end()
         lead = _lead(self._source)
-        with told(self._shown):
+        with reporting_os_errors(self._shown):
             if lead is None:
                 self._silent.replace(self._path)
             else:
@@ -106,7 +106,7 @@ class Movie:
         """Remove the file, whatever state it is in."""
         if self._encoder is not None:
             self._encoder.kill()
-        with told(self._shown):
+        with reporting_os_errors(self._shown):
             self._silent.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 __all__ = ["Background"]
 
-Job: TypeAlias = Callable[[], None]
+Task: TypeAlias = Callable[[], None]
 
 
 class Background:
@@ -20,7 +20,7 @@ class Background:
     """
 
     def __init__(self, *, threads: int = 1, waiting: int = 4) -> None:
-        self._jobs: queue.Queue[Job | None] = queue.Queue(maxsize=waiting)
+        self._jobs: queue.Queue[Task | None] = queue.Queue(maxsize=waiting)
         self._error: Exception | None = None
         self._stopped = False
         self._threads = [
@@ -30,7 +30,7 @@ class Background:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Task) -> None:
         """Have `job` done; waits only while the queue is full."""
         self._raise()
         self._jobs.put(job)

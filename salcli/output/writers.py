@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from salcli.atomic import replacing, sweep, temporary, told
+from salcli.atomic import replacing, reporting_os_errors, sweep, temporary
 from salcli.errors import UnknownName
 from salcli.maps import to_8bit
 from salcli.output import png
@@ -92,7 +92,7 @@ def open_writer(
     for format_ in formats:
         if format_ not in FORMATS:
             raise UnknownName("output format", format_, FORMATS)
-    with told(folder):
+    with reporting_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     sweep(folder, f"{glob.escape(stimulus.name)}.*" if single else "*")
     writer = Writer(formats, folder, stimulus=stimulus, rounding=rounding, single=single)
@@ -154,7 +154,7 @@ class Writer:
         for lane in self._lanes:
             lane.collector.finish()
         for lane in self._lanes:
-            with told(lane.path):
+            with reporting_os_errors(lane.path):
                 temporary(lane.path).replace(lane.path)
 
     def cancel(self) -> None:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from salcli.atomic import sweep, temporary, told
+from salcli.atomic import reporting_os_errors, sweep, temporary
 from salcli.loading import Loaded
 from salcli.media.open import Kind
 from salcli.output.movie import Movie
@@ -21,11 +21,11 @@ from salcli.panels import paired
 from salcli.panels.board import LARGEST_PICTURE, Rated, Shot
 from salcli.panels.files import write_gif, write_gif_of_movie, write_jpeg
 from salcli.panels.predictions import Camera, Take
-from salcli.prediction.manifest import Place
+from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
 from salcli.types import Frame, Stimulus
 
-__all__ = ["Drawer", "Exhibit", "Gallery", "Row"]
+__all__ = ["Drawer", "Exhibit", "Gallery", "ModelScores"]
 
 LARGEST_MOVIE = (2160, 3840)
 """`(H, W)` up to which players decode H.264 in hardware."""
@@ -45,7 +45,7 @@ class Drawer(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelScores:
     """A model's scores of one frame, or their means over the frames of a clip."""
 
     label: str
@@ -70,7 +70,7 @@ class Exhibit:
     source: Path
     files: list[Path] = field(default_factory=list)
     frames: int = 0
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ModelScores] = field(default_factory=list)
     sheet: list[Frame] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     error: str = ""
@@ -111,7 +111,7 @@ class Gallery:
     sheet: bool = False
     gif: bool = False
 
-    def run(self, source: Path, place: Place, *, watcher: Watcher) -> Exhibit:
+    def run(self, source: Path, place: OutputPaths, *, watcher: Watcher) -> Exhibit:
         """Draw one input.
 
         Raises:
@@ -134,7 +134,7 @@ class Gallery:
         return exhibit
 
     def _pictures(
-        self, camera: Camera, place: Place, *, exhibit: Exhibit, watcher: Watcher
+        self, camera: Camera, place: OutputPaths, *, exhibit: Exhibit, watcher: Watcher
     ) -> None:
         stimulus = camera.scene.stimulus
         chosen = paired.choose(camera.scene, count=self.count, seed=self.seed)
@@ -152,7 +152,9 @@ class Gallery:
                 file = folder / f"{name}_viz.jpg"
                 write_jpeg(file, drawers[0].draw(shot), comment=_told(shot))
                 exhibit.files.append(file)
-                exhibit.rows += [Row(name, r.title, r.scores) for r in shot.rated if r.scores]
+                exhibit.rows += [
+                    ModelScores(name, r.title, r.scores) for r in shot.rated if r.scores
+                ]
                 exhibit.frames += 1
                 if self.sheet:
                     exhibit.sheet.append(drawers[1].draw(shot))
@@ -178,7 +180,9 @@ class Gallery:
         write_gif(file, pictures, seconds=SLICE_SECONDS)
         exhibit.files.append(file)
 
-    def _movie(self, camera: Camera, place: Place, *, exhibit: Exhibit, watcher: Watcher) -> None:
+    def _movie(
+        self, camera: Camera, place: OutputPaths, *, exhibit: Exhibit, watcher: Watcher
+    ) -> None:
         stimulus = camera.scene.stimulus
         chosen = paired.spread(camera.scene, count=self.count) if self.sheet else []
         path = place.output / f"{place.name}_viz.mp4"
@@ -195,7 +199,9 @@ class Gallery:
                 exhibit.frames += 1
                 watcher.step()
         exhibit.files.append(path)
-        exhibit.rows = [Row(place.name, title, _mean(s)) for title, s in scores.items() if s[0]]
+        exhibit.rows = [
+            ModelScores(place.name, title, _mean(s)) for title, s in scores.items() if s[0]
+        ]
         if self.gif:
             gif = path.with_suffix(".gif")
             write_gif_of_movie(gif, path)
@@ -209,7 +215,7 @@ class Gallery:
 def _filming(path: Path, stimulus: Stimulus) -> Iterator[Callable[[Take, Drawer], None]]:
     """What draws takes in the background and adds them to a movie; there is no half a movie."""
     assert stimulus.fps is not None  # or it would be no clip
-    with told(path.parent):
+    with reporting_os_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     movie = Movie(
         temporary(path),
@@ -231,7 +237,7 @@ def _filming(path: Path, stimulus: Stimulus) -> Iterator[Callable[[Take, Drawer]
         background.cancel()
         movie.discard()
         raise
-    with told(path):
+    with reporting_os_errors(path):
         temporary(path).replace(path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.media.encoder import failure, ffmpeg
 from salcli.panels.board import LARGEST_PICTURE
 from salcli.types import Frame
@@ -103,7 +103,7 @@ def _run(shown: Path, arguments: Sequence[str]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with told(path.parent):
+    with reporting_os_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_bytes(content)

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Scene", "Truth", "choose", "find_scenes", "open_scene", "read_truth", "spread"]
+__all__ = [
+    "Scene",
+    "FrameGroundTruth",
+    "choose",
+    "find_scenes",
+    "open_scene",
+    "read_truth",
+    "spread",
+]
 
 STIMULI, MAPS = "ALLSTIMULI", "ALLFIXATIONMAPS"
 FIXATION_FOLDERS = ("fixations", "fixation")
@@ -58,7 +66,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Truth:
+class FrameGroundTruth:
     """What observers did on one frame.
 
     Attributes:
@@ -137,7 +145,7 @@ def spread(scene: Scene, *, count: int) -> list[str]:
     return [labels[(2 * number + 1) * len(labels) // (2 * kept)] for number in range(kept)]
 
 
-def read_truth(annotation: Annotation, size: tuple[int, int]) -> Truth:
+def read_truth(annotation: Annotation, size: tuple[int, int]) -> FrameGroundTruth:
     """What observers did on a frame of size (H, W), at that size.
 
     Raises:
@@ -148,7 +156,7 @@ def read_truth(annotation: Annotation, size: tuple[int, int]) -> Truth:
     if annotation.fixations is not None:
         found = groundtruth.read_fixations(annotation, size)
         points = groundtruth.fixation_map(found.points, size)
-    return Truth(resize(density[None], size)[0].numpy(), points)
+    return FrameGroundTruth(resize(density[None], size)[0].numpy(), points)
 
 
 def _files(stimulus: Stimulus) -> dict[str, Path]:

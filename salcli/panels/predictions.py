@@ -14,7 +14,7 @@ from salcli.errors import InputError
 from salcli.loading import Loaded
 from salcli.media.open import Kind, remaining
 from salcli.panels.board import Rated, Shot
-from salcli.panels.paired import Scene, Truth, open_scene, read_truth
+from salcli.panels.paired import FrameGroundTruth, Scene, open_scene, read_truth
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.specs import resolve
@@ -125,7 +125,7 @@ class Camera:
             rated=rated,
         )
 
-    def _truth(self, label: str, size: tuple[int, int]) -> Truth | None:
+    def _truth(self, label: str, size: tuple[int, int]) -> FrameGroundTruth | None:
         annotation = self.scene.truths.get(label)
         if annotation is None:
             return None
@@ -136,13 +136,13 @@ class Camera:
             return None
 
 
-def _note(truth: Truth | None) -> str:
+def _note(truth: FrameGroundTruth | None) -> str:
     if truth is None or truth.fixations is None:
         return ""
     return f"{np.count_nonzero(truth.fixations)} fixated pixels"
 
 
-def _scores(result: Result, truth: Truth | None) -> Mapping[str, float]:
+def _scores(result: Result, truth: FrameGroundTruth | None) -> Mapping[str, float]:
     """Each shown metric at the frame's size; NaN where it is undefined or nothing is known."""
     known = registry.metrics()
     scores = {name: float("nan") for name in SCORES if name in known}

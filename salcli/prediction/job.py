@@ -19,7 +19,7 @@ from salcli.media.open import open_stimulus, remaining
 from salcli.output import writers
 from salcli.plugins import registry
 from salcli.prediction import journal, loop, manifest
-from salcli.prediction.manifest import Place
+from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
 from salcli.types import Stimulus
 
@@ -88,7 +88,7 @@ class Job:
     overwrite: bool = False
     labels: Sequence[str] | None = None
 
-    def run(self, source: Path, place: Place, *, watcher: Watcher) -> Outcome:
+    def run(self, source: Path, place: OutputPaths, *, watcher: Watcher) -> Outcome:
         """Predict one input, unless that has been done.
 
         Raises:
@@ -171,12 +171,12 @@ class Job:
             "height": height,
         }
 
-    def _is_finished(self, place: Place, record: Mapping[str, Any]) -> bool:
+    def _is_finished(self, place: OutputPaths, record: Mapping[str, Any]) -> bool:
         return set(self.formats) <= set(record["formats"]) and all(
             file.is_file() for file in place.files(record)
         )
 
-    def _open(self, source: Path, place: Place) -> tuple[Stimulus, bool]:
+    def _open(self, source: Path, place: OutputPaths) -> tuple[Stimulus, bool]:
         """The stimulus, and whether it is a lone image."""
         accepts = self.loaded.model.spec.accepts
         stimulus = open_stimulus(source, kind=self.kind, fps=self.fps, accepts=accepts)
@@ -203,7 +203,7 @@ class Job:
     def _write(
         self,
         stimulus: Stimulus,
-        place: Place,
+        place: OutputPaths,
         settings: Mapping[str, Any],
         *,
         single: bool,

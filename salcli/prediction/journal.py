@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salcli.atomic import told
+from salcli.atomic import reporting_os_errors
 from salcli.output import writers
 from salcli.types import Result
 
@@ -18,7 +18,7 @@ NAME = "salcli.part.json"
 
 def remove(folder: Path) -> None:
     """The run in this folder is finished, or shall not be continued."""
-    with told(folder / NAME):
+    with reporting_os_errors(folder / NAME):
         if folder.is_dir():
             (folder / NAME).unlink(missing_ok=True)
 
@@ -49,7 +49,7 @@ class Journal:
         """
         head, entries = self._read()
         done = self._whole_batches(entries) if head == self._head else []
-        with told(self._path):
+        with reporting_os_errors(self._path):
             if head is not None and head != self._head:
                 for label, *_ in entries:
                     for file in self._files(label, head["formats"]):
@@ -66,7 +66,7 @@ class Journal:
             OutputError: The journal cannot be written.
         """
         shape = [] if result.frame is None else list(result.frame.shape)
-        with told(self._path), self._path.open("a", encoding="utf-8") as file:
+        with reporting_os_errors(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([result.label, *shape]) + "\n")
 
     def _read(self) -> tuple[Any, list[Any]]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.errors import InputError
 from salcli.output import writers
 
-__all__ = ["Place", "fingerprint", "places"]
+__all__ = ["OutputPaths", "fingerprint", "places"]
 
 
 KEYS = {"settings", "formats", "single", "kind", "frames", "labels", "extras", "problems"}
@@ -24,7 +24,7 @@ KEYS = {"settings", "formats", "single", "kind", "frames", "labels", "extras", "
 
 
 @dataclass(frozen=True)
-class Place:
+class OutputPaths:
     """Where the results of one input go.
 
     Attributes:
@@ -80,13 +80,13 @@ class Place:
             OutputError: A file cannot be removed.
         """
         own = self.record_file(single=record["single"])
-        with told(own):
+        with reporting_os_errors(own):
             own.unlink(missing_ok=True)
             for file in self.files(record):
                 file.unlink(missing_ok=True)
 
 
-def places(inputs: Sequence[Path], output: Path) -> list[Place]:
+def places(inputs: Sequence[Path], output: Path) -> list[OutputPaths]:
     """A place for each input, no two the same, also where names differ in case only.
 
     The first input of a name gets its stem, later ones keep their extension, then their parent's
@@ -98,7 +98,7 @@ def places(inputs: Sequence[Path], output: Path) -> list[Place]:
         full = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
         name = next(n for n in _names(full) if n.casefold() not in taken)
         taken.add(name.casefold())
-        found.append(Place(output, name))
+        found.append(OutputPaths(output, name))
     return found
 
 

@@ -17,12 +17,12 @@ from salcli.plugins import registry
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import bootstrap
 from salcli.scoring.bootstrap import Averaging
-from salcli.scoring.evaluate import Outcome
+from salcli.scoring.evaluate import Evaluation
 from salcli.scoring.references import Fit
-from salcli.scoring.results import Ledger
-from salcli.scoring.selection import Agenda
-from salcli.scoring.sources import Source
-from salcli.scoring.truths import Truths
+from salcli.scoring.results import Results
+from salcli.scoring.selection import Selection
+from salcli.scoring.sources import MapSource
+from salcli.scoring.truths import GroundTruthReader
 
 __all__ = ["FORMAT", "Report", "versions"]
 
@@ -48,11 +48,11 @@ class Report:
         seconds: How long it took.
     """
 
-    source: Source
-    agenda: Agenda
-    truths: Truths
+    source: MapSource
+    agenda: Selection
+    truths: GroundTruthReader
     scorer: Scorer
-    outcome: Outcome
+    outcome: Evaluation
     fit: Fit
     left_out: Mapping[str, str]
     seconds: float
@@ -125,7 +125,7 @@ class Report:
             "problems": list(agenda.missing),
         }
 
-    def _scores(self, ledger: Ledger) -> dict[str, Any]:
+    def _scores(self, ledger: Results) -> dict[str, Any]:
         sums, counts = ledger.sums()
         found: dict[str, dict[str, Any]] = {name: {} for name in ledger.metrics}
         for called, averaging in self.averagings.items():
@@ -137,7 +137,7 @@ class Report:
             found[each.spec.name]["higher is better"] = each.spec.higher_is_better
         return found
 
-    def _baseline(self, ledger: Ledger, own: Ledger) -> dict[str, Any]:
+    def _baseline(self, ledger: Results, own: Results) -> dict[str, Any]:
         called = next(iter(self.averagings))
         means = bootstrap.averages(*own.sums(), self.averagings[called])
         scores = self._scores(ledger)
@@ -212,7 +212,7 @@ class Report:
         return videos
 
 
-def versions(source: Source, scorer: Scorer) -> dict[str, str]:
+def versions(source: MapSource, scorer: Scorer) -> dict[str, str]:
     """Of what the numbers depend on."""
     statement = source.statement()
     found = {"salcli": __version__}

@@ -22,16 +22,16 @@ from threadpoolctl import threadpool_limits
 from salcli.datasets.check import alike
 from salcli.errors import InputError
 from salcli.protocols.scorer import Scorer
-from salcli.scoring.incidents import Incidents
+from salcli.scoring.incidents import Problems
 from salcli.scoring.mapfiles import Map
 from salcli.scoring.references import Probe
-from salcli.scoring.results import Ledger
-from salcli.scoring.selection import Agenda, Spot
-from salcli.scoring.sources import Shown, Source
-from salcli.scoring.truths import Known, Note, Truths
+from salcli.scoring.results import Results
+from salcli.scoring.selection import FrameRef, Selection
+from salcli.scoring.sources import FrameMap, MapSource
+from salcli.scoring.truths import FrameTruth, GroundTruthReader, Note
 from salcli.types import Annotation
 
-__all__ = ["Outcome", "Row", "score"]
+__all__ = ["Evaluation", "FrameScores", "score"]
 
 Values = dict[str, float]
 
@@ -45,7 +45,7 @@ MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
-class Row:
+class FrameScores:
     """What became of one frame.
 
     Attributes:
@@ -58,7 +58,7 @@ class Row:
         density, outside, notes: As in `truths.Known`.
     """
 
-    spot: Spot
+    spot: FrameRef
     values: Values = field(default_factory=dict)
     problem: str = ""
     probes: Mapping[str, Values] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Row:
 
 
 @dataclass
-class Outcome:
+class Evaluation:
     """All values of one source of maps.
 
     Attributes:
@@ -84,16 +84,16 @@ class Outcome:
         notes: Infinite values, and what else could not be measured.
     """
 
-    ledger: Ledger
-    skipped: Incidents = field(default_factory=Incidents)
-    probes: dict[str, tuple[Ledger, Ledger]] = field(default_factory=dict)
+    ledger: Results
+    skipped: Problems = field(default_factory=Problems)
+    probes: dict[str, tuple[Results, Results]] = field(default_factory=dict)
     sizes: Counter[str] = field(default_factory=Counter)
     densities: Counter[str] = field(default_factory=Counter)
     outside: int = 0
-    odd: Incidents = field(default_factory=Incidents)
-    notes: Incidents = field(default_factory=Incidents)
+    odd: Problems = field(default_factory=Problems)
+    notes: Problems = field(default_factory=Problems)
 
-    def add(self, row: Row, recording: str, label: str) -> None:
+    def add(self, row: FrameScores, recording: str, label: str) -> None:
         """Enter one frame."""
         number, index = row.spot
         self.sizes.update(filter(None, [row.size]))
@@ -116,16 +116,16 @@ class Outcome:
 
 
 def score(
-    source: Source,
-    agenda: Agenda,
-    truths: Truths,
+    source: MapSource,
+    agenda: Selection,
+    truths: GroundTruthReader,
     scorer: Scorer,
     *,
     probes: Sequence[Probe] = (),
-    before: Iterable[Row] = (),
+    before: Iterable[FrameScores] = (),
     start: int = 0,
-    done: Callable[[Row], None] = lambda row: None,
-) -> Outcome:
+    done: Callable[[FrameScores], None] = lambda row: None,
+) -> Evaluation:
     """Measure every frame; one that cannot be measured is counted with its reason.
 
     Args:
@@ -142,11 +142,11 @@ def score(
         PluginError: A model broke its contract.
     """
     metrics = [each.spec.name for each in scorer.measures]
-    outcome = Outcome(Ledger(metrics))
+    outcome = Evaluation(Results(metrics))
     for name, reason in agenda.problems:
         outcome.skipped.add(name, reason)
     for probe in probes:
-        outcome.probes[probe.name] = Ledger(metrics), Ledger(metrics)
+        outcome.probes[probe.name] = Results(metrics), Results(metrics)
     with closing(_rows(source, agenda, truths, scorer, probes, start)) as rows:
         for row in chain(before, rows):
             recording, label = (
@@ -159,15 +159,15 @@ def score(
 
 
 def _rows(
-    source: Source,
-    agenda: Agenda,
-    truths: Truths,
+    source: MapSource,
+    agenda: Selection,
+    truths: GroundTruthReader,
     scorer: Scorer,
     probes: Sequence[Probe],
     start: int,
-) -> Generator[Row, None, None]:
+) -> Generator[FrameScores, None, None]:
     threads = _threads()
-    pending = deque[Future[Row]]()
+    pending = deque[Future[FrameScores]]()
     shares: tuple[int, Mapping[str, frozenset[int]]] = (-1, {})
     resized = scorer.protocol.preparation.resize != "fit"
     # Each of these threads computes alone: with a pool of its own below each, as BLAS has one, they
@@ -182,14 +182,14 @@ def _rows(
             try:
                 known = truths.read(shown.spot) if shown.saliency is not None else None
             except InputError as error:
-                shown, known = Shown(shown.spot, None, str(error)), None
+                shown, known = FrameMap(shown.spot, None, str(error)), None
             if shown.saliency is not None and known is not None and resized:
                 known = _remarked(
                     known, shown.saliency, source.label, agenda.annotation(shown.spot)
                 )
             chosen = [probe for probe in probes if shown.spot in probe.spots]
             key = agenda.key(shown.spot)
-            job = _Job(shown, known, scorer, source, chosen, key, left_out)
+            job = _Measured(shown, known, scorer, source, chosen, key, left_out)
             pending.append(pool.submit(job.run))
             while len(pending) > AHEAD * threads:
                 yield pending.popleft().result()
@@ -198,22 +198,22 @@ def _rows(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Measured:
     """One frame, ready to be measured in any thread."""
 
-    shown: Shown
-    known: Known | None
+    shown: FrameMap
+    known: FrameTruth | None
     scorer: Scorer
-    source: Source
+    source: MapSource
     probes: Sequence[Probe]
     key: str
     leave_out: frozenset[str]
 
-    def run(self) -> Row:
+    def run(self) -> FrameScores:
         saliency, known = self.shown.saliency, self.known
         if saliency is None or known is None:
-            return Row(self.shown.spot, problem=self.shown.problem)
-        row = Row(
+            return FrameScores(self.shown.spot, problem=self.shown.problem)
+        row = FrameScores(
             self.shown.spot,
             size=_size_text(saliency, known),
             density=known.density,
@@ -240,7 +240,7 @@ class _Job:
         return replace(row, values=values, probes=probes, unfit=unfit)
 
 
-def _remarked(known: Known, saliency: Map, label: str, annotation: Annotation) -> Known:
+def _remarked(known: FrameTruth, saliency: Map, label: str, annotation: Annotation) -> FrameTruth:
     """With a note if the map has other proportions than the frame."""
     height, width = saliency.shape
     if alike((height, width), known.size):
@@ -257,7 +257,7 @@ def _threads() -> int:
     return min(cores, MOST_THREADS)
 
 
-def _size_text(saliency: Map, known: Known) -> str:
+def _size_text(saliency: Map, known: FrameTruth) -> str:
     (h, w), (height, width) = saliency.shape, known.size
     kind = "8-bit" if saliency.dtype == np.uint8 else str(saliency.dtype)
     return f"{kind} {w}x{h} on {width}x{height}"

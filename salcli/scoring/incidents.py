@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Incident", "Incidents"]
+__all__ = ["Problem", "Problems"]
 
 
 @dataclass
-class Incident:
+class Problem:
     """One reason on one recording.
 
     Attributes:
@@ -36,20 +36,20 @@ class Incident:
         return f"{where}: {self.reason}"
 
 
-class Incidents:
+class Problems:
     """Many of them; iterating gives them in the order in which they were first met."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], Incident] = {}
+        self._found: dict[tuple[str, str], Problem] = {}
 
     def add(self, recording: str, reason: str, *, label: str = "") -> None:
         """Count one more; without a label it concerns no single frame."""
         incident = self._found.setdefault(
-            (recording, reason), Incident(recording, reason, first=label)
+            (recording, reason), Problem(recording, reason, first=label)
         )
         incident.frames += bool(label)
 
-    def __iter__(self) -> Iterator[Incident]:
+    def __iter__(self) -> Iterator[Problem]:
         return iter(self._found.values())
 
     def __len__(self) -> int:

@@ -11,9 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from salcli.atomic import told
-from salcli.scoring.evaluate import Row
-from salcli.scoring.selection import Agenda
+from salcli.atomic import reporting_os_errors
+from salcli.scoring.evaluate import FrameScores
+from salcli.scoring.selection import Selection
 
 __all__ = ["Journal"]
 
@@ -32,7 +32,7 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, agenda: Agenda, settings: Mapping[str, Any], maps: Iterable[Path]
+        self, folder: Path, agenda: Selection, settings: Mapping[str, Any], maps: Iterable[Path]
     ) -> None:
         """Look for what an earlier run left in a folder, which need not exist.
 
@@ -42,7 +42,7 @@ class Journal:
             settings: All that the values depend on but the files, ready for JSON.
             maps: Files that the maps are read from.
         """
-        self._path, self._agenda, self._rows = folder / NAME, agenda, list[Row]()
+        self._path, self._agenda, self._rows = folder / NAME, agenda, list[FrameScores]()
         state = hashlib.sha256(json.dumps(settings).encode())
         for file in chain(_files(agenda), maps):
             state.update(_state(file).encode())
@@ -56,13 +56,13 @@ class Journal:
             self._end = (self._end or len(self._head)) + len(line)
         self.start = (numbers[self.whole :] or [len(agenda.recordings)])[0]
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[FrameScores]:
         """Those of the recordings before `start`, in order."""
         for _, line in zip(range(self.whole), self._lines(), strict=False):
             for row in json.loads(line)["rows"]:
-                yield Row(**{**row, "spot": tuple(row["spot"])})
+                yield FrameScores(**{**row, "spot": tuple(row["spot"])})
 
-    def add(self, row: Row) -> None:
+    def add(self, row: FrameScores) -> None:
         """Note a frame; with its last one a recording is written.
 
         Raises:
@@ -76,7 +76,7 @@ class Journal:
             return
         entry = {"recording": number, "rows": [asdict(each) for each in self._rows]}
         self._rows.clear()
-        with told(self._path), self._path.open("r+b" if self._end else "wb") as file:
+        with reporting_os_errors(self._path), self._path.open("r+b" if self._end else "wb") as file:
             file.seek(self._end)
             file.truncate()  # what a run that was killed did not finish
             file.write(b"" if self._end else self._head)
@@ -89,7 +89,7 @@ class Journal:
         Raises:
             OutputError: The folder cannot be written.
         """
-        with told(self._path):
+        with reporting_os_errors(self._path):
             self._path.unlink(missing_ok=True)
 
     def _lines(self) -> Iterator[bytes]:
@@ -101,7 +101,7 @@ class Journal:
                 yield from (line for line in file if line.endswith(b"]}\n"))
 
 
-def _files(agenda: Agenda) -> Iterator[Path]:
+def _files(agenda: Selection) -> Iterator[Path]:
     """The recordings themselves, and what says what observers did."""
     for recording in agenda.recordings:
         yield from recording.frames or [recording.source]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from salcli.atomic import replacing
-from salcli.scoring.results import Ledger
+from salcli.scoring.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ SPREAD = (5, 95)
 BETTER, WORSE = "tab:blue", "tab:red"
 
 
-def over_time(path: Path, title: str, ledger: Ledger) -> None:
+def over_time(path: Path, title: str, ledger: Results) -> None:
     """Each metric per frame: a line per video if they are few, their mean and spread if many.
 
     Nothing is drawn where there are only images.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.datasets.check import frame_size
 from salcli.errors import InputError, UsageError
 from salcli.loading import Loaded
@@ -21,10 +21,10 @@ from salcli.media.video import Video
 from salcli.output import png
 from salcli.prediction import loop
 from salcli.progress import Watcher
-from salcli.scoring.incidents import Incidents
+from salcli.scoring.incidents import Problems
 from salcli.scoring.mapfiles import Map
-from salcli.scoring.selection import Agenda
-from salcli.scoring.sources import Shown
+from salcli.scoring.selection import Selection
+from salcli.scoring.sources import FrameMap
 from salcli.types import Recording, Result, Stimulus
 
 __all__ = ["PredictedMaps", "stimulus_of"]
@@ -46,14 +46,14 @@ class PredictedMaps:
         """What `loaded` predicts; `save` is a folder in which the maps are kept as 8-bit PNG."""
         self.label = loaded.label
         self.rounding: Literal["floor", "nearest"] = loaded.model.spec.rounding
-        self.notes = Incidents()
+        self.notes = Problems()
         self._loaded, self._watcher, self._save = loaded, watcher, save
 
-    def files(self, agenda: Agenda) -> Iterable[Path]:
+    def files(self, agenda: Selection) -> Iterable[Path]:
         """None: what is predicted depends on the recordings alone."""
         return ()
 
-    def maps(self, agenda: Agenda, start: int = 0) -> Iterator[Shown]:
+    def maps(self, agenda: Selection, start: int = 0) -> Iterator[FrameMap]:
         """The map of each frame of the agenda, in order; stills go through the model together.
 
         Those from a recording on are the same as if all were predicted: since a network's last bits
@@ -97,7 +97,7 @@ class PredictedMaps:
             "kept in": str(self._save) if self._save else None,
         }
 
-    def _check(self, agenda: Agenda) -> None:
+    def _check(self, agenda: Selection) -> None:
         spec = self._loaded.model.spec
         kinds = {"clips" if r.is_clip else "stills" for r in agenda.recordings}
         if not kinds <= spec.accepts:
@@ -106,7 +106,7 @@ class PredictedMaps:
                 f"'{agenda.dataset.name}' has {' and '.join(sorted(kinds))}"
             )
 
-    def _clip(self, agenda: Agenda, number: int, recording: Recording) -> Iterator[Shown]:
+    def _clip(self, agenda: Selection, number: int, recording: Recording) -> Iterator[FrameMap]:
         waiting = list(agenda.chosen[number])
         reason = f"'{recording.source}' ends before this frame"
         try:
@@ -114,15 +114,15 @@ class PredictedMaps:
                 if waiting and result.index == waiting[0]:
                     waiting.pop(0)
                     self._keep(recording, result, agenda.annotation((number, result.index)).label)
-                    yield Shown((number, result.index), _within(result))
+                    yield FrameMap((number, result.index), _within(result))
                 if not waiting:
                     return
         except InputError as error:
             reason = str(error)
         for index in waiting:
-            yield Shown((number, index), None, reason)
+            yield FrameMap((number, index), None, reason)
 
-    def _stills(self, group: Sequence[tuple[int, Recording]]) -> Iterator[Shown]:
+    def _stills(self, group: Sequence[tuple[int, Recording]]) -> Iterator[FrameMap]:
         """One stimulus of many stills, so that they share batches; unreadable ones fall out."""
         numbers = {recording.name: (number, recording) for number, recording in group}
         waiting = list(numbers)
@@ -130,17 +130,17 @@ class PredictedMaps:
         stimulus = Stimulus("stills", stills, labels=stills.labels, count=len(group))
         reasons = 0
 
-        def missing() -> Shown:
+        def missing() -> FrameMap:
             nonlocal reasons
             reasons += 1
-            return Shown((numbers[waiting.pop(0)][0], 0), None, stills.problems[reasons - 1])
+            return FrameMap((numbers[waiting.pop(0)][0], 0), None, stills.problems[reasons - 1])
 
         for result in self._results(stimulus):
             while waiting[0] != result.label:
                 yield missing()
             number, recording = numbers[waiting.pop(0)]
             self._keep(recording, result, "")
-            yield Shown((number, 0), _within(result))
+            yield FrameMap((number, 0), _within(result))
         while waiting:
             yield missing()
 
@@ -154,7 +154,7 @@ class PredictedMaps:
             return
         name = recording.name.rpartition("/")[2]
         path = self._save / name / f"{label}.png" if label else self._save / f"{name}.png"
-        with told(path):
+        with reporting_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write_bytes(png.encode(to_8bit(result.saliency, self.rounding)))

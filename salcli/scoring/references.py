@@ -23,8 +23,8 @@ from salcli.maps import resize, to_8bit
 from salcli.protocols.scorer import Scorer, generator
 from salcli.scoring.mapfiles import Map
 from salcli.scoring.observers import leave_one_out
-from salcli.scoring.selection import Agenda, Spot
-from salcli.scoring.truths import Known, sigma_of
+from salcli.scoring.selection import FrameRef, Selection
+from salcli.scoring.truths import FrameTruth, sigma_of
 from salcli.types import Annotation
 
 __all__ = ["Fit", "Observers", "Prior", "Probe", "Rounded", "fit"]
@@ -50,22 +50,28 @@ class Probe(Protocol):
         """What it is called."""
 
     @property
-    def spots(self) -> frozenset[Spot]:
+    def spots(self) -> frozenset[FrameRef]:
         """On which frames."""
 
-    def values(self, scorer: Scorer, saliency: Map, known: Known, *, key: str) -> dict[str, float]:
+    def values(
+        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+    ) -> dict[str, float]:
         """Its metrics on one frame."""
 
 
 class Prior:
     """The same map for every frame of a size."""
 
-    def __init__(self, name: str, spots: frozenset[Spot], shown: Floats | CentreOptions) -> None:
+    def __init__(
+        self, name: str, spots: frozenset[FrameRef], shown: Floats | CentreOptions
+    ) -> None:
         """A Gaussian of these widths, or a mean map of any size."""
         self.name, self.spots, self._shown = name, spots, shown
         self._maps: dict[Size, Map] = {}
 
-    def values(self, scorer: Scorer, saliency: Map, known: Known, *, key: str) -> dict[str, float]:
+    def values(
+        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+    ) -> dict[str, float]:
         """As a model's."""
         map_ = self._maps.get(known.size)
         if map_ is None:  # several threads may draw it, and all draw the same
@@ -91,19 +97,21 @@ class Observers:
     that is compared with that of all.
     """
 
-    spots: frozenset[Spot]
+    spots: frozenset[FrameRef]
     kernel: Kernel
     scorer: Scorer
     name: str = "observers"
 
     @classmethod
-    def of(cls, spots: frozenset[Spot], kernel: Kernel, scorer: Scorer) -> Observers | None:
+    def of(cls, spots: frozenset[FrameRef], kernel: Kernel, scorer: Scorer) -> Observers | None:
         """What measures as `scorer` does; `None` if it has no metric of fixations."""
         names = [each.spec.name for each in scorer.measures if each.spec.needs == "fixations"]
         own = Scorer(scorer.protocol, names, seed=scorer.seed, device=scorer.device)
         return cls(spots, kernel, own) if names else None
 
-    def values(self, scorer: Scorer, saliency: Map, known: Known, *, key: str) -> dict[str, float]:
+    def values(
+        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+    ) -> dict[str, float]:
         """The mean over observers; NaN with fewer than two."""
         sigma = sigma_of(self.kernel, known.size)
         return leave_one_out(self.scorer, known.subjects, known.truth, sigma=sigma, key=key)
@@ -113,11 +121,13 @@ class Observers:
 class Rounded:
     """The map itself, as it comes back from an 8-bit file."""
 
-    spots: frozenset[Spot]
+    spots: frozenset[FrameRef]
     rounding: Literal["floor", "nearest"]
     name: str = "8-bit"
 
-    def values(self, scorer: Scorer, saliency: Map, known: Known, *, key: str) -> dict[str, float]:
+    def values(
+        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+    ) -> dict[str, float]:
         """As the model's."""
         levels = to_8bit(saliency.astype(np.float32), self.rounding)
         return scorer.frame(levels, known.truth, key=key)
@@ -145,7 +155,7 @@ class Fit:
         return {"note": self.note, "frames": self.frames, "centre": widths}
 
 
-def fit(agenda: Agenda, *, seed: int) -> Fit:
+def fit(agenda: Selection, *, seed: int) -> Fit:
     """Priors of the dataset's training split, without what is scored; else the default centre."""
     if "train" not in agenda.dataset.splits:
         return Fit(note=f"dataset '{agenda.dataset.name}' has no training split: default widths")

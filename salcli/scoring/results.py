@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Ledger"]
+__all__ = ["Results"]
 
 Floats = npt.NDArray[np.float64]
 
 
-class Ledger:
+class Results:
     """Values by recording and metric.
 
     Attributes:

@@ -16,14 +16,14 @@ from salcli.errors import InputError, UsageError
 from salcli.protocols.scorer import generator
 from salcli.types import Annotation, Dataset, Recording
 
-__all__ = ["Agenda", "Spot", "draw_up", "is_observed"]
+__all__ = ["Selection", "FrameRef", "draw_up", "is_observed"]
 
-Spot: TypeAlias = tuple[int, int]
+FrameRef: TypeAlias = tuple[int, int]
 """Number of a recording, and position of a frame in it, both from 0."""
 
 
 @dataclass(frozen=True)
-class Agenda:
+class Selection:
     """The recordings of a split, and which of their frames are scored.
 
     Attributes:
@@ -55,19 +55,19 @@ class Agenda:
         return any(recording.is_clip for recording in self.recordings)
 
     @property
-    def spots(self) -> Iterator[Spot]:
+    def spots(self) -> Iterator[FrameRef]:
         """The frames that are scored, in order."""
         return ((n, index) for n, indices in enumerate(self.chosen) for index in indices)
 
-    def annotation(self, spot: Spot) -> Annotation:
+    def annotation(self, spot: FrameRef) -> Annotation:
         """What is known of a frame."""
         return self.recordings[spot[0]].annotations[spot[1]]
 
-    def key(self, spot: Spot) -> str:
+    def key(self, spot: FrameRef) -> str:
         """A name that no other frame of the dataset has."""
         return f"{self.recordings[spot[0]].name}/{self.annotation(spot).label}"
 
-    def place(self, flat: int) -> Spot:
+    def place(self, flat: int) -> FrameRef:
         """The frame at a position among all frames of all recordings, scored or not."""
         number = bisect_right(self._ends, flat)
         return number, flat - (self._ends[number] - self.counts[number])
@@ -76,7 +76,7 @@ class Agenda:
     def _ends(self) -> Sequence[int]:
         return list(accumulate(self.counts))
 
-    def sample(self, most: int | None, *, seed: int, purpose: str) -> frozenset[Spot]:
+    def sample(self, most: int | None, *, seed: int, purpose: str) -> frozenset[FrameRef]:
         """So many of the frames that are scored, drawn at random; all of them for `None`."""
         spots = list(self.spots)
         if most is None or len(spots) <= most:
@@ -92,7 +92,7 @@ class Agenda:
         return hashed.hexdigest()
 
 
-def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Agenda:
+def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Selection:
     """All frames of a split, or `limit` of them drawn at random where there are more.
 
     Raises:
@@ -118,7 +118,7 @@ def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Ag
             f"so nothing can be scored; {_cure(dataset, split)}"
         )
     chosen = _chosen(counts, limit, seed)
-    return Agenda(dataset, split, recordings, counts, chosen, problems, list(dataset.problems))
+    return Selection(dataset, split, recordings, counts, chosen, problems, list(dataset.problems))
 
 
 def _cure(dataset: Dataset, split: str) -> str:

@@ -20,12 +20,12 @@ from salcli.protocols import protocol as find_protocol
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import write
 from salcli.scoring.document import Report, versions
-from salcli.scoring.evaluate import Row, score
+from salcli.scoring.evaluate import FrameScores, score
 from salcli.scoring.journal import Journal
 from salcli.scoring.references import Fit, Observers, Prior, Probe, Rounded, fit
-from salcli.scoring.selection import Agenda, Spot, draw_up
-from salcli.scoring.sources import Source
-from salcli.scoring.truths import Truths
+from salcli.scoring.selection import FrameRef, Selection, draw_up
+from salcli.scoring.sources import MapSource
+from salcli.scoring.truths import GroundTruthReader
 from salcli.types import Dataset
 
 __all__ = ["BASELINES", "Session", "folder_names", "open_session"]
@@ -54,13 +54,13 @@ class Session:
         baselines: A key of `BASELINES`.
     """
 
-    agenda: Agenda
+    agenda: Selection
     scorer: Scorer
     left_out: Mapping[str, str]
     fit: Fit
     baselines: str
 
-    def check_free(self, source: Source, folder: Path) -> None:
+    def check_free(self, source: MapSource, folder: Path) -> None:
         """Refuse a folder that holds scores of something else.
 
         Raises:
@@ -71,7 +71,7 @@ class Session:
         protocol = {"name": self.scorer.protocol.name}
         write.check_free(folder, write.identity(source.statement(), data, protocol))
 
-    def run(self, source: Source, folder: Path, watcher: Watcher) -> dict[str, Any]:
+    def run(self, source: MapSource, folder: Path, watcher: Watcher) -> dict[str, Any]:
         """Score one source, and write the files of its report.
 
         Raises:
@@ -85,12 +85,12 @@ class Session:
             known = f"{journal.whole} of {journal.total} recordings are scored already"
             watcher.note(f"{source.label}: {known}")
         metrics = [each.spec.name for each in self.scorer.measures]
-        truths = Truths(self.agenda, self.scorer, self.fit.centre)
+        truths = GroundTruthReader(self.agenda, self.scorer, self.fit.centre)
         watcher.start(source.label, self.agenda.total)
         with ExitStack() as stack:
             frames = stack.enter_context(write.frame_table(folder, self.agenda, metrics))
 
-            def done(row: Row) -> None:
+            def done(row: FrameScores) -> None:
                 frames.add(row)
                 journal.add(row)
                 watcher.step()
@@ -126,7 +126,7 @@ class Session:
         journal.remove()
         return document
 
-    def _settings(self, source: Source) -> dict[str, Any]:
+    def _settings(self, source: MapSource) -> dict[str, Any]:
         """All that the values of a frame depend on, but the files."""
         return {
             "predictions": source.statement(),
@@ -139,7 +139,7 @@ class Session:
             "versions": versions(source, self.scorer),
         }
 
-    def _probes(self, source: Source, truths: Truths) -> list[Probe]:
+    def _probes(self, source: MapSource, truths: GroundTruthReader) -> list[Probe]:
         """Baselines, and what 8 bit changes."""
         most, most_observers = BASELINES[self.baselines]
         if most == 0:
@@ -155,10 +155,10 @@ class Session:
             probes.append(Rounded(spots, source.rounding))
         return probes
 
-    def _sample(self, most: int | None) -> frozenset[Spot]:
+    def _sample(self, most: int | None) -> frozenset[FrameRef]:
         return self.agenda.sample(most, seed=self.scorer.seed, purpose="baselines")
 
-    def _has_observers(self, truths: Truths) -> bool:
+    def _has_observers(self, truths: GroundTruthReader) -> bool:
         """Whether the first frame that can be read says who looked where."""
         for spot in self.agenda.spots:
             try:
@@ -227,7 +227,7 @@ def _default_protocol(name: str, clips: bool) -> str:
 
 
 def _metrics(
-    agenda: Agenda, protocol: Protocol, asked: Sequence[str]
+    agenda: Selection, protocol: Protocol, asked: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
     """The metrics that are computed, and why others of the protocol are not."""
     fixations = any(

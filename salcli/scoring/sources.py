@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from salcli.scoring.incidents import Incidents
+from salcli.scoring.incidents import Problems
 from salcli.scoring.mapfiles import Map
-from salcli.scoring.selection import Agenda, Spot
+from salcli.scoring.selection import FrameRef, Selection
 
-__all__ = ["Shown", "Source"]
+__all__ = ["FrameMap", "MapSource"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class FrameMap:
     """The map of one frame, or why there is none.
 
     Attributes:
@@ -24,12 +24,12 @@ class Shown:
         problem: What is wrong where there is no map.
     """
 
-    spot: Spot
+    spot: FrameRef
     saliency: Map | None
     problem: str = ""
 
 
-class Source(Protocol):
+class MapSource(Protocol):
     """Gives the maps of an agenda."""
 
     @property
@@ -45,13 +45,13 @@ class Source(Protocol):
         """Whether its maps are floating point, and are usually stored as 8 bit."""
 
     @property
-    def notes(self) -> Incidents:
+    def notes(self) -> Problems:
         """What is odd; complete when all maps have been given."""
 
-    def maps(self, agenda: Agenda, start: int = 0) -> Iterator[Shown]:
+    def maps(self, agenda: Selection, start: int = 0) -> Iterator[FrameMap]:
         """One for each frame of the agenda, in order, from a recording on."""
 
-    def files(self, agenda: Agenda) -> Iterable[Path]:
+    def files(self, agenda: Selection) -> Iterable[Path]:
         """The files that the maps of the agenda are read from, if they are not predicted."""
 
     def statement(self) -> dict[str, Any]:

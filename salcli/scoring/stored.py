@@ -15,9 +15,9 @@ from salcli.errors import InputError
 from salcli.media import mapvideo
 from salcli.media.inputs import VIDEO_SUFFIXES
 from salcli.scoring import mapfiles
-from salcli.scoring.incidents import Incidents
-from salcli.scoring.selection import Agenda, Spot
-from salcli.scoring.sources import Shown
+from salcli.scoring.incidents import Problems
+from salcli.scoring.selection import FrameRef, Selection
+from salcli.scoring.sources import FrameMap
 from salcli.types import Recording
 
 __all__ = ["StoredMaps"]
@@ -45,18 +45,18 @@ class StoredMaps:
         if not folder.is_dir():
             raise InputError(f"there is no folder '{folder}' of predictions")
         self.folder, self.label = folder, folder.resolve().name
-        self.notes = Incidents()
+        self.notes = Problems()
         self._formats = Counter[str]()
         self._used = defaultdict[Path, set[Path]](set)
         self._list = lru_cache(maxsize=64)(_listed)
 
-    def files(self, agenda: Agenda) -> Iterator[Path]:
+    def files(self, agenda: Selection) -> Iterator[Path]:
         """Those that belong to a frame or a clip of the agenda."""
         for recording in agenda.recordings:
             found = self._find(recording)
             yield from [found] if isinstance(found, Path) else found.values()
 
-    def maps(self, agenda: Agenda, start: int = 0) -> Iterator[Shown]:
+    def maps(self, agenda: Selection, start: int = 0) -> Iterator[FrameMap]:
         """The map of each frame of the agenda, in order; what is missing has a reason."""
         for number, recording in enumerate(agenda.recordings):
             found = self._find(recording)
@@ -95,7 +95,7 @@ class StoredMaps:
         return {}
 
     def _taken(
-        self, agenda: Agenda, spot: Spot, found: Path | Mapping[Hashable, Path]
+        self, agenda: Selection, spot: FrameRef, found: Path | Mapping[Hashable, Path]
     ) -> Path | None:
         """The file that has the map of a frame, which is used now; `None` if there is none."""
         label = agenda.annotation(spot).label
@@ -108,14 +108,14 @@ class StoredMaps:
             self._formats[path.suffix.lower().removeprefix(".")] += 1
         return path
 
-    def _shown(self, spot: Spot, path: Path | None) -> Shown:
+    def _shown(self, spot: FrameRef, path: Path | None) -> FrameMap:
         if path is None:
-            return Shown(spot, None, f"no map of it in '{self.folder}'")
+            return FrameMap(spot, None, f"no map of it in '{self.folder}'")
         try:
             movie = path.suffix.lower() in VIDEO_SUFFIXES
-            return Shown(spot, mapvideo.read(path, spot[1]) if movie else mapfiles.read(path))
+            return FrameMap(spot, mapvideo.read(path, spot[1]) if movie else mapfiles.read(path))
         except InputError as error:
-            return Shown(spot, None, str(error))
+            return FrameMap(spot, None, str(error))
 
     def _note_others(self) -> None:
         """Say which maps are no frame's, in the folders that were looked at."""

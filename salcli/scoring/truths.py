@@ -20,10 +20,10 @@ from salcli.gaze.kernels import Kernel
 from salcli.protocols.preparation import Truth
 from salcli.protocols.scorer import Scorer
 from salcli.scoring.otherfixations import Points, Pool, count
-from salcli.scoring.selection import Agenda, Spot
+from salcli.scoring.selection import FrameRef, Selection
 from salcli.types import Annotation
 
-__all__ = ["Known", "Note", "Truths", "sigma_of"]
+__all__ = ["FrameTruth", "Note", "GroundTruthReader", "sigma_of"]
 
 Size = tuple[int, int]
 
@@ -34,7 +34,7 @@ REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
-class Known:
+class FrameTruth:
     """What is known of one frame.
 
     Attributes:
@@ -54,10 +54,10 @@ class Known:
     notes: Sequence[Note] = ()
 
 
-class Truths:
+class GroundTruthReader:
     """The ground truth of an agenda, as far as a scorer needs it; not for several threads."""
 
-    def __init__(self, agenda: Agenda, scorer: Scorer, centre: CentreOptions) -> None:
+    def __init__(self, agenda: Selection, scorer: Scorer, centre: CentreOptions) -> None:
         self.kernel = kernels.find(agenda.dataset.kernel)
         self._agenda, self._needs, self._centre = agenda, scorer.needs, centre
         self._notes: list[Note] = []
@@ -72,7 +72,7 @@ class Truths:
         self._pool = Pool(rule, names, self._others, seed=scorer.seed) if wanted and rule else None
         self._starts = np.cumsum([0, *agenda.counts])
 
-    def read(self, spot: Spot) -> Known:
+    def read(self, spot: FrameRef) -> FrameTruth:
         """What is known of a frame; what is needed and not there is noted.
 
         Raises:
@@ -94,7 +94,7 @@ class Truths:
         )
         self._note(spot, found)
         notes, self._notes = self._notes, []
-        return Known(
+        return FrameTruth(
             truth,
             size,
             _by_observer(found) if found else (),
@@ -103,7 +103,7 @@ class Truths:
             notes=notes,
         )
 
-    def subjects(self, spot: Spot) -> Sequence[Points]:
+    def subjects(self, spot: FrameRef) -> Sequence[Points]:
         """Fixations of each observer; empty where the file does not say whose they are.
 
         Raises:
@@ -126,7 +126,7 @@ class Truths:
             ),
         }
 
-    def _note(self, spot: Spot, found: Fixations | None) -> None:
+    def _note(self, spot: FrameRef, found: Fixations | None) -> None:
         name, label = self._agenda.recordings[spot[0]].name, self._agenda.annotation(spot).label
         if found is None and "fixations" in self._needs:
             reason = "no fixations, so metrics of fixations are undefined"
@@ -134,7 +134,7 @@ class Truths:
         if found is not None and found.outside:
             self._notes.append((name, "fixations outside the frame were left out", label))
 
-    def _density(self, spot: Spot, size: Size) -> Any:
+    def _density(self, spot: FrameRef, size: Size) -> Any:
         annotation = self._agenda.annotation(spot)
         density = groundtruth.read_density(annotation, size, kernel=self.kernel, largest_side=None)
         if not np.isfinite(density).all():
@@ -144,7 +144,7 @@ class Truths:
     def _read_size(self, number: int) -> Size:
         return frame_size(self._agenda.recordings[number], 0)
 
-    def _read_fixations(self, spot: Spot) -> Fixations:
+    def _read_fixations(self, spot: FrameRef) -> Fixations:
         return groundtruth.read_fixations(self._agenda.annotation(spot), self._size(spot[0]))
 
     def _others(self, flat: int) -> tuple[Points, Size]:

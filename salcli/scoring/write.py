@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.checkpoint import write_atomically
 from salcli.errors import UsageError
 from salcli.scoring import originals, plots, tables
 from salcli.scoring.document import differences
-from salcli.scoring.evaluate import Row
-from salcli.scoring.results import Ledger
-from salcli.scoring.selection import Agenda
+from salcli.scoring.evaluate import FrameScores
+from salcli.scoring.results import Results
+from salcli.scoring.selection import Selection
 
 __all__ = ["SCORES", "FrameTable", "check_free", "frame_table", "identity", "write"]
 
@@ -27,11 +27,11 @@ SCORES = "scores.json"
 class FrameTable:
     """`scores.csv`: a row per frame, as soon as it is measured."""
 
-    def __init__(self, writer: Any, agenda: Agenda, metrics: Sequence[str]) -> None:
+    def __init__(self, writer: Any, agenda: Selection, metrics: Sequence[str]) -> None:
         self._writer, self._agenda, self._metrics = writer, agenda, metrics
         writer.writerow(["recording", "group", "frame", *metrics, "problem"])
 
-    def add(self, row: Row) -> None:
+    def add(self, row: FrameScores) -> None:
         """Write one frame; what is undefined or not computed stays empty."""
         recording = self._agenda.recordings[row.spot[0]]
         label = self._agenda.annotation(row.spot).label
@@ -79,27 +79,27 @@ def identity(
 
 
 @contextmanager
-def frame_table(folder: Path, agenda: Agenda, metrics: Sequence[str]) -> Iterator[FrameTable]:
+def frame_table(folder: Path, agenda: Selection, metrics: Sequence[str]) -> Iterator[FrameTable]:
     """A table that has its name and content when everything is scored, or is not there.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     path = folder / "scores.csv"
-    with told(path):
+    with reporting_os_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         yield FrameTable(csv.writer(file), agenda, metrics)
 
 
-def write(folder: Path, document: Mapping[str, Any], ledger: Ledger) -> None:
+def write(folder: Path, document: Mapping[str, Any], ledger: Results) -> None:
     """Everything but the table of frames.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     metrics = ledger.metrics
-    with told(folder):
+    with reporting_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with (
         replacing(folder / "videos.csv") as part,

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.training.rundir import LOG
 
 __all__ = ["CURVES", "board", "draw", "points"]
@@ -86,7 +86,7 @@ def board(output: Path) -> Iterator[Callable[[Mapping[str, Any]], None] | None]:
             return stack.enter_context(make(output / TENSORBOARD))
 
         def write(line: Mapping[str, Any]) -> None:
-            with told(output / TENSORBOARD):
+            with reporting_os_errors(output / TENSORBOARD):
                 for name, time, value in points(line):
                     writer().add_scalar(name, value, round(1000 * time))
 

@@ -15,19 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from salcli import checkpoint
-from salcli.atomic import told
+from salcli.atomic import reporting_os_errors
 from salcli.errors import UsageError, WeightsError
 from salcli.scoring.document import differences
 from salcli.training.distributed import Ranks
 from salcli.training.signals import Stop, Stopped
 from salcli.training.state import Progress
 
-__all__ = ["BEST", "LAST", "LOG", "Report", "Run", "differences"]
+__all__ = ["BEST", "LAST", "LOG", "ReportLine", "Run", "differences"]
 
 LAST, BEST, LOG = "last.pt", "best.safetensors", "log.jsonl"
 
 
-Report = Callable[[Mapping[str, Any]], None]
+ReportLine = Callable[[Mapping[str, Any]], None]
 """Receives what is also written as one line of the log."""
 
 
@@ -52,7 +52,7 @@ class Run:
         parts: Mapping[str, Any],
         metadata: Mapping[str, Any],
         *,
-        report: Report,
+        report: ReportLine,
         ranks: Ranks,
         device: torch.device,
     ) -> None:
@@ -98,7 +98,7 @@ class Run:
         if self.ranks.number:
             return
         path = self._output / LOG
-        with told(path), path.open("a", encoding="utf-8") as file:
+        with reporting_os_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._report(line)
 

@@ -29,7 +29,7 @@ from salcli.training.optimisation import (
     to_channels_last,
 )
 from salcli.training.plan import Corpus
-from salcli.training.rundir import BEST, Report, Run
+from salcli.training.rundir import BEST, ReportLine, Run
 from salcli.training.signals import listening
 from salcli.training.state import check_finite, given_up, losses_line, rank
 from salcli.training.validation import Scores, by_losses, by_maps
@@ -66,7 +66,7 @@ def train(
     output: Path,
     metadata: Mapping[str, Any],
     running: Running,
-    report: Report,
+    report: ReportLine,
 ) -> Path:
     """Train `model.network` in place; returns the file with the best weights.
 

@@ -19,9 +19,9 @@ from salcli.weights.ranges import Begun, body_length, retry_after, size, total_l
 if TYPE_CHECKING:
     from requests import Response, Session
 
-__all__ = ["Report", "fetch"]
+__all__ = ["ReportBytes", "fetch"]
 
-Report = Callable[[int, int | None], None]
+ReportBytes = Callable[[int, int | None], None]
 """`report(done, total)` in bytes; `total` is `None` where unknown."""
 
 CHUNK = 1 << 16
@@ -43,7 +43,7 @@ LONGEST_WAIT = 60.0
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def fetch(url: str, target: Path, report: Report) -> bool | None:
+def fetch(url: str, target: Path, report: ReportBytes) -> bool | None:
     """Download `url` (http, https, file; share links of Google Drive and Dropbox) into `target`.
 
     Bytes that an earlier call left in `target` are continued where the server allows it.
@@ -67,7 +67,7 @@ def fetch(url: str, target: Path, report: Report) -> bool | None:
     return True
 
 
-def _copy(url: str, target: Path, report: Report) -> None:
+def _copy(url: str, target: Path, report: ReportBytes) -> None:
     source = Path(url2pathname(urlsplit(url).path))
     if not source.is_file():
         raise WeightsError(f"there is no file '{source}'")
@@ -89,7 +89,7 @@ class _TransientError(Exception):
         self.wait = wait
 
 
-def _download(link: str, target: Path, report: Report) -> None:
+def _download(link: str, target: Path, report: ReportBytes) -> None:
     import requests
 
     furthest, failures = size(target), 0
@@ -110,7 +110,7 @@ def _download(link: str, target: Path, report: Report) -> None:
                 time.sleep(min(usual if problem.wait is None else problem.wait, LONGEST_WAIT))
 
 
-def _attempt(session: Session, link: str, target: Path, report: Report) -> None:
+def _attempt(session: Session, link: str, target: Path, report: ReportBytes) -> None:
     """`_transfer` with what requests raises sorted into what may pass and what will not."""
     import requests
 
@@ -132,7 +132,7 @@ def _attempt(session: Session, link: str, target: Path, report: Report) -> None:
         raise WeightsError(f"cannot ask {host}: {error}") from error
 
 
-def _transfer(session: Session, link: str, target: Path, report: Report) -> None:
+def _transfer(session: Session, link: str, target: Path, report: ReportBytes) -> None:
     begun = Begun.read(target, link)
     if begun.offset and begun.offset == begun.total:
         return report(begun.offset, begun.total)
@@ -157,7 +157,7 @@ def _transfer(session: Session, link: str, target: Path, report: Report) -> None
 
 
 def _save(
-    response: Response, blocks: Iterator[bytes], target: Path, begun: Begun, report: Report
+    response: Response, blocks: Iterator[bytes], target: Path, begun: Begun, report: ReportBytes
 ) -> None:
     continued = response.status_code == 206
     total = total_length(response) or (begun.total if continued else None)

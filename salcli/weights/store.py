@@ -19,7 +19,7 @@ from salcli.errors import SalcliError, UsageError, WeightsError
 from salcli.plugins import loader
 from salcli.specs import ModelSpec, Weights
 from salcli.weights.cache import cache_path, cache_root, discard_parts, label, locked, part_path
-from salcli.weights.download import Report
+from salcli.weights.download import ReportBytes
 from salcli.weights.ranges import note_path
 from salcli.weights.verify import Digest, Receipt, expected_hash, fault
 
@@ -75,7 +75,7 @@ def examine(spec: ModelSpec, row: Weights, *, thorough: bool = False) -> Conditi
 
 
 def locate(
-    spec: ModelSpec, row: Weights, *, offline: bool = False, report: Report | None = None
+    spec: ModelSpec, row: Weights, *, offline: bool = False, report: ReportBytes | None = None
 ) -> Path:
     """The verified file, downloaded first if need be.
 
@@ -210,7 +210,7 @@ def _urls(spec: ModelSpec, row: Weights, path: Path) -> list[str]:
 
 
 def _download(
-    spec: ModelSpec, row: Weights, found: Condition, urls: list[str], report: Report | None
+    spec: ModelSpec, row: Weights, found: Condition, urls: list[str], report: ReportBytes | None
 ) -> None:
     """Try the URLs in order until one gives the published file."""
     reasons = []
@@ -228,7 +228,9 @@ def _download(
     raise _unavailable(spec, row, found, reasons or ["no address of it is known"])
 
 
-def _fetch(spec: ModelSpec, row: Weights, path: Path, *, url: str, report: Report | None) -> str:
+def _fetch(
+    spec: ModelSpec, row: Weights, path: Path, *, url: str, report: ReportBytes | None
+) -> str:
     """Have one URL downloaded, verify what came and give it its name; what is wrong otherwise."""
     part, digest = part_path(path, url), Digest(_kind(path, row))
 

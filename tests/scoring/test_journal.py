@@ -24,12 +24,12 @@ from torch import Tensor
 from salcli.datasets.open import open_dataset
 from salcli.loading import Loaded, load_model
 from salcli.progress import Watcher
-from salcli.scoring.evaluate import Row
+from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.journal import Journal
 from salcli.scoring.predicted import PredictedMaps
-from salcli.scoring.selection import Agenda, draw_up
+from salcli.scoring.selection import Selection, draw_up
 from salcli.scoring.session import open_session
-from salcli.scoring.sources import Source
+from salcli.scoring.sources import MapSource
 from salcli.scoring.stored import StoredMaps
 from salcli.types import Frame
 
@@ -139,7 +139,7 @@ def test_the_report_is_as_if_nothing_had_happened(
     words: dict[str, Any] = {"protocol": "dhf1k", "metrics": ["s-AUC"]}
     session = open_session(data, split=split, baselines="full", **words)
 
-    def source(watcher: Watcher) -> Source:
+    def source(watcher: Watcher) -> MapSource:
         return StoredMaps(maps) if maps else PredictedMaps(placed(), watcher)
 
     session.run(source(Impatient()), tmp_path / "calm", Impatient())
@@ -154,21 +154,23 @@ def test_the_report_is_as_if_nothing_had_happened(
 
 
 @pytest.fixture
-def agenda(miniature: Miniature) -> Agenda:
+def agenda(miniature: Miniature) -> Selection:
     return draw_up(open_dataset("dhf1k", [miniature("dhf1k")]), "train", limit=12, seed=1)
 
 
-def rows(agenda: Agenda) -> list[Row]:
+def rows(agenda: Selection) -> list[FrameScores]:
     values = {"CC": 0.1, "NSS": math.inf, "IG": -math.inf}
     probes = {"centre": {"CC": 1 / 3}}
     return [
-        Row(spot, values, "", probes, {"8-bit": "why"}, "8-bit 1x1", "made", 2, [("a", "b", "c")])
+        FrameScores(
+            spot, values, "", probes, {"8-bit": "why"}, "8-bit 1x1", "made", 2, [("a", "b", "c")]
+        )
         for spot in agenda.spots
     ]
 
 
 def test_rows_come_back_as_they_were_and_half_a_line_is_left_out(
-    agenda: Agenda, tmp_path: Path
+    agenda: Selection, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path, agenda, {"seed": 1}, ())
     assert (journal.whole, journal.total) == (0, 3)
@@ -189,7 +191,7 @@ def test_rows_come_back_as_they_were_and_half_a_line_is_left_out(
     assert Journal(tmp_path, agenda, {"seed": 1}, ()).start == 0
 
 
-def test_other_settings_and_changed_files_start_anew(agenda: Agenda, tmp_path: Path) -> None:
+def test_other_settings_and_changed_files_start_anew(agenda: Selection, tmp_path: Path) -> None:
     map_ = tmp_path / "map.png"
     map_.write_bytes(b"one")
     settings = {"seed": 1, "sha256": "0a"}

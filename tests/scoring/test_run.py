@@ -16,11 +16,11 @@ from salcli.gaze import kernels
 from salcli.protocols import protocol
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import evaluate
-from salcli.scoring.incidents import Incidents
-from salcli.scoring.results import Ledger
-from salcli.scoring.selection import Agenda, draw_up
-from salcli.scoring.sources import Shown
-from salcli.scoring.truths import Truths, sigma_of
+from salcli.scoring.incidents import Problems
+from salcli.scoring.results import Results
+from salcli.scoring.selection import Selection, draw_up
+from salcli.scoring.sources import FrameMap
+from salcli.scoring.truths import GroundTruthReader, sigma_of
 
 Miniature = Callable[[str], Path]
 
@@ -31,16 +31,16 @@ class Counting:
     label, rounding, is_float = "noise", "nearest", True
 
     def __init__(self) -> None:
-        self.taken, self.notes = 0, Incidents()
+        self.taken, self.notes = 0, Problems()
 
-    def files(self, agenda: Agenda) -> Iterator[Path]:
+    def files(self, agenda: Selection) -> Iterator[Path]:
         return iter(())
 
-    def maps(self, agenda: Agenda, start: int = 0) -> Iterator[Shown]:
+    def maps(self, agenda: Selection, start: int = 0) -> Iterator[FrameMap]:
         random = np.random.default_rng(0)
         for spot in agenda.spots:
             self.taken += 1
-            yield Shown(spot, random.random((36, 48), np.float32))
+            yield FrameMap(spot, random.random((36, 48), np.float32))
 
     def statement(self) -> dict[str, Any]:
         return {"kind": "noise"}
@@ -55,12 +55,12 @@ def test_only_a_few_maps_are_taken_ahead_and_rows_come_in_order(
     scorer = Scorer(protocol("dhf1k"), ["CC", "s-AUC"])
     source, ahead, spots = Counting(), [], []
 
-    def done(row: evaluate.Row) -> None:
+    def done(row: evaluate.FrameScores) -> None:
         spots.append(row.spot)
         ahead.append(source.taken - len(spots))
 
     outcome = evaluate.score(
-        source, agenda, Truths(agenda, scorer, CentreOptions()), scorer, done=done
+        source, agenda, GroundTruthReader(agenda, scorer, CentreOptions()), scorer, done=done
     )
     assert spots == list(agenda.spots)
     assert len(spots) == 12 + 10 + 9
@@ -95,14 +95,14 @@ def test_what_is_missing_of_a_split_is_told_with_it(miniature: Miniature, tmp_pa
     (missing,) = agenda.missing
     assert missing.startswith("valid: missing: '0602'")
     scorer = Scorer(protocol("dhf1k"), ["CC"])
-    truths = Truths(agenda, scorer, CentreOptions())
+    truths = GroundTruthReader(agenda, scorer, CentreOptions())
     outcome = evaluate.score(Counting(), agenda, truths, scorer)
     assert outcome.ledger.frames == 8  # densities are made of the fixations that are left
     assert outcome.densities == {"made of fixations": 8}
 
 
 def test_infinite_values_count_as_undefined_and_are_not_averaged() -> None:
-    ledger = Ledger(["IG"])
+    ledger = Results(["IG"])
     for index, value in enumerate((1.0, float("-inf"), 3.0, float("nan"))):
         ledger.add(0, index, {"IG": value})
     ledger.add(0, 4, {})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.maps import to_8bit
 from salcli.output import png
 from salcli_salema.model import stretched
@@ -43,7 +43,7 @@ def save(path: Path, maps: Tensor) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    with told(path):
+    with reporting_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_bytes(png.encode(draw(maps)))

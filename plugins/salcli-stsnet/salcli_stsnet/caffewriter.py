@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from salcli.atomic import replacing, told
+from salcli.atomic import replacing, reporting_os_errors
 from salcli.errors import UsageError
 from salcli_stsnet import Net
 from salcli_stsnet.caffemodel import DIMENSIONS, LAYER_FIELDS, LAYERS, NET_NAME, SHAPE
@@ -40,7 +40,7 @@ def write(path: Path, network: STSNet) -> None:
     if network.net not in NAMES:
         raise UsageError(f"{network.net} is two nets to Caffe; write its two streams one by one")
     state = network.state_dict()
-    with told(path):
+    with reporting_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("wb") as file:
         file.write(_message(NET_NAME, NAMES[network.net].encode()))

@@ -82,7 +82,7 @@ def slices(
     Exit codes: 0 all done, 1 some files could not be used or had fixations outside of the image, 2
     wrong usage.
     """
-    context.with_resource(logs.heard(quiet=quiet, verbose=verbose))
+    context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     way = _way(slicing)
 
     from salcli import devices
@@ -222,7 +222,7 @@ def _write(
     """
     import torch
 
-    from salcli.atomic import replacing, told
+    from salcli.atomic import replacing, reporting_os_errors
     from salcli.maps import to_8bit
     from salcli.output import png
     from salcli_tempsal.slices import fixation_slices, saliency_slices
@@ -235,7 +235,7 @@ def _write(
     }
     for kind, volume in pictures.items():
         folder = output / f"{kind}_volumes_{len(volume)}" / name.parent
-        with told(folder):
+        with reporting_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for index, picture in enumerate(volume):
             with replacing(folder / f"{name.name}_{index}.png") as part:

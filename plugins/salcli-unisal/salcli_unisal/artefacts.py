@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 
 from salcli import checkpoint
-from salcli.atomic import told
+from salcli.atomic import reporting_os_errors
 from salcli.checkpoint import Checkpoint
 from salcli.model import Model
 from salcli.recipe import Recipe
@@ -125,7 +125,7 @@ def _arguments(
 
 
 def _write(path: Path, content: Any) -> None:
-    with told(path):
+    with reporting_os_errors(path):
         path.parent.mkdir(exist_ok=True)
     checkpoint.write_atomically(path, json.dumps(content, indent=2).encode())
 

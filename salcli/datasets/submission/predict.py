@@ -13,7 +13,7 @@ from salcli.errors import InputError, UsageError
 from salcli.media import images
 from salcli.output import greyvideo
 from salcli.prediction.job import Job, Outcome
-from salcli.prediction.manifest import Place
+from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
 from salcli.types import Dataset, Recording
 
@@ -31,7 +31,7 @@ class Task:
     """
 
     recording: Recording
-    place: Place
+    place: OutputPaths
     video: Path | None = None
 
     def run(self, job: Job, watcher: Watcher) -> Outcome:
@@ -86,8 +86,8 @@ def tasks(dataset: Dataset, split: str, output: Path) -> Iterator[Task]:
             raise InputError(f"'{recording.source}' has no frames")
         path = output / submission.path(recording, recording.annotations[0])
         if submission.is_video:
-            yield Task(recording, Place(path.parent, path.stem), path)
+            yield Task(recording, OutputPaths(path.parent, path.stem), path)
         elif recording.is_clip:
-            yield Task(recording, Place(path.parent.parent, path.parent.name))
+            yield Task(recording, OutputPaths(path.parent.parent, path.parent.name))
         else:
-            yield Task(recording, Place(path.parent, path.stem))
+            yield Task(recording, OutputPaths(path.parent, path.stem))
