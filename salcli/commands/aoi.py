@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salcli import logs
-from salcli.commands import options, tables
-from salcli.commands.loading import load_models
+from salcli.commands import _options, _tables
+from salcli.commands._options import load_models
 from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.plugins import registry
 
@@ -32,8 +32,8 @@ def aoi(
             metavar="INPUT", help="Images, videos, folders of frames.", show_default=False
         ),
     ],
-    areas: options.AreasFile = None,
-    area: options.AreaBoxes = None,
+    areas: _options.AreasFile = None,
+    area: _options.AreaBoxes = None,
     against: Annotated[
         str | None,
         typer.Option(metavar="INPUT", help="The design or cut that INPUT is compared against."),
@@ -52,19 +52,19 @@ def aoi(
             "changed by less since --against. Repeatable.",
         ),
     ] = None,
-    model: options.ModelName = registry.DEFAULT_MODEL,
-    option: options.ModelOptions = None,
-    weights: options.WeightsFile = None,
-    device: options.Device = "auto",
+    model: _options.ModelName = registry.DEFAULT_MODEL,
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
+    device: _options.Device = "auto",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
     ] = Path("aoi"),
-    kind: options.Kind = "auto",
-    fps: options.Fps = None,
-    offline: options.Offline = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    kind: _options.Kind = "auto",
+    fps: _options.Fps = None,
+    offline: _options.Offline = False,
+    as_json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Measure how much attention areas get: share, lift over their size, peak, rank, over time.
 
@@ -79,7 +79,7 @@ def aoi(
     from salcli.media.open import find_inputs
     from salcli.progress import watch
 
-    wanted_kind: Any = options.one_of("--as", kind, options.KINDS)
+    wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
     chosen = _areas(areas, area)
     names = [one.name for one in chosen]
     there = _areas(against_areas, None) if against_areas else chosen
@@ -93,13 +93,13 @@ def aoi(
         _check_pair(paths, others, names=names, there=there)
     elif against_areas is not None:
         raise UsageError("--against-areas needs --against")
-    options.check_writable(output)
+    _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     (loaded,) = load_models(
         [model], option=option, weights=weights, device=device, offline=offline, quiet=quiet
     )
     with watch(len(paths) + len(others), quiet=quiet) as watcher:
-        watcher.note(options.introduction(loaded))
+        watcher.note(_options.introduction(loaded))
         survey = Survey(loaded, wanted_kind, fps, watcher)
         if others:
             failed = _compare(
@@ -178,7 +178,7 @@ def _compare(
             [row[0], *(f"{n:.2%}" for n in row[1:3]), f"{row[3]:+.2%}", *map(_times, row[4:])]
             for row in rows
         ]
-        tables.show(["area", "share", "against", "change", "lift", "against"], cells)
+        _tables.show(["area", "share", "against", "change", "lift", "against"], cells)
     shares = {row[0]: row[1] for row in rows}
     changes = {row[0]: row[3] for row in rows}
     lines = list(thresholds.broken(limits, shares=shares, changes=changes))
@@ -205,7 +205,7 @@ def _show(found: Sequence[Attention]) -> None:
             if clips:
                 row += _times_of(summary)
             rows.append(row)
-    tables.show(titles, rows)
+    _tables.show(titles, rows)
 
 
 def _times_of(summary: AreaSummary) -> list[str]:

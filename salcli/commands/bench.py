@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from salcli.commands import options, settings, tables
-from salcli.commands.data import DataOptions, Roots
-from salcli.commands.request import Request
-from salcli.commands.training import Training
+from salcli.commands import _options, _tables
+from salcli.commands._options import DataOptions, Roots
 from salcli.plugins import registry
+from salcli.training.prepare import Request, Training
 
 if TYPE_CHECKING:
     from salcli.bench.compare import Figures
@@ -34,9 +33,9 @@ def bench(
         Literal["maps", "data"],
         typer.Option(help="How fast maps come, or whether a training's data keep up with it."),
     ] = "maps",
-    model: options.ModelName = registry.DEFAULT_MODEL,
-    option: options.ModelOptions = None,
-    weights: options.WeightsFile = None,
+    model: _options.ModelName = registry.DEFAULT_MODEL,
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
     untrained: Annotated[
         bool,
         typer.Option(
@@ -54,19 +53,19 @@ def bench(
     frames: Annotated[int, typer.Option(min=1, help="At most so many frames.")] = 64,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the generated clip.")] = "640x360",
     laps: Annotated[int, typer.Option(min=1, help="Timed runs; the fastest counts.")] = 1,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    batch_size: options.BatchSize = "auto",
-    data: settings.Data = None,
+    device: _options.Device = "auto",
+    precision: _options.Precision = "auto",
+    batch_size: _options.BatchSize = "auto",
+    data: _options.Data = None,
     root: Roots = None,
     data_option: DataOptions = None,
-    recipe: settings.RecipeName = None,
-    workers: settings.Workers = 2,
-    frame_memory: settings.FrameMemory = 512,
+    recipe: _options.RecipeName = None,
+    workers: _options.Workers = 2,
+    frame_memory: _options.FrameMemory = 512,
     batches: Annotated[int, typer.Option(min=1, help="Of data, timed.")] = 10,
-    offline: options.Offline = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
+    offline: _options.Offline = False,
+    as_json: _options.Json = False,
+    quiet: _options.Quiet = False,
 ) -> None:
     """Measure maps per second, multiply-accumulates, memory, and how far the maps differ.
 
@@ -78,7 +77,7 @@ def bench(
     network take, for a model, --data and --recipe.
     """
     if what == "data":
-        batch = options.parse_batch_size(batch_size)
+        batch = _options.parse_batch_size(batch_size)
         request = Request(
             model,
             options=option or (),
@@ -105,11 +104,11 @@ def bench(
         untrained=untrained,
         device=device,
         precision=precision,
-        batch_size=options.parse_batch_size(batch_size),
+        batch_size=_options.parse_batch_size(batch_size),
         offline=offline,
     )
     setups = benchmark.ways(spec, setup, compare or ())
-    course = Lap(source, frames, options.parse_size("--size", size))
+    course = Lap(source, frames, _options.parse_size("--size", size))
 
     def notice(text: str) -> None:
         if not quiet:
@@ -188,7 +187,7 @@ def _show(figures: Sequence[Figures], peak: float) -> None:
         for found in figures
     ]
     titles = ("WAY", "MAPS/S", "SPEED-UP", "GMAC/MAP", "OF PEAK", "MEMORY", "ON DEVICE")
-    tables.show((*titles, "LARGEST DIFFERENCE"), rows)
+    _tables.show((*titles, "LARGEST DIFFERENCE"), rows)
     if len(figures) > 1:
         typer.echo("SPEED-UP: how many times faster the default is. Maps are in [0, 1].")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from salcli.commands import tables
-from salcli.commands.options import Json, Verbose
+from salcli.commands import _tables
+from salcli.commands._options import Json, Verbose
 from salcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _show(found: Pair) -> None:
                 "-" if math.isnan(share) else f"{share:.0%}",
             ]
         )
-    tables.show(titles, rows)
+    _tables.show(titles, rows)
     typer.echo()
 
 

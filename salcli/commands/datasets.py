@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from salcli.commands.data import DataOptions, Roots, Splits, complete_dataset
-from salcli.commands.options import Json, Quiet
+from salcli.commands import _tables
+from salcli.commands._options import DataOptions, Json, Quiet, Roots, Splits, complete_dataset
 
 if TYPE_CHECKING:
     from salcli.datasets.check import Part
+    from salcli.specs import DatasetSpec
 
 __all__ = ["app"]
 
@@ -47,16 +48,15 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the datasets that can be read, and where they are looked for."""
-    from salcli.commands import layouts
     from salcli.plugins import registry
 
     specs = [registry.dataset(name)] if name else list(registry.datasets().values())
     if as_json:
-        layouts.show_json(specs)
+        show_json(specs)
     elif name:
-        layouts.show_one(specs[0])
+        show_one(specs[0])
     else:
-        layouts.show_all(specs)
+        show_all(specs)
 
 
 @app.command()
@@ -237,12 +237,64 @@ def pack(
 
 
 def _show_parts(parts: Sequence[Part]) -> None:
-    from salcli.commands import tables
 
     titles = ("SPLIT", "RECORDINGS", "FRAMES", "WITH MAPS", "WITH FIXATIONS", "OUTSIDE", "PROBLEMS")
-    tables.show(titles, [tuple(map(str, part.row)) for part in parts])
+    _tables.show(titles, [tuple(map(str, part.row)) for part in parts])
     for part in parts:
         for problem in part.problems[:SHOWN]:
             typer.echo(f"{part.split}: {problem}", err=True)
         if len(part.problems) > SHOWN:
             typer.echo(f"{part.split}: and {len(part.problems) - SHOWN} more", err=True)
+
+
+def show_all(specs: Sequence[DatasetSpec]) -> None:
+    """A row for each layout."""
+    rows = [(spec.name, _where(spec), spec.summary) for spec in specs]
+    _tables.show(("DATASET", "WHERE", "WHAT"), rows)
+
+
+def show_json(specs: Sequence[DatasetSpec]) -> None:
+    """Everything as one document."""
+    typer.echo(json.dumps([_document(spec) for spec in specs], indent=2))
+
+
+def show_one(spec: DatasetSpec) -> None:
+    """One layout: where it is looked for, what must lie there, its options."""
+    from salcli.datasets.open import options_of
+
+    rows = {"where": _where(spec), "origin": spec.origin, "licence": spec.licence}
+    typer.echo(f"{spec.name}: {spec.summary}")
+    for title, text in rows.items():
+        if text:
+            typer.echo(f"{title:<9} {text}")
+    typer.echo("below its root:")
+    for line in spec.layout:
+        typer.echo(f"  {line}")
+    for key, (default, meaning) in options_of(spec).items():
+        typer.echo(f"-D {key}={default}: {meaning}")
+
+
+def _where(spec: DatasetSpec) -> str:
+    from salcli.datasets.open import root_of
+
+    found = root_of(spec)
+    if not found:
+        return f"--root, {spec.variable}" if spec.variable else "--root"
+    return str(found[0]) if found[0].is_dir() else f"{found[0]} (not there)"
+
+
+def _document(spec: DatasetSpec) -> dict[str, object]:
+    from salcli.datasets.open import options_of, root_of
+
+    found = root_of(spec)
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "variable": spec.variable or None,
+        "root": str(found[0]) if found else None,
+        "there": bool(found) and found[0].is_dir(),
+        "layout": list(spec.layout),
+        "options": {key: default for key, (default, _) in options_of(spec).items()},
+        "origin": spec.origin or None,
+        "licence": spec.licence or None,
+    }

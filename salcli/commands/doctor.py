@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from salcli.commands.options import Json
+from salcli.commands._options import Json
 from salcli.errors import SalcliError
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from salcli.commands import options, settings
-from salcli.commands.conducting import begin
-from salcli.commands.data import DataOptions, Roots
+from salcli.commands import _options
+from salcli.commands._options import DataOptions, Roots
 from salcli.plugins import registry
+from salcli.training.session import begin
 
 __all__ = ["finetune"]
 
@@ -18,40 +18,40 @@ __all__ = ["finetune"]
 def finetune(
     context: typer.Context,
     *,
-    model: options.ModelName = registry.DEFAULT_MODEL,
-    weights: settings.Start = None,
-    data: settings.Data = None,
+    model: _options.ModelName = registry.DEFAULT_MODEL,
+    weights: _options.Start = None,
+    data: _options.Data = None,
     root: Roots = None,
     fold: Annotated[
         int | None, typer.Option(min=0, help="Part of a dataset with folds that validates.")
     ] = None,
-    hold_out: settings.HoldOut = None,
+    hold_out: _options.HoldOut = None,
     data_option: DataOptions = None,
-    recipe: settings.RecipeName = None,
-    option: options.ModelOptions = None,
-    learning_rate: settings.Rate = None,
-    epochs: settings.Epochs = None,
-    gamma: settings.RateGamma = None,
-    train_cnn_after: settings.ThawAfter = None,
-    batch_size: settings.BatchSize = None,
-    clip_length: settings.ClipLength = None,
-    clip_stride: settings.ClipStride = None,
-    accumulation: settings.Accumulation = None,
-    gradient_clip: settings.GradientClip = None,
-    epoch_steps: settings.EpochSteps = None,
-    patience: settings.Patience = None,
-    seed: settings.Seed = None,
-    evaluate: settings.Evaluate = None,
-    workers: settings.Workers = 2,
-    frame_memory: settings.FrameMemory = 512,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    deterministic: settings.Deterministic = False,
-    checkpoint_minutes: settings.Minutes = 10.0,
-    dry_run: settings.DryRun = False,
-    output: settings.Output = Path("runs/finetune"),
-    as_json: settings.JsonLines = False,
-    verbose: options.Verbose = False,
+    recipe: _options.RecipeName = None,
+    option: _options.ModelOptions = None,
+    learning_rate: _options.Rate = None,
+    epochs: _options.Epochs = None,
+    gamma: _options.RateGamma = None,
+    train_cnn_after: _options.ThawAfter = None,
+    batch_size: _options.RecipeBatchSize = None,
+    clip_length: _options.ClipLength = None,
+    clip_stride: _options.ClipStride = None,
+    accumulation: _options.Accumulation = None,
+    gradient_clip: _options.GradientClip = None,
+    epoch_steps: _options.EpochSteps = None,
+    patience: _options.Patience = None,
+    seed: _options.Seed = None,
+    evaluate: _options.Evaluate = None,
+    workers: _options.Workers = 2,
+    frame_memory: _options.FrameMemory = 512,
+    device: _options.Device = "auto",
+    precision: _options.Precision = "auto",
+    deterministic: _options.Deterministic = False,
+    checkpoint_minutes: _options.Minutes = 10.0,
+    dry_run: _options.DryRun = False,
+    output: _options.Output = Path("runs/finetune"),
+    as_json: _options.JsonLines = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Go on training from weights; the best ones are OUTPUT/best.safetensors.
 

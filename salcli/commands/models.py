@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from salcli.commands.options import Json, complete_model
+from salcli.commands._options import Json, complete_model
 
 if TYPE_CHECKING:
     from salcli.specs import ModelSpec, Weights
@@ -50,7 +50,7 @@ def models(
 
 
 def _table(known: list[ModelSpec]) -> None:
-    from salcli.commands import tables
+    from salcli.commands import _tables
     from salcli.plugins import registry
 
     rows = [
@@ -63,7 +63,7 @@ def _table(known: list[ModelSpec]) -> None:
         )
         for spec in known
     ]
-    tables.show(("MODEL", "WEIGHTS", "TAKES", "LICENCE", "SUMMARY"), rows)
+    _tables.show(("MODEL", "WEIGHTS", "TAKES", "LICENCE", "SUMMARY"), rows)
     missing = registry.installation(registry.DEFAULT_MODEL)
     state = f", which is not installed ({missing})" if missing else ""
     typer.echo(f"\ndefault: {registry.DEFAULT_MODEL}{state}; more on one: salcli models NAME")

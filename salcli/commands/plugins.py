@@ -6,14 +6,14 @@ import json
 
 import typer
 
-from salcli.commands.options import Json
+from salcli.commands._options import Json
 
 __all__ = ["list_plugins"]
 
 
 def list_plugins(*, as_json: Json = False) -> None:
     """List the installed plugins; a broken one with its error."""
-    from salcli.commands import tables
+    from salcli.commands import _tables
     from salcli.plugins import loader, registry
 
     loaded = loader.load()
@@ -36,7 +36,7 @@ def list_plugins(*, as_json: Json = False) -> None:
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
-    tables.show(
+    _tables.show(
         ("PLUGIN", "DISTRIBUTION", "VERSION", "MODELS"),
         [
             (p.name, p.distribution, p.version, ", ".join(brought.get(p.name, ["-"])))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salcli import logs
-from salcli.commands import options
-from salcli.commands.data import DataOptions, Roots
+from salcli.commands import _options
+from salcli.commands._options import DataOptions, Roots
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ def predict(
         str | None,
         typer.Option(metavar="NAME", help="Part of the dataset.", show_default="test"),
     ] = None,
-    model: options.ModelName = registry.DEFAULT_MODEL,
-    option: options.ModelOptions = None,
-    weights: options.WeightsFile = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    batch_size: options.BatchSize = "auto",
+    model: _options.ModelName = registry.DEFAULT_MODEL,
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
+    device: _options.Device = "auto",
+    precision: _options.Precision = "auto",
+    batch_size: _options.BatchSize = "auto",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
     ] = Path("saliency"),
@@ -82,15 +82,15 @@ def predict(
     extras: Annotated[
         bool, typer.Option("--extras", help="Save the model's further maps, too.")
     ] = False,
-    kind: options.Kind = "auto",
-    fps: options.Fps = None,
+    kind: _options.Kind = "auto",
+    fps: _options.Fps = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Do again what is finished.")
     ] = False,
-    offline: options.Offline = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    offline: _options.Offline = False,
+    as_json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Predict where people look: one saliency map per frame.
 
@@ -103,15 +103,15 @@ def predict(
     """
     _check_inputs(inputs, data, [root, data_option, split], save)
     formats = tuple(
-        dict.fromkeys(options.one_of("--save", name, FORMATS) for name in save or ["png"])
+        dict.fromkeys(_options.one_of("--save", name, FORMATS) for name in save or ["png"])
     )
     wanted_size = _size(size)
-    wanted_scale: Any = options.one_of("--scale", scale, SCALES)
-    wanted_kind: Any = options.one_of("--as", kind, options.KINDS)
-    count = options.parse_batch_size(batch_size)
+    wanted_scale: Any = _options.one_of("--scale", scale, SCALES)
+    wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
+    count = _options.parse_batch_size(batch_size)
     _check_scale(wanted_scale, formats)
     registry.model(model)
-    options.check_writable(output)
+    _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     from salcli.loading import load_model
@@ -137,7 +137,7 @@ def predict(
         loaded, formats, wanted_size, wanted_scale, extras, wanted_kind, fps, overwrite=overwrite
     )
     with watch(len(todo), quiet=quiet) as watcher:
-        watcher.note(options.introduction(loaded))
+        watcher.note(_options.introduction(loaded))
         outcomes = [_run(job, one, watcher) for one in todo]
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
@@ -150,7 +150,7 @@ def _size(text: str) -> Size:
         return "source"
     if text == "published":
         return "published"
-    return options.parse_size("--size", text, other=("source", "published"))
+    return _options.parse_size("--size", text, other=("source", "published"))
 
 
 def _check_scale(scale: Scale, formats: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salcli import logs
-from salcli.commands import options
-from salcli.commands.loading import load_models
+from salcli.commands import _options
+from salcli.commands._options import load_models
 
 if TYPE_CHECKING:
     from salcli.progress import Watcher
@@ -32,17 +32,17 @@ def report(
         Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")
     ] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Its title.")] = "Where people look",
-    model: options.ModelNames = None,
-    kind: options.Kind = "auto",
-    fps: options.Fps = None,
-    option: options.ModelOptions = None,
-    weights: options.WeightsFile = None,
-    areas: options.AreasFile = None,
-    area: options.AreaBoxes = None,
-    device: options.Device = "auto",
-    offline: options.Offline = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    model: _options.ModelNames = None,
+    kind: _options.Kind = "auto",
+    fps: _options.Fps = None,
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
+    areas: _options.AreasFile = None,
+    area: _options.AreaBoxes = None,
+    device: _options.Device = "auto",
+    offline: _options.Offline = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Write an HTML page that needs no network: pictures and clips under their maps.
 
@@ -55,9 +55,9 @@ def report(
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     from salcli.aoi import parse
 
-    wanted: Any = options.one_of("--as", kind, options.KINDS)
+    wanted: Any = _options.one_of("--as", kind, _options.KINDS)
     chosen = parse.collect(areas, area or ())
-    options.check_writable(output.parent)
+    _options.check_writable(output.parent)
     models = load_models(
         model, option=option, weights=weights, device=device, offline=offline, quiet=quiet
     )
@@ -73,7 +73,7 @@ def report(
     failed = False
     with watch(len(paths), quiet=quiet) as watcher:
         for loaded in models:
-            watcher.note(options.introduction(loaded))
+            watcher.note(_options.introduction(loaded))
         reporter = Reporter(models, watcher, areas=chosen, kind=wanted, fps=fps)
         for path in paths:
             found, complete = _entries(reporter, path, watcher)

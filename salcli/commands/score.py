@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salcli import logs
-from salcli.commands import options, tables
-from salcli.commands.data import DataOptions, Roots
-from salcli.commands.loading import load_models
+from salcli.commands import _options, _tables
+from salcli.commands._options import DataOptions, Roots, load_models
 from salcli.errors import InputError
 from salcli.plugins import registry
 
@@ -38,7 +37,7 @@ def score(
         str | None,
         typer.Option(metavar="NAME", help="Part of it.", show_default="the one usually scored"),
     ] = None,
-    model: options.ModelNames = None,
+    model: _options.ModelNames = None,
     predictions: Annotated[
         list[Path] | None,
         typer.Option(
@@ -47,9 +46,9 @@ def score(
             "DIR/IMAGE.png (also JPEG, NPY, NPZ). Repeatable.",
         ),
     ] = None,
-    option: options.ModelOptions = None,
-    weights: options.WeightsFile = None,
-    device: options.Device = "auto",
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
+    device: _options.Device = "auto",
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -88,10 +87,10 @@ def score(
         bool,
         typer.Option("--overwrite", help="Replace scores of other maps, data or protocol."),
     ] = False,
-    offline: options.Offline = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    offline: _options.Offline = False,
+    as_json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Score maps against a dataset, by a published protocol, with intervals and baselines.
 
@@ -101,12 +100,12 @@ def score(
     Exit codes: 0 all done, 1 some frames could not be scored, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
     """
-    options.one_of("--baselines", baselines, BASELINES)
+    _options.one_of("--baselines", baselines, BASELINES)
     registry.dataset(data)
     for name in model or ():
         registry.model(name)
     for folder in (output, *([save_maps] if save_maps else ())):
-        options.check_writable(folder)
+        _options.check_writable(folder)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     from salcli import devices
@@ -179,7 +178,7 @@ def _predicted(
     folders = folder_names([loaded.label for loaded in models])
     sources: list[MapSource] = []
     for loaded, folder in zip(models, folders, strict=True):
-        watcher.note(options.introduction(loaded))
+        watcher.note(_options.introduction(loaded))
         place = save / folder if save and len(models) > 1 else save
         sources.append(PredictedMaps(loaded, watcher, save=place))
     return sources
@@ -208,7 +207,7 @@ def _show(documents: Sequence[Mapping[str, Any]]) -> None:
 
     for document in documents:
         typer.echo(document["name"])
-        tables.show(*table(document))
+        _tables.show(*table(document))
         for line in summary(document):
             typer.echo(f"  {line}")
         typer.echo()

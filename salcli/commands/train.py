@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
-from salcli.commands import options, settings
-from salcli.commands.conducting import begin
-from salcli.commands.data import DataOptions, Roots
+from salcli.commands import _options
+from salcli.commands._options import DataOptions, Roots
+from salcli.training.session import begin
 
 __all__ = ["train"]
 
@@ -16,36 +16,36 @@ __all__ = ["train"]
 def train(
     context: typer.Context,
     *,
-    model: options.ModelName = "unisal",
-    data: settings.Data = None,
+    model: _options.ModelName = "unisal",
+    data: _options.Data = None,
     root: Roots = None,
-    hold_out: settings.HoldOut = None,
+    hold_out: _options.HoldOut = None,
     data_option: DataOptions = None,
-    weights: settings.Start = None,
-    recipe: settings.RecipeName = None,
-    option: options.ModelOptions = None,
-    epochs: settings.Epochs = None,
-    batch_size: settings.BatchSize = None,
-    learning_rate: settings.Rate = None,
-    clip_length: settings.ClipLength = None,
-    clip_stride: settings.ClipStride = None,
-    accumulation: settings.Accumulation = None,
-    gradient_clip: settings.GradientClip = None,
-    epoch_steps: settings.EpochSteps = None,
-    patience: settings.Patience = None,
-    train_cnn_after: settings.ThawAfter = None,
-    seed: settings.Seed = None,
-    evaluate: settings.Evaluate = None,
-    workers: settings.Workers = 2,
-    frame_memory: settings.FrameMemory = 512,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    deterministic: settings.Deterministic = False,
-    checkpoint_minutes: settings.Minutes = 10.0,
-    dry_run: settings.DryRun = False,
-    output: settings.Output = Path("runs/train"),
-    as_json: settings.JsonLines = False,
-    verbose: options.Verbose = False,
+    weights: _options.Start = None,
+    recipe: _options.RecipeName = None,
+    option: _options.ModelOptions = None,
+    epochs: _options.Epochs = None,
+    batch_size: _options.RecipeBatchSize = None,
+    learning_rate: _options.Rate = None,
+    clip_length: _options.ClipLength = None,
+    clip_stride: _options.ClipStride = None,
+    accumulation: _options.Accumulation = None,
+    gradient_clip: _options.GradientClip = None,
+    epoch_steps: _options.EpochSteps = None,
+    patience: _options.Patience = None,
+    train_cnn_after: _options.ThawAfter = None,
+    seed: _options.Seed = None,
+    evaluate: _options.Evaluate = None,
+    workers: _options.Workers = 2,
+    frame_memory: _options.FrameMemory = 512,
+    device: _options.Device = "auto",
+    precision: _options.Precision = "auto",
+    deterministic: _options.Deterministic = False,
+    checkpoint_minutes: _options.Minutes = 10.0,
+    dry_run: _options.DryRun = False,
+    output: _options.Output = Path("runs/train"),
+    as_json: _options.JsonLines = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Train a model on images or clips; the best weights are OUTPUT/best.safetensors.
 

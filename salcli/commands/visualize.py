@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salcli import logs
-from salcli.commands import options, tables
-from salcli.commands.loading import load_models
+from salcli.commands import _options, _tables
+from salcli.commands._options import load_models
 from salcli.errors import SalcliError
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def visualize(
             show_default=False,
         ),
     ],
-    models: options.ModelNames = None,
-    option: options.ModelOptions = None,
-    weights: options.WeightsFile = None,
-    device: options.Device = "auto",
+    models: _options.ModelNames = None,
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
+    device: _options.Device = "auto",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the pictures.")
     ] = Path("viz_out"),
@@ -86,12 +86,12 @@ def visualize(
         bool,
         typer.Option("--gif", help="Write a GIF, too, of clips, and of a model's further maps."),
     ] = False,
-    kind: options.Kind = "auto",
-    fps: options.Fps = None,
-    offline: options.Offline = False,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    kind: _options.Kind = "auto",
+    fps: _options.Fps = None,
+    offline: _options.Offline = False,
+    as_json: _options.Json = False,
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Draw what people look at: the picture, the ground truth, and models' maps with their scores.
 
@@ -102,10 +102,10 @@ def visualize(
     Exit codes: 0 all done, 1 some inputs failed or ground truth is missing, 2 wrong usage, 3 no
     weights, 4 a broken plugin.
     """
-    wanted_kind: Any = options.one_of("--as", kind, options.KINDS)
-    options.one_of("--style", style, STYLES)
-    options.one_of("--preset", preset, PRESETS)
-    options.check_writable(output)
+    wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
+    _options.one_of("--style", style, STYLES)
+    _options.one_of("--preset", preset, PRESETS)
+    _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     from salcli.panels import paired
@@ -127,7 +127,7 @@ def visualize(
     paths = paired.find_scenes(inputs)
     with watch(len(paths), quiet=quiet) as watcher:
         for one in loaded:
-            watcher.note(options.introduction(one))
+            watcher.note(_options.introduction(one))
         places = manifest.places(paths, output)
         exhibits = [_run(gallery, *pair, watcher) for pair in zip(paths, places, strict=True)]
         pictures = [picture for exhibit in exhibits for picture in exhibit.sheet]
@@ -195,7 +195,7 @@ def _show(rows: Sequence[ModelScores]) -> None:
         [row.label, row.model, *(_shown(row.scores.get(name, math.nan)) for name in names)]
         for row in rows
     ]
-    tables.show(["frame", "model", *names], cells)
+    _tables.show(["frame", "model", *names], cells)
 
 
 def _shown(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from salcli.commands.options import Json, Offline, complete_model
+from salcli.commands._options import Json, Offline, complete_model
 
 if TYPE_CHECKING:
     from salcli.specs import ModelSpec, Weights
@@ -53,7 +53,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List published weights: size, whether they are on this machine, licence."""
-    from salcli.commands import tables
+    from salcli.commands import _tables
     from salcli.plugins import registry
     from salcli.weights import store
 
@@ -72,7 +72,7 @@ def list_(
         (store.label(spec, row), _size(row, now), now.state, row.licence or spec.licence or "-")
         for spec, row, now in found
     ]
-    return tables.show(("WEIGHTS", "SIZE", "STATE", "LICENCE"), rows)
+    return _tables.show(("WEIGHTS", "SIZE", "STATE", "LICENCE"), rows)
 
 
 @app.command()

@@ -15,10 +15,9 @@ from salcli_stsnet.network import STSNet
 from salcli_stsnet.solver import CaffeSGD
 
 from salcli.checkpoint import Checkpoint
-from salcli.commands.request import Request
-from salcli.commands.training import Training
 from salcli.errors import UsageError, WeightsError
 from salcli.training.optimisation import make_optimiser
+from salcli.training.prepare import Request, Training
 from salcli.types import Batch
 
 LOSS, GRADIENT, CHANGE = 1e-5, 1e-4, 1e-3

@@ -34,7 +34,7 @@ PRELOADED = [
     *(
         "salcli.cli",
         "salcli.training.train",
-        "salcli.commands.conducting",
+        "salcli.training.session",
         "salcli.datasets.folder",
     ),
     *("torch._dynamo", "torch.distributed", "torch.utils.tensorboard", "matplotlib.figure"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from salcli.commands import options
+from salcli.commands import _options
 from salcli_salema.architecture import LAST
 
 __all__ = ["group"]
@@ -37,10 +37,10 @@ def features(
     frame: Annotated[
         int, typer.Option(min=1, help="Which frame, from 1; the network sees those before it, too.")
     ] = 1,
-    model: options.ModelName = "salema",
-    option: options.ModelOptions = None,
-    weights: options.WeightsFile = None,
-    device: options.Device = "auto",
+    model: _options.ModelName = "salema",
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
+    device: _options.Device = "auto",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -51,8 +51,8 @@ def features(
             show_default="INPUT's name and the layer, in this folder",
         ),
     ] = None,
-    offline: options.Offline = False,
-    verbose: options.Verbose = False,
+    offline: _options.Offline = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Draw the feature maps of a layer side by side, as a PNG.
 

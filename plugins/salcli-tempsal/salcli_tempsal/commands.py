@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from salcli import logs
-from salcli.commands import options
+from salcli.commands import _options
 from salcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def slices(
             "original's code, 0.017 as in the paper.",
         ),
     ] = 0.006,
-    device: options.Device = "auto",
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    device: _options.Device = "auto",
+    quiet: _options.Quiet = False,
+    verbose: _options.Verbose = False,
 ) -> None:
     """Make ground truth of slices of viewing time from SALICON's fixations.
 

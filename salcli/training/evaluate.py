@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from salcli.commands.training import Training
     from salcli.loading import Loaded
     from salcli.progress import Watcher
+    from salcli.training.prepare import Training
     from salcli.training.rundir import ReportLine
     from salcli.types import Dataset
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from salcli import logs
-from salcli.commands.evaluating import choose
-from salcli.commands.evaluating import evaluate as run_exams
-from salcli.commands.request import Request
-from salcli.commands.training import Training
+from salcli.training.evaluate import choose
+from salcli.training.evaluate import evaluate as run_exams
+from salcli.training.prepare import Request, Training
 
 if TYPE_CHECKING:
     from salcli.training.rundir import ReportLine

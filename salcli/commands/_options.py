@@ -1,0 +1,396 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from salcli.errors import UsageError
+from salcli.plugins import registry
+
+if TYPE_CHECKING:
+    from salcli.loading import Loaded
+
+__all__ = [
+    "Accumulation",
+    "AreaBoxes",
+    "AreasFile",
+    "BatchSize",
+    "ClipLength",
+    "ClipStride",
+    "Data",
+    "DataOptions",
+    "Deterministic",
+    "Device",
+    "DryRun",
+    "EpochSteps",
+    "Epochs",
+    "Evaluate",
+    "Fps",
+    "FrameMemory",
+    "GradientClip",
+    "HoldOut",
+    "Json",
+    "JsonLines",
+    "KINDS",
+    "Kind",
+    "Minutes",
+    "ModelName",
+    "ModelNames",
+    "ModelOptions",
+    "Offline",
+    "Output",
+    "Patience",
+    "Precision",
+    "Quiet",
+    "Rate",
+    "RateGamma",
+    "RecipeBatchSize",
+    "RecipeName",
+    "Roots",
+    "Seed",
+    "Splits",
+    "Start",
+    "ThawAfter",
+    "Verbose",
+    "WeightsFile",
+    "Workers",
+    "check_writable",
+    "complete_dataset",
+    "complete_model",
+    "introduction",
+    "load_models",
+    "one_of",
+    "parse_batch_size",
+    "parse_size",
+]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """What `--model` may go on with; for shell completion."""
+    return [name for name in registry.model_names() if name.startswith(incomplete)]
+
+
+def complete_dataset(incomplete: str) -> list[str]:
+    """What `--data` may go on with; for shell completion."""
+    return [name for name in registry.datasets() if name.startswith(incomplete)]
+
+
+def _devices(incomplete: str) -> list[str]:
+    return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
+
+
+def _precisions(incomplete: str) -> list[str]:
+    known = ("auto", "float32", "bfloat16", "float16")
+    return [name for name in known if name.startswith(incomplete)]
+
+
+KINDS = ("auto", "clip", "stills")
+Kind: TypeAlias = Annotated[
+    str,
+    typer.Option("--as", metavar="|".join(KINDS), help="What the frames of a folder are."),
+]
+Fps: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
+]
+AreasFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h."),
+]
+AreaBoxes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=X,Y,W,H", help="A box, in pixels or percent (%). Repeatable."),
+]
+ModelName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME[:TAG]",
+        help="Model, and which of its weights; see 'salcli models'.",
+        autocompletion=complete_model,
+    ),
+]
+ModelNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME[:TAG]",
+        help="Model, and which of its weights; see 'salcli models'. Repeatable.",
+        show_default=registry.DEFAULT_MODEL,
+        autocompletion=complete_model,
+    ),
+]
+ModelOptions: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-O",
+        metavar="KEY=VALUE",
+        help="Option of the model; see 'salcli models NAME'. Repeatable.",
+    ),
+]
+WeightsFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Your own weights file, as the model's authors or salcli save it.",
+    ),
+]
+Device: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", autocompletion=_devices),
+]
+Precision: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="TYPE",
+        help="auto (float32), float32, bfloat16 or float16.",
+        autocompletion=_precisions,
+    ),
+]
+BatchSize: TypeAlias = Annotated[
+    str, typer.Option(metavar="N", help="Frames at once; halved by itself if memory is short.")
+]
+Offline: TypeAlias = Annotated[
+    bool, typer.Option("--offline", help="Never use the network (also SALCLI_OFFLINE=1).")
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say what is done, and where an error happened.")
+]
+Roots: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        help="Folder of the dataset; repeatable for one that may have several, such as 'folder'. "
+        "Without it, the dataset's environment variable says where.",
+        show_default=False,
+    ),
+]
+DataOptions: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-option",
+        "-D",
+        metavar="KEY=VALUE",
+        help="Option of the dataset; see 'salcli datasets list NAME'. Repeatable.",
+    ),
+]
+Splits: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--split", metavar="NAME", help="Only this part of the dataset. Repeatable."),
+]
+
+HERE = "In place of the recipe's."
+
+Data: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[=DIR]",
+        help="Dataset, as in 'salcli datasets'; repeatable. The recipe's if neither this nor "
+        "--root is given.",
+    ),
+]
+HoldOut: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="EVERY[:FIRST]",
+        help="Where a dataset has no validation part: keep every so-many-th recording of each "
+        "folder, counting from FIRST (0 if not given) in the natural order of names.",
+    ),
+]
+Start: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        "--start",
+        metavar="FILE",
+        help="Weights to start from: this model's own, or of a backbone that it knows.",
+    ),
+]
+RecipeName: TypeAlias = Annotated[
+    str | None, typer.Option("--recipe", metavar="NAME", help="Recipe of the model.")
+]
+Epochs: TypeAlias = Annotated[int | None, typer.Option(min=1, help=HERE)]
+RecipeBatchSize: TypeAlias = Annotated[int | None, typer.Option(min=1, help=HERE)]
+Rate: TypeAlias = Annotated[float | None, typer.Option("--lr", min=0, help=HERE)]
+RateGamma: TypeAlias = Annotated[
+    float | None, typer.Option("--lr-gamma", min=0, help="Factor on the rate after each epoch.")
+]
+ThawAfter: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--train-cnn-after", min=0, help="Epochs in which the encoder is kept still."),
+]
+ClipLength: TypeAlias = Annotated[
+    int | None, typer.Option(min=0, help="Frames per sample of a clip; 0 for whole clips.")
+]
+ClipStride: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Use every so-many-th frame of a clip.")
+]
+Accumulation: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Batches per step of the optimiser.")
+]
+GradientClip: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0, help="Longest gradient, for each frame of a loss; longer are shortened."),
+]
+EpochSteps: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, help="Steps of the optimiser after which is validated, as one epoch."),
+]
+Patience: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="End after so many epochs that were not the best.")
+]
+Seed: TypeAlias = Annotated[int | None, typer.Option(min=0, help=HERE)]
+Workers: TypeAlias = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
+FrameMemory: TypeAlias = Annotated[
+    int, typer.Option(metavar="MB", min=0, help="Decoded frames that are remembered.")
+]
+Minutes: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-minutes", min=0, help="Write the state so often, besides after every epoch."
+    ),
+]
+Deterministic: TypeAlias = Annotated[
+    bool, typer.Option("--deterministic", help="Only arithmetic that repeats itself, or an error.")
+]
+DryRun: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Take two steps and validate one recording, then say how much memory and time the "
+        "training would take; nothing is kept.",
+    ),
+]
+Output: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Folder of the run; an interrupted run goes on."
+    ),
+]
+Evaluate: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[:SPLIT][=DIR]",
+        help="Dataset on which the best weights are scored in the end, as by 'salcli score'; "
+        "repeatable; 'none' for none.",
+        show_default="the recipe's, as far as they are there",
+    ),
+]
+JsonLines: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="One JSON document per line on stdout, nothing else.")
+]
+
+
+def parse_batch_size(text: str) -> int | None:
+    """The number, or `None` for `auto`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--batch-size {text}: must be auto or a whole number from 1 on")
+    return int(text)
+
+
+def parse_size(option: str, text: str, *, other: Sequence[str] = ()) -> tuple[int, int]:
+    """`(H, W)` of a text `WxH`; `other` are words that could have been meant.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        allowed = ", ".join((*other, "WxH such as 640x360"))
+        raise UsageError(f"{option} {text}: must be {allowed}")
+    return int(height), int(width)
+
+
+def one_of(option: str, value: str, known: Sequence[str]) -> str:
+    """The value, if it is a known one.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if value not in known:
+        raise UsageError(f"{option} {value}: must be one of {', '.join(known)}")
+    return value
+
+
+def check_writable(output: Path) -> None:
+    """Refuse an output folder that cannot be written, before any work is done; makes nothing.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from salcli.atomic import reporting_os_errors
+
+    output = output.absolute()
+    existing = next(path for path in (output, *output.parents) if path.exists())
+    with reporting_os_errors(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
+        pass
+
+
+def introduction(loaded: Loaded) -> str:
+    """Which model and weights are at work, and where."""
+    model = loaded.model
+    text = f"model {loaded.label}"
+    if loaded.digest is not None:
+        text += f" (sha256 {loaded.digest[:12]}...)"
+    return f"{text} on {model.device}, {str(model.precision).removeprefix('torch.')}"
+
+
+def load_models(
+    names: Sequence[str] | None,
+    *,
+    option: Sequence[str] | None,
+    weights: Path | None,
+    device: str,
+    offline: bool,
+    quiet: bool,
+) -> list[Loaded]:
+    """The named models, or the default one; a bar shows downloads.
+
+    Raises:
+        UnknownName, UsageError: No such model, tag, option or device; or what belongs to one model
+            is given for several.
+        WeightsError: The weights cannot be had, verified or loaded.
+    """
+    chosen = list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))
+    if len(chosen) > 1 and (weights or option):
+        raise UsageError("--weights and --option are of one model, but --model names several")
+    for name in chosen:
+        registry.model(name)  # before any of them is downloaded
+
+    from salcli.loading import load_model
+    from salcli.progress import download_bar
+
+    loaded = []
+    for name in chosen:
+        with download_bar(name, quiet=quiet) as report:
+            loaded.append(
+                load_model(
+                    name,
+                    options=option or (),
+                    weights_file=weights,
+                    device=device,
+                    offline=offline,
+                    report=report,
+                )
+            )
+    return loaded
