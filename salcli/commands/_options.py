@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
-from salcli.errors import UsageError
+from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
     from salcli.loading import Loaded
+    from salcli.progress import Watcher
+
+Input = TypeVar("Input")
+Done = TypeVar("Done")
 
 __all__ = [
     "Accumulation",
@@ -62,6 +66,7 @@ __all__ = [
     "check_writable",
     "complete_dataset",
     "complete_model",
+    "each_input",
     "introduction",
     "load_models",
     "one_of",
@@ -330,6 +335,37 @@ def one_of(option: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise UsageError(f"{option} {value}: must be one of {', '.join(known)}")
     return value
+
+
+def each_input(
+    inputs: Iterable[Input],
+    run: Callable[[Input], Done],
+    *,
+    failed: Callable[[Input, str], Done],
+    watcher: Watcher,
+) -> list[Done]:
+    """Run every input; an error of one is reported, and the others are still done.
+
+    Args:
+        inputs: What to run.
+        run: Does one input.
+        failed: The result of an input that raised an error with this message.
+        watcher: Shows the errors.
+
+    Raises:
+        PluginError: A plugin or model is broken, so that every other input would fail, too.
+    """
+
+    def attempt(one: Input) -> Done:
+        try:
+            return run(one)
+        except PluginError:
+            raise
+        except SalcliError as error:
+            watcher.fail(str(error))
+            return failed(one, str(error))
+
+    return [attempt(one) for one in inputs]
 
 
 def check_writable(output: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 
 from salcli import logs
 from salcli.commands import _options
-from salcli.commands._options import DataOptions, Roots
+from salcli.commands._options import DataOptions, Roots, each_input
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from salcli.prediction.loop import Scale, Size
     from salcli.prediction.manifest import OutputPaths
     from salcli.progress import Watcher
+
+    Todo = tuple[Path, OutputPaths, Task | None]
 
 __all__ = ["predict"]
 
@@ -138,7 +141,7 @@ def predict(
     )
     with watch(len(todo), quiet=quiet) as watcher:
         watcher.note(_options.introduction(loaded))
-        outcomes = [_run(job, one, watcher) for one in todo]
+        outcomes = each_input(todo, partial(_run, job, watcher), failed=_failed, watcher=watcher)
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes):
@@ -189,7 +192,7 @@ def _todo(
     *,
     split: str,
     output: Path,
-) -> list[tuple[Path, OutputPaths, Task | None]]:
+) -> list[Todo]:
     """What is predicted, and where it goes; the recordings of a dataset bring more with them."""
     from salcli.datasets.open import open_dataset
     from salcli.datasets.submission.predict import tasks
@@ -205,23 +208,20 @@ def _todo(
     return [(path, place, None) for path, place in zip(paths, places, strict=True)]
 
 
-def _run(job: Job, one: tuple[Path, OutputPaths, Task | None], watcher: Watcher) -> Outcome:
-    """One input; whatever is wrong with it does not stop the others."""
-    from salcli.errors import PluginError, SalcliError
-    from salcli.prediction.job import Outcome
-
+def _run(job: Job, watcher: Watcher, one: Todo) -> Outcome:
     path, place, task = one
-    try:
-        outcome = task.run(job, watcher) if task else job.run(path, place, watcher=watcher)
-    except PluginError:
-        raise  # every other input would fail as this one did
-    except SalcliError as error:
-        watcher.fail(str(error))
-        return Outcome(path, place.output, "failed", error=str(error))
+    outcome = task.run(job, watcher) if task else job.run(path, place, watcher=watcher)
     for problem in outcome.problems:
         watcher.note(f"left out: {problem}")
     watcher.finish(_line(outcome))
     return outcome
+
+
+def _failed(one: Todo, error: str) -> Outcome:
+    from salcli.prediction.job import Outcome
+
+    path, place, _ = one
+    return Outcome(path, place.output, "failed", error=error)
 
 
 def _line(outcome: Outcome) -> str:
