@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ __all__ = [
     "choose",
     "compute_exactly",
     "for_metrics",
+    "peak_memory",
     "precision",
     "shortage_told",
 ]
@@ -79,6 +81,16 @@ def precision(name: str) -> torch.dtype:
     if name not in PRECISIONS:
         raise UsageError(f"--precision {name}: must be one of {', '.join(PRECISIONS)}")
     return PRECISIONS[name]
+
+
+def peak_memory() -> int | None:
+    """Most memory that this process ever held, in bytes; `None` on Windows, which does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def compute_exactly() -> None:

@@ -48,3 +48,11 @@ def test_float32_means_float32_where_a_model_is_ready(monkeypatch: pytest.Monkey
     model.to(torch.device("cpu"), torch.float32)
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_memory_of_the_process_is_known_where_the_system_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (devices.peak_memory() or 0) > 10_000_000
+    monkeypatch.setattr("sys.platform", "win32")
+    assert devices.peak_memory() is None

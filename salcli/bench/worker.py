@@ -7,7 +7,6 @@ called one after another by `salcli.bench.compare`, in this order: `prepare`, `l
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -155,11 +154,9 @@ def lap() -> float:
 def peak_bytes() -> dict[str, int]:
     """Most memory that the process ever held, and most that the accelerator ever gave it."""
     peaks = {}
-    if sys.platform != "win32":
-        import resource
-
-        largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peaks["memory"] = largest if sys.platform == "darwin" else largest * 1024
+    memory = devices.peak_memory()
+    if memory is not None:
+        peaks["memory"] = memory
     if _runners[0].model.device.type == "cuda":
         peaks["device_memory"] = torch.cuda.max_memory_allocated(_runners[0].model.device)
     return peaks

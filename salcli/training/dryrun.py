@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import Any
 
 import torch
 
+from salcli import devices
 from salcli.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
@@ -32,7 +31,8 @@ def rehearse(
 
     Returns:
         `steps` in all, `seconds` of a step (the second one), of a validation and of the whole
-        training, peak `memory` of the device (of this process on a CPU) in bytes.
+        training, peak `memory` of the device (of this process on a CPU) in bytes, `None` where the
+        system does not say.
     """
     steps = len(Batches(corpora, model, recipe=recipe).plan(0)) * recipe.epochs
     groups = tuple(dataclasses.replace(group, frozen_epochs=0) for group in recipe.groups)
@@ -66,8 +66,7 @@ def rehearse(
     }
 
 
-def _peak(device: torch.device) -> int:
+def _peak(device: torch.device) -> int | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return devices.peak_memory()

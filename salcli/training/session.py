@@ -184,8 +184,9 @@ def print_line(line: Mapping[str, Any]) -> None:
         case {"evaluation": name, "maps": folder}:
             say(f"{name}  {line['split']} has no ground truth; maps for its benchmark: {folder}")
         case {"memory": memory, "steps": steps, "seconds": seconds}:
+            peak = "unknown memory" if memory is None else f"{memory / 1e9:.2f} GB at most"
             say(
-                f"rehearsed: {memory / 1e9:.2f} GB at most; {steps} steps of "
+                f"dry run: {peak}; {steps} steps of "
                 f"{seconds['step']:.3f} s, {clock(seconds['validation'])} for each validation, "
                 f"{clock(seconds['training'])} in all"
             )

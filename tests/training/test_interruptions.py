@@ -148,7 +148,7 @@ def test_missing_maps_are_told_before_anything_is_trained(
     done = salcli(*words(data, tmp_path / "run", "--dry-run"))
     assert "clip03" in done.stderr
     assert done.returncode == 0, done.stderr
-    assert "rehearsed: " in done.stderr.splitlines()[-1]
+    assert "dry run: " in done.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
 
