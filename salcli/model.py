@@ -106,7 +106,7 @@ class Model(ABC):
         A model whose input is more than single frames, or whose augmentation is its own, overrides
         this; anything random comes from `random`.
         """
-        return self.preprocess(frames)
+        return self.preprocessed(frames)
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """What a training step minimises, one value per backward pass."""
@@ -144,10 +144,14 @@ class Model(ABC):
         """
         return  # as above
 
+    def preprocessed(self, frames: Sequence[Frame]) -> Tensor:
+        """What the `preprocess` hook makes of RGB frames of one size, float32 on the CPU."""
+        tensor: Tensor = loader.load().hook.preprocess(model=self, frames=frames)
+        return tensor
+
     def inputs(self, frames: Sequence[Frame]) -> Tensor:
         """Network input for a chunk, through the `preprocess` hook, on the model's device."""
-        tensor: Tensor = loader.load().hook.preprocess(model=self, frames=frames)
-        return tensor.to(self.device, self.precision, non_blocking=True)
+        return self.preprocessed(frames).to(self.device, self.precision, non_blocking=True)
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
         """Move the network, ready for prediction."""

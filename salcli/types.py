@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from salcli.errors import PluginError
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -281,15 +283,17 @@ class Loss:
     frames: int = 1
 
     def total(self, weights: Mapping[str, float]) -> Tensor:
-        """The weighted sum of the parts; a part that `weights` does not name does not count."""
-        return sum_of(
-            [weights[name] * value for name, value in self.parts.items() if name in weights]
+        """The weighted sum of the parts; a part that `weights` does not name does not count.
+
+        Raises:
+            PluginError: `weights` names no part, or one that is not there.
+        """
+        if not weights or weights.keys() - self.parts.keys():
+            raise PluginError(
+                f"the recipe weighs the losses {', '.join(weights) or '(none)'}, but the model "
+                f"gives {', '.join(self.parts) or 'none'}"
+            )
+        first, *others = (
+            weights[name] * part for name, part in self.parts.items() if name in weights
         )
-
-
-def sum_of(terms: Sequence[Tensor]) -> Tensor:
-    """Sum of at least one tensor, in order."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+        return sum(others, first)

@@ -148,7 +148,7 @@ class Batches(Dataset[Batch]):
         @lru_cache
         def shape(size: tuple[int, int]) -> Hashable:
             black = np.zeros((*size, 3), np.uint8)
-            return self._models[number].preprocess([black]).shape[1:]
+            return self._models[number].preprocessed([black]).shape[1:]
 
         if corpus.truth_size and len({shape(size) for size in PROBE_SIZES}) == 1:
             return lengths

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
-from torch import Tensor
 
 from salcli.errors import UsageError
 from salcli.gaze import groundtruth
 from salcli.maps import resize
 from salcli.model import Model
 from salcli.plugins import registry
+from salcli.prediction import loop
 from salcli.recipe import Recipe
 from salcli.specs import resolve
 from salcli.training.distributed import ALONE, Ranks
 from salcli.training.loader import Loader, moved
 from salcli.training.plan import Corpus
 from salcli.training.reader import Excerpt, frame_size
-from salcli.types import Annotation, Batch, Prediction, Recording, Stimulus
+from salcli.types import Annotation, Batch, Recording, Result, Stimulus
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["Scores", "by_losses", "by_maps"]
+
+logger = logging.getLogger(__name__)
 
 Scores: TypeAlias = dict[str, dict[str, float]]
 """Means by group of recordings and by name; `"all"` is over everything."""
@@ -133,38 +141,32 @@ def _mean_scores(model: Model, recording: Recording, recipe: Recipe) -> dict[str
 def _scores(model: Model, recording: Recording, recipe: Recipe) -> Iterator[tuple[str, float]]:
     """Every metric of every observed frame."""
     positions = _middle(recording, recipe)
-    stimulus = Stimulus(
-        recording.name,
-        Excerpt(recording, positions),
-        fps=recording.fps,
-        size=frame_size(recording),
-        count=len(positions),
-    )
-    predictions = iter(model.predict(stimulus))
-    for position in positions:
-        with torch.inference_mode():
-            prediction = next(predictions, None)
-        if prediction is None:
-            return  # a video may end a frame before its annotations do
-        shown = recording.annotations[position * recipe.slices : (position + 1) * recipe.slices]
-        for saliency, annotation in zip(_maps(prediction, shown), shown, strict=True):
-            yield from _frame_scores(saliency, annotation, stimulus.size)
+    size, slices = frame_size(recording), recipe.slices
+    frames = Excerpt(recording, positions)
+    stimulus = Stimulus(recording.name, frames, fps=recording.fps, size=size, count=len(positions))
+    found = loop.run(model, stimulus, size=size, extras=slices > 1, notice=logger.warning)
+    with closing(found) as results:
+        for result in results:  # a video may end a frame before its annotations do
+            first = positions[result.index] * slices
+            shown = recording.annotations[first : first + slices]
+            for saliency, annotation in zip(_maps(result, shown), shown, strict=True):
+                yield from _frame_scores(saliency, annotation, size)
 
 
-def _maps(prediction: Prediction, shown: Sequence[Annotation]) -> Sequence[Tensor]:
+def _maps(result: Result, shown: Sequence[Annotation]) -> Sequence[npt.NDArray[np.float32]]:
     """The map for each annotation of a frame: of several, the extra maps in their order.
 
     Raises:
         UsageError: There are not as many.
     """
     if len(shown) == 1:
-        return [prediction.saliency]
-    if len(prediction.extras) != len(shown):
+        return [result.saliency]
+    if len(result.extras) != len(shown):
         raise UsageError(
-            f"the model gives {len(prediction.extras)} extra maps per frame, and the ground truth "
+            f"the model gives {len(result.extras)} extra maps per frame, and the ground truth "
             f"has {len(shown)}; choose data with as many"
         )
-    return list(prediction.extras.values())
+    return list(result.extras.values())
 
 
 def _middle(recording: Recording, recipe: Recipe) -> range:
@@ -177,11 +179,10 @@ def _middle(recording: Recording, recipe: Recipe) -> range:
 
 
 def _frame_scores(
-    saliency: Tensor, annotation: Annotation, size: tuple[int, int]
+    saliency: npt.NDArray[np.float32], annotation: Annotation, size: tuple[int, int]
 ) -> Iterator[tuple[str, float]]:
     if annotation.density is None and annotation.fixations is None:
         return
-    predicted = resize(saliency[None], size)[0].cpu().numpy()
     density = torch.from_numpy(groundtruth.read_density(annotation, size))
     points = groundtruth.read_fixations(annotation, size).points
     truth = {
@@ -191,4 +192,4 @@ def _frame_scores(
     for name, metric in registry.metrics().items():
         there = metric.needs == "density" or annotation.fixations is not None
         if metric.validates and there:
-            yield name, resolve(metric.function)(predicted, truth[metric.needs])
+            yield name, resolve(metric.function)(saliency, truth[metric.needs])

@@ -233,7 +233,7 @@ class Stsnet(Model):
         if self.options.lower_resolutions:
             factor = int(random.choice(training.LOWER_RESOLUTIONS))
             frames = [training.coarse(self._resized(frame), factor) for frame in frames]
-        inputs = self.preprocess(frames)
+        inputs = self.preprocessed(frames)
         source = self._source(clip=len(frames) > 1)
         if self.options.net == "ssnet":
             return inputs
