@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from salcli._version import __version__
 from salcli.errors import SalcliError
 from salcli.plugins.hooks import hookimpl
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
+from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, StyleSpec, Weights
 from salcli.types import Prediction, Stimulus
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "Prediction",
     "SalcliError",
     "Stimulus",
+    "StyleSpec",
     "Weights",
     "__version__",
     "hookimpl",

@@ -1,4 +1,4 @@
-"""Plain frozen descriptions of models, weights, datasets and metrics; no heavy import."""
+"""Plain frozen descriptions of models, weights, datasets, metrics and styles; no heavy import."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "DatasetSpec",
     "MetricSpec",
     "ModelSpec",
+    "StyleSpec",
     "Weights",
     "parse_data_options",
     "parse_options",
@@ -156,6 +157,26 @@ class MetricSpec:
     also: Literal["negatives", "baseline"] | None = None
     validates: bool = True
     takes_tensors: bool = False
+
+
+@dataclass(frozen=True)
+class StyleSpec:
+    """A way to draw saliency maps in `salcli visualize`.
+
+    Attributes:
+        name: What the user types after `--style`.
+        summary: One line for the help text.
+        factory: `"package.module:Class"`, imported on first use and called with the
+            `salcli.render.styles.Look` that the user asked for.
+        draws: What an instance draws. `"map"`: one map on its picture, as a
+            `salcli.render.styles.MapStyle`; salcli arranges the panels. `"panels"`: a frame with
+            all its maps, as `salcli.panels.board.Panels`.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    draws: Literal["map", "panels"] = "map"
 
 
 def resolve(target: str) -> Any:

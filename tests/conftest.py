@@ -59,7 +59,7 @@ def forget_plugins() -> None:
     from salcli.plugins import loader, registry
 
     loader.load.cache_clear()
-    for found in (registry._models, registry._datasets, registry._metrics):
+    for found in (registry._models, registry._datasets, registry._metrics, registry._styles):
         found.cache_clear()
 
 

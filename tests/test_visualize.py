@@ -264,17 +264,17 @@ def test_several_models_and_their_further_maps(salcli: Run, tmp_path: Path) -> N
     assert double.shape[0] > single.shape[0]
 
 
-@pytest.mark.parametrize("preset", ["unisal", "tempsal"])
+@pytest.mark.parametrize("style", ["unisal", "tempsal"])
 @pytest.mark.parametrize("maps", [["a"], []])
-def test_presets(salcli: Run, tmp_path: Path, preset: str, maps: list[str]) -> None:
+def test_published_panels(salcli: Run, tmp_path: Path, style: str, maps: list[str]) -> None:
     root = dataset(tmp_path / "set", ["a"], maps=maps)
 
-    run = salcli("visualize", root, *FAKE, "--preset", preset)
+    run = salcli("visualize", root, *FAKE, "--style", style)
 
     assert run.returncode == 0, run.stderr
     width, height = SIZE
     rows = 3 if maps else 2
-    wanted = (height + 50, 3 * width + 24) if preset == "unisal" else (rows * height, 2 * width)
+    wanted = (height + 50, 3 * width + 24) if style == "unisal" else (rows * height, 2 * width)
     assert pixels(tmp_path / "viz_out/set/a_viz.jpg").shape[:2] == wanted
 
 
@@ -341,8 +341,8 @@ def test_an_unreadable_map_is_told(salcli: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--style", "glow"), "--style glow: must be one of heat, contour, fog, peaks"),
-        (("--preset", "nobody"), "--preset nobody: must be one of salcli, unisal, tempsal"),
+        (("--style", "countour"), "no style named 'countour'; did you mean contour"),
+        (("--style", "glow"), "known: contour, fog, heat, peaks, spotlight, tempsal, unisal"),
         (("-m", "brightnes"), "no model named 'brightnes'; did you mean brightness"),
         (("-m", "hungry", "-O", "rows=2"), "--model names several"),
     ],

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from salcli_tempsal import spotlight
+from salcli_unisal.panels import UnisalPanels
 
 from salcli.errors import UnknownName
-from salcli.panels import originals, spotlight
-from salcli.panels.board import Board, Rated, Shot
+from salcli.panels.board import ComparedFrame, PanelBoard, ScoredMap, open_panels
+from salcli.plugins import registry
 from salcli.render import colormaps, legend, lettering, styles
+from salcli.render.styles import Look, MapStyle
+from salcli.specs import resolve
+
+STYLES = [name for name, spec in registry.styles().items() if spec.draws == "map"]
 
 GOLDENS = Path(__file__).parent / "goldens" / "visualize"
 SCORES = {"CC": 0.83, "SIM": 0.65, "KLD": 12.4, "NSS": float("nan"), "AUC-Judd": 0.91}
+
+
+def style(name: str) -> MapStyle:
+    found: MapStyle = resolve(registry.style(name).factory)(Look())
+    return found
 
 
 def blob(height: int, width: int, *, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
@@ -35,36 +47,56 @@ def difference(first: np.ndarray, second: np.ndarray) -> int:
 
 def test_unisal_panels_are_those_of_its_authors() -> None:
     golden = np.load(GOLDENS / "unisal.npz")
-    maps = {k: golden[k].astype(np.float32) for k in golden if k not in ("image",)}
-    rated = [
-        Rated("ours", maps["prediction"]),
-        Rated("theirs", maps["pretrained_prediction"]),
+    arrays = {k: golden[k].astype(np.float32) for k in golden if k not in ("image",)}
+    maps = [
+        ScoredMap("ours", arrays["prediction"]),
+        ScoredMap("theirs", arrays["pretrained_prediction"]),
     ]
-    panels = originals.UnisalPanels(labels=False)
+    panels = UnisalPanels(Look(labels=False))
 
-    four = panels.draw(Shot("x", golden["image"], density=maps["gt_map"], rated=rated))
-    three = panels.draw(Shot("x", golden["image"], rated=rated[:1]))
+    four = panels.draw(ComparedFrame("x", golden["image"], density=arrays["gt_map"], maps=maps))
+    three = panels.draw(ComparedFrame("x", golden["image"], maps=maps[:1]))
 
     assert difference(four, golden["canvas4_nolabels"]) <= 2
     assert difference(three, golden["canvas3_nogt_nolabels"]) <= 2
 
 
 def test_unisal_titles_say_whether_there_is_a_ground_truth() -> None:
-    rated = [Rated("ours", blob(30, 40)), Rated("theirs", blob(30, 40))]
-    panels = originals.UnisalPanels()
-    with_truth = Shot("x", picture(30, 40), density=blob(30, 40), rated=rated)
+    maps = [ScoredMap("ours", blob(30, 40)), ScoredMap("theirs", blob(30, 40))]
+    panels = UnisalPanels(Look())
+    with_truth = ComparedFrame("x", picture(30, 40), density=blob(30, 40), maps=maps)
     titles = [title for title, _ in panels.panels(with_truth)]
     assert titles == ["Original", "GT Map", "Pred + GT", "theirs + GT"]
-    titles = [title for title, _ in panels.panels(Shot("x", picture(30, 40), rated=rated))]
+    titles = [title for title, _ in panels.panels(ComparedFrame("x", picture(30, 40), maps=maps))]
     assert titles == ["Original", "No GT", "Prediction", "theirs"]
 
 
 def test_tempsal_pictures_are_those_of_its_authors() -> None:
     golden = np.load(GOLDENS / "tempsal.npz")
     saliency = golden["map"]
-    assert difference(originals.hot(saliency), golden["heat"]) <= 1
-    assert difference(spotlight.draw(golden["image"], saliency), golden["overlay"]) <= 1
-    assert difference(originals.difference(saliency, saliency[::-1]), golden["diff"]) <= 1
+    assert difference(spotlight.hot(saliency), golden["heat"]) <= 1
+    assert difference(spotlight.spotlight(golden["image"], saliency), golden["overlay"]) <= 1
+    assert difference(spotlight.difference(saliency, saliency[::-1]), golden["diff"]) <= 1
+
+
+def test_a_plugin_brings_styles_and_panels(
+    make_site: Callable[..., Path], install_plugins: Callable[..., None]
+) -> None:
+    install_plugins(make_site("salcli_style"))
+    assert registry.styles()["negative"].summary == "the picture inverted"
+    bright = np.ones((30, 40), np.float32)
+    compared = ComparedFrame("x", picture(30, 40), maps=[ScoredMap("m", bright)])
+
+    board = open_panels("negative", Look(labels=False)).draw(compared)
+    stack = open_panels("stack", Look(alpha=0.2)).draw(compared)
+
+    assert (board[:30, -40:] == 255 - picture(30, 40)).all()
+    assert (stack == np.concatenate([picture(30, 40), np.full((30, 40, 3), 51)])).all()
+
+
+def test_a_style_that_does_not_exist() -> None:
+    with pytest.raises(UnknownName, match=r"no style named 'countour'; did you mean contour"):
+        open_panels("countour", Look())
 
 
 def test_own_colours_grow_lighter_or_part_from_white() -> None:
@@ -82,28 +114,28 @@ def test_a_colour_map_that_does_not_exist() -> None:
         colormaps.table("magmma")
 
 
-@pytest.mark.parametrize("style", styles.STYLES)
+@pytest.mark.parametrize("name", STYLES)
 @pytest.mark.parametrize("size", [(48, 64), (31, 17)])
 @pytest.mark.parametrize("value", [0.0, 0.4])
 def test_styles_take_maps_that_prefer_no_place(
-    style: str, size: tuple[int, int], value: float
+    name: str, size: tuple[int, int], value: float
 ) -> None:
-    drawn = styles.draw(picture(*size), np.full(size, value, np.float32), styles.Look(style))
+    drawn = style(name).draw(picture(*size), np.full(size, value, np.float32))
     assert drawn.shape == (*size, 3)
     assert drawn.dtype == np.uint8
 
 
-@pytest.mark.parametrize("style", styles.STYLES)
-def test_styles_do_not_depend_on_the_scale_of_the_values(style: str) -> None:
-    look = styles.Look(style)
-    first = styles.draw(picture(60, 80), blob(60, 80), look)
-    second = styles.draw(picture(60, 80), np.float32(0.01) * blob(60, 80), look)
+@pytest.mark.parametrize("name", STYLES)
+def test_styles_do_not_depend_on_the_scale_of_the_values(name: str) -> None:
+    drawer = style(name)
+    first = drawer.draw(picture(60, 80), blob(60, 80))
+    second = drawer.draw(picture(60, 80), np.float32(0.01) * blob(60, 80))
     assert np.abs(first.astype(int) - second).mean() < 1.5
 
 
 def test_fog_hides_what_is_not_looked_at_and_only_that() -> None:
     frame, saliency = picture(60, 80), blob(60, 80)
-    drawn = styles.draw(frame, saliency, styles.Look("fog"))
+    drawn = style("fog").draw(frame, saliency)
     assert difference(drawn[28:32, 38:42], frame[28:32, 38:42]) <= 1
     assert drawn[:6].astype(int).mean() > frame[:6].astype(int).mean() + 40
 
@@ -123,12 +155,14 @@ def test_peaks_are_found_once_and_in_order() -> None:
 
 def board(height: int, width: int, **options: object) -> np.ndarray:
     extras = {f"slice {n}": blob(height, width) for n in range(1, 6)}
-    rated = [
-        Rated("first", blob(height, width), extras, SCORES),
-        Rated("a model with a file of a very long name.safetensors", blob(24, 32), {}, SCORES),
+    maps = [
+        ScoredMap("first", blob(height, width), extras, SCORES),
+        ScoredMap("a model with a file of a very long name.safetensors", blob(24, 32), {}, SCORES),
     ]
-    shot = Shot("frame 0001   0.04 s", picture(height, width), blob(height, width), True, "", rated)
-    return Board(styles.Look(), **options).draw(shot)
+    compared = ComparedFrame(
+        "frame 0001   0.04 s", picture(height, width), blob(height, width), True, "", maps
+    )
+    return PanelBoard(styles.Heat(Look()), **options).draw(compared)
 
 
 @pytest.mark.parametrize("size", [(36, 64), (240, 320), (480, 160), (601, 799)])
@@ -142,17 +176,19 @@ def test_nothing_is_cut_off_at_the_margins(size: tuple[int, int], columns: int |
 
 
 def test_without_labels_there_are_only_pictures() -> None:
-    drawn = Board(styles.Look(), labels=False).draw(
-        Shot("x", picture(60, 80), rated=[Rated("m", blob(60, 80), {}, SCORES)])
+    drawn = PanelBoard(styles.Heat(Look()), labels=False).draw(
+        ComparedFrame("x", picture(60, 80), maps=[ScoredMap("m", blob(60, 80), {}, SCORES)])
     )
     assert drawn.shape[0] == 60
     assert (drawn[:, :80] == picture(60, 80)).all()
 
 
 def test_a_board_stays_within_the_largest_size_and_keeps_it() -> None:
-    shot = Shot("x", picture(300, 500), rated=[Rated("m", blob(300, 500), {}, SCORES)])
-    one = Board(styles.Look(), largest=(200, 400))
-    sizes = {one.draw(shot).shape for _ in range(2)}
+    compared = ComparedFrame(
+        "x", picture(300, 500), maps=[ScoredMap("m", blob(300, 500), {}, SCORES)]
+    )
+    one = PanelBoard(styles.Heat(Look()), largest=(200, 400))
+    sizes = {one.draw(compared).shape for _ in range(2)}
     (size,) = sizes
     assert size[0] <= 200
     assert 300 <= size[1] <= 400
@@ -168,12 +204,13 @@ def test_a_fitted_text_fits(text: str, size: int, room: int) -> None:
         assert shown == text
 
 
-@pytest.mark.parametrize("style", styles.STYLES)
+@pytest.mark.parametrize("name", STYLES)
 @pytest.mark.parametrize("room", [120, 700])
-def test_a_legend_fits_its_room(style: str, room: int) -> None:
-    drawn = legend.draw(styles.Look(style), size=14, room=room)
+def test_a_legend_fits_its_room(name: str, room: int) -> None:
+    drawer = style(name)
+    drawn = legend.draw(drawer.swatch(14), drawer.meaning, size=14, room=room)
     assert drawn.shape[1] == room
     assert (drawn != 255).any()
-    lines = list(legend.wrapped(legend.MEANINGS[style], 14, room))
+    lines = list(legend.wrapped(drawer.meaning, 14, room))
     assert all(lettering.width(line, 14) <= room for line in lines)
-    assert " ".join(lines) == legend.MEANINGS[style]
+    assert " ".join(lines) == drawer.meaning

@@ -158,12 +158,12 @@ def moved(found: Attention, against: Attention) -> Frame:
     layout = Layout(size, len(panels), labels=True)
     swatch = legend.bar(table, size=layout.small)
     text = f"less to more attention in {found.source.name} than in {against.source.name}"
-    below = legend.beside(swatch, text, size=layout.small, room=layout.room)
+    below = legend.draw(swatch, text, size=layout.small, room=layout.room)
     return layout.stacked([layout.row(panels), below])
 
 
 def _heat(frame: Frame, saliency: npt.NDArray[np.float32]) -> Frame:
-    return heatmap.overlay(frame, saliency, alpha=styles.Look().alpha)
+    return heatmap.overlay(frame, saliency, alpha=styles.ALPHA)
 
 
 def write_png(path: Path, picture: Frame | bytes) -> None:

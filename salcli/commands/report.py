@@ -13,7 +13,7 @@ from salcli.commands._options import load_models
 
 if TYPE_CHECKING:
     from salcli.progress import Watcher
-    from salcli.report.entries import Reporter
+    from salcli.report.entries import EntryMaker
 
 __all__ = ["report"]
 
@@ -63,24 +63,24 @@ def report(
     )
 
     from salcli.checkpoint import write_atomically
-    from salcli.panels.paired import find_scenes
+    from salcli.panels.paired import find_paired
     from salcli.progress import watch
-    from salcli.report.entries import OBSERVERS, Reporter
+    from salcli.report.entries import OBSERVERS, EntryMaker
     from salcli.report.page import document
 
-    paths = find_scenes(inputs)
+    paths = find_paired(inputs)
     entries: list[dict[str, Any]] = []
     failed = False
     with watch(len(paths), quiet=quiet) as watcher:
         for loaded in models:
             watcher.note(_options.introduction(loaded))
-        reporter = Reporter(models, watcher, areas=chosen, kind=wanted, fps=fps)
+        maker = EntryMaker(models, watcher, areas=chosen, kind=wanted, fps=fps)
         for path in paths:
-            found, complete = _entries(reporter, path, watcher)
+            found, complete = _entries(maker, path, watcher)
             entries += found
             failed |= not complete
         if entries:
-            others = [OBSERVERS] if reporter.has_observers else []
+            others = [OBSERVERS] if maker.has_observers else []
             write_atomically(output, document(title, entries, models, others=others).encode())
             shown = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
             watcher.note(f"{output}: {shown}, {output.stat().st_size / 1e6:.1f} MB")
@@ -88,12 +88,12 @@ def report(
         raise typer.Exit(1)
 
 
-def _entries(reporter: Reporter, path: Path, watcher: Watcher) -> tuple[list[dict[str, Any]], bool]:
+def _entries(maker: EntryMaker, path: Path, watcher: Watcher) -> tuple[list[dict[str, Any]], bool]:
     """What one input gives, and whether all of it could be read."""
     from salcli.errors import PluginError, SalcliError
 
     try:
-        entries, problems = reporter.entries(path)
+        entries, problems = maker.entries(path)
     except PluginError:
         raise
     except SalcliError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,17 +14,24 @@ from salcli import logs
 from salcli.commands import _options, _tables
 from salcli.commands._options import load_models
 from salcli.errors import SalcliError
+from salcli.plugins import registry
 
 if TYPE_CHECKING:
-    from salcli.panels.draw import Drawer, Exhibit, Gallery, ModelScores
+    from salcli.panels.draw import DrawnInput, ModelScores, Visualizer
     from salcli.prediction.manifest import OutputPaths
     from salcli.progress import Watcher
 
 __all__ = ["visualize"]
 
-STYLES = ("heat", "contour", "fog", "peaks", "spotlight")
-PRESETS = ("salcli", "unisal", "tempsal")
 SHEET = "contact_sheet.jpg"
+
+
+def _complete_style(incomplete: str) -> list[str]:
+    return [name for name in registry.styles() if name.startswith(incomplete)]
+
+
+def _described_styles() -> str:
+    return "; ".join(f"{name}: {spec.summary}" for name, spec in registry.styles().items())
 
 
 def visualize(
@@ -50,7 +56,12 @@ def visualize(
     ] = 12,
     seed: Annotated[int, typer.Option(help="Decides which these are.")] = 0,
     style: Annotated[
-        str, typer.Option(metavar="|".join(STYLES), help="How a map is shown on its picture.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"How maps are drawn. {_described_styles()}.",
+            autocompletion=_complete_style,
+        ),
     ] = "heat",
     alpha: Annotated[
         float, typer.Option(min=0, max=1, help="Opacity where a map covers most.")
@@ -69,13 +80,6 @@ def visualize(
     columns: Annotated[
         int | None, typer.Option(min=1, help="Panels in a row.", show_default="what fits")
     ] = None,
-    preset: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(PRESETS),
-            help="salcli's panels, or those that a model's authors published.",
-        ),
-    ] = "salcli",
     frames: Annotated[
         bool, typer.Option("--frames", help="Of clips draw COUNT frames, and no movie.")
     ] = False,
@@ -103,87 +107,73 @@ def visualize(
     weights, 4 a broken plugin.
     """
     wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
-    _options.one_of("--style", style, STYLES)
-    _options.one_of("--preset", preset, PRESETS)
+    registry.style(style)
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
-    from salcli.panels import paired
-    from salcli.panels.draw import Gallery
+    from salcli.panels.draw import Visualizer
     from salcli.panels.files import write_sheet
+    from salcli.panels.paired import find_paired
     from salcli.prediction import manifest
     from salcli.progress import watch
     from salcli.render import colormaps
+    from salcli.render.styles import Look
 
     if colormap is not None:
         colormaps.table(colormap)
-    drawer = partial(
-        _drawer, preset, style, alpha=alpha, colour_map=colormap, labels=labels, columns=columns
-    )
     loaded = load_models(
         models, option=option, weights=weights, device=device, offline=offline, quiet=quiet
     )
-    gallery = Gallery(loaded, drawer, count, seed, wanted_kind, fps, frames, contact_sheet, gif)
-    paths = paired.find_scenes(inputs)
+    visualizer = Visualizer(
+        loaded,
+        style,
+        Look(alpha, colormap, labels),
+        columns=columns,
+        count=count,
+        seed=seed,
+        kind=wanted_kind,
+        fps=fps,
+        frames=frames,
+        sheet=contact_sheet,
+        gif=gif,
+    )
+    paths = find_paired(inputs)
     with watch(len(paths), quiet=quiet) as watcher:
         for one in loaded:
             watcher.note(_options.introduction(one))
         places = manifest.places(paths, output)
-        exhibits = [_run(gallery, *pair, watcher) for pair in zip(paths, places, strict=True)]
-        pictures = [picture for exhibit in exhibits for picture in exhibit.sheet]
+        drawn = [_run(visualizer, *pair, watcher) for pair in zip(paths, places, strict=True)]
+        pictures = [picture for one in drawn for picture in one.sheet]
         if pictures:
             write_sheet(output / SHEET, pictures)
             watcher.note(f"contact sheet: {output / SHEET}")
     if as_json:
-        typer.echo(json.dumps(_document([one.label for one in loaded], exhibits), indent=2))
+        typer.echo(json.dumps(_document([one.label for one in loaded], drawn), indent=2))
     else:
-        _show([row for exhibit in exhibits for row in exhibit.rows])
-    if not all(exhibit.complete for exhibit in exhibits):
+        _show([row for one in drawn for row in one.rows])
+    if not all(one.complete for one in drawn):
         raise typer.Exit(1)
 
 
-def _run(gallery: Gallery, path: Path, place: OutputPaths, watcher: Watcher) -> Exhibit:
+def _run(visualizer: Visualizer, path: Path, place: OutputPaths, watcher: Watcher) -> DrawnInput:
     """One input; whatever is wrong with it does not stop the others."""
     from salcli.errors import PluginError
-    from salcli.panels.draw import Exhibit
+    from salcli.panels.draw import DrawnInput
 
     try:
-        exhibit = gallery.run(path, place, watcher=watcher)
+        one = visualizer.draw(path, place, watcher=watcher)
     except PluginError:
         raise  # every other input would fail as this one did
     except SalcliError as error:
         watcher.fail(str(error))
-        return Exhibit(path, error=str(error))
-    for problem in exhibit.problems:
+        return DrawnInput(path, error=str(error))
+    for problem in one.problems:
         watcher.note(problem)
-    where = exhibit.files[0] if len(exhibit.files) == 1 else f"{len(exhibit.files)} files"
-    if len(exhibit.files) > 1:
-        where = f"{where} in {exhibit.files[0].parent}"
-    watcher.finish(f"{path}: {exhibit.frames} frame{'s' * (exhibit.frames != 1)} in {where}")
-    return exhibit
-
-
-def _drawer(
-    preset: str,
-    style: str,
-    largest: tuple[int, int],
-    *,
-    alpha: float,
-    colour_map: str | None,
-    labels: bool,
-    columns: int | None,
-    legend: bool,
-) -> Drawer:
-    from salcli.panels import originals
-    from salcli.panels.board import Board
-    from salcli.render import colormaps, styles
-
-    if preset == "unisal":
-        return originals.UnisalPanels(alpha, colour_map or "jet", labels)
-    if preset == "tempsal":
-        return originals.TempsalPanels()
-    look = styles.Look(style, alpha, colour_map or colormaps.DEFAULT)
-    return Board(look, labels=labels, legend=legend, columns=columns, largest=largest)
+    where = one.files[0] if len(one.files) == 1 else f"{len(one.files)} files"
+    if len(one.files) > 1:
+        where = f"{where} in {one.files[0].parent}"
+    watcher.finish(f"{path}: {one.frames} frame{'s' * (one.frames != 1)} in {where}")
+    return one
 
 
 def _show(rows: Sequence[ModelScores]) -> None:
@@ -202,25 +192,25 @@ def _shown(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4f}"
 
 
-def _document(models: Sequence[str], exhibits: Sequence[Exhibit]) -> dict[str, Any]:
+def _document(models: Sequence[str], drawn: Sequence[DrawnInput]) -> dict[str, Any]:
     return {
         "models": models,
         "inputs": [
             {
-                "source": str(exhibit.source),
-                "files": [str(file) for file in exhibit.files],
-                "frames": exhibit.frames,
+                "source": str(one.source),
+                "files": [str(file) for file in one.files],
+                "frames": one.frames,
                 "scores": [
                     {
                         "frame": row.label,
                         "model": row.model,
                         **{k: None if math.isnan(v) else v for k, v in row.scores.items()},
                     }
-                    for row in exhibit.rows
+                    for row in one.rows
                 ],
-                "problems": exhibit.problems,
-                "error": exhibit.error or None,
+                "problems": one.problems,
+                "error": one.error or None,
             }
-            for exhibit in exhibits
+            for one in drawn
         ],
     }

@@ -5,39 +5,42 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from salcli.render import legend as legends
-from salcli.render import styles
+from salcli.plugins import registry
+from salcli.render import heatmap, legend
 from salcli.render.grid import Layout, Panel
+from salcli.specs import resolve
+from salcli.types import Result
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from salcli.render.styles import Look, MapStyle
     from salcli.types import Frame
 
     Map: TypeAlias = npt.NDArray[np.float32]
 
-__all__ = ["Board", "Rated", "Shot"]
+__all__ = ["ComparedFrame", "PanelBoard", "Panels", "ScoredMap", "open_panels"]
 
 IN_A_ROW = 3
-"""Up to so many panels are in one row; more of them in a square."""
+"""Up to this many panels stand in one row; more of them form a square."""
 
 LARGEST_PICTURE = (65_000, 65_000)
-"""`(H, W)` that a JPEG file can nearly hold."""
+"""`(H, W)` just below the limit of JPEG files."""
 
 
 @dataclass(frozen=True)
-class Rated:
+class ScoredMap:
     """A model's map of one frame.
 
     Attributes:
-        title: What it is called.
-        saliency: `[H, W]`.
-        extras: Further maps by name.
+        title: The model's label.
+        saliency: float32 `[H, W]`, not negative.
+        extras: Further maps of the model by name.
         scores: Against the ground truth, by metric; NaN where undefined.
     """
 
@@ -48,112 +51,166 @@ class Rated:
 
 
 @dataclass(frozen=True)
-class Shot:
-    """Everything that there is to show of one frame.
+class ComparedFrame:
+    """One frame with its ground truth and the maps of several models.
 
     Attributes:
         name: Shown under the picture.
-        frame: RGB `[H, W, 3]`.
-        density: Ground truth `[H, W]`, if there is one for this frame.
-        has_truth: Whether this frame or some beside it have one.
+        picture: RGB uint8 `[H, W, 3]`.
+        density: Ground truth, float32 `[H, W]`, not negative; `None` if this frame has none.
+        has_truth: Whether this frame or others of its input have a ground truth.
         truth_note: Shown under the ground truth.
-        rated: The models' maps.
+        maps: One per model.
+        index, label, time: See `salcli.types.Result`.
     """
 
     name: str
-    frame: Frame
+    picture: Frame
     density: Map | None = None
     has_truth: bool = False
     truth_note: str = ""
-    rated: Sequence[Rated] = ()
+    maps: Sequence[ScoredMap] = ()
+    index: int = 0
+    label: str = ""
+    time: float | None = None
+
+    def result(self, picture: Frame) -> Result:
+        """The first model's result, carrying `picture` as its frame, as movies take it."""
+        return Result(self.index, self.label, self.time, self.maps[0].saliency, frame=picture)
 
 
-class Board:
-    """Lays out panels; all frames of one size, with as much to show, get boards of one size.
+class Panels(Protocol):
+    """Draws a frame with its maps; frames of one size with as many maps give pictures of one size.
+
+    A plugin's own panels (a `StyleSpec` that draws panels) have this method.
+    """
+
+    def draw(self, compared: ComparedFrame) -> Frame:
+        """The picture, RGB uint8 `[H', W', 3]`; both sides are even, as movies need them."""
+
+
+def open_panels(
+    style: str,
+    look: Look,
+    *,
+    columns: int | None = None,
+    largest: tuple[int, int] = LARGEST_PICTURE,
+    show_legend: bool = True,
+) -> Panels:
+    """The panels of a style by its name; published panels keep their own size and layout.
 
     Args:
-        look: How maps are drawn.
-        labels: Whether there are titles and scores.
-        legend: Whether there is a legend, too; only with labels.
+        style: Name of a registered style.
+        look: Opacity, colours, labels.
+        columns: See `PanelBoard`, as for what follows; without effect on a plugin's own panels.
+        largest: `(H, W)` that a picture must not exceed.
+        show_legend: Whether to draw a legend.
+
+    Raises:
+        UnknownName: There is no such style.
+        PluginError: The plugin that brings it is broken.
+    """
+    spec = registry.style(style)
+    drawer = resolve(spec.factory)(look)
+    if spec.draws == "panels":
+        panels: Panels = drawer
+        return panels
+    return PanelBoard(
+        drawer, labels=look.labels, show_legend=show_legend, columns=columns, largest=largest
+    )
+
+
+class PanelBoard:
+    """Lays out panels; all frames of one size with as many maps give boards of one size.
+
+    Args:
+        style: Draws the maps.
+        labels: Whether to write titles and scores.
+        show_legend: Whether to draw a legend, too; only with labels.
         columns: Panels in a row; by default as many as fit well.
         largest: `(H, W)` that a board must not exceed; its panels are shrunk for it.
     """
 
     def __init__(
         self,
-        look: styles.Look,
+        style: MapStyle,
         *,
         labels: bool = True,
-        legend: bool = True,
+        show_legend: bool = True,
         columns: int | None = None,
         largest: tuple[int, int] = LARGEST_PICTURE,
     ) -> None:
-        self._look = look
+        self._style = style
         self._labels = labels
-        self._legend = legend and labels
+        self._show_legend = show_legend and labels
         self._columns = columns
         self._largest = largest
         self._sizes: dict[tuple[int, ...], tuple[int, int]] = {}
 
-    def draw(self, shot: Shot) -> Frame:
-        """The board `[H', W', 3]` of a frame; both sides are even, as movies need them."""
-        full = shot.frame.shape[:2]
+    def draw(self, compared: ComparedFrame) -> Frame:
+        """The board of a frame; see `Panels.draw`."""
+        full = compared.picture.shape[:2]
         while True:
             size = self._sizes.get(full, full)
-            picture = self._drawn(_resized(shot, size))
+            board = self._board(_resized(compared, size))
             factor = min(
-                most / side for most, side in zip(self._largest, picture.shape, strict=False)
+                most / side for most, side in zip(self._largest, board.shape, strict=False)
             )
             if factor >= 1:
-                return picture
+                return board
             height, width = size
             self._sizes[full] = (
                 max(1, min(height - 1, int(height * factor))),
                 max(1, min(width - 1, int(width * factor))),
             )
 
-    def _drawn(self, shot: Shot) -> Frame:
-        panels = list(_panels(shot, self._look))
+    def _board(self, compared: ComparedFrame) -> Frame:
+        panels = list(self._panels(compared))
         columns = min(len(panels), self._columns or _columns(len(panels)))
-        layout = Layout(shot.frame.shape[:2], columns, labels=self._labels)
+        layout = Layout(compared.picture.shape[:2], columns, labels=self._labels)
         parts = [
             layout.row(panels[first : first + columns]) for first in range(0, len(panels), columns)
         ]
-        several = sum(bool(rated.extras) for rated in shot.rated) > 1
+        with_extras = [scored for scored in compared.maps if scored.extras]
         parts += [
-            layout.strip(list(_tiles(shot.frame, rated, self._look, several=several)))
-            for rated in shot.rated
-            if rated.extras
+            layout.strip(list(self._tiles(compared.picture, scored, named=len(with_extras) > 1)))
+            for scored in with_extras
         ]
-        if self._legend:
-            parts.append(legends.draw(self._look, size=layout.small, room=layout.room))
+        if self._show_legend:
+            swatch = self._style.swatch(layout.small)
+            parts.append(
+                legend.draw(swatch, self._style.meaning, size=layout.small, room=layout.room)
+            )
         return layout.stacked(parts)
+
+    def _panels(self, compared: ComparedFrame) -> Iterator[Panel]:
+        picture = compared.picture
+        yield Panel(picture, "Original", compared.name)
+        if compared.density is not None:
+            drawn = self._drawn(picture, compared.density)
+            yield Panel(drawn, "Ground truth", compared.truth_note)
+        elif compared.has_truth:
+            yield Panel(picture, "No ground truth")
+        for scored in compared.maps:
+            drawn = self._drawn(picture, scored.saliency)
+            yield Panel(drawn, scored.title, scores=scored.scores)
+
+    def _tiles(self, picture: Frame, scored: ScoredMap, *, named: bool) -> Iterator[Panel]:
+        """The further maps of a model."""
+        for name, saliency in scored.extras.items():
+            title = f"{scored.title} · {name}" if named else name
+            yield Panel(self._drawn(picture, saliency), title)
+
+    def _drawn(self, picture: Frame, saliency: Map) -> Frame:
+        return self._style.draw(picture, heatmap.fitted(saliency, picture.shape[:2]))
 
 
 def _columns(panels: int) -> int:
     return panels if panels <= IN_A_ROW else math.ceil(math.sqrt(panels))
 
 
-def _resized(shot: Shot, size: tuple[int, int]) -> Shot:
-    if shot.frame.shape[:2] == size:
-        return shot
-    picture = Image.fromarray(shot.frame).resize(size[::-1], Image.Resampling.LANCZOS)
-    return replace(shot, frame=np.asarray(picture))
-
-
-def _panels(shot: Shot, look: styles.Look) -> Iterator[Panel]:
-    yield Panel(shot.frame, "Original", shot.name)
-    if shot.density is not None:
-        yield Panel(styles.draw(shot.frame, shot.density, look), "Ground truth", shot.truth_note)
-    elif shot.has_truth:
-        yield Panel(shot.frame, "No ground truth")
-    for rated in shot.rated:
-        picture = styles.draw(shot.frame, rated.saliency, look)
-        yield Panel(picture, rated.title, scores=rated.scores)
-
-
-def _tiles(frame: Frame, rated: Rated, look: styles.Look, *, several: bool) -> Iterator[Panel]:
-    """The further maps of a model."""
-    for name, saliency in rated.extras.items():
-        title = f"{rated.title} · {name}" if several else name
-        yield Panel(styles.draw(frame, saliency, look), title)
+def _resized(compared: ComparedFrame, size: tuple[int, int]) -> ComparedFrame:
+    if compared.picture.shape[:2] == size:
+        return compared
+    picture = Image.fromarray(compared.picture).resize(size[::-1], Image.Resampling.LANCZOS)
+    return replace(compared, picture=np.asarray(picture))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
 
 from salcli.atomic import reporting_os_errors, sweep, temporary
 from salcli.loading import Loaded
@@ -18,14 +17,15 @@ from salcli.media.open import Kind
 from salcli.output.movie import Movie
 from salcli.output.worker import Background
 from salcli.panels import paired
-from salcli.panels.board import LARGEST_PICTURE, Rated, Shot
+from salcli.panels.board import LARGEST_PICTURE, ComparedFrame, Panels, ScoredMap, open_panels
 from salcli.panels.files import write_gif, write_gif_of_movie, write_jpeg
-from salcli.panels.predictions import Camera, Take
+from salcli.panels.predictions import PairedPredictions
 from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
+from salcli.render.styles import Look
 from salcli.types import Frame, Stimulus
 
-__all__ = ["Drawer", "Exhibit", "Gallery", "ModelScores"]
+__all__ = ["DrawnInput", "ModelScores", "Visualizer"]
 
 LARGEST_MOVIE = (2160, 3840)
 """`(H, W)` up to which players decode H.264 in hardware."""
@@ -33,15 +33,8 @@ LARGEST_MOVIE = (2160, 3840)
 LARGEST_ANIMATION = (1080, 1280)
 LARGEST_SHEET_ROW = (1400, 1920)
 
-SLICE_SECONDS = 1.0
+EXTRA_SECONDS = 1.0
 """How long each further map is shown in a GIF, as in TempSAL's animations."""
-
-
-class Drawer(Protocol):
-    """Draws a picture of a frame; frames that are alike in size and kind give one size."""
-
-    def draw(self, shot: Shot) -> Frame:
-        """The picture `[H, W, 3]`, both sides even."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +47,17 @@ class ModelScores:
 
 
 @dataclass
-class Exhibit:
-    """What became of one input.
+class DrawnInput:
+    """What was drawn of one input.
 
     Attributes:
         source: The input.
-        files: What was written.
-        frames: How many frames were shown.
+        files: The files written.
+        frames: Number of frames shown.
         rows: Scores, where there is a ground truth.
         sheet: Pictures for the contact sheet.
         problems: What is missing.
-        error: Why it failed.
+        error: Why it failed; empty if it did not.
     """
 
     source: Path
@@ -77,32 +70,28 @@ class Exhibit:
 
     @property
     def complete(self) -> bool:
-        """Whether everything was there to be shown."""
+        """Whether nothing failed and nothing is missing."""
         return not self.error and not self.problems
 
 
-class _Drawers(Protocol):
-    """Makes a drawer of pictures of at most `(H, W)`; published panels keep their own size."""
-
-    def __call__(self, largest: tuple[int, int], *, legend: bool) -> Drawer: ...
-
-
 @dataclass(frozen=True)
-class Gallery:
-    """What is to be done with every input.
+class Visualizer:
+    """Draws inputs, one by one, all in the same way.
 
     Attributes:
         models: Whose maps are shown.
-        drawer: Makes a drawer of boards of at most `(H, W)`.
-        count, seed: How many stills of a folder are shown, and which.
-        kind, fps: How inputs are taken; see `salcli.media.open.open_stimulus`.
-        frames: Whether `count` frames of a clip are drawn as pictures, rather than all as a movie.
-        sheet: Whether pictures for a contact sheet are kept.
+        style, look, columns: How they are drawn; see `salcli.panels.board.open_panels`.
+        count, seed: How many stills of a folder are shown, and the seed for choosing them.
+        kind, fps: How inputs are read; see `salcli.media.open.open_stimulus`.
+        frames: Whether to draw `count` frames of a clip as pictures, not all of them as a movie.
+        sheet: Whether to keep pictures for a contact sheet.
         gif: Whether clips, and stills with further maps, become a GIF too.
     """
 
     models: Sequence[Loaded]
-    drawer: _Drawers
+    style: str = "heat"
+    look: Look = field(default_factory=Look)
+    columns: int | None = None
     count: int = 12
     seed: int = 0
     kind: Kind = "auto"
@@ -111,109 +100,126 @@ class Gallery:
     sheet: bool = False
     gif: bool = False
 
-    def run(self, source: Path, place: OutputPaths, *, watcher: Watcher) -> Exhibit:
+    def draw(self, source: Path, place: OutputPaths, *, watcher: Watcher) -> DrawnInput:
         """Draw one input.
 
         Raises:
             InputError, OutputError, PluginError, SalcliError: See `salcli.prediction.job.Job.run`.
         """
-        camera = Camera(source, self.models, kind=self.kind, fps=self.fps)
-        for folder, pattern in (
-            (place.output, f"{glob.escape(place.name)}_*"),
-            (place.folder, "*"),
-        ):
-            sweep(folder, pattern)
-        for note in camera.scene.notes:
+        predictions = PairedPredictions(source, self.models, kind=self.kind, fps=self.fps)
+        sweep(place.output, f"{glob.escape(place.name)}_*")
+        sweep(place.folder, "*")
+        for note in predictions.pair.notes:
             watcher.note(note)
-        exhibit = Exhibit(source)
-        if camera.scene.stimulus.is_clip and not self.frames:
-            self._movie(camera, place, exhibit=exhibit, watcher=watcher)
-        else:
-            self._pictures(camera, place, exhibit=exhibit, watcher=watcher)
-        exhibit.problems = camera.problems
-        return exhibit
+        drawn = DrawnInput(source)
+        as_movie = predictions.pair.stimulus.is_clip and not self.frames
+        draw = self._draw_movie if as_movie else self._draw_pictures
+        draw(predictions, place, drawn=drawn, watcher=watcher)
+        drawn.problems = predictions.problems
+        return drawn
 
-    def _pictures(
-        self, camera: Camera, place: OutputPaths, *, exhibit: Exhibit, watcher: Watcher
+    def _draw_pictures(
+        self,
+        predictions: PairedPredictions,
+        place: OutputPaths,
+        *,
+        drawn: DrawnInput,
+        watcher: Watcher,
     ) -> None:
-        stimulus = camera.scene.stimulus
-        chosen = paired.choose(camera.scene, count=self.count, seed=self.seed)
-        lone = stimulus.count == 1 and not exhibit.source.is_dir()
-        folder = place.output if lone else place.folder
-        drawers = self.drawer(LARGEST_PICTURE, legend=True), self._sheet_drawer()
+        stimulus = predictions.pair.stimulus
+        chosen = paired.choose(stimulus, count=self.count, seed=self.seed)
+        alone = stimulus.count == 1 and not drawn.source.is_dir()
+        folder = place.output if alone else place.folder
+        panels, sheet = self._panels(LARGEST_PICTURE), self._sheet_panels()
         watcher.start(place.name, stimulus.count if stimulus.is_clip else len(chosen))
-        with closing(camera.takes(only=chosen, notice=watcher.note)) as takes:
-            for take in takes:
+        with closing(predictions.frames(chosen, notice=watcher.note)) as frames:
+            for compared in frames:
                 watcher.step()
-                if take.result.label not in chosen:
+                if compared.label not in chosen:
                     continue
-                name = place.name if lone else take.result.label
-                shot = replace(take.shot, name=name) if lone else take.shot
+                name = place.name if alone else compared.label
+                shown = replace(compared, name=name) if alone else compared
                 file = folder / f"{name}_viz.jpg"
-                write_jpeg(file, drawers[0].draw(shot), comment=_told(shot))
-                exhibit.files.append(file)
-                exhibit.rows += [
-                    ModelScores(name, r.title, r.scores) for r in shot.rated if r.scores
-                ]
-                exhibit.frames += 1
+                write_jpeg(file, panels.draw(shown), comment=_comment(shown))
+                drawn.files.append(file)
+                drawn.rows += [ModelScores(name, m.title, m.scores) for m in shown.maps if m.scores]
+                drawn.frames += 1
                 if self.sheet:
-                    exhibit.sheet.append(drawers[1].draw(shot))
+                    drawn.sheet.append(sheet.draw(shown))
                 if self.gif:
-                    gif = file.with_suffix(".gif")
-                    self._slices(shot, gif, exhibit=exhibit, watcher=watcher)
+                    self._draw_extras(shown, file.with_suffix(".gif"), drawn=drawn, watcher=watcher)
 
-    def _slices(self, shot: Shot, file: Path, *, exhibit: Exhibit, watcher: Watcher) -> None:
+    def _draw_extras(
+        self, compared: ComparedFrame, file: Path, *, drawn: DrawnInput, watcher: Watcher
+    ) -> None:
         """A GIF that shows the further maps of a still one after another."""
-        drawer = self.drawer(LARGEST_ANIMATION, legend=True)
-        most = max(len(rated.extras) for rated in shot.rated)
+        most = max(len(scored.extras) for scored in compared.maps)
         if not most:
-            watcher.note(f"{shot.name}: no GIF, since no model gives more than one map of a still")
+            watcher.note(
+                f"{compared.name}: no GIF, since no model gives more than one map of a still"
+            )
             return
+        panels = self._panels(LARGEST_ANIMATION)
         pictures = []
         for number in range(most):
-            rated = [
-                Rated(f"{model.title} · {name}", saliency)
-                for model in shot.rated
-                for name, saliency in list(model.extras.items())[number : number + 1]
+            maps = [
+                ScoredMap(f"{scored.title} · {name}", saliency)
+                for scored in compared.maps
+                for name, saliency in list(scored.extras.items())[number : number + 1]
             ]
-            pictures.append(drawer.draw(Shot(shot.name, shot.frame, rated=rated)))
-        write_gif(file, pictures, seconds=SLICE_SECONDS)
-        exhibit.files.append(file)
+            pictures.append(panels.draw(ComparedFrame(compared.name, compared.picture, maps=maps)))
+        write_gif(file, pictures, seconds=EXTRA_SECONDS)
+        drawn.files.append(file)
 
-    def _movie(
-        self, camera: Camera, place: OutputPaths, *, exhibit: Exhibit, watcher: Watcher
+    def _draw_movie(
+        self,
+        predictions: PairedPredictions,
+        place: OutputPaths,
+        *,
+        drawn: DrawnInput,
+        watcher: Watcher,
     ) -> None:
-        stimulus = camera.scene.stimulus
-        chosen = paired.spread(camera.scene, count=self.count) if self.sheet else []
+        stimulus = predictions.pair.stimulus
+        chosen = paired.spread(stimulus, count=self.count) if self.sheet else []
         path = place.output / f"{place.name}_viz.mp4"
-        drawer, sheet = self.drawer(LARGEST_MOVIE, legend=True), self._sheet_drawer()
+        panels, sheet = self._panels(LARGEST_MOVIE), self._sheet_panels()
         scores: dict[str, list[Mapping[str, float]]] = {}
         watcher.start(place.name, stimulus.count)
-        with _filming(path, stimulus) as film, closing(camera.takes(notice=watcher.note)) as takes:
-            for take in takes:
-                film(take, drawer)
-                for rated in take.shot.rated:
-                    scores.setdefault(rated.title, []).append(rated.scores)
-                if take.result.label in chosen:
-                    exhibit.sheet.append(sheet.draw(take.shot))
-                exhibit.frames += 1
+        with (
+            _movie(path, stimulus, panels=panels) as add,
+            closing(predictions.frames(notice=watcher.note)) as frames,
+        ):
+            for compared in frames:
+                add(compared)
+                for scored in compared.maps:
+                    scores.setdefault(scored.title, []).append(scored.scores)
+                if compared.label in chosen:
+                    drawn.sheet.append(sheet.draw(compared))
+                drawn.frames += 1
                 watcher.step()
-        exhibit.files.append(path)
-        exhibit.rows = [
+        drawn.files.append(path)
+        drawn.rows = [
             ModelScores(place.name, title, _mean(s)) for title, s in scores.items() if s[0]
         ]
         if self.gif:
             gif = path.with_suffix(".gif")
             write_gif_of_movie(gif, path)
-            exhibit.files.append(gif)
+            drawn.files.append(gif)
 
-    def _sheet_drawer(self) -> Drawer:
-        return self.drawer(LARGEST_SHEET_ROW, legend=False)
+    def _panels(self, largest: tuple[int, int], *, show_legend: bool = True) -> Panels:
+        return open_panels(
+            self.style, self.look, columns=self.columns, largest=largest, show_legend=show_legend
+        )
+
+    def _sheet_panels(self) -> Panels:
+        return self._panels(LARGEST_SHEET_ROW, show_legend=False)
 
 
 @contextmanager
-def _filming(path: Path, stimulus: Stimulus) -> Iterator[Callable[[Take, Drawer], None]]:
-    """What draws takes in the background and adds them to a movie; there is no half a movie."""
+def _movie(
+    path: Path, stimulus: Stimulus, *, panels: Panels
+) -> Iterator[Callable[[ComparedFrame], None]]:
+    """Draws frames in the background and adds them to a movie; never leaves half a movie."""
     assert stimulus.fps is not None  # or it would be no clip
     with reporting_os_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,11 +232,11 @@ def _filming(path: Path, stimulus: Stimulus) -> Iterator[Callable[[Take, Drawer]
     )
     background = Background()
 
-    def add(take: Take, drawer: Drawer) -> None:
-        movie.add(replace(take.result, frame=drawer.draw(take.shot)))
+    def add(compared: ComparedFrame) -> None:
+        movie.add(compared.result(panels.draw(compared)))
 
     try:
-        yield lambda take, drawer: background.submit(partial(add, take, drawer))
+        yield lambda compared: background.submit(partial(add, compared))
         background.finish()
         movie.finish()
     except BaseException:
@@ -242,7 +248,7 @@ def _filming(path: Path, stimulus: Stimulus) -> Iterator[Callable[[Take, Drawer]
 
 
 def _mean(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of the frames on which a metric is defined."""
+    """Over the frames for which a metric is defined."""
     means = {}
     for name in scores[0]:
         values = [row[name] for row in scores if not math.isnan(row[name])]
@@ -250,10 +256,10 @@ def _mean(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return means
 
 
-def _told(shot: Shot) -> str:
-    """What a picture shows, as text for its comment."""
-    lines = [shot.name]
-    for rated in shot.rated:
-        scores = [f"{name} {value:.4f}" for name, value in rated.scores.items()]
-        lines.append(", ".join([rated.title, *scores]))
+def _comment(compared: ComparedFrame) -> str:
+    """What a picture shows, for the comment in its file."""
+    lines = [compared.name]
+    for scored in compared.maps:
+        scores = [f"{name} {value:.4f}" for name, value in scored.scores.items()]
+        lines.append(", ".join([scored.title, *scores]))
     return "\n".join(lines)

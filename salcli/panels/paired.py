@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "Scene",
+    "PairedStimulus",
     "FrameGroundTruth",
     "choose",
-    "find_scenes",
-    "open_scene",
+    "find_paired",
+    "open_paired",
     "read_truth",
     "spread",
 ]
@@ -47,7 +47,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Scene:
+class PairedStimulus:
     """One input as it is to be shown.
 
     Attributes:
@@ -78,7 +78,7 @@ class FrameGroundTruth:
     fixations: npt.NDArray[np.bool_] | None
 
 
-def find_scenes(patterns: Sequence[str]) -> list[Path]:
+def find_paired(patterns: Sequence[str]) -> list[Path]:
     """The inputs that files, folders and globs stand for; see `salcli.media.inputs.find_inputs`."""
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -88,7 +88,9 @@ def find_scenes(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def open_scene(path: Path, *, kind: Kind, fps: float | None, accepts: frozenset[str]) -> Scene:
+def open_paired(
+    path: Path, *, kind: Kind, fps: float | None, accepts: frozenset[str]
+) -> PairedStimulus:
     """Open one input and pair its frames with the maps beside them.
 
     A map belongs to the image of the same stem, also with `_fixMap` after it; to a still also by
@@ -103,11 +105,11 @@ def open_scene(path: Path, *, kind: Kind, fps: float | None, accepts: frozenset[
     stimulus = replace(stimulus, name=path.resolve().name) if mit else stimulus
     frames = stimulus.frames
     if not path.is_dir() or not isinstance(frames, Stills | FrameFolder):
-        return Scene(stimulus)
+        return PairedStimulus(stimulus)
     maps = path / (MAPS if mit else "maps")
     points = [folder for name in FIXATION_FOLDERS if (folder := path / name).is_dir()]
     if not maps.is_dir() and not points:
-        return Scene(stimulus)
+        return PairedStimulus(stimulus)
     files = _files(stimulus)
     pairs = _Pairs(
         list(files.values()),
@@ -119,17 +121,17 @@ def open_scene(path: Path, *, kind: Kind, fps: float | None, accepts: frozenset[
     truths = {label: truth for label, truth in truths.items() if truth.density or truth.fixations}
     without = [label for label in files if label not in truths]
     problems = [_missing(path, len(files), len(truths), without)] if without else []
-    return Scene(stimulus, truths, True, tuple(problems), tuple(pairs.unused(path)))
+    return PairedStimulus(stimulus, truths, True, tuple(problems), tuple(pairs.unused(path)))
 
 
-def choose(scene: Scene, *, count: int, seed: int) -> list[str]:
+def choose(stimulus: Stimulus, *, count: int, seed: int) -> list[str]:
     """Labels of at most `count` frames, in order, chosen by Python's generator.
 
     Stills are shuffled and the first ones taken, frames of a clip are sampled, as UNISAL does.
     """
-    labels = _labels(scene.stimulus)
+    labels = _labels(stimulus)
     generator = random.Random(seed)
-    if scene.stimulus.is_clip:
+    if stimulus.is_clip:
         chosen = set(generator.sample(labels, min(count, len(labels))))
     else:
         shuffled = list(labels)
@@ -138,9 +140,9 @@ def choose(scene: Scene, *, count: int, seed: int) -> list[str]:
     return [label for label in labels if label in chosen]
 
 
-def spread(scene: Scene, *, count: int) -> list[str]:
+def spread(stimulus: Stimulus, *, count: int) -> list[str]:
     """Labels of at most `count` frames, evenly over all of them."""
-    labels = _labels(scene.stimulus)
+    labels = _labels(stimulus)
     kept = min(count, len(labels))
     return [labels[(2 * number + 1) * len(labels) // (2 * kept)] for number in range(kept)]
 

@@ -1,10 +1,9 @@
-"""What several models and observers say of each frame of one input, frame by frame."""
+"""The maps of several models on one input, frame by frame, with their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -13,42 +12,29 @@ import numpy as np
 from salcli.errors import InputError
 from salcli.loading import Loaded
 from salcli.media.open import Kind, remaining
-from salcli.panels.board import Rated, Shot
-from salcli.panels.paired import FrameGroundTruth, Scene, open_scene, read_truth
+from salcli.panels.board import ComparedFrame, ScoredMap
+from salcli.panels.paired import FrameGroundTruth, PairedStimulus, open_paired, read_truth
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.specs import resolve
 from salcli.types import Result, Stimulus
 
-__all__ = ["SCORES", "Camera", "Take"]
+__all__ = ["SCORES", "PairedPredictions"]
 
 SCORES = ("CC", "SIM", "KLD", "NSS", "AUC-Judd")
-"""The metrics that are shown, of those that are registered."""
+"""The metrics that are shown, as far as they are registered."""
 
 
-@dataclass(frozen=True)
-class Take:
-    """One frame with everything that there is to show of it.
-
-    Attributes:
-        result: The first model's map, with label, time and frame.
-        shot: What is drawn.
-    """
-
-    result: Result
-    shot: Shot
-
-
-class Camera:
-    """Takes shots of one input.
+class PairedPredictions:
+    """The ground truth of one input and the maps of several models.
 
     Attributes:
-        scene: The input, with its ground truth.
-        problems: What is missing or could not be read, filled while shots are taken.
+        pair: The input with its ground truth.
+        problems: What is missing or could not be read; grows while frames are compared.
 
     Args:
         source: The input.
-        models: Their maps are shown.
+        models: Whose maps are compared; at least one.
         kind, fps: See `salcli.media.open.open_stimulus`.
 
     Raises:
@@ -65,27 +51,20 @@ class Camera:
     ) -> None:
         self._models = models
         accepts = reduce(frozenset.__and__, (loaded.model.spec.accepts for loaded in models))
-        # each model reads for itself, at its own pace
-        self._scenes = [open_scene(source, kind=kind, fps=fps, accepts=accepts) for _ in models]
-        self.scene: Scene = self._scenes[0]
-        self.problems = list(self.scene.problems)
+        # each model reads the input by itself, at its own pace
+        self._pairs = [open_paired(source, kind=kind, fps=fps, accepts=accepts) for _ in models]
+        self.pair: PairedStimulus = self._pairs[0]
+        self.problems = list(self.pair.problems)
 
-    def stimulus(self, number: int, only: Sequence[str] | None) -> Stimulus:
-        """What the model of this number looks at: of stills only the chosen ones."""
-        stimulus = self._scenes[number].stimulus
-        if only is None:
-            return stimulus
-        return remaining(stimulus, lambda label: label not in only)
-
-    def takes(
+    def frames(
         self, only: Sequence[str] | None = None, *, notice: Callable[[str], None]
-    ) -> Generator[Take, None, None]:
-        """A take of each frame, in order, lazily; of stills those labelled `only`.
+    ) -> Generator[ComparedFrame, None, None]:
+        """Every frame in order, lazily; of stills those labelled `only`.
 
         Raises:
             InputError, PluginError, SalcliError: See `salcli.prediction.loop.run`.
         """
-        stimuli = [self.stimulus(number, only) for number in range(len(self._models))]
+        stimuli = [_selected(pair.stimulus, only) for pair in self._pairs]
         with ExitStack() as stack:
             runs = [
                 stack.enter_context(
@@ -96,37 +75,41 @@ class Camera:
                 for number, (loaded, stimulus) in enumerate(zip(self._models, stimuli, strict=True))
             ]
             for results in zip(*runs, strict=True):
-                yield Take(results[0], self._shot(results))
+                yield self._compared(results)
         self.problems += stimuli[0].problems
 
-    def _shot(self, results: Sequence[Result]) -> Shot:
+    def _compared(self, results: Sequence[Result]) -> ComparedFrame:
         first = results[0]
-        if first.frame is None:
-            raise ValueError("shots need results that carry their frame (keep_frames=True)")
+        assert first.frame is not None  # keep_frames
+        has_truth = self.pair.has_truth
         truth = self._truth(first.label, (first.frame.shape[0], first.frame.shape[1]))
-        rated = [
-            Rated(
+        maps = [
+            ScoredMap(
                 loaded.label,
                 result.saliency,
                 result.extras,
-                _scores(result, truth) if self.scene.has_truth else {},
+                _scores(result, truth) if has_truth else {},
             )
             for loaded, result in zip(self._models, results, strict=True)
         ]
-        name = first.label if self.scene.stimulus.labels else f"frame {first.label}"
+        name = first.label if self.pair.stimulus.labels else f"frame {first.label}"
         if first.time is not None:
             name += f"   {first.time:.2f} s"
-        return Shot(
+        density = truth.density if truth else None
+        return ComparedFrame(
             name,
             first.frame,
-            density=truth.density if truth else None,
-            has_truth=self.scene.has_truth,
-            truth_note=_note(truth),
-            rated=rated,
+            density,
+            has_truth,
+            _note(truth),
+            maps,
+            index=first.index,
+            label=first.label,
+            time=first.time,
         )
 
     def _truth(self, label: str, size: tuple[int, int]) -> FrameGroundTruth | None:
-        annotation = self.scene.truths.get(label)
+        annotation = self.pair.truths.get(label)
         if annotation is None:
             return None
         try:
@@ -136,6 +119,10 @@ class Camera:
             return None
 
 
+def _selected(stimulus: Stimulus, only: Sequence[str] | None) -> Stimulus:
+    return stimulus if only is None else remaining(stimulus, lambda label: label not in only)
+
+
 def _note(truth: FrameGroundTruth | None) -> str:
     if truth is None or truth.fixations is None:
         return ""
@@ -143,7 +130,7 @@ def _note(truth: FrameGroundTruth | None) -> str:
 
 
 def _scores(result: Result, truth: FrameGroundTruth | None) -> Mapping[str, float]:
-    """Each shown metric at the frame's size; NaN where it is undefined or nothing is known."""
+    """Each shown metric at the frame's size; NaN where it is undefined or there is no truth."""
     known = registry.metrics()
     scores = {name: float("nan") for name in SCORES if name in known}
     if truth is None:

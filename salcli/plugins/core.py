@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from salcli.baselines import BASELINES
 from salcli.datasets.catalogue import LAYOUTS
 from salcli.plugins.hooks import hookimpl
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
+from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, StyleSpec, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,6 +76,21 @@ def register_metrics() -> Iterable[MetricSpec]:
         "fixations",
         also="baseline",
         validates=False,
+    )
+
+
+@hookimpl
+def register_styles() -> Iterable[StyleSpec]:
+    """The styles of `salcli/render/styles.py`."""
+    yield StyleSpec("heat", "colours over the more salient half", "salcli.render.styles:Heat")
+    yield StyleSpec(
+        "contour",
+        "lines that enclose 25, 50, 75 and 90 % of all attention",
+        "salcli.render.styles:Contour",
+    )
+    yield StyleSpec("fog", "clear only where people look", "salcli.render.styles:Fog")
+    yield StyleSpec(
+        "peaks", "the most likely places with numbers", "salcli.render.styles:NumberedPeaks"
     )
 
 

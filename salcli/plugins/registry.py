@@ -1,4 +1,4 @@
-"""Models, datasets and metrics by name, as the plugins register them."""
+"""Models, datasets, metrics and styles by name, as the plugins register them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from salcli.errors import PluginError, UnknownName
 from salcli.plugins import loader
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, Weights
+from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, StyleSpec, Weights
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -21,6 +21,8 @@ __all__ = [
     "model_names",
     "models",
     "provider",
+    "style",
+    "styles",
 ]
 
 DEFAULT_MODEL = "unisal:open"
@@ -29,7 +31,10 @@ DEFAULT_MODEL = "unisal:open"
 OWN_MODELS = frozenset({"salema", "stsnet", "tased", "tempsal", "unisal"})
 """The models of salcli's own plugins; `NAME` comes with the distribution `salcli-NAME`."""
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec)
+LISTED_BY = {"model": "models", "dataset": "datasets", "style": "visualize --help"}
+"""The command that lists what there is of a kind."""
+
+Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, StyleSpec)
 
 
 def models() -> Mapping[str, ModelSpec]:
@@ -45,6 +50,11 @@ def datasets() -> Mapping[str, DatasetSpec]:
 def metrics() -> Mapping[str, MetricSpec]:
     """Every registered metric by name."""
     return {name: spec for name, (spec, _) in _metrics().specs.items()}
+
+
+def styles() -> Mapping[str, StyleSpec]:
+    """Every registered style by name."""
+    return {name: spec for name, (spec, _) in _styles().specs.items()}
 
 
 def provider(name: str) -> loader.Plugin:
@@ -77,6 +87,16 @@ def dataset(name: str) -> DatasetSpec:
         PluginError: Two plugins register it.
     """
     return _find("dataset", name, _datasets())[0]
+
+
+def style(name: str) -> StyleSpec:
+    """The style of this name.
+
+    Raises:
+        UnknownName: No such style.
+        PluginError: Two plugins register it.
+    """
+    return _find("style", name, _styles())[0]
 
 
 def installation(name: str) -> str:
@@ -118,7 +138,7 @@ def _find(kind: str, name: str, found: _Found[Spec]) -> tuple[Spec, loader.Plugi
     if name in found.disputed:
         raise PluginError(_dispute(kind, name, found.disputed[name]))
     broken = loader.load().broken()
-    remedy = f"(see 'salcli {kind}s')"
+    remedy = f"(see 'salcli {LISTED_BY[kind]}')"
     if broken:
         listed = ", ".join(f"{plugin.distribution}: {plugin.error}" for plugin in broken)
         remedy += f"; these plugins are broken and may bring it: {listed}"
@@ -162,3 +182,8 @@ def _datasets() -> _Found[DatasetSpec]:
 @cache
 def _metrics() -> _Found[MetricSpec]:
     return _collect("register_metrics", MetricSpec)
+
+
+@cache
+def _styles() -> _Found[StyleSpec]:
+    return _collect("register_styles", StyleSpec)

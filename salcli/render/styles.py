@@ -1,22 +1,22 @@
 """Ways to show a saliency map on its picture.
 
-Every style is a function of the picture `[H, W, 3]`, its map `[H, W]` and a `Look`, and gives a
-picture of the same size. Lengths grow with the picture, so that it looks alike at every size.
+Lengths grow with the picture, so that it looks alike at every size.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from salcli.maps import gaussian_blur, resize, to_8bit
-from salcli.render import colormaps, heatmap, lettering, spotlight
+from salcli.render import colormaps, heatmap, legend, lettering
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,25 +25,41 @@ if TYPE_CHECKING:
 
     Map: TypeAlias = npt.NDArray[np.float32]
 
-__all__ = ["ENCLOSED", "STYLES", "Look", "Peak", "draw", "isolines", "peaks"]
+__all__ = [
+    "ALPHA",
+    "ENCLOSED",
+    "Contour",
+    "Fog",
+    "Heat",
+    "Look",
+    "MapStyle",
+    "NumberedPeaks",
+    "Peak",
+    "isolines",
+    "peaks",
+]
+
+ALPHA = 0.55
+"""Opacity where a map covers the picture most, by default."""
 
 ENCLOSED = (0.25, 0.5, 0.75, 0.9)
-"""Parts of all saliency that the lines of `contour` enclose, from the inside out."""
+"""Shares of all saliency that the lines of `contour` enclose, from the inside out."""
 
 LINE_COLOURS = (0.93, 0.78, 0.6, 0.42)
-"""Where in the colour table their colours are: the innermost is the lightest."""
+"""Positions of their colours in the colour table: the innermost line is the lightest."""
 
 LINE_WIDTH = 0.005
-"""Of a line, in parts of the picture's size, which is the root of its area."""
+"""Of a line, as a fraction of the picture's size, which is the root of its area."""
 
 BORDER = np.zeros(3, np.uint8)
-"""Colour around lines, so that they are seen on any picture."""
+"""Colour around lines, so that they stand out on any picture."""
 
 SHADE = 0.6
-"""How dark it is beyond the outermost line, in parts of alpha."""
+"""How dark it is beyond the outermost line, as a fraction of alpha."""
 
 SMOOTHING = 0.006
-"""Sigma of the blur before lines are drawn, in the same unit: 8-bit maps have steps."""
+"""Sigma of the blur before lines are drawn, as a fraction of the picture's size: 8-bit maps have
+steps."""
 
 BLURRED_SIDE = 960
 """Longest side at which this is done."""
@@ -58,28 +74,51 @@ CLEAR = 0.35
 
 MOST_PEAKS = 6
 FAINTEST_PEAK = 0.2
-"""Peaks below this part of the highest are left out."""
+"""Peaks below this fraction of the highest are left out."""
 
 PEAK_DISTANCE = 0.16
-"""Nearer peaks count as one; in parts of the picture's size."""
+"""Peaks nearer to each other count as one; as a fraction of the picture's size."""
 
 RING = 0.035
-"""Radius of the ring around the highest peak, in the same unit."""
+"""Radius of the ring around the highest peak, as a fraction of the picture's size."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How maps are drawn.
+    """How pictures are drawn, whatever their style.
 
     Attributes:
-        style: One of `STYLES`.
         alpha: Opacity where a map covers the picture most, in [0, 1].
-        colour_map: See `salcli.render.colormaps.table`.
+        colour_map: See `salcli.render.colormaps.table`; `None` for the style's own.
+        labels: Whether to write titles and scores.
     """
 
-    style: str = "heat"
-    alpha: float = 0.55
-    colour_map: str = colormaps.DEFAULT
+    alpha: float = ALPHA
+    colour_map: str | None = None
+    labels: bool = True
+
+
+class MapStyle(ABC):
+    """Draws a saliency map on its picture.
+
+    Attributes:
+        meaning: What the colours mean, for the legend.
+        alpha, colour_map: Of the look.
+    """
+
+    meaning: ClassVar[str]
+
+    def __init__(self, look: Look) -> None:
+        self.alpha = look.alpha
+        self.colour_map = look.colour_map or colormaps.DEFAULT
+
+    @abstractmethod
+    def draw(self, frame: Frame, saliency: Map) -> Frame:
+        """The picture, RGB uint8 `[H, W, 3]`, with its map, float32 `[H, W]`, not negative."""
+
+    @abstractmethod
+    def swatch(self, size: int) -> Frame:
+        """A sample `[h, w, 3]` of the colours for the legend, beside letters of `size` pixels."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +127,7 @@ class Peak:
 
     Attributes:
         x, y: Column and row.
-        height: In parts of the highest peak.
+        height: As a fraction of the highest peak.
     """
 
     x: int
@@ -96,35 +135,117 @@ class Peak:
     height: float
 
 
-def draw(frame: Frame, saliency: Map, look: Look) -> Frame:
-    """The picture `[H, W, 3]` with its map `[h, w]` in the style of the look."""
-    return STYLES[look.style](frame, heatmap.fitted(saliency, frame.shape[:2]), look)
-
-
-def heat(frame: Frame, saliency: Map, look: Look) -> Frame:
+class Heat(MapStyle):
     """Colours over what is more salient than the median."""
-    return heatmap.overlay(frame, saliency, alpha=look.alpha, colour_map=look.colour_map)
+
+    meaning = "less to most likely to be looked at; each map from its median to its own peak"
+
+    def draw(self, frame: Frame, saliency: Map) -> Frame:
+        """See `MapStyle.draw`."""
+        return heatmap.overlay(frame, saliency, alpha=self.alpha, colour_map=self.colour_map)
+
+    def swatch(self, size: int) -> Frame:
+        """See `MapStyle.swatch`."""
+        covering, cover = heatmap.cover_tables(self.colour_map, self.alpha)
+        return legend.faded_bar(covering, cover / 255, ground=legend.GREY, size=size)
 
 
-def contour(frame: Frame, saliency: Map, look: Look) -> Frame:
-    """Lines that enclose parts of all saliency; darker beyond the outermost one."""
-    if saliency.max() <= saliency.min():
-        return frame
-    unit = math.sqrt(saliency.size)
-    smooth = _smoothed(saliency)
-    slope = np.hypot(*np.gradient(smooth))
-    levels = isolines(smooth)
-    shade = (smooth < levels[-1])[..., None] * np.float32(SHADE * look.alpha)
-    canvas = frame * (1 - shade)
-    width = max(1.0, LINE_WIDTH * unit)
-    table = colormaps.table(look.colour_map)
-    for level, place in zip(reversed(levels), reversed(LINE_COLOURS), strict=True):
-        distance = np.abs(smooth - level) / np.maximum(slope, 1e-9)
-        line = colormaps.coloured(np.array([place]), table)[0]
-        for ink, opacity, thick in ((BORDER, 0.6, 2.2 * width), (line, 1.0, width)):
-            part = opacity * (thick / 2 + 0.5 - distance).clip(0, 1)[..., None]
-            canvas += part * (ink - canvas)
-    return (canvas + 0.5).astype(np.uint8)
+class Contour(MapStyle):
+    """Lines that enclose shares of all saliency; darker beyond the outermost one."""
+
+    meaning = "of all attention lies within the line; darker outside of the outermost"
+
+    def draw(self, frame: Frame, saliency: Map) -> Frame:
+        """See `MapStyle.draw`."""
+        if saliency.max() <= saliency.min():
+            return frame
+        unit = math.sqrt(saliency.size)
+        smooth = _smoothed(saliency)
+        slope = np.hypot(*np.gradient(smooth))
+        levels = isolines(smooth)
+        shade = (smooth < levels[-1])[..., None] * np.float32(SHADE * self.alpha)
+        canvas = frame * (1 - shade)
+        width = max(1.0, LINE_WIDTH * unit)
+        for level, line in zip(reversed(levels), reversed(self._colours()), strict=True):
+            distance = np.abs(smooth - level) / np.maximum(slope, 1e-9)
+            for ink, opacity, thick in ((BORDER, 0.6, 2.2 * width), (line, 1.0, width)):
+                part = opacity * (thick / 2 + 0.5 - distance).clip(0, 1)[..., None]
+                canvas += part * (ink - canvas)
+        return (canvas + 0.5).astype(np.uint8)
+
+    def swatch(self, size: int) -> Frame:
+        """A line of each colour, with the share that it encloses."""
+        height = round(1.3 * size)
+        texts = [f"{100 * share:.0f} %" for share in ENCLOSED]
+        step = 2 * size + max(lettering.width(text, size) for text in texts)
+        canvas = Image.new("RGB", (step * len(texts), height), legend.WHITE)
+        pen = ImageDraw.Draw(canvas)
+        thick = max(1, size // 5)
+        for number, (text, colour) in enumerate(zip(texts, self._colours(), strict=True)):
+            left, middle = number * step, height // 2
+            for ink, width in (((0, 0, 0), 2 * thick), (tuple(colour.tolist()), thick)):
+                pen.line((left, middle, left + size, middle), fill=ink, width=width)
+            place = (left + round(1.3 * size), middle)
+            pen.text(place, text, font=lettering.font(size), fill=lettering.QUIET, anchor="lm")
+        return np.asarray(canvas)
+
+    def _colours(self) -> npt.NDArray[np.uint8]:
+        return colormaps.coloured(np.array(LINE_COLOURS), colormaps.table(self.colour_map))
+
+
+class Fog(MapStyle):
+    """Clear where the map is high, blurred and in fog elsewhere."""
+
+    meaning = "in fog to clear: less to most likely to be looked at"
+
+    def draw(self, frame: Frame, saliency: Map) -> Frame:
+        """See `MapStyle.draw`."""
+        ramp = (heatmap.prominence(saliency) / CLEAR).clip(0, 1)
+        clear = ramp**2 * (3 - 2 * ramp)
+        picture = Image.fromarray(frame)
+        blur = ImageFilter.GaussianBlur(FOG_BLUR * math.sqrt(saliency.size))
+        veil = Image.new("RGB", picture.size, FOG)
+        hidden = Image.blend(picture.filter(blur), veil, self._density())
+        mask = Image.fromarray(to_8bit(clear, "nearest"))
+        return np.asarray(Image.composite(picture, hidden, mask))
+
+    def swatch(self, size: int) -> Frame:
+        """See `MapStyle.swatch`."""
+        density = self._density() * np.linspace(1, 0, 256)
+        return legend.faded_bar(np.array(FOG), density, ground=legend.PICTURE, size=size)
+
+    def _density(self) -> float:
+        return min(1.0, FOG_DEPTH * self.alpha)
+
+
+class NumberedPeaks(MapStyle):
+    """Rings around the peaks, numbered from the highest on, over a faint heat map."""
+
+    meaning = "the most likely places, highest first; the larger the ring, the more likely"
+
+    def draw(self, frame: Frame, saliency: Map) -> Frame:
+        """See `MapStyle.draw`."""
+        faint = heatmap.overlay(frame, saliency, alpha=0.7 * self.alpha, colour_map=self.colour_map)
+        unit = math.sqrt(saliency.size)
+        picture = Image.fromarray(faint)
+        pen = ImageDraw.Draw(picture)
+        for number, peak in enumerate(peaks(saliency), start=1):
+            middle = (peak.x + 0.5, peak.y + 0.5)
+            radius = max(5.0, RING * unit * math.sqrt(peak.height))
+            lettering.ring(picture, middle, radius, max(1.0, 0.006 * unit))
+            lettering.centred(pen, middle, str(number), size=max(9, round(1.15 * radius)))
+        return np.asarray(picture)
+
+    def swatch(self, size: int) -> Frame:
+        """See `MapStyle.swatch`."""
+        side = round(1.3 * size)
+        canvas = Image.new("RGB", (side + size // 2, side), legend.WHITE)
+        middle = (side / 2, side / 2)
+        pen = ImageDraw.Draw(canvas)
+        pen.ellipse((0, 0, side - 1, side - 1), fill=(90, 95, 105))
+        lettering.ring(canvas, middle, side / 2 - 2, max(1.0, size / 14))
+        lettering.centred(pen, middle, "1", size=max(8, round(0.7 * size)))
+        return np.asarray(canvas)
 
 
 def _smoothed(saliency: Map) -> Map:
@@ -143,38 +264,10 @@ def _smoothed(saliency: Map) -> Map:
 
 
 def isolines(saliency: Map) -> list[float]:
-    """Values above which the parts `ENCLOSED` of a map's sum lie."""
+    """Values above which the shares `ENCLOSED` of a map's sum lie."""
     falling = np.sort(saliency, axis=None)[::-1].astype(np.float64)
     parts = np.cumsum(falling) / falling.sum()
     return [float(falling[np.searchsorted(parts, part)]) for part in ENCLOSED]
-
-
-def fog(frame: Frame, saliency: Map, look: Look) -> Frame:
-    """Clear where the map is high, blurred and in fog elsewhere."""
-    ramp = (heatmap.prominence(saliency) / CLEAR).clip(0, 1)
-    clear = ramp**2 * (3 - 2 * ramp)
-    picture = Image.fromarray(frame)
-    blur = ImageFilter.GaussianBlur(FOG_BLUR * math.sqrt(saliency.size))
-    veil = Image.new("RGB", picture.size, FOG)
-    hidden = Image.blend(picture.filter(blur), veil, min(1.0, FOG_DEPTH * look.alpha))
-    mask = Image.fromarray(to_8bit(clear, "nearest"))
-    return np.asarray(Image.composite(picture, hidden, mask))
-
-
-def numbered(frame: Frame, saliency: Map, look: Look) -> Frame:
-    """Rings around the peaks, numbered from the highest on, over a faint heat map."""
-    faint = heatmap.overlay(frame, saliency, alpha=0.7 * look.alpha, colour_map=look.colour_map)
-    unit = math.sqrt(saliency.size)
-    # drawn large and shrunk, because Pillow draws without antialiasing
-    picture = Image.fromarray(faint)
-    pen = ImageDraw.Draw(picture)
-    for number, peak in enumerate(peaks(saliency), start=1):
-        radius = max(5.0, RING * unit * math.sqrt(peak.height))
-        lettering.ring(picture, (peak.x + 0.5, peak.y + 0.5), radius, max(1.0, 0.006 * unit))
-        lettering.centred(
-            pen, (peak.x + 0.5, peak.y + 0.5), str(number), size=max(9, round(1.15 * radius))
-        )
-    return np.asarray(picture)
 
 
 def peaks(saliency: Map) -> Iterator[Peak]:
@@ -197,18 +290,3 @@ def _is_top(saliency: Map, y: int, x: int) -> bool:
     """Whether no neighbour is higher: where a higher peak was taken away, its slope remains."""
     around = saliency[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
     return bool(saliency[y, x] >= around.max())
-
-
-def spotlit(frame: Frame, saliency: Map, look: Look) -> Frame:
-    """TempSAL's pictures: grey and dark where the map is low. `look` does not matter."""
-    del look
-    return spotlight.draw(frame, saliency)
-
-
-STYLES: Mapping[str, Callable[[Frame, Map, Look], Frame]] = {
-    "heat": heat,
-    "contour": contour,
-    "fog": fog,
-    "peaks": numbered,
-    "spotlight": spotlit,
-}

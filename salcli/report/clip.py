@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,16 @@ from PIL import Image
 from salcli.output.movie import Movie
 
 if TYPE_CHECKING:
-    from salcli.types import Frame, Result, Stimulus
+    from salcli.panels.board import ComparedFrame
+    from salcli.types import Stimulus
 
-__all__ = ["Footage"]
+__all__ = ["EmbeddedClip"]
 
 SIDE, QUALITY = 640, 26
 """Longest side, and x264's constant rate factor."""
 
 
-class Footage:
+class EmbeddedClip:
     """The frames of a clip as MP4, with the clip's sound; a context manager."""
 
     def __init__(self, stimulus: Stimulus) -> None:
@@ -31,13 +33,13 @@ class Footage:
         self._stimulus = stimulus
         self._stack = ExitStack()
 
-    def __enter__(self) -> Footage:
+    def __enter__(self) -> EmbeddedClip:
         folder = tempfile.TemporaryDirectory(prefix="salcli-report-")
         self._path = Path(self._stack.enter_context(folder)) / "clip.mp4"
         self._movie = Movie(
             self._path,
             shown=self._path,
-            draw=self._draw,
+            draw=attrgetter("frame"),
             fps=self._stimulus.fps or 1,
             source=self._stimulus.source,
             quality=QUALITY,
@@ -48,22 +50,17 @@ class Footage:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def add(self, result: Result) -> None:
-        """Append the frame of a result, which must carry it."""
-        self._movie.add(result)
+    def add(self, compared: ComparedFrame) -> None:
+        """Append a frame's picture."""
+        picture = Image.fromarray(compared.picture).resize(self._size, Image.Resampling.LANCZOS)
+        self._movie.add(compared.result(np.asarray(picture)))
 
     def finish(self) -> bytes:
-        """The MP4 file."""
+        """The bytes of the MP4 file."""
         self._movie.finish()
         return self._path.read_bytes()
 
-    def _draw(self, result: Result) -> Frame:
-        if result.frame is None:
-            raise ValueError("footage needs results that carry their frame (keep_frames=True)")
-        picture = Image.fromarray(result.frame)
-        return np.asarray(picture.resize(self._size, Image.Resampling.LANCZOS))
-
 
 def _even(side: float) -> int:
-    """An even side, which every player knows."""
+    """The nearest even number: every player takes even sides."""
     return max(2, 2 * round(side / 2))

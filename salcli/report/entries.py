@@ -1,9 +1,9 @@
-"""What a report says of one input: pictures, maps, and numbers for each model."""
+"""The entries of a report: for each input its pictures, maps, and each model's numbers."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from math import isnan
 from pathlib import Path
@@ -14,38 +14,40 @@ from PIL import Image
 
 from salcli.aoi.measure import Covers, shares
 from salcli.output.frametable import summary
-from salcli.panels.predictions import Camera
-from salcli.report.clip import Footage
+from salcli.panels.board import ScoredMap
+from salcli.panels.predictions import PairedPredictions
+from salcli.report.clip import EmbeddedClip
 from salcli.report.tiles import Tiles, data_url, levels
-from salcli.report.timeline import Said, Tracks
+from salcli.report.timeline import MeasuredMap, Timeline
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from salcli.aoi.areas import Area
     from salcli.loading import Loaded
     from salcli.media.open import Kind
-    from salcli.panels.predictions import Take
+    from salcli.panels.board import ComparedFrame
     from salcli.progress import Watcher
     from salcli.types import Stimulus
 
-__all__ = ["OBSERVERS", "Reporter"]
+__all__ = ["OBSERVERS", "EntryMaker"]
 
 OBSERVERS = "ground truth"
-"""Under this name, the density of real observers can be chosen like a model."""
+"""The name under which the observers' density can be chosen like a model."""
 
 PICTURE_SIDE, STILL_SIDE = 1280, 320
 """Longest sides of pictures, and of maps of stills: maps are smooth."""
 
 
-class Reporter:
+class EntryMaker:
     """Makes the entries of inputs.
 
     Attributes:
+        has_observers: Whether any entry so far shows what observers looked at.
+
+    Args:
         models: Whose maps are shown.
-        areas: Of interest.
+        watcher: Is told about progress.
+        areas: Areas of interest.
         kind, fps: See `salcli.media.open.open_stimulus`.
-        has_observers: Whether any entry so far shows what observers did.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Reporter:
         kind: Kind,
         fps: float | None,
     ) -> None:
-        self.models, self.areas, self.kind, self.fps = models, areas, kind, fps
+        self._models, self._areas, self._kind, self._fps = models, areas, kind, fps
         self.has_observers = False
         self._watcher = watcher
 
@@ -68,83 +70,75 @@ class Reporter:
             InputError: The input cannot be read, or an area lies outside of it.
             PluginError: A model broke its contract.
         """
-        camera = Camera(source, self.models, kind=self.kind, fps=self.fps)
-        stimulus = camera.scene.stimulus
+        predictions = PairedPredictions(source, self._models, kind=self._kind, fps=self._fps)
+        stimulus = predictions.pair.stimulus
         self._watcher.start(stimulus.name, stimulus.count)
-        with closing(camera.takes(None, notice=self._watcher.note)) as takes:
-            watched = self._watched(takes)
+        with closing(predictions.frames(notice=self._watcher.note)) as frames:
+            watched = self._watched(frames)
             found = [self._clip(stimulus, watched)] if stimulus.is_clip else self._stills(watched)
-        return found, camera.problems
+        return found, predictions.problems
 
-    def _watched(self, takes: Iterator[Take]) -> Iterator[Take]:
-        for take in takes:
-            yield take
+    def _watched(self, frames: Iterator[ComparedFrame]) -> Iterator[ComparedFrame]:
+        for compared in frames:
+            yield compared
             self._watcher.step()
 
-    def _said(self, take: Take, covers: Covers) -> Iterator[Said]:
-        for rated in take.shot.rated:
-            yield self._of(take, covers, rated.title, rated.saliency, rated.scores)
-        if take.shot.density is not None:
+    def _measured(self, compared: ComparedFrame, covers: Covers) -> Iterator[MeasuredMap]:
+        maps = list(compared.maps)
+        if compared.density is not None:
             self.has_observers = True
-            density = np.asarray(take.shot.density, np.float32)
-            yield self._of(take, covers, OBSERVERS, density, {})
+            maps.append(ScoredMap(OBSERVERS, np.asarray(compared.density, np.float32)))
+        for scored in maps:
+            covered = covers.on(compared.index, compared.label, scored.saliency.shape)
+            areas = {
+                name: (share.share, share.lift)
+                for name, share in shares(scored.saliency, covered).items()
+            }
+            yield MeasuredMap(scored.title, scored.saliency, scores=scored.scores, areas=areas)
 
-    def _of(
-        self,
-        take: Take,
-        covers: Covers,
-        name: str,
-        saliency: npt.NDArray[np.float32],
-        scores: Mapping[str, float],
-    ) -> Said:
-        covered = covers.on(take.result.index, take.result.label, saliency.shape)
-        found = shares(saliency, covered)
-        return Said(name, saliency, scores, {n: (s.share, s.lift) for n, s in found.items()})
-
-    def _stills(self, takes: Iterator[Take]) -> list[dict[str, Any]]:
-        covers = Covers(self.areas)
+    def _stills(self, frames: Iterator[ComparedFrame]) -> list[dict[str, Any]]:
+        covers = Covers(self._areas)
         return [
-            {**_still(take), "models": [_still_model(said) for said in self._said(take, covers)]}
-            for take in takes
+            _still(compared, [_still_model(each) for each in self._measured(compared, covers)])
+            for compared in frames
         ]
 
-    def _clip(self, stimulus: Stimulus, takes: Iterator[Take]) -> dict[str, Any]:
-        if stimulus.fps is None:
-            raise ValueError("a clip has a frame rate")
-        covers = Covers(self.areas)
-        tracks = Tracks(stimulus.fps)
-        with Footage(stimulus) as footage:
-            for take in takes:
-                footage.add(take.result)
-                if tracks.wants(take.result.index):
-                    tracks.add(take.result.index, list(self._said(take, covers)))
-            video = base64.b64encode(footage.finish()).decode()
-        return {"name": stimulus.name, "video": video, **tracks.document()}
+    def _clip(self, stimulus: Stimulus, frames: Iterator[ComparedFrame]) -> dict[str, Any]:
+        assert stimulus.fps is not None  # or it would be no clip
+        covers = Covers(self._areas)
+        timeline = Timeline(stimulus.fps)
+        with EmbeddedClip(stimulus) as clip:
+            for compared in frames:
+                clip.add(compared)
+                if timeline.wants(compared.index):
+                    timeline.add(compared.index, list(self._measured(compared, covers)))
+            video = base64.b64encode(clip.finish()).decode()
+        return {"name": stimulus.name, "video": video, **timeline.document()}
 
 
-def _still(take: Take) -> dict[str, Any]:
-    frame = take.shot.frame
-    height, width = frame.shape[:2]
-    picture = Image.fromarray(frame)
+def _still(compared: ComparedFrame, models: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    height, width = compared.picture.shape[:2]
+    picture = Image.fromarray(compared.picture)
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
     return {
-        "name": take.result.label,
+        "name": compared.label,
         "width": width,
         "height": height,
         "picture": data_url(picture, "jpeg"),
+        "models": models,
     }
 
 
-def _still_model(said: Said) -> dict[str, Any]:
+def _still_model(measured: MeasuredMap) -> dict[str, Any]:
     tiles = Tiles()
-    tiles.add(levels(said.saliency, STILL_SIDE))
-    found = summary(said.saliency)
+    tiles.add(levels(measured.saliency, STILL_SIDE))
+    found = summary(measured.saliency)
     facts: dict[str, Any] = {"peak": "none, the map is zero everywhere"}
     if found is not None:
         x, y = found.peak
         facts = {"peak": f"{x}, {y}", "entropy": f"{found.entropy:.2f} bits"}
-    for name, (share, lift) in said.areas.items():
+    for name, (share, lift) in measured.areas.items():
         more = "" if lift is None else f" ({lift:.1f} times its size)"
         facts[f"share of {name}"] = f"{share:.1%}{more}"
-    facts |= {name: f"{score:.3f}" for name, score in said.scores.items() if not isnan(score)}
-    return {"name": said.name, "tiles": tiles.document(), "facts": facts}
+    facts |= {name: f"{score:.3f}" for name, score in measured.scores.items() if not isnan(score)}
+    return {"name": measured.title, "tiles": tiles.document(), "facts": facts}

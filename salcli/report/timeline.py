@@ -1,20 +1,21 @@
-"""What several models say of a clip over its time, thinned to what a page can hold."""
+"""The maps and numbers of a clip over time, thinned to what a page can hold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from salcli.output.frametable import summary
+from salcli.panels.board import ScoredMap
 from salcli.report.tiles import Tiles, levels
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Said", "Tracks"]
+__all__ = ["MeasuredMap", "Timeline"]
 
 CLIP_SIDE = 96
 """Longest side of a map."""
@@ -26,24 +27,18 @@ MOTION = "peak motion, widths/s"
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a model, or observers, say of one frame.
+class MeasuredMap(ScoredMap):
+    """A model's or the observers' map of one frame, with what areas of interest get of it.
 
     Attributes:
-        name: Of the model.
-        saliency: `[H, W]`, at the frame's size.
-        scores: Against the ground truth, by metric; NaN where undefined.
-        areas: Share of attention and lift over its size, by area; no lift off the screen.
+        areas: By area, its share of attention and its lift; no lift while it is off the screen.
     """
 
-    name: str
-    saliency: npt.NDArray[np.float32]
-    scores: Mapping[str, float]
-    areas: Mapping[str, tuple[float, float | None]]
+    areas: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class _Moment:
+class _Sample:
     """What is kept of one map.
 
     Attributes:
@@ -57,73 +52,73 @@ class _Moment:
     values: Mapping[str, float]
 
 
-class Tracks:
-    """Collects what models say, frame after frame, in order."""
+class Timeline:
+    """Collects maps frame by frame, in order."""
 
     def __init__(self, fps: float) -> None:
         self._fps = fps
         self._every = max(1, round(fps / MOMENTS_PER_SECOND))
         self._count = 0
         self._kept: list[int] = []
-        self._tracks: dict[str, list[_Moment | None]] = {}
+        self._samples: dict[str, list[_Sample | None]] = {}
 
     def wants(self, index: int) -> bool:
-        """Whether the frame at an index belongs to those that are kept; to be asked of each."""
+        """Whether to keep the frame at an index; must be called for each frame."""
         self._count = index + 1
         if index % self._every == 0 and len(self._kept) == MOST_MOMENTS:
             self._every *= 2
             self._kept = self._kept[::2]
-            self._tracks = {name: moments[::2] for name, moments in self._tracks.items()}
+            self._samples = {name: samples[::2] for name, samples in self._samples.items()}
         return index % self._every == 0
 
-    def add(self, index: int, said: Sequence[Said]) -> None:
-        """Keep what was said of a frame. Who says nothing of it has nothing to show there."""
+    def add(self, index: int, maps: Sequence[MeasuredMap]) -> None:
+        """Keep the maps of a frame; a model without a map of it has a gap there."""
         before = len(self._kept)
         self._kept.append(index)
-        now = {each.name: _moment(each) for each in said}
-        for name in {**self._tracks, **now}:
-            self._tracks.setdefault(name, [None] * before).append(now.get(name))
+        now = {measured.title: _sample(measured) for measured in maps}
+        for name in {**self._samples, **now}:
+            self._samples.setdefault(name, [None] * before).append(now.get(name))
 
     def document(self) -> dict[str, Any]:
-        """When the kept maps are seen, and all about them by model."""
+        """The times of the kept maps, and their tiles, curves and numbers by model."""
         times = [index / self._fps for index in self._kept]
-        models = [self._model(name, moments) for name, moments in self._tracks.items()]
+        models = [self._model(name, samples) for name, samples in self._samples.items()]
         return {"times": times, "duration": self._count / self._fps, "models": models}
 
-    def _model(self, name: str, moments: Sequence[_Moment | None]) -> dict[str, Any]:
+    def _model(self, name: str, samples: Sequence[_Sample | None]) -> dict[str, Any]:
         tiles = Tiles()
-        for moment in moments:
-            tiles.add(moment.levels if moment else None)
-        names = dict.fromkeys(key for moment in moments if moment for key in moment.values)
-        series = {MOTION: list(self._motion(moments))}
-        series |= {key: [_value(moment, key) for moment in moments] for key in names}
+        for sample in samples:
+            tiles.add(sample.levels if sample else None)
+        names = dict.fromkeys(key for sample in samples if sample for key in sample.values)
+        series = {MOTION: list(self._motion(samples))}
+        series |= {key: [_value(sample, key) for sample in samples] for key in names}
         means = {f"mean {key}": _mean(values) for key, values in series.items()}
         facts = {"frames": self._count, **{key: m for key, m in means.items() if m is not None}}
         return {"name": name, "tiles": tiles.document(), "series": series, "facts": facts}
 
-    def _motion(self, moments: Sequence[_Moment | None]) -> Iterator[float | None]:
+    def _motion(self, samples: Sequence[_Sample | None]) -> Iterator[float | None]:
         """How fast the peak moved since the map before, in widths of the picture per second."""
-        before: _Moment | None = None
-        for moment in moments:
-            if moment and before and moment.peak and before.peak:
-                yield math.dist(moment.peak, before.peak) * self._fps / self._every
+        before: _Sample | None = None
+        for sample in samples:
+            if sample and before and sample.peak and before.peak:
+                yield math.dist(sample.peak, before.peak) * self._fps / self._every
             else:
                 yield None
-            before = moment
+            before = sample
 
 
-def _moment(said: Said) -> _Moment:
-    found = summary(said.saliency)
-    width = said.saliency.shape[1]
+def _sample(measured: MeasuredMap) -> _Sample:
+    found = summary(measured.saliency)
+    width = measured.saliency.shape[1]
     values = {"entropy, bits": found.entropy} if found else {}
-    values |= {f"share of {name}": share for name, (share, _) in said.areas.items()}
-    values |= {name: score for name, score in said.scores.items() if not math.isnan(score)}
+    values |= {f"share of {name}": share for name, (share, _) in measured.areas.items()}
+    values |= {name: score for name, score in measured.scores.items() if not math.isnan(score)}
     peak = (found.peak[0] / width, found.peak[1] / width) if found else None
-    return _Moment(levels(said.saliency, CLIP_SIDE), peak, values)
+    return _Sample(levels(measured.saliency, CLIP_SIDE), peak, values)
 
 
-def _value(moment: _Moment | None, name: str) -> float | None:
-    return moment.values.get(name) if moment else None
+def _value(sample: _Sample | None, name: str) -> float | None:
+    return sample.values.get(name) if sample else None
 
 
 def _mean(values: Sequence[float | None]) -> str | None:

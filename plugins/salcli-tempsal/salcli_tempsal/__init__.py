@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from salcli import DatasetSpec, ModelSpec, Weights, hookimpl
+from salcli import DatasetSpec, ModelSpec, StyleSpec, Weights, hookimpl
 
 if TYPE_CHECKING:
     import typer
@@ -166,6 +166,22 @@ def register_models() -> Iterable[ModelSpec]:
 def register_datasets() -> Iterable[DatasetSpec]:
     """What `salcli tempsal slices` writes, as data to train on."""
     yield SLICES
+
+
+@hookimpl
+def register_styles() -> Iterable[StyleSpec]:
+    """Pictures and panels as on TempSAL's project page."""
+    yield StyleSpec(
+        "spotlight",
+        "grey and dark where the map is low, as TempSAL's authors draw it",
+        "salcli_tempsal.spotlight:Spotlight",
+    )
+    yield StyleSpec(
+        "tempsal",
+        "the panels of TempSAL's project page",
+        "salcli_tempsal.spotlight:TempsalPanels",
+        draws="panels",
+    )
 
 
 @hookimpl

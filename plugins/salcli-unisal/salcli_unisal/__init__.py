@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from salcli import ModelSpec, Weights, hookimpl
+from salcli import ModelSpec, StyleSpec, Weights, hookimpl
 
 __version__ = "0.1.0"
 
@@ -135,3 +135,14 @@ UNISAL = ModelSpec(
 def register_models() -> Iterable[ModelSpec]:
     """UNISAL."""
     yield UNISAL
+
+
+@hookimpl
+def register_styles() -> Iterable[StyleSpec]:
+    """UNISAL's panels."""
+    yield StyleSpec(
+        "unisal",
+        "the panels of UNISAL's program",
+        "salcli_unisal.panels:UnisalPanels",
+        draws="panels",
+    )

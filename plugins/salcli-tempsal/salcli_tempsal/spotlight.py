@@ -1,0 +1,124 @@
+"""Pictures as on TempSAL's project page: heat, spotlight, difference, and panels of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from salcli.render import colormaps, legend
+from salcli.render.styles import MapStyle
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from salcli.panels.board import ComparedFrame
+    from salcli.render.styles import Look
+    from salcli.types import Frame
+
+    Levels: TypeAlias = npt.NDArray[np.int64]
+    Map: TypeAlias = npt.NDArray[np.float32]
+
+__all__ = ["Spotlight", "TempsalPanels", "difference", "hot", "spotlight"]
+
+
+class Spotlight(MapStyle):
+    """Grey and dark where the map is low, by OpenCV's 8-bit HSV. Opacity and colours are fixed."""
+
+    meaning = "dark and grey to bright and coloured: less to most likely to be looked at"
+
+    def draw(self, frame: Frame, saliency: Map) -> Frame:
+        """See `MapStyle.draw`."""
+        return spotlight(frame, saliency)
+
+    def swatch(self, size: int) -> Frame:
+        """See `MapStyle.swatch`."""
+        ramp = np.linspace(0, 1, 512, dtype=np.float32)[None]
+        picture = np.full((1, 512, 3), legend.PICTURE, np.uint8)
+        return legend.bar(spotlight(picture, ramp)[0, :256], size=size)
+
+
+class TempsalPanels:
+    """Heat and spotlight of the ground truth, of the prediction, and difference and image.
+
+    These are three rows of two. Without a ground truth there are heat and spotlight of the
+    prediction, and the image. Further models add rows. The look makes no difference.
+    """
+
+    def __init__(self, look: Look) -> None:
+        del look
+
+    def draw(self, compared: ComparedFrame) -> Frame:
+        """The panels `[H', W', 3]` of a frame without space between; both sides are even."""
+        picture, truth = compared.picture, compared.density
+        rows: list[tuple[Frame, Frame]] = []
+        if truth is not None:
+            rows.append((hot(truth), spotlight(picture, truth)))
+        for scored in compared.maps:
+            rows.append((hot(scored.saliency), spotlight(picture, scored.saliency)))
+            if truth is not None:
+                rows.append((difference(truth, scored.saliency), picture))
+        if truth is None:
+            rows.append((picture, np.zeros_like(picture)))
+        whole = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+        odd = whole.shape[0] % 2, whole.shape[1] % 2
+        return np.pad(whole, ((0, odd[0]), (0, odd[1]), (0, 0)))
+
+
+def hot(saliency: Map) -> Frame:
+    """TempSAL's heat picture `[H, W, 3]`: levels truncated to 8 bit, in OpenCV's colours HOT."""
+    peak = saliency.max()
+    levels = (255 * (saliency / (peak if peak > 0 else 1))).astype(np.uint8)
+    return colormaps.coloured(levels / 255, colormaps.table("hot"))
+
+
+def difference(truth: Map, saliency: Map) -> Frame:
+    """0.5 + (truth - prediction) / 2, each with peak 1, in OpenCV's colours TWILIGHT."""
+    first, second = (map_ / (map_.max() if map_.max() > 0 else 1) for map_ in (truth, saliency))
+    fine = colormaps.table("twilight").astype(np.float64)
+    steps = np.linspace(0, len(fine) - 1, 256)
+    table = [np.interp(steps, np.arange(len(fine)), channel) for channel in fine.T]
+    levels = (255 * (0.5 + (first - second) / 2)).astype(np.uint8)
+    found: Frame = np.rint(np.stack(table, axis=1)).astype(np.uint8)[levels]
+    return found
+
+
+def spotlight(frame: Frame, saliency: npt.NDArray[np.floating]) -> Frame:
+    """The picture `[H, W, 3]` grey and dark where the map `[H, W]` is low.
+
+    With f = 2 * map / max, at most 1: saturation times f, value times 0.9 f + 0.1, truncated to
+    8 bit, in OpenCV's HSV of whole degrees by two.
+    """
+    peak = saliency.max()
+    lit = (2 * saliency.astype(np.float64) / (peak if peak > 0 else 1)).clip(0, 1)
+    hue, saturation, value = _hsv(frame)
+    saturation = np.floor(saturation * lit) / 255
+    value = np.floor(value * (0.9 * lit + 0.1))
+    # each channel is a trapezium over the hue: full within one sixth around its colour
+    channels = []
+    for offset in (5, 3, 1):
+        sixth = (offset + hue / 30) % 6
+        ramp = np.minimum(sixth, 4 - sixth).clip(0, 1)
+        channels.append(value * (1 - saturation * ramp))
+    shown: Frame = np.rint(np.stack(channels, axis=2)).astype(np.uint8)
+    return shown
+
+
+def _hsv(frame: Frame) -> tuple[Levels, Levels, Levels]:
+    """Hue 0 ... 179, saturation and value 0 ... 255 of a picture, divided as OpenCV does."""
+    red, green, blue = np.moveaxis(frame.astype(np.int64), 2, 0)
+    value = frame.max(axis=2).astype(np.int64)
+    spread = value - frame.min(axis=2)
+    sixths = np.select(
+        [value == red, value == green],
+        [green - blue, blue - red + 2 * spread],
+        red - green + 4 * spread,
+    )
+    hue = _divided(sixths, 30, spread) % 180
+    return hue, _divided(spread, 255, value), value
+
+
+def _divided(dividend: Levels, factor: int, divisor: Levels) -> Levels:
+    """`factor * dividend / divisor` by a table of 4096ths; 0 for a divisor of 0."""
+    inverse = np.rint(4096 * factor / np.maximum(divisor, 1)).astype(np.int64)
+    return (dividend * np.where(divisor > 0, inverse, 0) + 2048) >> 12
