@@ -17,7 +17,7 @@ from salcli import metrics
 from salcli.plugins import registry
 from salcli.specs import resolve
 
-GOLDENS = Path(__file__).parent / "goldens" / "unisal"
+GOLDENS = Path(__file__).parent / "goldens" / "metrics"
 SHAPE = (5, 7)
 few = settings(max_examples=50)
 DENSITY_METRICS = (metrics.cc, metrics.sim, metrics.kld)
@@ -173,7 +173,7 @@ def test_several_fixations_of_a_pixel_count_once() -> None:
 
 def golden_case() -> tuple[dict[str, Any], list[tuple[Map, Map, Map]]]:
     """What the golden describes: predicted density, ground-truth density, fixations per frame."""
-    golden = json.loads((GOLDENS / "metrics.json").read_text())
+    golden = json.loads((GOLDENS / "unisal-frames.json").read_text())
     height, width, phase = golden["H"], golden["W"], golden["ph"]
     y, x = np.mgrid[:height, :width]
     frames = []

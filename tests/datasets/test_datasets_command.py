@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,10 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
-MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
-places: Callable[..., npt.NDArray[Any]] = MINIATURES["places"]
+from salcli.testing.miniatures import places
 
 Run = Callable[..., CompletedProcess[str]]
 Miniature = Callable[[str], Path]

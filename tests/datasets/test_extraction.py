@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,7 @@ from PIL import Image
 from salcli.datasets import extract
 from salcli.datasets.open import open_dataset
 from salcli.media.open import open_stimulus
-
-MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
+from salcli.testing import miniatures
 
 Run = Callable[..., CompletedProcess[str]]
 Miniature = Callable[[str], Path]
@@ -72,7 +70,7 @@ def test_who_stops_an_extraction_finds_whole_clips_only(
     assert not list(tmp_path.glob("**/.salcli-*"))
     counts = {path.parent.name: len(list(path.iterdir())) for path in tmp_path.glob("*/images")}
     assert counts[first.job.video.stem] == first.frames
-    assert set(counts.items()) <= {(f"{video:03d}", n) for video, n in MINIATURES["DHF1K"].items()}
+    assert set(counts.items()) <= {(f"{video:03d}", n) for video, n in miniatures.DHF1K.items()}
 
 
 def test_frames_as_salema_names_them(salcli: Run, miniature: Miniature, tmp_path: Path) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pickle
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from salcli.datasets.collection import Collection
@@ -23,10 +20,9 @@ from salcli.errors import InputError, UnknownName, UsageError
 from salcli.gaze import groundtruth
 from salcli.media import images, mapvideo
 from salcli.media.open import open_stimulus
+from salcli.testing import miniatures
+from salcli.testing.miniatures import places
 from salcli.types import Dataset, Recording
-
-MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
-places: Callable[..., npt.NDArray[Any]] = MINIATURES["places"]
 
 Miniature = Callable[[str], Path]
 
@@ -222,7 +218,7 @@ def test_mit1003(miniature: Miniature) -> None:
 def test_mit1003_with_the_fixations_of_each_observer(tmp_path: Path, miniature: Miniature) -> None:
     root = shutil.copytree(miniature("mit1003"), tmp_path / "copy")
     observers = [np.array([[7, 9], [7, 9]]), np.array([[3, 4]])]
-    MINIATURES["save_gaze"](root / "fixations" / "i1005.mat", observers)
+    miniatures.save_gaze(root / "fixations" / "i1005.mat", observers)
     data = open_dataset("mit1003", [root])
     assert data.edition == "fold 0, fixations by observer"
     found = {r.name: r.annotations[0] for r in data.recordings("all")}["mit1003/i1005"]
@@ -320,10 +316,9 @@ def test_avimos(miniature: Miniature) -> None:
 def test_avimos_densities_back_and_forth(miniature: Miniature) -> None:
     """The decoder goes on where it is, starts again for an earlier frame, and keeps the depth."""
     recording = open_dataset("avimos", [miniature("avimos")]).recordings("training")[0]
-    blurred = MINIATURES["blurred"]
     for index in (0, 2, 2, 1, 5, 0):
         density = groundtruth.read_density(recording.annotations[index], (36, 48))
-        expected = blurred(places("video_1", index)) / 255
+        expected = miniatures.blurred(places("video_1", index)) / 255
         assert density.dtype == np.float32
         assert np.corrcoef(density.ravel(), expected.ravel())[0, 1] > 0.9999
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import runpy
 import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from salcli.datasets.open import open_dataset
 from salcli.gaze.files import count_frames
 from salcli.media.open import open_stimulus
-
-MINIATURES = runpy.run_path(str(Path(__file__).parent / "miniatures.py"))
-picture: Callable[..., npt.NDArray[Any]] = MINIATURES["picture"]
+from salcli.testing.miniatures import picture
 
 Run = Callable[..., CompletedProcess[str]]
 Miniature = Callable[[str], Path]

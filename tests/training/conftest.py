@@ -24,6 +24,7 @@ from salcli.datasets.folder import FolderOptions, open_folder
 from salcli.loading import create
 from salcli.media import images
 from salcli.recipe import Source
+from salcli.testing.miniatures import Lists
 from salcli.training.plan import Corpus
 from salcli.training.train import Running, train
 from salcli.types import Annotation, Dataset, Recording
@@ -185,19 +186,6 @@ def progress(output: Path) -> tuple[int, int]:
     """Epoch and step of the state in a folder."""
     found = checkpoint.read_training(output / "last.pt")["progress"]
     return found["epoch"], found["step"]
-
-
-class Lists:
-    """A dataset of given recordings."""
-
-    name, edition, splits, evaluated, kernel = "lists", "", ("train", "valid"), "valid", "default"
-    submission, problems = None, ()
-
-    def __init__(self, training: Sequence[Recording], kept: Sequence[Recording]) -> None:
-        self.parts = {"train": training, "valid": kept}
-
-    def recordings(self, split: str, /) -> Sequence[Recording]:
-        return self.parts[split]
 
 
 @dataclass

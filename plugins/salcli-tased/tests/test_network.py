@@ -19,7 +19,7 @@ from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
 from salcli.errors import WeightsError
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "tased"
+GOLDENS = Path(__file__).parent / "goldens"
 Arrays = dict[str, np.ndarray]
 Make = Callable[..., Tased]
 

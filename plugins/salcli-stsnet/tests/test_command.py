@@ -14,7 +14,7 @@ from salcli_stsnet import Net
 from salcli_stsnet.model import Stsnet
 from salcli_stsnet.network import STSNet
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "stsnet"
+GOLDENS = Path(__file__).parent / "goldens"
 MAP, DIFFERENT = 0.02, 0.01
 """Tolerances that the goldens state: of grey levels, and the share of pixels off by one."""
 

@@ -28,7 +28,7 @@ from salcli_salema.network import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-KEYS = Path(__file__).parents[1] / "goldens" / "salema" / "keys.tsv"
+KEYS = Path(__file__).parent / "goldens" / "keys.tsv"
 
 TOLERANCE = 1e-4
 """Absolute, of the network's output; what the goldens state."""

@@ -15,11 +15,10 @@ from salcli_unisal.recipes import MIT1003, PUBLISHED
 from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
 from salcli.datasets.ucfsports import validation_clips
 from salcli.loading import create
+from salcli.testing.miniatures import Lists
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus, fixed_samples, samples
 from salcli.types import Annotation, Recording
-
-from ..training.test_loop import Lists
 
 Picture = npt.NDArray[np.uint8]
 SOURCES = {source.dataset: source for source in PUBLISHED.sources}

@@ -16,7 +16,7 @@ from salcli.loading import create
 from salcli.training.optimisation import autocast
 from salcli.types import Batch
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "tased"
+GOLDENS = Path(__file__).parent / "goldens"
 GOLDEN = json.loads((GOLDENS / "train_small.json").read_text())["values"]
 PEAKS = ((40, 24, 9), (70, 44, 6))
 Make = Callable[..., Tased]

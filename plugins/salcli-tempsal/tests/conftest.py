@@ -14,7 +14,7 @@ from salcli_tempsal.model import TempSal
 from salcli.loading import create
 from salcli.types import Frame, Prediction, Stimulus
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "tempsal"
+GOLDENS = Path(__file__).parent / "goldens"
 
 GAINS = {"*pnas.*": 0.8}
 """Of the synthetic weights."""

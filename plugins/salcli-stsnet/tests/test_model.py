@@ -284,6 +284,6 @@ def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
     torch.save({"feature_encoder.conv.weight": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match=r"holds no net of STSNet.*feature_encoder"):
         load_model("stsnet", weights_file=path, device="cpu")
-    golden = Path(__file__).parents[1] / "goldens" / "stsnet" / "mini_a_v2.caffemodel"
+    golden = Path(__file__).parent / "goldens" / "mini_a_v2.caffemodel"
     with pytest.raises(WeightsError, match="missing keys: conv3"):
         load_model("stsnet", weights_file=golden, device="cpu")

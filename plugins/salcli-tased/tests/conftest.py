@@ -13,7 +13,7 @@ from salcli_tased.network import TasedNet
 
 from salcli.loading import create
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "tased"
+GOLDENS = Path(__file__).parent / "goldens"
 
 Make = Callable[..., Tased]
 

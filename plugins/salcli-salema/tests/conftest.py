@@ -16,7 +16,7 @@ from salcli_salema.network import SalCLSTM30, SalCLSTM56, SalEMA
 
 from salcli.specs import parse_options
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "salema"
+GOLDENS = Path(__file__).parent / "goldens"
 GAINS = {"salgan.0.weight": 0.01}
 """Inputs reach 150, so the first kernel is small, or every sigmoid would saturate."""
 

@@ -14,7 +14,7 @@ from salcli_stsnet.network import STSNet, begin, net_of, pool, response_norm
 from torch import nn
 from torch.nn import functional
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "stsnet"
+GOLDENS = Path(__file__).parent / "goldens"
 OUTPUT, INTERMEDIATE = 1e-4, 1e-4
 """Tolerances that the goldens state: absolute, and relative to an array's maximum."""
 

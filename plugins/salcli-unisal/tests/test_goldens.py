@@ -22,7 +22,7 @@ from salcli.errors import UsageError, WeightsError
 from salcli.loading import create, load_model
 from salcli.types import Stimulus
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "unisal"
+GOLDENS = Path(__file__).parent / "goldens"
 LOG_DENSITY, INTERMEDIATE = 1e-4, 2e-4
 """Absolute tolerances that the goldens state."""
 

@@ -15,7 +15,7 @@ from salcli_tased.finishing import Finish
 from salcli_tased.model import Tased
 from salcli_tased.network import TasedNet
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "tased"
+GOLDENS = Path(__file__).parent / "goldens"
 GOLDEN = json.loads((GOLDENS / "e2e_bikes63.json").read_text())
 Arrays = dict[str, np.ndarray]
 Make = Callable[..., Tased]

@@ -1,7 +1,7 @@
 """Datasets of a few tiny files in their exact published layouts.
 
 Observers look at known places: `places(name, i)` gives those of frame i of a clip or of a still.
-Loaded by the `miniature` fixture in tests/conftest.py.
+The `miniature` fixture makes them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.io import savemat
 from scipy.ndimage import gaussian_filter
+
+from salcli.types import Recording
 
 SIZE = (36, 48)
 """(H, W) of every frame and still but DIEM's, whose names state their sizes."""
@@ -44,17 +46,20 @@ def picture(name: str, index: int, size: tuple[int, int] = SIZE) -> Array:
 
 
 def fixated(points: Array, size: tuple[int, int] = SIZE) -> Array:
+    """A binary map, uint8 `[H, W]`, 255 at the points."""
     marked = np.zeros(size, np.uint8)
     marked[points[:, 1], points[:, 0]] = 255
     return marked
 
 
 def blurred(points: Array, size: tuple[int, int] = SIZE) -> Array:
+    """A density map, uint8 `[H, W]`, whose highest value is 255."""
     density = gaussian_filter(fixated(points, size).astype(float), 3)
-    return np.uint8(np.round(255 * density / density.max()))
+    return np.asarray(np.round(255 * density / density.max()), np.uint8)
 
 
 def save(path: Path, pixels: Array) -> None:
+    """Write a picture; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, quality=95)
 
@@ -94,6 +99,7 @@ def annotate(folder: Path, name: str, labels: Sequence[str], *, matrices: bool =
 
 
 def frames(folder: Path, name: str, labels: Sequence[str]) -> None:
+    """Write the frames of a clip as PNG files."""
     for index, label in enumerate(labels):
         save(folder / f"{label}.png", picture(name, index))
 
@@ -102,6 +108,7 @@ DHF1K = {1: 12, 2: 10, 3: 9, 601: 8, 602: 7, 701: 6}
 
 
 def numbers(count: int, first: int = 1, digits: int = 4) -> list[str]:
+    """Numbers with leading zeros."""
     return [f"{number:0{digits}d}" for number in range(first, first + count)]
 
 
@@ -140,6 +147,7 @@ HOLLYWOOD = {
 
 
 def hollywood2(root: Path) -> None:
+    """Hollywood-2 as spread with DHF1K."""
     for (part, clip), (first, count) in HOLLYWOOD.items():
         stem = clip.rpartition("_")[0]
         labels = [f"{stem}_{label}" for label in numbers(count, first, 5)]
@@ -158,6 +166,7 @@ UCF = {
 
 
 def ucfsports(root: Path, clips: dict[tuple[str, str], int] = UCF) -> None:
+    """UCF-Sports as spread with DHF1K."""
     for (part, clip), count in clips.items():
         name, _, number = clip.rpartition("-")
         labels = [f"{name}_{number}_{label}" for label in numbers(count, digits=3)]
@@ -183,6 +192,7 @@ def salicon(root: Path) -> None:
 
 
 def mit1003(root: Path) -> None:
+    """MIT1003."""
     for number in range(20):
         name = f"i{1000 + 37 * number % 97}"
         points = places(name, 0)
@@ -193,6 +203,7 @@ def mit1003(root: Path) -> None:
 
 
 def mit300(root: Path) -> None:
+    """MIT300."""
     for number in (1, 2, 10, 300):
         save(root / "BenchmarkIMAGES" / f"i{number}.jpg", picture(f"i{number}", 0))
 
@@ -205,6 +216,7 @@ DIEM = {
 
 
 def diem_size(name: str) -> tuple[int, int]:
+    """(H, W) that the name of a DIEM clip states."""
     width, _, height = name.rpartition("_")[2].partition("x")
     return int(height), int(width)
 
@@ -238,6 +250,7 @@ def diem_bundle(root: Path) -> None:
 
 
 def osie(root: Path) -> None:
+    """OSIE."""
     for number in range(1002, 1016):
         name = str(number)
         if (number - 1001) % 7:  # the others are a hidden test set
@@ -288,6 +301,20 @@ def clips(root: Path) -> None:
     (root / "fixations" / "run.json").write_text(json.dumps(positions))
     frames(root / "jump" / "images", "jump", numbers(3))
     annotate(root / "jump", "jump", numbers(3))
+
+
+class Lists:
+    """A dataset of given recordings."""
+
+    name, edition, splits, evaluated, kernel = "lists", "", ("train", "valid"), "valid", "default"
+    submission, problems = None, ()
+
+    def __init__(self, training: Sequence[Recording], kept: Sequence[Recording]) -> None:
+        self.parts = {"train": training, "valid": kept}
+
+    def recordings(self, split: str, /) -> Sequence[Recording]:
+        """Those of one split."""
+        return self.parts[split]
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {

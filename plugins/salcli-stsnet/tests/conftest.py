@@ -14,7 +14,7 @@ from PIL import Image
 from salcli_stsnet import Net, caffewriter
 from salcli_stsnet.network import STSNet
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "stsnet"
+GOLDENS = Path(__file__).parent / "goldens"
 
 
 @pytest.fixture(scope="session")

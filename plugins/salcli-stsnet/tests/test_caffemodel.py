@@ -20,7 +20,7 @@ from salcli_stsnet.network import LAYERS, STSNet
 
 from salcli.errors import UsageError, WeightsError
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "stsnet"
+GOLDENS = Path(__file__).parent / "goldens"
 MINI = sorted(GOLDENS.glob("*.caffemodel"))
 
 
