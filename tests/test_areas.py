@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from salcli.aoi import parse
-from salcli.aoi.areas import Area, Length, box, coverage
-from salcli.aoi.measure import shares
+from salcli.areas import parse
+from salcli.areas.geometry import Area, Length, box, coverage
+from salcli.areas.measure import shares
 from salcli.errors import UsageError
 
 SIZE = (37, 53)

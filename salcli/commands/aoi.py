@@ -16,10 +16,10 @@ from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
-    from salcli.aoi.areas import Area
-    from salcli.aoi.measure import AreaSummary, Attention
-    from salcli.aoi.run import Survey
-    from salcli.aoi.thresholds import Threshold
+    from salcli.areas.geometry import Area
+    from salcli.areas.measure import AreaSummary, Attention
+    from salcli.areas.run import Survey
+    from salcli.areas.thresholds import Threshold
 
 __all__ = ["aoi"]
 
@@ -74,8 +74,8 @@ def aoi(
     Exit codes: 0 all done, 1 some inputs failed or --fail-below, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
     """
-    from salcli.aoi import thresholds
-    from salcli.aoi.run import Survey
+    from salcli.areas import thresholds
+    from salcli.areas.run import Survey
     from salcli.media.open import find_inputs
     from salcli.progress import watch
 
@@ -128,7 +128,7 @@ def _measure(
     as_json: bool,
 ) -> bool:
     """Each input by itself; whatever is wrong with one does not stop the others."""
-    from salcli.aoi import thresholds
+    from salcli.areas import thresholds
     from salcli.prediction import manifest
 
     found: list[Attention] = []
@@ -164,7 +164,7 @@ def _compare(
     limits: Sequence[Threshold],
     as_json: bool,
 ) -> bool:
-    from salcli.aoi import documents, thresholds
+    from salcli.areas import documents, thresholds
     from salcli.prediction.manifest import OutputPaths
 
     place = OutputPaths(output, f"{source[0].stem}-against-{against[0].stem}")
@@ -221,7 +221,7 @@ def _times(lift: float | None) -> str:
 
 
 def _areas(file: Path | None, texts: Sequence[str] | None) -> list[Area]:
-    from salcli.aoi import parse
+    from salcli.areas import parse
 
     found = parse.collect(file, texts or ())
     if not found:

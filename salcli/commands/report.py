@@ -53,7 +53,7 @@ def report(
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
-    from salcli.aoi import parse
+    from salcli.areas import parse
 
     wanted: Any = _options.one_of("--as", kind, _options.KINDS)
     chosen = parse.collect(areas, area or ())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from salcli.aoi.measure import Covers, shares
+from salcli.areas.measure import Covers, shares
 from salcli.output.frametable import summary
 from salcli.panels.board import ScoredMap
 from salcli.panels.predictions import PairedPredictions
@@ -21,7 +21,7 @@ from salcli.report.tiles import Tiles, data_url, levels
 from salcli.report.timeline import MeasuredMap, Timeline
 
 if TYPE_CHECKING:
-    from salcli.aoi.areas import Area
+    from salcli.areas.geometry import Area
     from salcli.loading import Loaded
     from salcli.media.open import Kind
     from salcli.panels.board import ComparedFrame

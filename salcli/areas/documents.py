@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from salcli._version import __version__
-from salcli.aoi.measure import AreaSummary, Attention, Instant
+from salcli.areas.measure import AreaSummary, Attention, Instant
 from salcli.atomic import replacing, reporting_os_errors
 from salcli.loading import Loaded
 

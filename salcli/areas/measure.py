@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli.aoi.areas import Area, Coverage, checked, coverage
+from salcli.areas.geometry import Area, Coverage, checked, coverage
 from salcli.errors import InputError
 from salcli.loading import Loaded
 from salcli.media.open import Kind, open_stimulus

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli.aoi.areas import Area, Polygon
-from salcli.aoi.measure import Attention
+from salcli.areas.geometry import Area, Polygon
+from salcli.areas.measure import Attention
 from salcli.atomic import replacing, reporting_os_errors
 from salcli.output import png
 from salcli.render import colormaps, heatmap, legend, lettering, styles

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from salcli.aoi.areas import Area, Length, Polygon, box, merged
+from salcli.areas.geometry import Area, Length, Polygon, box, merged
 from salcli.errors import UsageError
 
 __all__ = ["COLUMNS", "collect", "parse", "read"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salcli.aoi import documents, pictures
-from salcli.aoi.areas import Area
-from salcli.aoi.measure import Attention, attention
+from salcli.areas import documents, pictures
+from salcli.areas.geometry import Area
+from salcli.areas.measure import Attention, attention
 from salcli.loading import Loaded
 from salcli.media.open import Kind
 from salcli.prediction.manifest import OutputPaths
@@ -37,7 +37,7 @@ class Survey:
         """Measure one input; write its document, its table and, unless it is a folder, a picture.
 
         Raises:
-            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.measure.attention`.
+            InputError, OutputError, PluginError, SalcliError: See `salcli.areas.measure.attention`.
         """
         found = self._attention(source, areas)
         document = documents.measured(self.loaded, found)
@@ -68,7 +68,7 @@ class Survey:
             place: Where the files go.
 
         Raises:
-            InputError, OutputError, PluginError, SalcliError: See `salcli.aoi.measure.attention`.
+            InputError, OutputError, PluginError, SalcliError: See `salcli.areas.measure.attention`.
         """
         found, other = (self._attention(path, areas) for path, areas in (source, against))
         rows = documents.changes(found, other)
