@@ -163,8 +163,9 @@ def _save(
     total = total_length(response) or (begun.total if continued else None)
     done = begun.offset if continued else 0
     with target.open("ab" if continued else "wb") as file:
-        if not continued:  # the old bytes are gone by now, so the note cannot belong to them
-            begun.of(response, total).write(target)
+        # the old bytes of a new start are gone by now, so the old note cannot belong to them
+        note = begun.going_on() if continued else begun.of(response, total)
+        note.write(target)
         for block in blocks:
             file.write(block)
             file.flush()  # whoever is reported to may read the file

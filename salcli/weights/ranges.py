@@ -1,15 +1,15 @@
 """How far an interrupted download came, and what HTTP headers say about continuing it.
 
 Beside the target lies a note (`<target>.json`) of the file's validator (ETag or Last-Modified) and
-length, so that also a later process can continue. Without a validator a download starts over,
-because nothing would tell that the rest belongs to the beginning.
+length, so that also a later process can continue, and of whether it was continued. Without a
+validator a download starts over, because nothing would tell that the rest belongs to the beginning.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from requests import Response
 
-__all__ = ["Begun", "body_length", "note_path", "retry_after", "size", "total_length"]
+__all__ = [
+    "Begun",
+    "body_length",
+    "note_path",
+    "retry_after",
+    "size",
+    "total_length",
+    "was_continued",
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Begun:
     validator: str = ""
     total: int | None = None
     offset: int = 0
+    continued: bool = False
 
     @classmethod
     def read(cls, target: Path, link: str) -> Begun:
@@ -44,6 +53,10 @@ class Begun:
         """A new download of the same link, as this response describes it."""
         encoded = "Content-Encoding" in response.headers  # then offsets here and there differ
         return Begun(self.link, "" if encoded else _validator(response), total)
+
+    def going_on(self) -> Begun:
+        """The same download, once a second answer adds to it."""
+        return replace(self, continued=True)
 
     def write(self, target: Path) -> None:
         """Leave the note beside `target`."""
@@ -111,6 +124,15 @@ def body_length(response: Response) -> int | None:
 def note_path(target: Path) -> Path:
     """Where the note about an interrupted download into `target` lies."""
     return target.with_name(f"{target.name}.json")
+
+
+def was_continued(target: Path) -> bool:
+    """Whether the bytes in `target` came in more than one answer."""
+    try:
+        note = json.loads(note_path(target).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(note, dict) and note.get("continued") is True
 
 
 def size(path: Path) -> int:

@@ -20,7 +20,7 @@ from salcli.plugins import loader
 from salcli.specs import ModelSpec, Weights
 from salcli.weights.cache import cache_path, cache_root, discard_parts, label, locked, part_path
 from salcli.weights.download import ReportBytes
-from salcli.weights.ranges import note_path
+from salcli.weights.ranges import note_path, was_continued
 from salcli.weights.verify import Digest, Receipt, expected_hash, fault
 
 __all__ = [
@@ -35,6 +35,13 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+LARGEST = 2**36
+"""Bytes at which a download ends of which nobody has said how long it is: 64 GiB."""
+
+
+class _TooLongError(Exception):
+    """More bytes came than there can be."""
 
 
 @dataclass(frozen=True)
@@ -215,11 +222,8 @@ def _download(
     """Try the URLs in order until one gives the published file."""
     reasons = []
     for url in urls:
-        continued = part_path(found.path, url).exists()
         try:
             wrong = _fetch(spec, row, found.path, url=url, report=report)
-            if wrong and continued:  # the beginning may have been spoilt: once more, afresh
-                wrong = _fetch(spec, row, found.path, url=url, report=report)
         except WeightsError as error:
             wrong = str(error)
         if not wrong:
@@ -231,28 +235,50 @@ def _download(
 def _fetch(
     spec: ModelSpec, row: Weights, path: Path, *, url: str, report: ReportBytes | None
 ) -> str:
-    """Have one URL downloaded, verify what came and give it its name; what is wrong otherwise."""
-    part, digest = part_path(path, url), Digest(_kind(path, row))
+    """Have one URL downloaded, verify what came and give it its name; what is wrong otherwise.
+
+    What came in several answers may be of two files. If it is wrong, it is fetched once more.
+    """
+    part = part_path(path, url)
+    wrong = ""
+    for _ in range(2):
+        began, digest = part.exists(), Digest(_kind(path, row))
+        try:
+            _request(row, url, part, digest=digest, report=report)
+            wrong = _accept(spec, row, part, path, digest)
+        except _TooLongError as error:
+            wrong = str(error)
+        if not wrong:
+            return ""
+        mixed = began or was_continued(part)
+        part.unlink(missing_ok=True)
+        note_path(part).unlink(missing_ok=True)
+        if not mixed:
+            break
+    return f"what came {wrong}"
+
+
+def _request(
+    row: Weights, url: str, part: Path, *, digest: Digest, report: ReportBytes | None
+) -> None:
+    """Let the plugins download into `part`, hash what arrives, and stop what has no end."""
+    most = LARGEST if row.size is None else row.size
 
     def arrived(done: int, total: int | None) -> None:
+        if done > most:
+            raise _TooLongError(f"goes on behind the {most:,} bytes that it may have")
         digest.follow(part, done, total)
         if report:
             report(done, total)
 
-    hook = loader.load().hook.fetch_weights
     try:
+        hook = loader.load().hook.fetch_weights
         if not hook(weights=row, url=url, target=part, report=arrived):
             raise WeightsError(f"no plugin can download '{urlsplit(url).scheme}:' addresses")
-        wrong = _accept(spec, row, part, path, digest)
-    except SalcliError:
+    except (SalcliError, _TooLongError):
         raise
     except Exception as error:  # a guest cannot burn the house
         raise WeightsError(f"{type(error).__name__}: {error}") from error
-    if wrong:
-        part.unlink(missing_ok=True)
-        note_path(part).unlink(missing_ok=True)
-        return f"what came {wrong}"
-    return ""
 
 
 def _unavailable(

@@ -140,6 +140,40 @@ def test_no_url_at_all(place: Path) -> None:
         store.locate(SPEC, row(hash=sha256(b"x")))
 
 
+@pytest.mark.parametrize("length", [True, False])
+def test_a_body_without_end_is_cut_at_the_known_size(
+    server: Server, content: bytes, place: Path, length: bool
+) -> None:
+    endless = server.answer(content * 8, length=length)
+    weights_row = row(server.serve("/f", endless), hash=sha256(content), size=len(content))
+    most = 0
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal most
+        most = max(most, done)
+
+    with pytest.raises(WeightsError, match="goes on behind"):
+        store.locate(SPEC, weights_row, report=report)
+    assert most <= len(content)
+    assert files(place.parent) == set()
+
+
+def test_a_server_that_goes_on_with_other_bytes_is_asked_once_more(
+    server: Server, content: bytes, place: Path
+) -> None:
+    other = bytes(len(content))
+    answers = (
+        server.answer(content, cut=3 * download.CHUNK),
+        server.answer(other),  # the same validator, another file
+        server.answer(content),
+    )
+    weights_row = row(server.serve("/f", *answers), hash=sha256(content))
+
+    assert store.locate(SPEC, weights_row) == place
+    assert place.read_bytes() == content
+    assert len(server.requests) == 3
+
+
 def test_a_spoilt_beginning_is_thrown_away(server: Server, content: bytes, place: Path) -> None:
     url = server.serve("/f", server.answer(content, cut=1 << 17), server.answer(status=404))
     weights_row = row(url, hash=sha256(content))
@@ -367,11 +401,11 @@ def test_a_digest_follows_a_file_that_starts_over(tmp_path: Path, kind: str) -> 
 
 SCRIPT = """
 import sys
-from salcli import weights
+from salcli.weights import store
 from salcli.specs import ModelSpec, Weights
 url, digest = sys.argv[1:]
-print(weights.locate(ModelSpec("toy", "", "toy.model:Toy"),
-                     Weights("best", (url,), hash=digest, filename="toy.pth")))
+print(store.locate(ModelSpec("toy", "", "toy.model:Toy"),
+                   Weights("best", (url,), hash=digest, filename="toy.pth")))
 """
 
 
