@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 from typer.main import get_command
 
 from salcli._version import __version__
@@ -22,7 +23,7 @@ from salcli.commands.models import models
 from salcli.commands.plugins import list_plugins
 from salcli.commands.predict import predict
 from salcli.commands.report import report
-from salcli.commands.score import score
+from salcli.commands.score import ScoreCommand, score
 from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
@@ -45,6 +46,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "plugins": list_plugins,
     "doctor": doctor,
 }
+CLASSES: Mapping[str, type[TyperCommand]] = {"score": ScoreCommand}
 GROUPS: Mapping[str, typer.Typer] = {"weights": weights, "datasets": datasets}
 
 INTERRUPTED = 130
@@ -97,7 +99,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     for name, command in COMMANDS.items():
-        app.command(name)(command)
+        app.command(name, cls=CLASSES.get(name))(command)
     for name, group in GROUPS.items():
         app.add_typer(group, name=name)
     _add_guests(app)

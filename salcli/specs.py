@@ -1,4 +1,4 @@
-"""Plain frozen descriptions of models, weights, datasets, metrics and styles; no heavy import."""
+"""Plain frozen descriptions of models, weights, data, metrics, protocols and styles; light."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "DatasetSpec",
     "MetricSpec",
     "ModelSpec",
+    "ProtocolSpec",
     "StyleSpec",
     "Weights",
     "parse_data_options",
@@ -177,6 +178,20 @@ class StyleSpec:
     summary: str
     factory: str
     draws: Literal["map", "panels"] = "map"
+
+
+@dataclass(frozen=True)
+class ProtocolSpec:
+    """A protocol of scoring by name.
+
+    Attributes:
+        name: What the user types.
+        protocol: `"package.module:NAME"` of a `salcli.protocols.Protocol` of this name, imported on
+            first use.
+    """
+
+    name: str
+    protocol: str
 
 
 def resolve(target: str) -> Any:

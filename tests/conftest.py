@@ -53,8 +53,11 @@ def forget_plugins() -> None:
     from salcli.plugins import loader, registry
 
     loader.load.cache_clear()
-    for found in (registry._models, registry._datasets, registry._metrics, registry._styles):
-        found.cache_clear()
+    registry._models.cache_clear()
+    registry._datasets.cache_clear()
+    registry._metrics.cache_clear()
+    registry._protocols.cache_clear()
+    registry._styles.cache_clear()
 
 
 @pytest.fixture

@@ -245,7 +245,7 @@ def test_an_area_that_is_on_no_frame(salcli: Run, tmp_path: Path) -> None:
         (("--area", "a=1,2"), "a box is four numbers"),
         (("--areas", "none.json"), "'none.json' cannot be read: No such file"),
         ((*HALVES, "--fail-below", "lift=0.1"), "no area named 'lift'; did you mean left"),
-        ((*HALVES, "--fail-below", "left=much"), "write AREA=SHARE or CHANGE"),
+        ((*HALVES, "--fail-below", "left=much"), "the limit 'left=much' must be AREA=NUMBER"),
         ((*HALVES, "--fail-below", "0.1"), "a change needs --against"),
         ((*HALVES, "--against-areas", "x.json"), "'x.json' cannot be read"),
         ((*HALVES, "--against-areas", "boxes.csv"), "--against-areas needs --against"),

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from salcli import metrics
 from salcli.protocols import protocol
-from salcli.protocols.preparation import Truth, prepare, prepare_truth
+from salcli.protocols.preparation import GroundTruth, prepare, prepare_truth
 from salcli.protocols.scorer import measure
 
 GOLDENS = Path(__file__).parent / "goldens" / "metrics"
@@ -72,7 +72,7 @@ def mean_and_deviation(values: list[float]) -> tuple[float, float]:
 def test_tuebingen_equals_textbook_loops(seed: int) -> None:
     saliency, fixations, others, density = random_case(seed)
     tuebingen, rng = protocol("tuebingen"), np.random.default_rng(0)
-    truth = Truth(fixations, density, others, baseline=density[::-1])
+    truth = GroundTruth(fixations, density, others, baseline=density[::-1])
     pixels = [float(v) for row in saliency for v in row]
     q = [float(v) for row in density for v in row]
     b = [float(v) for row in density[::-1] for v in row]
@@ -121,7 +121,7 @@ def test_judd_variants_equal_their_loops(seed: int) -> None:
     rng = np.random.default_rng(0)
 
     matlab = metrics.auc_judd(saliency, fixations, ties="listed")
-    ntire = measure(protocol("ntire"), "AUC-Judd")(saliency, Truth(fixations), rng=rng)
+    ntire = measure(protocol("ntire"), "AUC-Judd")(saliency, GroundTruth(fixations), rng=rng)
     late = metrics.auc_judd(saliency, fixations, ties="listed", lag=1)
     expected = [
         looped_judd(saliency, fixations, repeats=False, others=unfixated, lag=0),
@@ -152,7 +152,7 @@ def test_ntire_equals_its_code_in_loops(seed: int) -> None:
 
     for name, value in expected.items():
         found = measure(protocol("ntire"), name)(
-            saliency, Truth(fixations, density), rng=np.random.default_rng(0)
+            saliency, GroundTruth(fixations, density), rng=np.random.default_rng(0)
         )
         assert found == pytest.approx(value, abs=1e-12), name
 
@@ -167,7 +167,7 @@ def test_mit_similarity_and_gain_equal_their_loops(seed: int) -> None:
     p, q = ([v / sum(side) for v in side] for side in spread)
     fixated = [i for i, f in enumerate(fixations.ravel()) if f]
     gains = [math.log2(2**-52 + p[i]) - math.log2(2**-52 + q[i]) for i in fixated]
-    truth = Truth(fixations, density, baseline=density)
+    truth = GroundTruth(fixations, density, baseline=density)
 
     values = [
         measure(protocol("mit"), name)(saliency, truth, rng=np.random.default_rng(0))
@@ -349,7 +349,7 @@ def test_a_constant_map_is_worth_chance_without_a_warning(
     fixations: Map, others: Map, value: float
 ) -> None:
     constant = np.full(SHAPE, value)
-    truth = Truth(fixations, np.arange(35.0).reshape(SHAPE), others, np.ones(SHAPE))
+    truth = GroundTruth(fixations, np.arange(35.0).reshape(SHAPE), others, np.ones(SHAPE))
     expected = {"AUC": 0.5, "s-AUC": 0.5, "NSS": 0.0, "CC": 0.0, "IG": 0.0}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -409,7 +409,7 @@ def test_unisal_protocol_equals_its_golden() -> None:
     legacy = np.random.RandomState(0)
     unused = np.random.default_rng(0)
     for t, (saliency, density, fixations, other) in enumerate(frames):
-        truth, expected = Truth(fixations, density), golden["results_per_frame"]
+        truth, expected = GroundTruth(fixations, density), golden["results_per_frame"]
         for name, column in columns.items():
             found = measure(protocol("unisal"), name)(saliency, truth, rng=unused)
             tolerance = 1e-6 if name == "AUC-Judd" else 1e-5
@@ -424,7 +424,7 @@ def test_unisal_shuffled_auc_lies_near_its_golden() -> None:
     golden, frames = unisal_frames()
     for t, (saliency, _, fixations, other) in enumerate(frames):
         found = measure(protocol("unisal"), "s-AUC")(
-            saliency, Truth(fixations, negatives=other), rng=np.random.default_rng(0)
+            saliency, GroundTruth(fixations, negatives=other), rng=np.random.default_rng(0)
         )
         assert found == pytest.approx(golden["results_per_frame"]["aucs"][t], abs=0.02)
 
@@ -434,7 +434,7 @@ def test_salema_protocol_equals_its_golden() -> None:
     salema, columns = protocol("salema"), {"AUC-Judd": "AUC_Judd"}
     with np.load(GOLDENS / "salema.npz") as data:
         for k, expected in enumerate(golden["frames"]):
-            raw = Truth(data[f"fix_u8_{k}"], data[f"gt_u8_{k}"], data["other_map_u8"])
+            raw = GroundTruth(data[f"fix_u8_{k}"], data[f"gt_u8_{k}"], data["other_map_u8"])
             truth = prepare_truth(salema.preparation, raw)
             size = data[f"fix_u8_{k}"].shape
             saliency = prepare(salema.preparation, data[f"pred_u8_{k}"], size)
@@ -463,7 +463,7 @@ def test_tempsal_metrics_equal_their_golden() -> None:
     other_sizes = []
     with np.load(GOLDENS / "tempsal.npz") as data:
         for k in range(2):
-            truth = Truth(data["fix"][k], data["gt"][k])
+            truth = GroundTruth(data["fix"][k], data["gt"][k])
             for name, column in columns.items():
                 found = measure(tempsal, name)(data["pred"][k], truth, rng=rng)
                 assert found == pytest.approx(values[f"{column}_per_sample"][k], rel=1e-5), name
@@ -471,5 +471,5 @@ def test_tempsal_metrics_equal_their_golden() -> None:
             assert area == pytest.approx(values[f"auc_judd_sample{k}_no_jitter"], abs=1e-6)
             fixations = data["fix_other_size"][k]
             resized = prepare(tempsal.preparation, data["pred"][k], fixations.shape)
-            other_sizes.append(measure(tempsal, "NSS")(resized, Truth(fixations), rng=rng))
+            other_sizes.append(measure(tempsal, "NSS")(resized, GroundTruth(fixations), rng=rng))
     assert np.mean(other_sizes) == pytest.approx(values["nss_other_size"], rel=1e-5)

@@ -42,9 +42,12 @@ def test_a_model_that_is_not_installed_says_what_installs_it(
     monkeypatch.setattr(loader, "entry_points", lambda group: [])
     install_plugins()
 
-    for name in registry.OWN_MODELS:
-        with pytest.raises(UnknownName, match=f"; 'pip install salcli-{name}' brings it"):
+    for distribution in registry.OWN_PLUGINS:
+        name = distribution.removeprefix("salcli-")
+        with pytest.raises(UnknownName, match=f"; 'pip install {distribution}' brings it"):
             registry.model(name)
+    with pytest.raises(UnknownName, match="'pip install salcli-salema' brings it"):
+        registry.protocol("salema-area")
     assert salcli("predict", "photo.jpg").stderr.endswith("'pip install salcli-unisal' brings it\n")
     default = "default: unisal:open, which is not installed (pip install salcli-unisal); "
     assert default in salcli("models").stdout
@@ -52,9 +55,21 @@ def test_a_model_that_is_not_installed_says_what_installs_it(
     assert told in salcli("doctor").stdout.splitlines()
 
 
-def test_own_models_are_those_of_the_plugins_in_this_repository() -> None:
+def test_own_plugins_are_those_of_this_repository() -> None:
     folders = {path.parent.name for path in PLUGINS.glob("*/pyproject.toml")}
-    assert folders == {f"salcli-{name}" for name in registry.OWN_MODELS}
+    assert folders == registry.OWN_PLUGINS.keys()
+    named = {name: registry.provider(name).distribution for name in registry.models()}
+    own = {name: found for name, found in named.items() if found in registry.OWN_PLUGINS}
+    expected = {name: found for found, names in registry.OWN_PLUGINS.items() for name in names}
+    assert own.items() <= expected.items()
+    assert expected.keys() - own.keys() == {"salema-area"}  # a protocol alone
+
+
+def test_protocols_are_registered_like_models() -> None:
+    assert list(registry.protocols())[:4] == ["mit", "dhf1k", "tuebingen", "ntire"]
+    assert registry.protocol("unisal").protocol == "salcli_unisal.protocol:UNISAL"
+    with pytest.raises(UnknownName, match="no protocol named 'dhf1'; did you mean dhf1k"):
+        registry.protocol("dhf1")
 
 
 def test_unknown_datasets() -> None:

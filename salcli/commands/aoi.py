@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from salcli.areas.geometry import Area
     from salcli.areas.measure import AreaSummary, Attention
     from salcli.areas.run import Survey
-    from salcli.areas.thresholds import Threshold
+    from salcli.scoring.limits import Limit
 
 __all__ = ["aoi"]
 
@@ -74,19 +74,18 @@ def aoi(
     Exit codes: 0 all done, 1 some inputs failed or --fail-below, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
     """
-    from salcli.areas import thresholds
     from salcli.areas.run import Survey
     from salcli.media.open import find_inputs
     from salcli.progress import watch
+    from salcli.scoring.limits import parse_limit
 
     wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
     chosen = _areas(areas, area)
     names = [one.name for one in chosen]
     there = _areas(against_areas, None) if against_areas else chosen
-    limits = [
-        thresholds.parse(text, names=names, compares=against is not None)
-        for text in fail_below or ()
-    ]
+    limits = [parse_limit(text, kind="area", names=names, most=1) for text in fail_below or ()]
+    if against is None and any(limit.name is None for limit in limits):
+        raise UsageError("--fail-below: a change needs --against; or write AREA=SHARE")
     paths = find_inputs(inputs)
     others = find_inputs([against]) if against is not None else []
     if against is not None:
@@ -124,7 +123,7 @@ def _measure(
     *,
     areas: Sequence[Area],
     output: Path,
-    limits: Sequence[Threshold],
+    limits: Sequence[Limit],
     as_json: bool,
 ) -> bool:
     """Each input by itself; whatever is wrong with one does not stop the others."""
@@ -161,7 +160,7 @@ def _compare(
     *,
     against: tuple[Path, Sequence[Area]],
     output: Path,
-    limits: Sequence[Threshold],
+    limits: Sequence[Limit],
     as_json: bool,
 ) -> bool:
     from salcli.areas import documents, thresholds

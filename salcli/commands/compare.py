@@ -11,11 +11,10 @@ import typer
 
 from salcli.commands import _tables
 from salcli.commands._options import Json, Verbose
-from salcli.errors import UsageError
 
 if TYPE_CHECKING:
     from salcli.scoring.bootstrap import Interval
-    from salcli.scoring.compare import Pair
+    from salcli.scoring.compare import Comparison
 
 __all__ = ["compare"]
 
@@ -32,8 +31,8 @@ def compare(
     fail_below: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="METRIC=CHANGE",
-            help="Exit code 1 if another report is not better than the first by so much; "
+            metavar="[METRIC=]GAIN",
+            help="Exit with code 1 if another report is not better than the first by so much; "
             "NSS=-0.02 allows NSS to fall by 0.02. Repeatable.",
         ),
     ] = None,
@@ -42,7 +41,7 @@ def compare(
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw both side by side on each video, as PNG."),
+        typer.Option(metavar="FILE", help="Plot both side by side on each video, as PNG."),
     ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -52,39 +51,22 @@ def compare(
     Exit codes: 0 all done, 1 --fail-below or an unreadable report, 2 wrong usage, or reports that
     cannot be compared.
     """
-    from salcli.scoring import plots
-    from salcli.scoring.compare import broken, check_alike, pair, parse_limit, read
+    from salcli.scoring import compare as comparing
 
-    if len(reports) < 2:
-        raise UsageError("at least two reports are needed: salcli compare A B ...")
-    if plot and len(reports) > 2:
-        raise UsageError("--plot draws two reports; give two")
-    first, *others = map(read, reports)
-    limits = [parse_limit(text, metrics=list(first["scores"])) for text in fail_below or ()]
-    pairs: list[Pair] = []
-    for other in others:
-        if not force:
-            check_alike(first, other)
-        found = pair(first, other)
-        missing = [limit.metric for limit in limits if limit.metric not in found.gains]
-        if missing:
-            raise UsageError(f"'{other['name']}' has no {missing[0]}, which --fail-below names")
-        pairs.append(found)
+    comparisons = comparing.compare(reports, fail_below=fail_below or (), force=force, plot=plot)
     if as_json:
-        typer.echo(json.dumps([found.document() for found in pairs], indent=2))
+        typer.echo(json.dumps([found.document() for found in comparisons], indent=2))
     else:
-        for found in pairs:
+        for found in comparisons:
             _show(found)
-    if plot:
-        plots.side_by_side(plot, pairs[0].names, pairs[0].over, pairs[0].leads)
-    lines = [line for found in pairs for line in broken(limits, found)]
+    lines = [line for found in comparisons for line in found.broken]
     for line in lines:
         typer.echo(f"salcli: below the limit: {line}", err=True)
     if lines:
         raise typer.Exit(1)
 
 
-def _show(found: Pair) -> None:
+def _show(found: Comparison) -> None:
     """A table of the differences of two reports."""
     first, second = found.names
     typer.echo(f"{second} minus {first}, over {found.over}")

@@ -5,26 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from salcli import logs
 from salcli.commands import _options, _tables
 from salcli.commands._options import DataOptions, Roots, load_models
-from salcli.errors import InputError
 from salcli.plugins import registry
 
-if TYPE_CHECKING:
-    from salcli.progress import Watcher
-    from salcli.scoring.sources import MapSource
+__all__ = ["ScoreCommand", "complete_protocol", "score"]
 
-__all__ = ["score"]
 
-LINES = 10
-"""Incidents that are shown; the report has them all."""
+class ScoreCommand(TyperCommand):
+    """Lists the installed protocols in the help text, which is when plugins are asked for them."""
 
-BASELINES = ("quick", "full", "none")
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        (protocol,) = (each for each in self.params if each.name == "protocol")
+        protocol.help = f"{', '.join(registry.protocols())}."  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
+
+def complete_protocol(incomplete: str) -> list[str]:
+    """Completions of a protocol's name, for the shell."""
+    return [name for name in registry.protocols() if name.startswith(incomplete)]
 
 
 def score(
@@ -53,29 +59,30 @@ def score(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="mit, dhf1k, tuebingen, ntire, or unisal, salema, salema-area, tempsal.",
+            help="Published protocol.",  # names all of them when help is shown
             show_default="mit for images, dhf1k for clips, ntire for avimos",
+            autocompletion=complete_protocol,
         ),
     ] = None,
     metrics: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAMES",
-            help="With commas between; 'all' for everything that the protocol defines. Repeatable.",
+            help="Comma-separated; 'all' for everything that the protocol defines. Repeatable.",
             show_default="those of its tables",
         ),
     ] = None,
     baselines: Annotated[
-        str,
+        Literal["quick", "full", "none"],
         typer.Option(
-            metavar="quick|full|none",
-            help="Centre prior, mean map, observers: on some frames, on all, or not at all.",
+            help="Measure centre prior, mean map and observers on some frames, on all, or not at "
+            "all.",
         ),
     ] = "quick",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Frames at most, drawn at random.")
+        int | None, typer.Option(min=1, help="Maximum number of frames, drawn at random.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     save_maps: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Keep the maps that the models predict, as 8-bit PNG."),
@@ -94,13 +101,12 @@ def score(
 ) -> None:
     """Score maps against a dataset, by a published protocol, with intervals and baselines.
 
-    DIR/NAME/scores.json states everything that tells its numbers from others of the same names;
-    beside it are scores.csv (a row per frame), videos.csv, scores.md and pictures.
+    DIR/NAME/scores.json has the scores and everything they depend on; beside it are scores.csv (a
+    row per frame), videos.csv, scores.md and plots.
 
     Exit codes: 0 all done, 1 some frames could not be scored, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
     """
-    _options.one_of("--baselines", baselines, BASELINES)
     registry.dataset(data)
     for name in model or ():
         registry.model(name)
@@ -111,7 +117,8 @@ def score(
     from salcli import devices
     from salcli.datasets.open import open_dataset
     from salcli.progress import watch
-    from salcli.scoring.session import folder_names, open_session
+    from salcli.scoring.run import predicted_maps, score_sources
+    from salcli.scoring.session import open_session
     from salcli.scoring.stored import StoredMaps
 
     stored = [StoredMaps(folder) for folder in predictions or ()]
@@ -125,81 +132,25 @@ def score(
         baselines=baselines,
         device=devices.for_metrics(device),
     )
-    wanted = model or ([] if stored else [registry.DEFAULT_MODEL])
-    documents: list[dict[str, Any]] = []
-    failed = False
-    with watch(len(wanted) + len(stored), quiet=quiet) as watcher:
-        predicted = _predicted(
-            wanted,
-            data,
-            watcher,
-            save_maps,
-            option=option,
-            weights=weights,
-            device=device,
-            offline=offline,
-            quiet=quiet,
+    names = model or ([] if stored else [registry.DEFAULT_MODEL])
+    models = (
+        load_models(
+            names, option=option, weights=weights, device=device, offline=offline, quiet=quiet
         )
-        sources: list[MapSource] = [*predicted, *stored]
-        names = folder_names([source.label for source in sources])
-        for source, name in zip(sources, names, strict=True):
-            if not overwrite:
-                session.check_free(source, output / name)
-        for source, name in zip(sources, names, strict=True):
-            try:
-                document = session.run(source, output / name, watcher)
-            except InputError as error:
-                watcher.fail(str(error))
-                failed = True
-                continue
-            documents.append(document)
-            failed |= bool(document["skipped"])
-            _tell(document, watcher)
-            watcher.finish(f"{source.label}: {output / name}, {document['seconds']:.1f} s")
+        if names
+        else []
+    )
+    with watch(len(names) + len(stored), quiet=quiet) as watcher:
+        for loaded in models:
+            watcher.note(_options.introduction(loaded))
+        sources = [*predicted_maps(models, data, watcher, save=save_maps), *stored]
+        documents = score_sources(session, sources, output, overwrite=overwrite, watcher=watcher)
     if as_json:
         typer.echo(json.dumps(documents, indent=2, ensure_ascii=False))
     else:
         _show(documents)
-    _draw_pairs(documents, output)
-    if failed:
+    if len(documents) < len(sources) or any(document["skipped"] for document in documents):
         raise typer.Exit(1)
-
-
-def _predicted(
-    names: Sequence[str], data: str, watcher: Watcher, save: Path | None, **loading: Any
-) -> list[MapSource]:
-    """The models, ready to predict the dataset."""
-    if not names:
-        return []
-    from salcli.scoring.predicted import PredictedMaps
-    from salcli.scoring.session import folder_names
-
-    models = [loaded.for_dataset(data) for loaded in load_models(names, **loading)]
-    folders = folder_names([loaded.label for loaded in models])
-    sources: list[MapSource] = []
-    for loaded, folder in zip(models, folders, strict=True):
-        watcher.note(_options.introduction(loaded))
-        place = save / folder if save and len(models) > 1 else save
-        sources.append(PredictedMaps(loaded, watcher, save=place))
-    return sources
-
-
-def _tell(document: Mapping[str, Any], watcher: Watcher) -> None:
-    """What went wrong, and what is odd."""
-    from salcli.scoring.incidents import Problem
-
-    problems = document["dataset"]["problems"]
-    for problem in problems[:LINES]:
-        watcher.note(f"note: {problem}")
-    if len(problems) > LINES:
-        watcher.note(f"note: {len(problems) - LINES} more like these are in scores.json")
-    for kind, tell in (("skipped", watcher.say), ("notes", watcher.note)):
-        incidents = [Problem(**each) for each in document[kind]]
-        prefix = "salcli: error: " if kind == "skipped" else "note: "
-        for incident in incidents[:LINES]:
-            tell(f"{prefix}{incident.line}")
-        if len(incidents) > LINES:
-            tell(f"{prefix}{len(incidents) - LINES} more like these are in scores.json")
 
 
 def _show(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -211,15 +162,3 @@ def _show(documents: Sequence[Mapping[str, Any]]) -> None:
         for line in summary(document):
             typer.echo(f"  {line}")
         typer.echo()
-
-
-def _draw_pairs(documents: Sequence[Mapping[str, Any]], output: Path) -> None:
-    """The first model and each other one side by side."""
-    from salcli.scoring import compare, plots
-    from salcli.scoring.session import folder_names
-
-    names = folder_names([document["name"] for document in documents])
-    for document, name in list(zip(documents, names, strict=True))[1:]:
-        found = compare.pair(documents[0], document)
-        path = output / f"{names[0]}-and-{name}.png"
-        plots.side_by_side(path, found.names, found.over, found.leads)

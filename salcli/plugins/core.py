@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from salcli.baselines import BASELINES
 from salcli.datasets.catalogue import LAYOUTS
 from salcli.plugins.hooks import hookimpl
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, StyleSpec, Weights
+from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +77,15 @@ def register_metrics() -> Iterable[MetricSpec]:
         also="baseline",
         validates=False,
     )
+
+
+@hookimpl
+def register_protocols() -> Iterable[ProtocolSpec]:
+    """The public protocols of `salcli/protocols/public.py`."""
+    yield ProtocolSpec("mit", "salcli.protocols.public:MIT")
+    yield ProtocolSpec("dhf1k", "salcli.protocols.public:DHF1K")
+    yield ProtocolSpec("tuebingen", "salcli.protocols.public:TUEBINGEN")
+    yield ProtocolSpec("ntire", "salcli.protocols.public:NTIRE")
 
 
 @hookimpl

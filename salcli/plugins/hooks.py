@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import typer
     from torch import Tensor
 
-    from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, StyleSpec, Weights
+    from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
     from salcli.types import Frame, Prediction, Predictor, Stimulus
 
 __all__ = ["Hooks", "hookimpl", "hookspec"]
@@ -41,6 +41,10 @@ class Hooks(Protocol):
     @hookspec
     def register_metrics(self) -> Iterable[MetricSpec]:
         """The metrics that this plugin defines; asked when scores are wanted."""
+
+    @hookspec
+    def register_protocols(self) -> Iterable[ProtocolSpec]:
+        """The protocols of scoring that this plugin brings; asked when scores are wanted."""
 
     @hookspec
     def register_styles(self) -> Iterable[StyleSpec]:

@@ -1,4 +1,4 @@
-"""Models, datasets, metrics and styles by name, as the plugins register them."""
+"""Models, datasets, metrics, protocols and styles by name, as the plugins register them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from salcli.errors import PluginError, UnknownName
 from salcli.plugins import loader
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, StyleSpec, Weights
+from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -20,6 +20,8 @@ __all__ = [
     "model",
     "model_names",
     "models",
+    "protocol",
+    "protocols",
     "provider",
     "style",
     "styles",
@@ -28,13 +30,24 @@ __all__ = [
 DEFAULT_MODEL = "unisal:open"
 """What runs without `--model`: weights that ship in a wheel, so no network is needed."""
 
-OWN_MODELS = frozenset({"salema", "stsnet", "tased", "tempsal", "unisal"})
-"""The models of salcli's own plugins; `NAME` comes with the distribution `salcli-NAME`."""
+OWN_PLUGINS: Mapping[str, frozenset[str]] = {
+    "salcli-salema": frozenset({"salema", "salema-area"}),
+    "salcli-stsnet": frozenset({"stsnet"}),
+    "salcli-tased": frozenset({"tased"}),
+    "salcli-tempsal": frozenset({"tempsal"}),
+    "salcli-unisal": frozenset({"unisal"}),
+}
+"""Names of the models and protocols of salcli's own plugins, by distribution."""
 
-LISTED_BY = {"model": "models", "dataset": "datasets", "style": "visualize --help"}
+LISTED_BY = {
+    "model": "models",
+    "dataset": "datasets",
+    "protocol": "score --help",
+    "style": "visualize --help",
+}
 """The command that lists what there is of a kind."""
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, StyleSpec)
+Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ProtocolSpec, StyleSpec)
 
 
 def models() -> Mapping[str, ModelSpec]:
@@ -55,6 +68,11 @@ def metrics() -> Mapping[str, MetricSpec]:
 def styles() -> Mapping[str, StyleSpec]:
     """Every registered style by name."""
     return {name: spec for name, (spec, _) in _styles().specs.items()}
+
+
+def protocols() -> Mapping[str, ProtocolSpec]:
+    """Every registered protocol by name."""
+    return {name: spec for name, (spec, _) in _protocols().specs.items()}
 
 
 def provider(name: str) -> loader.Plugin:
@@ -99,15 +117,25 @@ def style(name: str) -> StyleSpec:
     return _find("style", name, _styles())[0]
 
 
-def installation(name: str) -> str:
-    """The command that installs the model `NAME` or `NAME:TAG`.
+def protocol(name: str) -> ProtocolSpec:
+    """The protocol of this name.
 
-    Empty if its distribution is installed (broken or not), or if nobody knows which one it is.
+    Raises:
+        UnknownName: No such protocol.
+        PluginError: Two plugins register it.
+    """
+    return _find("protocol", name, _protocols())[0]
+
+
+def installation(name: str) -> str:
+    """The command that installs the model `NAME` or `NAME:TAG`, or the protocol `NAME`.
+
+    Empty if its distribution is installed (broken or not) or unknown.
     """
     base = name.partition(":")[0]
-    known = {plugin.distribution for plugin in loader.load()}
-    missing = base in OWN_MODELS and f"salcli-{base}" not in known
-    return f"pip install salcli-{base}" if missing else ""
+    installed = {plugin.distribution for plugin in loader.load()}
+    found = (own for own, names in OWN_PLUGINS.items() if base in names and own not in installed)
+    return "".join(f"pip install {distribution}" for distribution in found)
 
 
 def model_names() -> list[str]:
@@ -138,13 +166,13 @@ def _find(kind: str, name: str, found: _Found[Spec]) -> tuple[Spec, loader.Plugi
     if name in found.disputed:
         raise PluginError(_dispute(kind, name, found.disputed[name]))
     broken = loader.load().broken()
-    remedy = f"(see 'salcli {LISTED_BY[kind]}')"
+    remedies = [f"(see 'salcli {LISTED_BY[kind]}')"]
     if broken:
         listed = ", ".join(f"{plugin.distribution}: {plugin.error}" for plugin in broken)
-        remedy += f"; these plugins are broken and may bring it: {listed}"
-    if kind == "model" and (command := installation(name)):
-        remedy += f"; '{command}' brings it"
-    raise UnknownName(kind, name, found.specs, remedy=remedy)
+        remedies.append(f"these plugins are broken and may bring it: {listed}")
+    if kind in ("model", "protocol") and (command := installation(name)):
+        remedies.append(f"'{command}' brings it")
+    raise UnknownName(kind, name, found.specs, remedy="; ".join(remedies))
 
 
 def _dispute(kind: str, name: str, plugins_: Sequence[loader.Plugin]) -> str:
@@ -182,6 +210,11 @@ def _datasets() -> _Found[DatasetSpec]:
 @cache
 def _metrics() -> _Found[MetricSpec]:
     return _collect("register_metrics", MetricSpec)
+
+
+@cache
+def _protocols() -> _Found[ProtocolSpec]:
+    return _collect("register_protocols", ProtocolSpec)
 
 
 @cache

@@ -1,33 +1,30 @@
-"""The public protocols, as data: what exactly is computed where two numbers are to be compared.
+"""Protocols of scoring, as data: what exactly is computed if two numbers shall be comparable.
 
 A protocol says how maps are brought to the ground truth's size, which variant of each metric is
-computed, where the negatives of s-AUC come from, and how values are averaged. `measure.py` carries
-it out.
+computed, where the negatives of s-AUC come from, and how values are averaged. The public ones are
+in `public.py`; plugins bring those of their papers by the hook `register_protocols`. `scorer.py`
+carries a protocol out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from salcli.errors import UnknownName
+from salcli.errors import PluginError
+from salcli.plugins import registry
 from salcli.protocols.description import Negatives, Preparation, Protocol, Variant
-from salcli.protocols.originals import SALEMA, SALEMA_AREA, TEMPSAL, UNISAL
-from salcli.protocols.public import DHF1K, MIT, NTIRE, TUEBINGEN
+from salcli.specs import resolve
 
-__all__ = ["PROTOCOLS", "Negatives", "Preparation", "Protocol", "Variant", "protocol"]
-
-PROTOCOLS: Mapping[str, Protocol] = {
-    each.name: each for each in (MIT, DHF1K, TUEBINGEN, NTIRE, UNISAL, SALEMA, SALEMA_AREA, TEMPSAL)
-}
-"""All of them by name: the four public ones first."""
+__all__ = ["Negatives", "Preparation", "Protocol", "Variant", "protocol"]
 
 
 def protocol(name: str) -> Protocol:
     """The protocol of this name.
 
     Raises:
-        UnknownName: There is none.
+        UnknownName: No plugin brings it.
+        PluginError: Two plugins register it, or it cannot be imported.
     """
-    if name not in PROTOCOLS:
-        raise UnknownName("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    target = registry.protocol(name).protocol
+    found = resolve(target)
+    if not isinstance(found, Protocol) or found.name != name:
+        raise PluginError(f"'{target}' is no protocol named '{name}'")
+    return found

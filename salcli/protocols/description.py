@@ -1,4 +1,4 @@
-"""What a protocol is made of."""
+"""What a protocol is made of; light, so that a plugin may describe its own."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Preparation:
     """How a predicted map is made comparable with a frame's ground truth.
 
     Attributes:
-        resize: To the ground truth's size; `"fit"` refuses maps of another size. See
-            `resampling.Method`.
-        bits: Grey levels of 8 bit, or `None` for the map as it is.
-        stretch: Predicted and true density maps are brought to 0 ... 1 when they are read.
-        halve: Then prediction and ground truth are halved, as grey levels; a block of 2 x 2 pixels
-            is fixated if one of them is.
-        density: Size (H, W) at which density maps are compared, both resized; `None` for their own.
+        resize: Method of resizing to the ground truth's size, see `resampling.Method`; `"fit"`
+            refuses maps of another size.
+        bits: 8 rounds maps to 8 bit; `None` takes them as they are.
+        stretch: Rescale predicted and true density maps to [0, 1] when they are read.
+        halve: Then halve prediction and ground truth, as grey levels; a block of 2 x 2 pixels is
+            fixated if one of its pixels is.
+        density: Size (H, W) to which both density maps are resized; `None` keeps the true one's.
     """
 
     resize: Literal["fit", "bicubic", "bilinear", "area"]
@@ -40,11 +40,11 @@ class Variant:
 
     Attributes:
         metric: Name of the registered metric.
-        settings: Keywords of its function.
-        function: `"package.module:function"` in place of the registered one.
-        published: Whether the protocol's tables have it; else only its code does, and it is
-            computed when it is asked for.
-        share: Of a clip's frames, at least one, drawn at random, on which it is computed.
+        settings: Keyword arguments of its function.
+        function: `"package.module:function"` that replaces the registered one.
+        published: Whether the protocol's tables have it; otherwise only its code does, and the
+            metric is computed on request.
+        share: Share of a clip's frames, drawn at random, on which it is computed; at least one.
         note: What else a reader of the number must know.
     """
 
@@ -61,11 +61,12 @@ class Negatives:
     """Which fixations of other frames are the negatives of s-AUC.
 
     Attributes:
-        frames: How many frames are drawn; `None` for all.
-        one_per_video: One random frame of each of so many random videos; else any frames.
-        own: Whether the frame's own video (an image is one) may be among them.
-        redrawn: Whether they are drawn anew for each frame or once for each video.
-        repeats: Every fixation is kept; else every fixated pixel is there once.
+        frames: Number of frames that are drawn; `None` for all.
+        one_per_video: Draw one random frame from each of so many random videos; otherwise draw from
+            all frames.
+        own: Whether the frame's own video (an image counts as one) may be drawn.
+        redrawn: Whether they are drawn for each frame or once for each video.
+        repeats: Keep every fixation; otherwise each fixated pixel counts once.
     """
 
     frames: int | None
@@ -90,15 +91,17 @@ class Protocol:
 
     Attributes:
         name: What the user types.
-        version: Counts changes of what it computes.
+        version: Changes with what the protocol computes.
         summary: One line.
-        source: Whose code or description it follows.
+        source: The code or description that it follows.
         preparation: How maps are made comparable.
         variants: The metrics, in the order of its tables.
-        negatives: Of s-AUC; `None` where there is no s-AUC.
-        averaging: What the mean is over, the published way first: `"frames"` pools the frames of
-            all videos, `"videos"` takes the mean of each video first. An image is one of each.
-        limit: Where there are more frames, so many are drawn at random.
+        negatives: Negatives of s-AUC; `None` without s-AUC.
+        averaging: Ways of averaging, the published one first: `"frames"` pools the frames of all
+            videos, `"videos"` averages each video first. An image is one of each.
+        limit: Maximum number of frames; if there are more, so many are drawn at random.
+        files: `"package.module:function"` that makes of a score document the files that the
+            original code writes, their content by name; empty for none.
     """
 
     name: str
@@ -110,12 +113,13 @@ class Protocol:
     negatives: Negatives | None = None
     averaging: tuple[Averaging, ...] = ("frames", "videos")
     limit: int | None = None
+    files: str = ""
 
     def variant(self, metric: str) -> Variant:
-        """How it computes the metric of this name.
+        """How the protocol computes the metric of this name.
 
         Raises:
-            UnknownName: It does not define it.
+            UnknownName: It does not define the metric.
         """
         for variant in self.variants:
             if variant.metric == metric:

@@ -1,4 +1,4 @@
-"""Makes a predicted map and a frame's ground truth comparable, as a protocol wants it."""
+"""Makes a predicted map and a frame's ground truth comparable, as a protocol requires."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from salcli.maps import to_8bit
 from salcli.metrics.arrays import stretched
-from salcli.protocols import Preparation
+from salcli.protocols.description import Preparation
 from salcli.protocols.resampling import halve, resample
 
-__all__ = ["Map", "Truth", "prepare", "prepare_truth", "size_of"]
+__all__ = ["GroundTruth", "Map", "prepare", "prepare_truth", "size_of"]
 
 Map: TypeAlias = npt.NDArray[Any]
 
@@ -23,15 +23,14 @@ FIXATED = 255
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What is known of one frame; a part that is not there is `None`.
+class GroundTruth:
+    """The ground truth of one frame; a missing part is `None`.
 
     Attributes:
-        fixations: How many fixations each pixel has, `[H, W]`; see `fixations.count`.
+        fixations: Number of fixations per pixel, `[H, W]`.
         density: Fixation density map `[h, w]` of any size and scale.
-        negatives: The fixations of other stimuli at this frame's size, `[H, W]`; see
-            `fixations.Pool`.
-        baseline: Density map `[H, W]` of what information gain is measured against.
+        negatives: Number of fixations of other stimuli per pixel, `[H, W]`.
+        baseline: Density map `[H, W]` of the baseline of information gain.
     """
 
     fixations: Map | None = None
@@ -47,10 +46,10 @@ def prepare(
     *,
     rounding: Literal["floor", "nearest"] = "nearest",
 ) -> Map:
-    """A predicted map as the protocol compares it with a ground truth of size (H, W).
+    """The predicted map as the protocol compares it with ground truth of size (H, W), float64.
 
     Raises:
-        ValueError: As `Scorer.frame` says.
+        ValueError: See `Scorer.frame`.
     """
     if saliency.ndim != 2:
         raise ValueError(f"a map is [h, w], not {saliency.shape}")
@@ -65,11 +64,11 @@ def prepare(
             raise ValueError(f"the map is {w} x {h}, the ground truth {width} x {height}")
     else:
         map_ = resample(map_, size, rule.resize)
-    # in double precision here, once, and not in each metric
+    # converted once, and not in each metric
     return (halve(map_) if rule.halve else map_).astype(np.float64)
 
 
-def prepare_truth(rule: Preparation, truth: Truth) -> Truth:
+def prepare_truth(rule: Preparation, truth: GroundTruth) -> GroundTruth:
     """The ground truth as the protocol compares it with the map."""
     if truth.density is not None:
         density = truth.density
@@ -90,8 +89,8 @@ def prepare_truth(rule: Preparation, truth: Truth) -> Truth:
     return dataclasses.replace(truth, **counts)
 
 
-def size_of(rule: Preparation, truth: Truth, needs: str) -> tuple[int, int] | None:
-    """At which a metric with these needs compares, before halving; `None` without ground truth."""
+def size_of(rule: Preparation, truth: GroundTruth, needs: str) -> tuple[int, int] | None:
+    """Size (H, W) at which a metric with these needs compares, before halving; `None` without."""
     part: Map | None = getattr(truth, needs)
     if part is None:
         return None

@@ -1,15 +1,15 @@
-"""The four public protocols."""
+"""The public protocols: two benchmarks of images, one of videos, and a challenge."""
 
 from __future__ import annotations
 
 from salcli.protocols.description import Negatives, Preparation, Protocol, Variant
 
-__all__ = ["DHF1K", "EPS", "JITTER", "MIT", "NTIRE", "SAMPLED", "TUEBINGEN"]
+__all__ = ["DHF1K", "MIT", "NTIRE", "PUBLIC", "TUEBINGEN"]
 
 SAMPLED = "salcli.metrics:shuffled_auc_sampled"
 
 JITTER = {"ties": "listed", "jitter": 1e-7}
-"""MIT's AUC-Judd: every fixation is a threshold of its own, and noise breaks the ties."""
+"""AUC-Judd as MIT computes it: every fixation is a threshold, and noise breaks ties."""
 
 EPS = 2.0**-52
 """MATLAB's `eps`."""
@@ -94,3 +94,6 @@ NTIRE = Protocol(
     ),
     averaging=("videos", "frames"),
 )
+
+PUBLIC = (MIT, DHF1K, TUEBINGEN, NTIRE)
+"""All of them; together they vary every metric of the core."""

@@ -1,4 +1,4 @@
-"""Carries out a protocol: one predicted map and one frame's ground truth to values by metric."""
+"""Measures one predicted map against one frame's ground truth, by a protocol or by defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 import zlib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -16,29 +16,30 @@ import torch
 
 from salcli.errors import UnknownName
 from salcli.plugins import registry
-from salcli.protocols import PROTOCOLS, Protocol, Variant
-from salcli.protocols.preparation import Map, Truth, prepare, prepare_truth, size_of
+from salcli.protocols.description import Protocol, Variant
+from salcli.protocols.preparation import GroundTruth, Map, prepare, prepare_truth, size_of
+from salcli.protocols.public import PUBLIC
 from salcli.specs import MetricSpec, resolve
 
-__all__ = ["Measure", "Scorer", "generator", "measure"]
+__all__ = ["Measure", "Scorer", "by_defaults", "generator", "measure"]
 
 
-class Place:
-    """Moves the arrays of a frame to a device, each once; without one they stay numpy's."""
+class DeviceCopies:
+    """Copies the arrays of a frame to a device, each once; without device they stay numpy's."""
 
     def __init__(self, device: torch.device | None) -> None:
         self._device = device
-        self._moved: dict[int, tuple[Map, torch.Tensor]] = {}
+        self._copies: dict[int, tuple[Map, torch.Tensor]] = {}
 
     def __call__(self, array: Map) -> Any:
         if self._device is None:
             return array
-        if id(array) not in self._moved:
-            self._moved[id(array)] = array, torch.tensor(array, device=self._device)
-        return self._moved[id(array)][1]
+        if id(array) not in self._copies:
+            self._copies[id(array)] = array, torch.tensor(array, device=self._device)
+        return self._copies[id(array)][1]
 
 
-ON_HOST = Place(None)
+ON_HOST = DeviceCopies(None)
 
 
 @dataclass(frozen=True)
@@ -50,46 +51,51 @@ class Measure:
 
     @cached_property
     def function(self) -> Callable[..., float]:
-        """What computes it."""
+        """The function that computes it."""
         found: Callable[..., float] = resolve(self.variant.function or self.spec.function)
         return found
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """Every keyword of the function with its value, the generator left out."""
+        """Keywords of the function with their values, without the random generator."""
         parameters = inspect.signature(self.function).parameters.values()
         keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "rng"]
         return {p.name: self.variant.settings.get(p.name, p.default) for p in keywords}
 
     @cached_property
     def is_random(self) -> bool:
-        """Whether the function takes a generator."""
+        """Whether the function takes a random generator."""
         return "rng" in inspect.signature(self.function).parameters
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the parts of `Truth` that it takes."""
+        """Names of the parts of `GroundTruth` that the function takes."""
         return (self.spec.needs, *([self.spec.also] if self.spec.also else []))
 
     def __call__(
-        self, saliency: Map, truth: Truth, *, rng: np.random.Generator, place: Place = ON_HOST
+        self,
+        saliency: Map,
+        truth: GroundTruth,
+        *,
+        rng: np.random.Generator,
+        copies: DeviceCopies = ON_HOST,
     ) -> float:
-        """The value; NaN where a part of the ground truth is missing."""
+        """The value; NaN if a part of the ground truth is missing."""
         parts = [getattr(truth, name) for name in self.needs]
         if any(part is None for part in parts):
             return math.nan
         arrays = [saliency, *parts]
         if self.spec.takes_tensors:
-            arrays = [place(array) for array in arrays]
+            arrays = [copies(array) for array in arrays]
         random = {"rng": rng} if self.is_random else {}
         return float(self.function(*arrays, **self.variant.settings, **random))
 
 
 class Scorer:
-    """Measures frame after frame by one protocol.
+    """Measures frames by one protocol.
 
-    What is random depends on the seed, the frame's key and the metric alone: not on the order of
-    the frames, on how many there are, or on which other metrics are computed.
+    Random numbers depend on the seed, the frame's key and the metric alone: not on the order or
+    number of the frames, or on which other metrics are computed.
 
     Attributes:
         measures: The metrics, in order.
@@ -103,10 +109,10 @@ class Scorer:
         seed: int = 0,
         device: torch.device | None = None,
     ) -> None:
-        """Without names, the metrics of the protocol's own tables; without device, in numpy.
+        """Choose the metrics, by default those of the protocol's tables.
 
-        A metric that the protocol says nothing of, such as that of a plugin, is computed with its
-        own defaults, if no protocol varies it.
+        A metric that no public protocol defines, such as a plugin's, is computed with its own
+        defaults. Without `device`, metrics run in numpy.
 
         Raises:
             UnknownName: There is no such metric, or the protocol does not define it.
@@ -115,35 +121,39 @@ class Scorer:
         self.measures = [measure(protocol, name) for name in metrics or protocol.published]
 
     @property
+    def names(self) -> list[str]:
+        """Names of the metrics, in order."""
+        return [each.spec.name for each in self.measures]
+
+    @property
     def needs(self) -> frozenset[str]:
-        """Names of the parts of `Truth` that are needed."""
+        """Names of the parts of `GroundTruth` that are needed."""
         return frozenset(name for each in self.measures for name in each.needs)
 
     def frame(
         self,
         saliency: Map,
-        truth: Truth,
+        truth: GroundTruth,
         *,
         key: str,
         rounding: Literal["floor", "nearest"] = "nearest",
         leave_out: Container[str] = (),
     ) -> dict[str, float]:
-        """Every metric of one frame; NaN where it is undefined.
+        """Every metric of one frame; NaN if it is undefined.
 
         Args:
             saliency: Predicted map `[h, w]`: uint8, or floating point in [0, 1].
-            truth: What is known of the frame.
-            key: Names the frame among all others, for what is random.
-            rounding: How a floating-point map becomes 8 bit, where the protocol wants that.
-            leave_out: Metrics that are not wanted for this frame; see `shares`.
+            truth: Ground truth of the frame.
+            key: Unique name of the frame, which random numbers depend on.
+            rounding: How a floating-point map becomes 8 bit, if the protocol requires it.
+            leave_out: Metrics to skip on this frame; see `shares`.
 
         Raises:
-            ValueError: The map has NaN, another size where none is allowed, or values beyond its
-                range.
+            ValueError: The map has NaN, a size that the protocol refuses, or values out of range.
         """
         rule, values = self.protocol.preparation, {}
         prepared_truth, maps = prepare_truth(rule, truth), dict[tuple[int, int], Map]()
-        place = Place(self.device)
+        copies = DeviceCopies(self.device)
         for each in self.measures:
             if each.spec.name in leave_out:
                 continue
@@ -154,13 +164,13 @@ class Scorer:
             values[name] = math.nan
             if size is not None:
                 rng = generator(self.seed, key, name)
-                values[name] = each(maps[size], prepared_truth, rng=rng, place=place)
+                values[name] = each(maps[size], prepared_truth, rng=rng, copies=copies)
         return values
 
     def shares(self, video: str, frames: int) -> dict[str, frozenset[int]]:
-        """On which of a clip's frames each metric is computed that is not computed on all.
+        """Frames of a clip on which a metric is computed, for metrics not computed on all.
 
-        `frame` is then told to leave it out on the others. A clip of one frame is an image.
+        On the others, `frame` must leave the metric out. A clip of one frame is an image.
         """
         chosen = {}
         for each in self.measures:
@@ -171,7 +181,7 @@ class Scorer:
         return chosen
 
     def statement(self) -> dict[str, Any]:
-        """All that tells these numbers from others of the same names, ready for JSON."""
+        """Everything that distinguishes these numbers from others of the same names, for JSON."""
         protocol = self.protocol
         facts = {
             name: getattr(protocol, name)
@@ -195,12 +205,27 @@ def measure(protocol: Protocol, name: str) -> Measure:
     specs = registry.metrics()
     if name not in specs:
         raise UnknownName("metric", name, specs)
-    varied = {variant.metric for each in PROTOCOLS.values() for variant in each.variants}
+    varied = {variant.metric for each in (*PUBLIC, protocol) for variant in each.variants}
     return Measure(specs[name], protocol.variant(name) if name in varied else Variant(name))
 
 
+def by_defaults(saliency: Map, truth: GroundTruth, names: Iterable[str]) -> dict[str, float]:
+    """Each metric with its own defaults, at the map's size; NaN if it is undefined.
+
+    Args:
+        saliency: Predicted map `[H, W]`.
+        truth: Ground truth at the same size; metrics that need a missing part are NaN.
+        names: Registered metrics.
+    """
+    specs = registry.metrics()
+    measures = (Measure(specs[name], Variant(name)) for name in names)
+    return {
+        each.spec.name: each(saliency, truth, rng=generator(0, each.spec.name)) for each in measures
+    }
+
+
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """The random numbers that belong to these names."""
+    """The random generator for these names."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 

@@ -1,4 +1,4 @@
-"""Means with bootstrap intervals over videos or images, for one model or for two on the same."""
+"""Means with bootstrap intervals over videos or images, of one model or of a pair."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DRAWS = 2000
 LEVEL = 0.95
 
 AT_ONCE = 250
-"""Draws whose weights are in memory together."""
+"""Number of draws whose weights are in memory at the same time."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and between which values 95 % of the resampled means lie.
+    """A mean, and the interval that has 95 % of the resampled means.
 
     Attributes:
         mean: NaN where it is undefined.
@@ -43,13 +43,13 @@ class Interval:
 
 
 def interval(sums: Floats, counts: Floats, averaging: Averaging, *, seed: int) -> list[Interval]:
-    """For each metric the mean and its interval, whole videos or images being drawn anew.
+    """The mean of each metric and its interval; whole videos or images are resampled.
 
     Args:
         sums: Sum of the defined values, `[videos, metrics]`.
-        counts: Their number.
-        averaging: `"frames"` pools the frames of all videos, `"videos"` averages each first.
-        seed: Of the draws, which are the same for all metrics and both ways of averaging.
+        counts: Number of the defined values, `[videos, metrics]`.
+        averaging: `"frames"` pools the frames of all videos, `"videos"` averages each video first.
+        seed: Random seed; draws are the same for all metrics and both ways of averaging.
     """
     parts = _parts(sums, counts, averaging)
     drawn = np.concatenate([_ratio(w @ parts[0], w @ parts[1]) for w in _weights(len(sums), seed)])
@@ -63,15 +63,15 @@ def difference(
     *,
     seed: int,
 ) -> list[Interval]:
-    """For each metric how much higher the second mean is, both over the same videos or images.
+    """How much higher the second mean of each metric is, over the same videos or images.
 
     Args:
         first: Sums and counts as `interval` takes them.
         second: The same, row by row of the same video.
         averaging: As for `interval`.
-        seed: Of the draws.
+        seed: Random seed.
     """
-    # a video on which one of them has no value can say nothing of the difference
+    # a video without a value of one of them says nothing about the difference
     both = (first[1] > 0) & (second[1] > 0)
     masked = [(np.where(both, s, 0.0), np.where(both, c, 0.0)) for s, c in (first, second)]
     (a, b) = (_parts(sums, counts, averaging) for sums, counts in masked)
@@ -83,13 +83,13 @@ def difference(
 
 
 def averages(sums: Floats, counts: Floats, averaging: Averaging) -> Floats:
-    """The mean of each metric; NaN where it is defined nowhere."""
+    """The mean of each metric; NaN if it is nowhere defined."""
     parts = _parts(sums, counts, averaging)
     return _ratio(parts[0].sum(axis=0), parts[1].sum(axis=0))
 
 
 def _parts(sums: Floats, counts: Floats, averaging: Averaging) -> tuple[Floats, Floats]:
-    """What is summed over videos, and by what it is divided in the end."""
+    """Numerators and denominators, `[videos, metrics]`, to be summed over videos."""
     if averaging == "frames":
         return sums, counts
     return np.nan_to_num(_ratio(sums, counts)), (counts > 0).astype(np.float64)
@@ -102,7 +102,7 @@ def _ratio(sums: Floats, counts: Floats) -> Floats:
 
 
 def _weights(n: int, seed: int) -> Iterator[Floats]:
-    """How often each of n videos is drawn, `[draws, n]` in parts."""
+    """How often each of n videos is drawn, `[draws, n]`, in parts."""
     if not n:
         yield np.zeros((1, 0))
         return

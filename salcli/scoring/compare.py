@@ -1,38 +1,40 @@
-"""Compares score reports over the same videos or images."""
+"""`salcli.compare`: differences of score reports over the same videos or images."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from salcli.errors import InputError, UnknownName, UsageError
-from salcli.scoring import bootstrap
+from salcli.errors import InputError, UsageError
+from salcli.scoring import bootstrap, plots
 from salcli.scoring.bootstrap import Interval
 from salcli.scoring.document import FORMAT, differences
+from salcli.scoring.limits import Limit, parse_limit
 from salcli.scoring.write import SCORES
 
-__all__ = ["Limit", "Pair", "broken", "check_alike", "pair", "parse_limit", "read"]
+__all__ = ["Comparison", "broken", "check_alike", "compare", "pair", "read"]
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pair:
+class Comparison:
     """Two reports over the videos or images that both have.
 
     Attributes:
         names: Of the reports; the second is compared with the first.
-        over: What is drawn anew for the intervals, and how many there are.
-        gains: By metric and way of averaging how much higher the second mean is.
+        over: What is resampled for the intervals, with its number, such as `12 images`.
+        gains: How much higher the second mean is, by metric and way of averaging.
         higher_is_better: By metric.
-        leads: By metric, for each video, by how much the second is better; NaN where undefined.
+        leads: How much better the second is on each video, by metric; NaN where undefined.
+        broken: A line for each limit that the second report does not keep.
     """
 
     names: tuple[str, str]
@@ -40,15 +42,16 @@ class Pair:
     gains: Mapping[str, Mapping[str, Interval]]
     higher_is_better: Mapping[str, bool]
     leads: Mapping[str, Sequence[float]]
+    broken: Sequence[str] = ()
 
     def share(self, metric: str) -> float:
-        """On which share of the videos the second is at least as good; NaN where never defined."""
+        """Share of the videos on which the second is at least as good; NaN if nowhere defined."""
         leads = np.asarray(self.leads[metric], np.float64)
         defined = leads[~np.isnan(leads)]
         return float((defined >= 0).mean()) if defined.size else math.nan
 
     def better(self, metric: str, one: Interval) -> str:
-        """Which of the two is better beyond chance, or `-`."""
+        """Name of the one that is significantly better, or `-`."""
         if math.isnan(one.low) or one.low <= 0 <= one.high:
             return "-"
         return self.names[(one.mean > 0) == self.higher_is_better[metric]]
@@ -67,16 +70,53 @@ class Pair:
         }
 
 
-@dataclass(frozen=True)
-class Limit:
-    """How much a metric must get better at least; below zero how much worse it may get."""
+def compare(
+    reports: Sequence[str | Path | Mapping[str, Any]],
+    *,
+    fail_below: Sequence[str] = (),
+    force: bool = False,
+    plot: str | Path | None = None,
+) -> list[Comparison]:
+    """Compare score reports with the first one, as `salcli compare` does.
 
-    metric: str
-    change: float
+    Differences have paired bootstrap intervals over the videos or images that both reports have.
+
+    Args:
+        reports: `scores.json` files, their folders, or documents as `salcli.score` returns them.
+        fail_below: Limits `METRIC=GAIN`, or `GAIN` for every metric: how much better another report
+            must be, or with a negative number how much worse it may be.
+        force: Compare even if protocol or data differ.
+        plot: Plot two reports side by side on each video, into this PNG file.
+
+    Raises:
+        UsageError: There are too few or too many reports, or they cannot be compared.
+        UnknownName: A limit names a metric that the reports lack.
+        InputError: A report cannot be read.
+        OutputError: The plot cannot be written.
+    """
+    if len(reports) < 2:
+        raise UsageError("a comparison needs at least two reports")
+    if plot is not None and len(reports) > 2:
+        raise UsageError("a plot shows two reports; give two")
+    first, *others = (each if isinstance(each, Mapping) else read(Path(each)) for each in reports)
+    limits = [parse_limit(text, kind="metric", names=list(first["scores"])) for text in fail_below]
+    comparisons = []
+    for other in others:
+        if not force:
+            check_alike(first, other)
+        comparison = pair(first, other)
+        missing = [each.name for each in limits if each.name not in (None, *comparison.gains)]
+        if missing:
+            raise UsageError(f"'{other['name']}' has no {missing[0]}, which a limit names")
+        comparisons.append(replace(comparison, broken=list(broken(limits, comparison))))
+    if plot is not None:
+        only = comparisons[0]
+        plots.side_by_side(Path(plot), only.names, only.over, only.leads)
+    return comparisons
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A report, from its file or from the folder that it is in.
+    """A report, from its file or its folder.
 
     Raises:
         InputError: There is none.
@@ -89,27 +129,27 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"'{file}' is no {SCORES} of 'salcli score'")
     if document.get("version") != 1:
-        raise InputError(f"'{file}' is of a later version of salcli; update it")
+        raise InputError(f"'{file}' is from a later version of salcli; update salcli")
     return document
 
 
 def check_alike(first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
-    """Refuse two reports that were made otherwise or of other data.
+    """Refuse two reports whose protocol, data or frames differ.
 
     Raises:
-        UsageError: They were; the message names up to five settings.
+        UsageError: They do; the message names up to five settings.
     """
     found = differences(_conditions(first), _conditions(second))
     if found:
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         raise UsageError(
             f"'{first['name']}' and '{second['name']}' cannot be compared, since they differ in "
-            f"{', '.join(found[:5])}{more}; score both alike, or use --force"
+            f"{', '.join(found[:5])}{more}; score both alike, or force the comparison"
         )
 
 
 def _conditions(document: Mapping[str, Any]) -> dict[str, Any]:
-    """All that must agree for a difference to be one of the maps."""
+    """Everything that must agree so that a difference is due to the maps."""
     data, protocol = document["dataset"], document["protocol"]
     return {
         "dataset": {
@@ -128,8 +168,8 @@ def _conditions(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def pair(first: Mapping[str, Any], second: Mapping[str, Any], *, seed: int = 0) -> Pair:
-    """The differences of two reports, in the metrics and videos that both have.
+def pair(first: Mapping[str, Any], second: Mapping[str, Any], *, seed: int = 0) -> Comparison:
+    """Compare two reports in the metrics and videos that both have.
 
     Raises:
         UsageError: They have no metric or no video in common.
@@ -155,49 +195,27 @@ def pair(first: Mapping[str, Any], second: Mapping[str, Any], *, seed: int = 0) 
         for column, metric in enumerate(metrics)
     }
     over = f"{len(shared)} {first['bootstrap']['over']}"
-    return Pair((first["name"], second["name"]), over, gains, higher, leads)
+    return Comparison((first["name"], second["name"]), over, gains, higher, leads)
 
 
-def parse_limit(text: str, *, metrics: Sequence[str]) -> Limit:
-    """The limit `METRIC=CHANGE`.
-
-    Raises:
-        UsageError: It is not of this form.
-        UnknownName: Nothing has this metric.
-    """
-    name, _, number = text.rpartition("=")
-    try:
-        change = float(number)
-        if not name or not math.isfinite(change):
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            f"--fail-below {text}: write METRIC=CHANGE, such as NSS=-0.02, which allows NSS to "
-            "fall by 0.02"
-        ) from None
-    spelled = {metric.casefold(): metric for metric in metrics}
-    if name.casefold() not in spelled:
-        raise UnknownName("metric", name, metrics)
-    return Limit(spelled[name.casefold()], change)
-
-
-def broken(limits: Sequence[Limit], found: Pair) -> Iterator[str]:
+def broken(limits: Sequence[Limit], found: Comparison) -> Iterator[str]:
     """A line for each limit that the second report does not keep, in the published average.
 
-    A change counts as a gain: of a metric that is better when it is lower, a fall.
+    A change counts as a gain: for a metric where lower is better, a fall.
     """
     for limit in limits:
-        one = next(iter(found.gains[limit.metric].values()))
-        gain = one.mean if found.higher_is_better[limit.metric] else -one.mean
-        if not gain >= limit.change:  # an undefined one keeps no limit
-            yield (
-                f"{found.names[1]}: {limit.metric} is better by {gain:+.4f} than that of "
-                f"{found.names[0]}, at least {limit.change:+.4f} is wanted"
-            )
+        for metric in [limit.name] if limit.name is not None else found.gains:
+            one = next(iter(found.gains[metric].values()))
+            gain = one.mean if found.higher_is_better[metric] else -one.mean
+            if not limit.keeps(gain):
+                yield (
+                    f"{found.names[1]}: {metric} is better by {gain:+.4f} than that of "
+                    f"{found.names[0]}, at least {limit.value:+.4f} is required"
+                )
 
 
 def _ways(document: Mapping[str, Any]) -> list[str]:
-    """How the report averages, the published way first."""
+    """Ways of averaging in the report, the published one first."""
     known = ("images", "frames", "videos")
     return [key for key in next(iter(document["scores"].values())) if key in known]
 

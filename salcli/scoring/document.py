@@ -1,4 +1,4 @@
-"""What a score report states: all that tells its numbers from others of the same names."""
+"""The document of a score report: everything that distinguishes its numbers from other scores."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from salcli.protocols.scorer import Scorer
 from salcli.scoring import bootstrap
 from salcli.scoring.bootstrap import Averaging
 from salcli.scoring.evaluate import Evaluation
-from salcli.scoring.references import Fit
+from salcli.scoring.frametruth import GroundTruthReader
+from salcli.scoring.references import FittedPriors
 from salcli.scoring.results import Results
 from salcli.scoring.selection import Selection
 from salcli.scoring.sources import MapSource
-from salcli.scoring.truths import GroundTruthReader
 
-__all__ = ["FORMAT", "Report", "versions"]
+__all__ = ["FORMAT", "Report", "differences", "versions"]
 
 FORMAT = "salcli-scores"
 VERSION = 1
 
 ROUNDED = "8-bit"
-"""Name of the probe that is no baseline."""
+"""Name of the reference that is no baseline."""
 
 
 @dataclass(frozen=True)
@@ -39,62 +39,55 @@ class Report:
 
     Attributes:
         source: Where the maps came from.
-        agenda: Which frames were to be scored.
-        truths: What observers did.
-        scorer: How it was measured.
-        outcome: The values.
-        fit: The priors of the baselines.
+        selection: The frames that were to be scored.
+        reader: Read the ground truth.
+        scorer: Computed the metrics.
+        evaluation: The scores.
+        priors: The priors of the baselines.
         left_out: Metrics of the protocol that were not computed, and why.
         seconds: How long it took.
     """
 
     source: MapSource
-    agenda: Selection
-    truths: GroundTruthReader
+    selection: Selection
+    reader: GroundTruthReader
     scorer: Scorer
-    outcome: Evaluation
-    fit: Fit
+    evaluation: Evaluation
+    priors: FittedPriors
     left_out: Mapping[str, str]
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        outcome, seed = self.outcome, self.scorer.seed
-        notes = [*outcome.odd, *self.source.notes, *outcome.notes]
+        """The content of `scores.json`."""
+        evaluation = self.evaluation
+        notes = [*evaluation.odd, *self.source.notes, *evaluation.notes]
         return {
             "format": FORMAT,
             "version": VERSION,
             "name": self.source.label,
             "predictions": {
                 **self.source.statement(),
-                "sizes": dict(outcome.sizes),
+                "sizes": dict(evaluation.sizes),
                 "rounding to 8 bit": self._rounding(),
             },
             "dataset": self._dataset(),
             "ground truth": {
-                "density": dict(outcome.densities),
-                "fixations outside their frame": outcome.outside,
-                **self.truths.statement(),
+                "density": dict(evaluation.densities),
+                "fixations outside their frame": evaluation.outside,
+                **self.reader.statement(),
             },
             "protocol": {**self.scorer.statement(), "left out": dict(self.left_out)},
             "bootstrap": {
                 "level": bootstrap.LEVEL,
                 "draws": bootstrap.DRAWS,
-                "over": "videos" if self.agenda.has_clips else "images",
-                "seed": seed,
+                "over": "videos" if self.selection.has_clips else "images",
+                "seed": self.scorer.seed,
             },
-            "scores": self._scores(outcome.ledger),
+            "scores": self._scores(evaluation.results),
             "groups": self._groups(),
-            "baselines": {
-                "priors": self.fit.statement(),
-                **{
-                    name: self._baseline(*ledgers)
-                    for name, ledgers in outcome.probes.items()
-                    if name != ROUNDED
-                },
-            },
-            "skipped": outcome.skipped.document(),
-            "notes": [dict(vars(incident)) for incident in notes],
+            "baselines": self._baselines(),
+            "skipped": evaluation.skipped.document(),
+            "notes": [dict(vars(note)) for note in notes],
             "videos": self._videos(),
             "versions": versions(self.source, self.scorer),
             "seconds": round(self.seconds, 3),
@@ -102,118 +95,108 @@ class Report:
 
     @property
     def averagings(self) -> dict[str, Averaging]:
-        """Ways of averaging by what they are called, the published one first."""
-        if not self.agenda.has_clips:
+        """Ways of averaging by their names in the report, the published one first."""
+        if not self.selection.has_clips:
             return {"images": "frames"}
         published = self.scorer.protocol.averaging
         others = (way for way in ("frames", "videos") if way not in published)
         return {way: cast(Averaging, way) for way in (*published, *others)}
 
     def _dataset(self) -> dict[str, Any]:
-        agenda = self.agenda
-        scored = self.outcome.ledger
+        selection, results = self.selection, self.evaluation.results
         return {
-            "name": agenda.dataset.name,
-            "edition": agenda.dataset.edition,
-            "split": agenda.split,
-            "recordings": len(agenda.recordings) + len(agenda.problems),
-            "recordings scored": len(scored.numbers),
-            "frames": sum(agenda.counts),
-            "frames chosen": agenda.total,
-            "frames scored": scored.frames,
-            "sha256 of the names of the frames chosen": agenda.digest(),
-            "problems": list(agenda.missing),
+            "name": selection.dataset.name,
+            "edition": selection.dataset.edition,
+            "split": selection.split,
+            "recordings": len(selection.recordings) + len(selection.problems),
+            "recordings scored": len(results.numbers),
+            "frames": sum(selection.counts),
+            "frames chosen": selection.total,
+            "frames scored": results.frames,
+            "sha256 of the names of the frames chosen": selection.digest(),
+            "problems": list(selection.missing),
         }
 
-    def _scores(self, ledger: Results) -> dict[str, Any]:
-        sums, counts = ledger.sums()
-        found: dict[str, dict[str, Any]] = {name: {} for name in ledger.metrics}
-        for called, averaging in self.averagings.items():
+    def _scores(self, results: Results) -> dict[str, Any]:
+        sums, counts = results.sums()
+        scores: dict[str, dict[str, Any]] = {name: {} for name in results.metrics}
+        for way, averaging in self.averagings.items():
             intervals = bootstrap.interval(sums, counts, averaging, seed=self.scorer.seed)
-            for name, one in zip(ledger.metrics, intervals, strict=True):
-                found[name][called] = one.document()
+            for name, one in zip(results.metrics, intervals, strict=True):
+                scores[name][way] = one.document()
         for each in self.scorer.measures:
-            found[each.spec.name]["undefined"] = ledger.undefined(each.spec.name)
-            found[each.spec.name]["higher is better"] = each.spec.higher_is_better
-        return found
+            scores[each.spec.name]["undefined"] = results.undefined(each.spec.name)
+            scores[each.spec.name]["higher is better"] = each.spec.higher_is_better
+        return scores
 
-    def _baseline(self, ledger: Results, own: Results) -> dict[str, Any]:
-        called = next(iter(self.averagings))
-        means = bootstrap.averages(*own.sums(), self.averagings[called])
-        scores = self._scores(ledger)
+    def _baselines(self) -> dict[str, Any]:
+        measured = {
+            name: self._baseline(*pair)
+            for name, pair in self.evaluation.references.items()
+            if name != ROUNDED
+        }
+        return {"priors": self.priors.statement(), **measured}
+
+    def _baseline(self, results: Results, own: Results) -> dict[str, Any]:
+        way = next(iter(self.averagings))
+        means = bootstrap.averages(*own.sums(), self.averagings[way])
         return {
-            "frames": ledger.frames,
-            "averaged over": called,
-            "scores": {name: found[called] for name, found in scores.items()},
-            "the model on these frames": {
-                name: _number(mean) for name, mean in zip(own.metrics, means, strict=True)
-            },
+            "frames": results.frames,
+            "averaged over": way,
+            "scores": {name: found[way] for name, found in self._scores(results).items()},
+            "the model on these frames": _by_metric(own, means),
         }
 
     def _rounding(self) -> dict[str, Any]:
-        """What 8 bit changes: by mean and by largest difference of a frame."""
+        """The effect of rounding to 8 bit: mean and largest difference of a frame."""
         rule = {"rule": self.source.rounding}
         if self.scorer.protocol.preparation.bits == 8:
             return {**rule, "note": "the protocol scores 8-bit maps: stored as PNG nothing changes"}
-        if ROUNDED not in self.outcome.probes:
+        if ROUNDED not in self.evaluation.references:
             return {**rule, "note": "not measured: the maps are what they are"}
-        rounded, own = self.outcome.probes[ROUNDED]
-        change = {}
-        for name in own.metrics:
-            with np.errstate(invalid="ignore"):  # of two infinite values
-                differences = [rounded.values(n, name) - own.values(n, name) for n in own.numbers]
-            together = np.concatenate([np.empty(0), *differences])
-            defined = together[np.isfinite(together)]
-            change[name] = {
-                "mean": _number(defined.mean()) if defined.size else None,
-                "largest": _number(np.abs(defined).max()) if defined.size else None,
-            }
+        rounded, own = self.evaluation.references[ROUNDED]
+        change = {name: _change(rounded, own, name) for name in own.metrics}
         return {**rule, "frames": own.frames, "change": change}
 
     def _groups(self) -> dict[str, Any]:
-        """Means per group of recordings, where there are several."""
-        sums, counts = self.outcome.ledger.sums()
+        """Means per group of recordings, if there are several groups."""
+        results = self.evaluation.results
+        sums, counts = results.sums()
         rows = defaultdict[str, list[int]](list)
-        for row, number in enumerate(self.outcome.ledger.numbers):
-            rows[self.agenda.recordings[number].group].append(row)
+        for row, number in enumerate(results.numbers):
+            rows[self.selection.recordings[number].group].append(row)
         if len(rows) < 2:
             return {}
         return {
             group: {
-                called: dict(
-                    zip(
-                        self.outcome.ledger.metrics,
-                        map(_number, bootstrap.averages(sums[own], counts[own], averaging)),
-                        strict=True,
-                    )
-                )
-                for called, averaging in self.averagings.items()
+                way: _by_metric(results, bootstrap.averages(sums[own], counts[own], averaging))
+                for way, averaging in self.averagings.items()
             }
             for group, own in rows.items()
         }
 
     def _videos(self) -> list[dict[str, Any]]:
-        ledger = self.outcome.ledger
-        sums, counts = ledger.sums()
+        results = self.evaluation.results
+        sums, counts = results.sums()
         videos = []
-        for row, number in enumerate(ledger.numbers):
+        for row, number in enumerate(results.numbers):
+            recording = self.selection.recordings[number]
             means = bootstrap.averages(sums[[row]], counts[[row]], "frames")
+            defined = counts[row].astype(int).tolist()
             videos.append(
                 {
-                    "name": self.agenda.recordings[number].name,
-                    "group": self.agenda.recordings[number].group,
-                    "frames": len(ledger.positions(number)),
-                    "means": dict(zip(ledger.metrics, map(_number, means), strict=True)),
-                    "defined": dict(
-                        zip(ledger.metrics, counts[row].astype(int).tolist(), strict=True)
-                    ),
+                    "name": recording.name,
+                    "group": recording.group,
+                    "frames": len(results.positions(number)),
+                    "means": _by_metric(results, means),
+                    "defined": dict(zip(results.metrics, defined, strict=True)),
                 }
             )
         return videos
 
 
 def versions(source: MapSource, scorer: Scorer) -> dict[str, str]:
-    """Of what the numbers depend on."""
+    """Versions of everything that the numbers depend on."""
     statement = source.statement()
     found = {"salcli": __version__}
     if statement["kind"] == "model":
@@ -228,10 +211,6 @@ def versions(source: MapSource, scorer: Scorer) -> dict[str, str]:
     }
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Names of the settings that differ, nested ones with dots."""
     now = json.loads(json.dumps(now))
@@ -243,3 +222,22 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif old != new:
             found.append(key)
     return found
+
+
+def _by_metric(results: Results, means: bootstrap.Floats) -> dict[str, float | None]:
+    return dict(zip(results.metrics, map(_number, means), strict=True))
+
+
+def _change(rounded: Results, own: Results, name: str) -> dict[str, float | None]:
+    with np.errstate(invalid="ignore"):  # of two infinite values
+        changes = [rounded.values(n, name) - own.values(n, name) for n in own.numbers]
+    together = np.concatenate([np.empty(0), *changes])
+    defined = together[np.isfinite(together)]
+    return {
+        "mean": _number(defined.mean()) if defined.size else None,
+        "largest": _number(np.abs(defined).max()) if defined.size else None,
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -32,35 +32,35 @@ class Journal:
     """
 
     def __init__(
-        self, folder: Path, agenda: Selection, settings: Mapping[str, Any], maps: Iterable[Path]
+        self, folder: Path, selection: Selection, settings: Mapping[str, Any], maps: Iterable[Path]
     ) -> None:
         """Look for what an earlier run left in a folder, which need not exist.
 
         Args:
             folder: That of the report.
-            agenda: Which frames.
+            selection: Which frames.
             settings: All that the values depend on but the files, ready for JSON.
             maps: Files that the maps are read from.
         """
-        self._path, self._agenda, self._rows = folder / NAME, agenda, list[FrameScores]()
+        self._path, self._selection, self._rows = folder / NAME, selection, list[FrameScores]()
         state = hashlib.sha256(json.dumps(settings).encode())
-        for file in chain(_files(agenda), maps):
+        for file in chain(_files(selection), maps):
             state.update(_state(file).encode())
         self._head = f'{{"sha256 of settings and files": "{state.hexdigest()}"}}\n'.encode()
-        numbers = [number for number, chosen in enumerate(agenda.chosen) if chosen]
+        numbers = [number for number, chosen in enumerate(selection.chosen) if chosen]
         self.total, self.whole, self._end = len(numbers), 0, 0
         for number, line in zip(numbers, self._lines(), strict=False):
             if not line.startswith(f'{{"recording": {number}, '.encode()):
                 break
             self.whole += 1
             self._end = (self._end or len(self._head)) + len(line)
-        self.start = (numbers[self.whole :] or [len(agenda.recordings)])[0]
+        self.start = (numbers[self.whole :] or [len(selection.recordings)])[0]
 
     def rows(self) -> Iterator[FrameScores]:
         """Those of the recordings before `start`, in order."""
         for _, line in zip(range(self.whole), self._lines(), strict=False):
             for row in json.loads(line)["rows"]:
-                yield FrameScores(**{**row, "spot": tuple(row["spot"])})
+                yield FrameScores(**{**row, "ref": tuple(row["ref"])})
 
     def add(self, row: FrameScores) -> None:
         """Note a frame; with its last one a recording is written.
@@ -68,11 +68,11 @@ class Journal:
         Raises:
             OutputError: The folder cannot be written.
         """
-        number, index = row.spot
+        number, index = row.ref
         if number < self.start:
             return
         self._rows.append(row)
-        if index != self._agenda.chosen[number][-1]:
+        if index != self._selection.chosen[number][-1]:
             return
         entry = {"recording": number, "rows": [asdict(each) for each in self._rows]}
         self._rows.clear()
@@ -101,9 +101,9 @@ class Journal:
                 yield from (line for line in file if line.endswith(b"]}\n"))
 
 
-def _files(agenda: Selection) -> Iterator[Path]:
+def _files(selection: Selection) -> Iterator[Path]:
     """The recordings themselves, and what says what observers did."""
-    for recording in agenda.recordings:
+    for recording in selection.recordings:
         yield from recording.frames or [recording.source]
         truths = ((each.density, each.fixations) for each in recording.annotations)
         yield from dict.fromkeys(path for pair in truths for path in pair if path is not None)

@@ -1,4 +1,4 @@
-"""Reads one predicted map from a file that anybody may have written."""
+"""Reads one predicted map from a file that anyone may have written."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["ARRAYS", "SUFFIXES", "Map", "read"]
 Map: TypeAlias = npt.NDArray[Any]
 
 ARRAYS = (".npy", ".npz")
-"""Arrays `[H, W]`; several in one NPZ file need one that is called `saliency`."""
+"""Arrays `[H, W]`; an NPZ file with several needs one called `saliency`."""
 
 SUFFIXES = (*ARRAYS, *sorted(PICTURES))
-"""What a map may come as; of one frame the first of these counts."""
+"""File formats of maps; if a frame has several files, the first of these formats counts."""
 
 TINT = 16
-"""By how many levels the colours of a grey picture may differ after JPEG."""
+"""Largest difference in levels between the colours of a grey picture after JPEG."""
 
 LEVELS_16 = 65535
 
 
 def read(path: Path) -> Map:
-    """A map `[H, W]`: uint8 as it is, 16 bit as float32 in [0, 1], arrays of floats as they are.
+    """Read a map `[H, W]`: uint8 and floats as they are, 16 bit as float32 in [0, 1].
 
     Raises:
-        InputError: It cannot be read, or is no map.
+        InputError: The file cannot be read, or holds no map.
     """
     try:
         values = _array(path) if path.suffix.lower() in ARRAYS else _picture(path)

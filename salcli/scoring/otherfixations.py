@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from salcli.protocols import Negatives
+from salcli.protocols.description import Negatives
 from salcli.protocols.scorer import generator
 
 __all__ = ["Points", "Pool", "Reader", "count"]
@@ -38,22 +38,22 @@ def count(points: Points, size: Size) -> Counts:
 
 
 SIZES = 8
-"""Of so many frame sizes the sum over all stimuli is remembered."""
+"""Number of frame sizes for which the sum over all stimuli is cached."""
 
 
 class Pool:
-    """The fixations of all frames of a data set, from which negatives are drawn.
+    """The fixations of all frames of a dataset, from which negatives are drawn.
 
-    A rule that takes all of them reads every frame once, and keeps four bytes per fixation and maps
-    of the last sizes asked for. One that draws frames reads these alone.
+    A rule that uses all frames reads each once, and keeps four bytes per fixation and maps of the
+    last sizes. A rule that draws frames reads only these.
     """
 
     def __init__(
         self, rule: Negatives, videos: Sequence[str], read: Reader, *, seed: int = 0
     ) -> None:
-        """A pool of `len(videos)` frames, `videos[i]` naming that of frame i; an image is its own.
+        """A pool of `len(videos)` frames; `videos[i]` names the video, or image, of frame i.
 
-        What is drawn for a frame depends on the seed, the names and the index alone.
+        The frames drawn for a frame depend only on the seed, the names and the index.
         """
         self.rule, self.videos, self.read, self.seed = rule, videos, read, seed
         self._members: dict[str, list[int]] = defaultdict(list)
@@ -64,7 +64,7 @@ class Pool:
         self._drawn: tuple[str, Size, Counts] | None = None
 
     def negatives(self, index: int, size: Size) -> Counts:
-        """Fixations of others for the frame at this index, per pixel of its size (H, W)."""
+        """Fixations of other frames, per pixel `[H, W]`, for the frame at this index."""
         if self.rule.frames is None:
             return self._all_others(self.videos[index], size)
         if self.rule.redrawn == "frame":
@@ -76,7 +76,7 @@ class Pool:
         return self._drawn[2]
 
     def _draw(self, index: int) -> list[int]:
-        """Indices of the frames whose fixations are the negatives; fewer if there are no more."""
+        """Indices of the frames whose fixations are the negatives; fewer if there are too few."""
         rng, own, wanted = generator(self.seed, str(index)), self.videos[index], self.rule.frames
         if self.rule.one_per_video:
             others = [v for v in self._members if self.rule.own or v != own]
@@ -129,7 +129,7 @@ def _flat(points: Points, shape: Size) -> npt.NDArray[np.uint32]:
 
 
 def _scaled(flat: npt.NDArray[np.uint32], shape: Size, size: Size) -> npt.NDArray[np.int64]:
-    """Positions in a flattened frame of another size, where the pixels' centres come to lie."""
+    """Positions in a flattened frame of another size, by the centres of the pixels."""
     y, x = np.divmod(flat.astype(np.int64), shape[1])
     if shape != size:
         y, x = (2 * y + 1) * size[0] // (2 * shape[0]), (2 * x + 1) * size[1] // (2 * shape[1])

@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 __all__ = ["distribution", "over_time", "side_by_side"]
 
 SINGLE_LINES = 12
-"""Up to so many videos have a line of their own."""
+"""Maximum number of videos with a line of their own."""
 
 SPREAD = (5, 95)
-"""Percentiles of the videos between which the band of `over_time` lies."""
+"""Percentiles of the videos at the borders of the band of `over_time`."""
 
 BETTER, WORSE = "tab:blue", "tab:red"
 
 
-def over_time(path: Path, title: str, ledger: Results) -> None:
-    """Each metric per frame: a line per video if they are few, their mean and spread if many.
+def over_time(path: Path, title: str, results: Results) -> None:
+    """Plot each metric over frames: mean and spread, and a line per video if these are few.
 
-    Nothing is drawn where there are only images.
+    Nothing is drawn if there are only images.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    length = max(int(ledger.positions(number).max()) + 1 for number in ledger.numbers)
+    length = max(int(results.positions(number).max()) + 1 for number in results.numbers)
     if length < 2:
         return
-    figure, axes = _figure(title, ledger.metrics)
-    for axis, name in zip(axes, ledger.metrics, strict=True):
-        values = np.full((len(ledger.numbers), length), np.nan)
-        for row, number in enumerate(ledger.numbers):
-            values[row, ledger.positions(number)] = ledger.values(number, name)
+    figure, axes = _figure(title, results.metrics)
+    for axis, name in zip(axes, results.metrics, strict=True):
+        values = np.full((len(results.numbers), length), np.nan)
+        for row, number in enumerate(results.numbers):
+            values[row, results.positions(number)] = results.values(number, name)
         frames = np.arange(1, length + 1)
         if len(values) <= SINGLE_LINES:
             axis.plot(frames, values.T, color="tab:grey", linewidth=0.7)
@@ -56,7 +56,7 @@ def over_time(path: Path, title: str, ledger: Results) -> None:
 
 
 def distribution(path: Path, document: Mapping[str, Any]) -> None:
-    """How many videos or images have which value of each metric.
+    """Histograms of each metric over videos or images.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -79,10 +79,10 @@ def distribution(path: Path, document: Mapping[str, Any]) -> None:
 def side_by_side(
     path: Path, names: tuple[str, str], over: str, differences: Mapping[str, Sequence[float]]
 ) -> None:
-    """For each metric the second's lead over the first on each video, in two colours.
+    """Plot for each metric the lead of the second model on each video, in two colours.
 
-    As SalEMA's evaluation draws two models; above zero the second is better, whichever way the
-    metric goes.
+    As SalEMA's evaluation plots two models. Above zero the second is better, also for metrics where
+    lower is better.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -108,12 +108,12 @@ def side_by_side(
 
 
 def _figure(title: str, metrics: Sequence[str]) -> tuple[Figure, Sequence[Any]]:
-    """A panel per metric, one above the other."""
-    from matplotlib.figure import Figure  # takes half a second, and only the end needs it
+    """One panel per metric, one above the other."""
+    from matplotlib.figure import Figure  # takes half a second to import
 
     height = 1 + 2 * len(metrics)
     figure = Figure(figsize=(8, height))
-    # margins in inches: what would find them (layout="constrained") takes as long as all the rest
+    # margins in inches, since layout="constrained" takes as long as everything else together
     figure.subplots_adjust(
         left=0.9 / 8, right=7.9 / 8, bottom=0.5 / height, top=1 - 0.5 / height, hspace=0.4
     )

@@ -1,4 +1,4 @@
-"""Maps that a model predicts on the fly, one after the other, stored only if that is asked for."""
+"""Maps that a model predicts on the fly; they are stored only on request."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from salcli.media.video import Video
 from salcli.output import png
 from salcli.prediction import loop
 from salcli.progress import Watcher
-from salcli.scoring.incidents import Problems
 from salcli.scoring.mapfiles import Map
+from salcli.scoring.results import Problems
 from salcli.scoring.selection import Selection
 from salcli.scoring.sources import FrameMap
 from salcli.types import Recording, Result, Stimulus
@@ -36,46 +36,47 @@ class PredictedMaps:
     Attributes:
         label: Model and weights.
         rounding: As the model's published code rounds.
-        is_float: Always.
-        notes: Nothing.
+        is_float: True.
+        notes: Empty.
     """
 
     is_float = True
 
     def __init__(self, loaded: Loaded, watcher: Watcher, *, save: Path | None = None) -> None:
-        """What `loaded` predicts; `save` is a folder in which the maps are kept as 8-bit PNG."""
+        """Maps of the model `loaded`; the folder `save` receives them as 8-bit PNG."""
         self.label = loaded.label
         self.rounding: Literal["floor", "nearest"] = loaded.model.spec.rounding
         self.notes = Problems()
         self._loaded, self._watcher, self._save = loaded, watcher, save
 
-    def files(self, agenda: Selection) -> Iterable[Path]:
-        """None: what is predicted depends on the recordings alone."""
+    def files(self, selection: Selection) -> Iterable[Path]:
+        """None: predictions depend on the recordings alone."""
         return ()
 
-    def maps(self, agenda: Selection, start: int = 0) -> Iterator[FrameMap]:
-        """The map of each frame of the agenda, in order; stills go through the model together.
+    def maps(self, selection: Selection, start: int = 0) -> Iterator[FrameMap]:
+        """The map of each frame of the selection, in order; stills share batches.
 
-        Those from a recording on are the same as if all were predicted: since a network's last bits
-        may depend on the pictures that share a batch, the whole batch is predicted that it is in.
+        Maps from recording `start` on are the same as if all were predicted: since a network's last
+        bits may depend on the pictures in a batch, prediction begins where the batch of that
+        recording does.
 
         Raises:
             UsageError: The model does not take what the dataset has.
             PluginError: The model broke its contract.
         """
-        self._check(agenda)
-        numbered = list(enumerate(agenda.recordings))
+        self._check(selection)
+        numbered = list(enumerate(selection.recordings))
         for is_clip, group in groupby(numbered, key=lambda pair: pair[1].is_clip):
-            chosen = [pair for pair in group if agenda.chosen[pair[0]]]
+            chosen = [pair for pair in group if selection.chosen[pair[0]]]
             if is_clip:
                 for number, recording in chosen:
                     if number >= start:
-                        yield from self._clip(agenda, number, recording)
+                        yield from self._clip(selection, number, recording)
             else:
                 stills = chosen[_batch_start(chosen, start, self._loaded.model.batch_size) :]
-                for shown in self._stills(stills) if stills else ():
-                    if shown.spot[0] >= start:
-                        yield shown
+                for frame_map in self._stills(stills) if stills else ():
+                    if frame_map.ref[0] >= start:
+                        yield frame_map
 
     def statement(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -97,23 +98,25 @@ class PredictedMaps:
             "kept in": str(self._save) if self._save else None,
         }
 
-    def _check(self, agenda: Selection) -> None:
+    def _check(self, selection: Selection) -> None:
         spec = self._loaded.model.spec
-        kinds = {"clips" if r.is_clip else "stills" for r in agenda.recordings}
+        kinds = {"clips" if r.is_clip else "stills" for r in selection.recordings}
         if not kinds <= spec.accepts:
             raise UsageError(
                 f"model '{spec.name}' takes {' and '.join(sorted(spec.accepts))} only, but dataset "
-                f"'{agenda.dataset.name}' has {' and '.join(sorted(kinds))}"
+                f"'{selection.dataset.name}' has {' and '.join(sorted(kinds))}"
             )
 
-    def _clip(self, agenda: Selection, number: int, recording: Recording) -> Iterator[FrameMap]:
-        waiting = list(agenda.chosen[number])
+    def _clip(self, selection: Selection, number: int, recording: Recording) -> Iterator[FrameMap]:
+        waiting = list(selection.chosen[number])
         reason = f"'{recording.source}' ends before this frame"
         try:
             for result in self._results(stimulus_of(recording)):
                 if waiting and result.index == waiting[0]:
                     waiting.pop(0)
-                    self._keep(recording, result, agenda.annotation((number, result.index)).label)
+                    self._keep(
+                        recording, result, selection.annotation((number, result.index)).label
+                    )
                     yield FrameMap((number, result.index), _within(result))
                 if not waiting:
                     return
@@ -123,7 +126,7 @@ class PredictedMaps:
             yield FrameMap((number, index), None, reason)
 
     def _stills(self, group: Sequence[tuple[int, Recording]]) -> Iterator[FrameMap]:
-        """One stimulus of many stills, so that they share batches; unreadable ones fall out."""
+        """Stills as one stimulus, so that they share batches; unreadable ones are left out."""
         numbers = {recording.name: (number, recording) for number, recording in group}
         waiting = list(numbers)
         stills = Stills([(recording.name, recording.source) for _, recording in group])
@@ -161,7 +164,7 @@ class PredictedMaps:
 
 
 def _batch_start(stills: Sequence[tuple[int, Recording]], start: int, size: int) -> int:
-    """Where the batch begins that the first still with a number of `start` or more may be in."""
+    """Where the batch begins that has the first still of number `start` or more."""
     begin = count = 0
     shape = None
     for place, (number, recording) in enumerate(stills):
@@ -170,7 +173,7 @@ def _batch_start(stills: Sequence[tuple[int, Recording]], start: int, size: int)
         try:
             found = frame_size(recording, 0)
         except InputError:
-            continue  # it falls out of its batch
+            continue  # it is left out of its batch
         if found != shape or count == size:
             begin, count, shape = place, 0, found
         count += 1
@@ -206,7 +209,7 @@ def stimulus_of(recording: Recording) -> Stimulus:
 
 
 def _within(result: Result) -> Map:
-    """The map without what arithmetic left above 1 or below 0, for which there is no grey level."""
+    """The map clipped to [0, 1], since rounding errors outside of it have no grey level."""
     clipped: Map = np.clip(result.saliency, 0, 1)
     return clipped
 

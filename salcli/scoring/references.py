@@ -1,7 +1,7 @@
-"""What a score is read against: chance with a centre bias, a mean map, observers, and 8 bit.
+"""What a score is read against: a centre prior, a mean map, observers, and rounding to 8 bit.
 
-Each is measured on the very frames of the model, on all of them or on a random part, and compared
-with what the model reaches on these.
+Each is measured on the model's frames, all of them or a random part, and compared with the model's
+own scores on the same frames.
 """
 
 from __future__ import annotations
@@ -21,70 +21,68 @@ from salcli.gaze import groundtruth
 from salcli.gaze.kernels import Kernel, find
 from salcli.maps import resize, to_8bit
 from salcli.protocols.scorer import Scorer, generator
+from salcli.scoring.frametruth import FrameTruth, sigma_of
 from salcli.scoring.mapfiles import Map
 from salcli.scoring.observers import leave_one_out
 from salcli.scoring.selection import FrameRef, Selection
-from salcli.scoring.truths import FrameTruth, sigma_of
 from salcli.types import Annotation
 
-__all__ = ["Fit", "Observers", "Prior", "Probe", "Rounded", "fit"]
+__all__ = ["FittedPriors", "Observers", "PriorMap", "Reference", "Rounded", "fit_priors"]
 
 Size = tuple[int, int]
 Floats = npt.NDArray[np.float64]
 
-FITTED = 500
-"""Frames of the training split to which priors are fitted at most."""
+MOST_FRAMES = 500
+"""Maximum number of frames of the training split that priors are fitted to."""
 
-ENOUGH = 10
-"""With fewer frames a prior is not fitted."""
+FEWEST_FRAMES = 10
+"""With fewer frames, no prior is fitted."""
 
 MEAN_SIDE = 256
-"""Longer side of the mean map: it is smooth."""
+"""Longer side of the mean map in pixels: it is smooth."""
 
 
-class Probe(Protocol):
+class Reference(Protocol):
     """Something else that is measured on the frames of a model."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name in the report."""
 
     @property
-    def spots(self) -> frozenset[FrameRef]:
-        """On which frames."""
+    def refs(self) -> frozenset[FrameRef]:
+        """The frames it is measured on."""
 
     def values(
-        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+        self, scorer: Scorer, saliency: Map, truth: FrameTruth, *, key: str
     ) -> dict[str, float]:
-        """Its metrics on one frame."""
+        """The metrics of one frame."""
 
 
-class Prior:
+class PriorMap:
     """The same map for every frame of a size."""
 
-    def __init__(
-        self, name: str, spots: frozenset[FrameRef], shown: Floats | CentreOptions
-    ) -> None:
-        """A Gaussian of these widths, or a mean map of any size."""
-        self.name, self.spots, self._shown = name, spots, shown
+    def __init__(self, name: str, refs: frozenset[FrameRef], prior: Floats | CentreOptions) -> None:
+        """`prior` is a Gaussian of these widths, or a mean map `[h, w]` of any size."""
+        self.name, self.refs, self._prior = name, refs, prior
         self._maps: dict[Size, Map] = {}
 
     def values(
-        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+        self, scorer: Scorer, saliency: Map, truth: FrameTruth, *, key: str
     ) -> dict[str, float]:
-        """As a model's."""
-        map_ = self._maps.get(known.size)
+        """Scored like a model's map."""
+        map_ = self._maps.get(truth.size)
         if map_ is None:  # several threads may draw it, and all draw the same
-            map_ = self._drawn(known.size)
-            self._maps = {known.size: map_}
-        return scorer.frame(map_, known.truth, key=key)
+            map_ = self._drawn(truth.size)
+            self._maps = {truth.size: map_}
+        return scorer.frame(map_, truth.arrays, key=key)
 
     def _drawn(self, size: Size) -> Map:
-        if isinstance(self._shown, CentreOptions):
-            widths = self._shown
+        if isinstance(self._prior, CentreOptions):
+            widths = self._prior
             map_ = priors.gaussian(size, sigma_x=widths.sigma_x, sigma_y=widths.sigma_y)
         else:
-            map_ = resize(torch.from_numpy(self._shown)[None], size)[0].numpy()
+            map_ = resize(torch.from_numpy(self._prior)[None], size)[0].numpy()
         largest: Map = (map_ / map_.max()).astype(np.float32)
         return largest
 
@@ -93,54 +91,54 @@ class Prior:
 class Observers:
     """How well all observers but one predict where that one looks.
 
-    Only metrics of fixations are measured: the density map of one observer is no bound for a model
-    that is compared with that of all.
+    Only metrics of fixations are measured: the density map of one observer says nothing about a
+    model that is compared with the density map of all.
     """
 
-    spots: frozenset[FrameRef]
+    refs: frozenset[FrameRef]
     kernel: Kernel
     scorer: Scorer
     name: str = "observers"
 
     @classmethod
-    def of(cls, spots: frozenset[FrameRef], kernel: Kernel, scorer: Scorer) -> Observers | None:
-        """What measures as `scorer` does; `None` if it has no metric of fixations."""
+    def of(cls, refs: frozenset[FrameRef], kernel: Kernel, scorer: Scorer) -> Observers | None:
+        """Measures as `scorer` does; `None` if it has no metric of fixations."""
         names = [each.spec.name for each in scorer.measures if each.spec.needs == "fixations"]
         own = Scorer(scorer.protocol, names, seed=scorer.seed, device=scorer.device)
-        return cls(spots, kernel, own) if names else None
+        return cls(refs, kernel, own) if names else None
 
     def values(
-        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+        self, scorer: Scorer, saliency: Map, truth: FrameTruth, *, key: str
     ) -> dict[str, float]:
         """The mean over observers; NaN with fewer than two."""
-        sigma = sigma_of(self.kernel, known.size)
-        return leave_one_out(self.scorer, known.subjects, known.truth, sigma=sigma, key=key)
+        sigma = sigma_of(self.kernel, truth.size)
+        return leave_one_out(self.scorer, truth.observers, truth.arrays, sigma=sigma, key=key)
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """The map itself, as it comes back from an 8-bit file."""
+    """The model's map, as it comes back from an 8-bit file."""
 
-    spots: frozenset[FrameRef]
+    refs: frozenset[FrameRef]
     rounding: Literal["floor", "nearest"]
     name: str = "8-bit"
 
     def values(
-        self, scorer: Scorer, saliency: Map, known: FrameTruth, *, key: str
+        self, scorer: Scorer, saliency: Map, truth: FrameTruth, *, key: str
     ) -> dict[str, float]:
-        """As the model's."""
+        """Scored like the model's map."""
         levels = to_8bit(saliency.astype(np.float32), self.rounding)
-        return scorer.frame(levels, known.truth, key=key)
+        return scorer.frame(levels, truth.arrays, key=key)
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedPriors:
     """Priors of a training split.
 
     Attributes:
-        centre: The most likely Gaussian; the default one where nothing could be fitted.
-        mean: Mean density map, if there is one.
-        frames: To how many frames they are fitted; 0 for the defaults.
+        centre: The most likely Gaussian; the default one if none could be fitted.
+        mean: Mean density map `[h, w]`, if there is one.
+        frames: Number of frames they are fitted to; 0 for the defaults.
         note: Where they come from.
     """
 
@@ -155,21 +153,23 @@ class Fit:
         return {"note": self.note, "frames": self.frames, "centre": widths}
 
 
-def fit(agenda: Selection, *, seed: int) -> Fit:
-    """Priors of the dataset's training split, without what is scored; else the default centre."""
-    if "train" not in agenda.dataset.splits:
-        return Fit(note=f"dataset '{agenda.dataset.name}' has no training split: default widths")
+def fit_priors(selection: Selection, *, seed: int) -> FittedPriors:
+    """Fit priors to frames of the training split that are not scored, or take the defaults."""
+    if "train" not in selection.dataset.splits:
+        return FittedPriors(
+            note=f"dataset '{selection.dataset.name}' has no training split: default widths"
+        )
     try:
-        recordings = agenda.dataset.recordings("train")
+        recordings = selection.dataset.recordings("train")
     except InputError:
-        return Fit(note="the training split is not there: default widths")
-    scored = {recording.name for recording in agenda.recordings}
+        return FittedPriors(note="the training split is not there: default widths")
+    scored = {recording.name for recording in selection.recordings}
     others = [recording for recording in recordings if recording.name not in scored]
     rng = generator(seed, "fit")
     points: list[tuple[Any, Size]] = []
     densities: list[Floats] = []
-    kernel = find(agenda.dataset.kernel)
-    for number in rng.permutation(len(others))[:FITTED]:
+    kernel = find(selection.dataset.kernel)
+    for number in rng.permutation(len(others))[:MOST_FRAMES]:
         recording = others[int(number)]
         try:
             annotation = recording.annotations[int(rng.integers(len(recording.annotations)))]
@@ -178,7 +178,7 @@ def fit(agenda: Selection, *, seed: int) -> Fit:
                 points.append((groundtruth.read_fixations(annotation, size).points, size))
             densities.append(_small_density(annotation, size, kernel))
         except InputError:
-            continue  # `salcli datasets check` names it; one of hundreds makes no difference here
+            continue  # one of hundreds makes no difference here; `salcli datasets check` reports it
     return _fitted(points, densities)
 
 
@@ -190,16 +190,16 @@ def _small_density(annotation: Annotation, size: Size, kernel: Kernel) -> Floats
     return resized
 
 
-def _fitted(points: Sequence[tuple[Any, Size]], densities: Sequence[Floats]) -> Fit:
+def _fitted(points: Sequence[tuple[Any, Size]], densities: Sequence[Floats]) -> FittedPriors:
     usable = [density for density in densities if density.any()]
-    if len(usable) < ENOUGH:
-        return Fit(
+    if len(usable) < FEWEST_FRAMES:
+        return FittedPriors(
             note=f"{len(usable)} frames of the training split are not among the scored ones, too "
             "few to fit to: default widths"
         )
     seen = sum(len(found) for found, _ in points)
     centre = priors.fit_centre(points) if seen else priors.fit_centre_to_maps(usable)
     mean = priors.mean_map(usable, (usable[0].shape[0], usable[0].shape[1]))
-    return Fit(
+    return FittedPriors(
         centre, mean, len(usable), "random frames of the training split, none of them scored"
     )

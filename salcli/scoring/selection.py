@@ -1,4 +1,4 @@
-"""Which frames are scored: those of one split of a dataset, or a random part of them."""
+"""Selects the frames that are scored: those of one split of a dataset, or a random part."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from salcli.errors import InputError, UsageError
 from salcli.protocols.scorer import generator
 from salcli.types import Annotation, Dataset, Recording
 
-__all__ = ["Selection", "FrameRef", "draw_up", "is_observed"]
+__all__ = ["FrameRef", "Selection", "is_observed", "select_frames"]
 
 FrameRef: TypeAlias = tuple[int, int]
-"""Number of a recording, and position of a frame in it, both from 0."""
+"""Number of a recording and position of a frame in it, both from 0."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Selection:
     """The recordings of a split, and which of their frames are scored.
 
     Attributes:
-        dataset: Whose they are.
-        split: Which part of it.
-        recordings: In order; those whose frames cannot even be counted are left out.
-        counts: Frames of each recording.
-        chosen: Positions of those that are scored, in order.
-        problems: Why recordings were left out: name and reason.
+        dataset: It has the recordings.
+        split: Name of the part of the dataset.
+        recordings: In order, without those whose frames could not be counted.
+        counts: Number of frames of each recording.
+        chosen: For each recording the positions of the frames that are scored, in order.
+        problems: Name of each recording that was left out, and the reason.
         missing: What the dataset found missing or wrong in the split.
     """
 
@@ -55,17 +55,29 @@ class Selection:
         return any(recording.is_clip for recording in self.recordings)
 
     @property
-    def spots(self) -> Iterator[FrameRef]:
+    def has_fixations(self) -> bool:
+        """Whether the first or last frame of any recording has fixations."""
+        ends = (r.annotations[end] for r in self.recordings for end in (0, -1))
+        return any(end.fixations is not None for end in ends)
+
+    @property
+    def names_by_frame(self) -> list[str]:
+        """For each frame of all recordings, scored or not, the name of its recording."""
+        pairs = zip(self.recordings, self.counts, strict=True)
+        return [recording.name for recording, count in pairs for _ in range(count)]
+
+    @property
+    def refs(self) -> Iterator[FrameRef]:
         """The frames that are scored, in order."""
         return ((n, index) for n, indices in enumerate(self.chosen) for index in indices)
 
-    def annotation(self, spot: FrameRef) -> Annotation:
-        """What is known of a frame."""
-        return self.recordings[spot[0]].annotations[spot[1]]
+    def annotation(self, ref: FrameRef) -> Annotation:
+        """The files with a frame's ground truth."""
+        return self.recordings[ref[0]].annotations[ref[1]]
 
-    def key(self, spot: FrameRef) -> str:
-        """A name that no other frame of the dataset has."""
-        return f"{self.recordings[spot[0]].name}/{self.annotation(spot).label}"
+    def key(self, ref: FrameRef) -> str:
+        """The frame's name, unique in the dataset."""
+        return f"{self.recordings[ref[0]].name}/{self.annotation(ref).label}"
 
     def place(self, flat: int) -> FrameRef:
         """The frame at a position among all frames of all recordings, scored or not."""
@@ -77,28 +89,28 @@ class Selection:
         return list(accumulate(self.counts))
 
     def sample(self, most: int | None, *, seed: int, purpose: str) -> frozenset[FrameRef]:
-        """So many of the frames that are scored, drawn at random; all of them for `None`."""
-        spots = list(self.spots)
-        if most is None or len(spots) <= most:
-            return frozenset(spots)
-        drawn = generator(seed, purpose).choice(len(spots), most, replace=False)
-        return frozenset(spots[int(i)] for i in drawn)
+        """At most `most` of the frames that are scored, drawn at random; all of them for `None`."""
+        refs = list(self.refs)
+        if most is None or len(refs) <= most:
+            return frozenset(refs)
+        drawn = generator(seed, purpose).choice(len(refs), most, replace=False)
+        return frozenset(refs[int(i)] for i in drawn)
 
     def digest(self) -> str:
         """SHA-256 of the names of all frames that are scored."""
         hashed = hashlib.sha256()
-        for spot in self.spots:
-            hashed.update(f"{self.key(spot)}\n".encode())
+        for ref in self.refs:
+            hashed.update(f"{self.key(ref)}\n".encode())
         return hashed.hexdigest()
 
 
-def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Selection:
-    """All frames of a split, or `limit` of them drawn at random where there are more.
+def select_frames(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Selection:
+    """Select all frames of a split, or at random `limit` of them if there are more.
 
     Raises:
         UnknownName: There is no such split.
-        InputError: Nothing of it is there.
-        UsageError: Nobody published what observers did on it.
+        InputError: Nothing of the split is there.
+        UsageError: The split has no ground truth.
     """
     recordings, counts, problems = [], [], []
     for recording in dataset.recordings(split):
@@ -115,17 +127,17 @@ def draw_up(dataset: Dataset, split: str, *, limit: int | None, seed: int) -> Se
     if recordings and not any(is_observed(recording) for recording in recordings):
         raise UsageError(
             f"split '{split}' of dataset '{dataset.name}' has neither density maps nor fixations, "
-            f"so nothing can be scored; {_cure(dataset, split)}"
+            f"so nothing can be scored; {_remedy(dataset, split)}"
         )
     chosen = _chosen(counts, limit, seed)
     return Selection(dataset, split, recordings, counts, chosen, problems, list(dataset.problems))
 
 
-def _cure(dataset: Dataset, split: str) -> str:
+def _remedy(dataset: Dataset, split: str) -> str:
     if split != dataset.evaluated:
         return (
-            f"'{dataset.evaluated}' is usually scored (--split), and 'salcli predict --data' "
-            "writes what a benchmark takes"
+            f"the split '{dataset.evaluated}' is usually scored, and 'salcli predict --data "
+            f"{dataset.name}' writes what a benchmark takes"
         )
     return (
         f"'salcli datasets list {dataset.name}' shows where they belong; if the benchmark keeps "

@@ -1,64 +1,78 @@
-"""Puts a scoring together: which metrics, which frames, which baselines; then source by source."""
+"""One scoring: chooses metrics, frames and baselines, then scores one source after another."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 
 from salcli.errors import InputError, UsageError
-from salcli.plugins.registry import metrics as known_metrics
+from salcli.plugins.registry import metrics as registered_metrics
 from salcli.progress import Watcher
 from salcli.protocols import Protocol
 from salcli.protocols import protocol as find_protocol
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import write
 from salcli.scoring.document import Report, versions
-from salcli.scoring.evaluate import FrameScores, score
+from salcli.scoring.evaluate import Evaluation, FrameScores, evaluate
+from salcli.scoring.frametruth import GroundTruthReader
 from salcli.scoring.journal import Journal
-from salcli.scoring.references import Fit, Observers, Prior, Probe, Rounded, fit
-from salcli.scoring.selection import FrameRef, Selection, draw_up
+from salcli.scoring.references import (
+    FittedPriors,
+    Observers,
+    PriorMap,
+    Reference,
+    Rounded,
+    fit_priors,
+)
+from salcli.scoring.selection import FrameRef, Selection, select_frames
 from salcli.scoring.sources import MapSource
-from salcli.scoring.truths import GroundTruthReader
 from salcli.types import Dataset
 
-__all__ = ["BASELINES", "Session", "folder_names", "open_session"]
+__all__ = ["Baselines", "Session", "folder_names", "open_session"]
 
-BASELINES = {"quick": (100, 20), "full": (None, None), "none": (0, 0)}
+Baselines: TypeAlias = Literal["quick", "full", "none"]
+
+SAMPLES: Mapping[Baselines, tuple[int | None, int | None]] = {
+    "quick": (100, 20),
+    "full": (None, None),
+    "none": (0, 0),
+}
 """On how many frames the priors and 8 bit are measured, and the observers; `None` for all."""
 
 DENSITIES_ONLY = "IG"
-"""The metric that means something for maps that are densities only."""
+"""The metric that is meaningful only for maps that are densities."""
 
 EVERYTHING = "all"
 
 REASONS = 10
-"""Told where nothing could be scored."""
+"""Number of reasons listed when nothing could be scored."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """What is the same for all sources of maps.
+    """What all sources of maps share.
 
     Attributes:
-        agenda: Which frames.
-        scorer: How they are measured.
+        selection: The frames.
+        scorer: Measures them.
         left_out: Metrics of the protocol that are not computed, and why.
-        fit: Priors.
-        baselines: A key of `BASELINES`.
+        priors: Fitted to the training split.
+        baselines: Which baselines are measured; see `SAMPLES`.
     """
 
-    agenda: Selection
+    selection: Selection
     scorer: Scorer
     left_out: Mapping[str, str]
-    fit: Fit
-    baselines: str
+    priors: FittedPriors
+    baselines: Baselines
 
     def check_free(self, source: MapSource, folder: Path) -> None:
         """Refuse a folder that holds scores of something else.
@@ -66,13 +80,13 @@ class Session:
         Raises:
             UsageError: It does.
         """
-        dataset = self.agenda.dataset
-        data = {"name": dataset.name, "edition": dataset.edition, "split": self.agenda.split}
+        dataset = self.selection.dataset
+        data = {"name": dataset.name, "edition": dataset.edition, "split": self.selection.split}
         protocol = {"name": self.scorer.protocol.name}
         write.check_free(folder, write.identity(source.statement(), data, protocol))
 
     def run(self, source: MapSource, folder: Path, watcher: Watcher) -> dict[str, Any]:
-        """Score one source, and write the files of its report.
+        """Score one source and write the files of its report; returns what `scores.json` holds.
 
         Raises:
             InputError: Not a single frame could be scored.
@@ -80,89 +94,101 @@ class Session:
             PluginError: A model broke its contract.
         """
         began = time.monotonic()
-        journal = Journal(folder, self.agenda, self._settings(source), source.files(self.agenda))
+        selection = self.selection
+        journal = Journal(folder, selection, self._settings(source), source.files(selection))
         if journal.whole:
-            known = f"{journal.whole} of {journal.total} recordings are scored already"
-            watcher.note(f"{source.label}: {known}")
-        metrics = [each.spec.name for each in self.scorer.measures]
-        truths = GroundTruthReader(self.agenda, self.scorer, self.fit.centre)
-        watcher.start(source.label, self.agenda.total)
+            progress = f"{journal.whole} of {journal.total} recordings are scored already"
+            watcher.note(f"{source.label}: {progress}")
+        reader = GroundTruthReader(selection, self.scorer, self.priors.centre)
+        evaluation = self._evaluate(source, reader, journal, folder, watcher)
+        report = Report(
+            source,
+            selection,
+            reader,
+            self.scorer,
+            evaluation,
+            self.priors,
+            self.left_out,
+            time.monotonic() - began,
+        )
+        document: dict[str, Any] = json.loads(json.dumps(report.document()))  # tuples to lists
+        write.write(folder, document, evaluation.results, files=self.scorer.protocol.files)
+        journal.remove()
+        return document
+
+    def _evaluate(
+        self,
+        source: MapSource,
+        reader: GroundTruthReader,
+        journal: Journal,
+        folder: Path,
+        watcher: Watcher,
+    ) -> Evaluation:
+        """Score all frames; the table of frames is written while they come."""
+        watcher.start(source.label, self.selection.total)
         with ExitStack() as stack:
-            frames = stack.enter_context(write.frame_table(folder, self.agenda, metrics))
+            frames = stack.enter_context(
+                write.frame_table(folder, self.selection, self.scorer.names)
+            )
 
             def done(row: FrameScores) -> None:
                 frames.add(row)
                 journal.add(row)
                 watcher.step()
 
-            outcome = score(
+            evaluation = evaluate(
                 source,
-                self.agenda,
-                truths,
+                self.selection,
+                reader,
                 self.scorer,
-                probes=self._probes(source, truths),
+                references=self._references(source, reader),
                 before=journal.rows(),
                 start=journal.start,
                 done=done,
             )
-            if not outcome.ledger.frames:
+            if not evaluation.results.frames:  # inside, so that no empty table is left
                 journal.remove()
-                lines = [each.line for each in (*outcome.skipped, *source.notes)]
-                more = f"\nand {len(lines) - REASONS} more like these" * (len(lines) > REASONS)
-                reasons = "\n".join(lines[:REASONS]) + more
-                raise InputError(f"nothing of '{source.label}' could be scored: {reasons}")
-        report = Report(
-            source,
-            self.agenda,
-            truths,
-            self.scorer,
-            outcome,
-            self.fit,
-            self.left_out,
-            time.monotonic() - began,
-        )
-        document = report.document()
-        write.write(folder, document, outcome.ledger)
-        journal.remove()
-        return document
+                raise InputError(_failure(source, evaluation))
+        return evaluation
 
     def _settings(self, source: MapSource) -> dict[str, Any]:
-        """All that the values of a frame depend on, but the files."""
+        """All that the values of a frame depend on, except the files."""
+        dataset = self.selection.dataset
         return {
             "predictions": source.statement(),
-            "dataset": [self.agenda.dataset.name, self.agenda.dataset.edition, self.agenda.split],
-            "frames": self.agenda.digest(),
+            "dataset": [dataset.name, dataset.edition, self.selection.split],
+            "frames": self.selection.digest(),
             "protocol": self.scorer.statement(),
             "baselines": self.baselines,
-            "priors": self.fit.statement(),
-            "mean": self.fit.mean.tolist() if self.fit.mean is not None else None,
+            "priors": self.priors.statement(),
+            "mean": self.priors.mean.tolist() if self.priors.mean is not None else None,
             "versions": versions(source, self.scorer),
         }
 
-    def _probes(self, source: MapSource, truths: GroundTruthReader) -> list[Probe]:
-        """Baselines, and what 8 bit changes."""
-        most, most_observers = BASELINES[self.baselines]
+    def _references(self, source: MapSource, reader: GroundTruthReader) -> list[Reference]:
+        """Baselines, and the effect of rounding to 8 bit."""
+        most, most_observers = SAMPLES[self.baselines]
         if most == 0:
             return []
-        spots = self._sample(most)
-        probes: list[Probe] = [Prior("centre", spots, self.fit.centre)]
-        if self.fit.mean is not None:
-            probes.append(Prior("mean-map", spots, self.fit.mean))
-        observers = Observers.of(self._sample(most_observers), truths.kernel, self.scorer)
-        if observers and self._has_observers(truths):
-            probes.append(observers)
+        refs = self._sample(most)
+        references: list[Reference] = [PriorMap("centre", refs, self.priors.centre)]
+        if self.priors.mean is not None:
+            references.append(PriorMap("mean-map", refs, self.priors.mean))
+        observers = Observers.of(self._sample(most_observers), reader.kernel, self.scorer)
+        if observers and self._has_observers(reader):
+            references.append(observers)
         if source.is_float and self.scorer.protocol.preparation.bits is None:
-            probes.append(Rounded(spots, source.rounding))
-        return probes
+            references.append(Rounded(refs, source.rounding))
+        return references
 
     def _sample(self, most: int | None) -> frozenset[FrameRef]:
-        return self.agenda.sample(most, seed=self.scorer.seed, purpose="baselines")
+        return self.selection.sample(most, seed=self.scorer.seed, purpose="baselines")
 
-    def _has_observers(self, truths: GroundTruthReader) -> bool:
-        """Whether the first frame that can be read says who looked where."""
-        for spot in self.agenda.spots:
+    def _has_observers(self, reader: GroundTruthReader) -> bool:
+        """Whether the first readable frame tells observers apart."""
+        for ref in self.selection.refs:
             try:
-                return len(truths.subjects(spot)) > 1
+                return len(reader.observers(ref)) > 1
             except InputError:
                 continue
         return False
@@ -176,36 +202,36 @@ def open_session(
     metrics: Sequence[str] = (),
     seed: int = 0,
     limit: int | None = None,
-    baselines: str = "quick",
+    baselines: Baselines = "quick",
     device: torch.device | None = None,
 ) -> Session:
-    """What is scored, and how.
+    """Choose what is scored and how.
 
     Args:
-        dataset: Whose ground truth.
-        split: Part of it; the one that is usually scored without.
-        protocol: Name; that of the dataset's kind without: `ntire` for AViMoS, `dhf1k` for clips,
-            `mit` for images.
-        metrics: Names, or `all`; those of the protocol's tables without.
-        seed: Of everything random.
-        limit: Frames at most, drawn at random.
-        baselines: A key of `BASELINES`.
-        device: Where metrics run; NumPy on the CPU without.
+        dataset: Has the ground truth.
+        split: Part of the dataset; by default the one that is usually scored.
+        protocol: Name; by default `ntire` for AViMoS, `dhf1k` for clips, `mit` for images.
+        metrics: Names, or `all`; by default those of the protocol's tables.
+        seed: Random seed.
+        limit: Maximum number of frames, drawn at random.
+        baselines: Measure the baselines on some frames, on all, or not at all.
+        device: Where metrics run; by default NumPy on the CPU.
 
     Raises:
         UnknownName: There is no such split, protocol or metric.
-        UsageError: A metric needs what the dataset has not.
+        UsageError: A metric needs what the dataset lacks.
         InputError: Nothing of the split is there.
     """
     split = split or dataset.evaluated
-    agenda = draw_up(dataset, split, limit=limit, seed=seed)
-    chosen = find_protocol(protocol or _default_protocol(dataset.name, agenda.has_clips))
-    if chosen.limit is not None and agenda.total > chosen.limit:
-        agenda = draw_up(dataset, split, limit=chosen.limit, seed=seed)
-    names, left_out = _metrics(agenda, chosen, metrics)
+    selection = select_frames(dataset, split, limit=limit, seed=seed)
+    chosen = find_protocol(protocol or _default_protocol(dataset.name, selection.has_clips))
+    if chosen.limit is not None and selection.total > chosen.limit:
+        selection = select_frames(dataset, split, limit=chosen.limit, seed=seed)
+    names, left_out = _metrics(selection, chosen, metrics)
     scorer = Scorer(chosen, names, seed=seed, device=device)
-    priors = baselines != "none" or "baseline" in scorer.needs
-    return Session(agenda, scorer, left_out, fit(agenda, seed=seed) if priors else Fit(), baselines)
+    wanted = baselines != "none" or "baseline" in scorer.needs
+    priors = fit_priors(selection, seed=seed) if wanted else FittedPriors()
+    return Session(selection, scorer, left_out, priors, baselines)
 
 
 def folder_names(labels: Sequence[str]) -> list[str]:
@@ -220,6 +246,13 @@ def folder_names(labels: Sequence[str]) -> list[str]:
     return names
 
 
+def _failure(source: MapSource, evaluation: Evaluation) -> str:
+    lines = [each.line for each in (*evaluation.skipped, *source.notes)]
+    more = f"\nand {len(lines) - REASONS} more like these" * (len(lines) > REASONS)
+    reasons = "\n".join(lines[:REASONS]) + more
+    return f"nothing of '{source.label}' could be scored: {reasons}"
+
+
 def _default_protocol(name: str, clips: bool) -> str:
     if name == "avimos":
         return "ntire"
@@ -227,14 +260,9 @@ def _default_protocol(name: str, clips: bool) -> str:
 
 
 def _metrics(
-    agenda: Selection, protocol: Protocol, asked: Sequence[str]
+    selection: Selection, protocol: Protocol, asked: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
     """The metrics that are computed, and why others of the protocol are not."""
-    fixations = any(
-        recording.annotations[end].fixations is not None
-        for recording in agenda.recordings
-        for end in (0, -1)
-    )
     everything = [variant.metric for variant in protocol.variants]
     explicit = [_spelled(name) for name in asked if name != EVERYTHING]
     names = list(dict.fromkeys(explicit + (everything if EVERYTHING in asked else []))) or list(
@@ -243,16 +271,17 @@ def _metrics(
     left_out: dict[str, str] = {}
     for name in names:
         measured = Scorer(protocol, [name])  # refuses what the protocol does not define
-        if "fixations" in measured.needs and not fixations:
+        if "fixations" in measured.needs and not selection.has_fixations:
+            data = selection.dataset.name
             reason = (
-                f"fixations are needed, and '{agenda.dataset.name}' has density maps only here; "
-                f"add the fixations ('salcli datasets list {agenda.dataset.name}' shows where)"
+                f"fixations are needed, and '{data}' has density maps only here; add the "
+                f"fixations ('salcli datasets list {data}' shows where)"
             )
             if name in explicit:
-                raise UsageError(f"{name}: {reason}, or leave it out of --metrics")
+                raise UsageError(f"{name}: {reason}, or leave this metric out")
             left_out[name] = reason
         elif name == DENSITIES_ONLY and not asked:
-            left_out[name] = "it means something for maps that are densities only; see --metrics"
+            left_out[name] = "it is meaningful only for maps that are densities; ask for it by name"
     kept = [name for name in names if name not in left_out]
     if not kept:
         raise UsageError(f"no metric can be computed: {next(iter(left_out.values()))}")
@@ -261,4 +290,4 @@ def _metrics(
 
 def _spelled(name: str) -> str:
     """The metric's own spelling, whatever the case; unknown names stay as they are."""
-    return {known.casefold(): known for known in known_metrics()}.get(name.casefold(), name)
+    return {known.casefold(): known for known in registered_metrics()}.get(name.casefold(), name)

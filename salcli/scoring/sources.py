@@ -1,4 +1,4 @@
-"""Where maps come from: what a model says on the fly, and what lies in a folder, look alike."""
+"""Sources of maps: a model that predicts on the fly and a folder of stored maps look alike."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from salcli.scoring.incidents import Problems
 from salcli.scoring.mapfiles import Map
+from salcli.scoring.results import Problems
 from salcli.scoring.selection import FrameRef, Selection
 
 __all__ = ["FrameMap", "MapSource"]
@@ -19,18 +19,18 @@ class FrameMap:
     """The map of one frame, or why there is none.
 
     Attributes:
-        spot: Which frame.
-        saliency: `[h, w]`, uint8 or floating point.
-        problem: What is wrong where there is no map.
+        ref: The frame.
+        saliency: `[h, w]`, uint8, or floating point in [0, 1].
+        problem: Why there is no map.
     """
 
-    spot: FrameRef
+    ref: FrameRef
     saliency: Map | None
     problem: str = ""
 
 
 class MapSource(Protocol):
-    """Gives the maps of an agenda."""
+    """Gives the maps of a selection of frames."""
 
     @property
     def label(self) -> str:
@@ -38,21 +38,21 @@ class MapSource(Protocol):
 
     @property
     def rounding(self) -> Literal["floor", "nearest"]:
-        """How floating-point maps become 8 bit where a protocol wants that."""
+        """How floating-point maps become 8 bit where a protocol requires it."""
 
     @property
     def is_float(self) -> bool:
-        """Whether its maps are floating point, and are usually stored as 8 bit."""
+        """Whether its maps are floating point, and would usually be stored as 8 bit."""
 
     @property
     def notes(self) -> Problems:
-        """What is odd; complete when all maps have been given."""
+        """Oddities found; complete when all maps have been given."""
 
-    def maps(self, agenda: Selection, start: int = 0) -> Iterator[FrameMap]:
-        """One for each frame of the agenda, in order, from a recording on."""
+    def maps(self, selection: Selection, start: int = 0) -> Iterator[FrameMap]:
+        """One map for each frame of the selection, in order, from recording `start` on."""
 
-    def files(self, agenda: Selection) -> Iterable[Path]:
-        """The files that the maps of the agenda are read from, if they are not predicted."""
+    def files(self, selection: Selection) -> Iterable[Path]:
+        """The files that the maps are read from; none for maps that are predicted."""
 
     def statement(self) -> dict[str, Any]:
-        """What it is, ready for JSON; complete when all maps have been given."""
+        """Description of the source, ready for JSON; complete when all maps have been given."""

@@ -1,4 +1,4 @@
-"""Maps that lie in a folder, made by anyone, and found by the names of clips and frames."""
+"""Maps stored in a folder, made by anyone, and found by the names of clips and frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from salcli.errors import InputError
 from salcli.media import mapvideo
 from salcli.media.inputs import VIDEO_SUFFIXES
 from salcli.scoring import mapfiles
-from salcli.scoring.incidents import Problems
+from salcli.scoring.results import Problems
 from salcli.scoring.selection import FrameRef, Selection
 from salcli.scoring.sources import FrameMap
 from salcli.types import Recording
@@ -27,10 +27,11 @@ class StoredMaps:
     """`FOLDER/CLIP/LABEL.png`, `FOLDER/CLIP.mp4`, `FOLDER/IMAGE.png`; numbers padded or not.
 
     Attributes:
-        label: What it is called.
-        rounding: How floating-point maps become 8 bit where a protocol wants that.
-        is_float: Whether rounding to 8 bit would change them; not asked of stored maps.
-        notes: Files that are no frame's.
+        folder: It has the maps.
+        label: Name of the folder.
+        rounding: How floating-point maps become 8 bit where a protocol requires it.
+        is_float: False: the effect of rounding is not measured on stored maps.
+        notes: Files that belong to no frame.
     """
 
     rounding: Literal["floor", "nearest"] = "nearest"
@@ -50,24 +51,24 @@ class StoredMaps:
         self._used = defaultdict[Path, set[Path]](set)
         self._list = lru_cache(maxsize=64)(_listed)
 
-    def files(self, agenda: Selection) -> Iterator[Path]:
-        """Those that belong to a frame or a clip of the agenda."""
-        for recording in agenda.recordings:
+    def files(self, selection: Selection) -> Iterator[Path]:
+        """Files that belong to a frame or a clip of the selection."""
+        for recording in selection.recordings:
             found = self._find(recording)
             yield from [found] if isinstance(found, Path) else found.values()
 
-    def maps(self, agenda: Selection, start: int = 0) -> Iterator[FrameMap]:
-        """The map of each frame of the agenda, in order; what is missing has a reason."""
-        for number, recording in enumerate(agenda.recordings):
+    def maps(self, selection: Selection, start: int = 0) -> Iterator[FrameMap]:
+        """The map of each frame of the selection, in order, or the reason why it is missing."""
+        for number, recording in enumerate(selection.recordings):
             found = self._find(recording)
-            if isinstance(found, dict) and len(agenda.chosen[number]) < agenda.counts[number]:
-                for other in found.values():  # of a frame that is not drawn, which is no mistake
+            if isinstance(found, dict) and len(selection.chosen[number]) < selection.counts[number]:
+                for other in found.values():  # of a frame that was not drawn: no surplus
                     self._used[other.parent].add(other)
-            for index in agenda.chosen[number]:
-                path = self._taken(agenda, (number, index), found)
+            for index in selection.chosen[number]:
+                path = self._use(selection, (number, index), found)
                 if number >= start:
-                    yield self._shown((number, index), path)
-        self._note_others()
+                    yield self._read((number, index), path)
+        self._note_surplus()
 
     def statement(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -94,11 +95,11 @@ class StoredMaps:
                     return {_key(label): maps_here[key]}
         return {}
 
-    def _taken(
-        self, agenda: Selection, spot: FrameRef, found: Path | Mapping[Hashable, Path]
+    def _use(
+        self, selection: Selection, ref: FrameRef, found: Path | Mapping[Hashable, Path]
     ) -> Path | None:
-        """The file that has the map of a frame, which is used now; `None` if there is none."""
-        label = agenda.annotation(spot).label
+        """The file with the map of a frame, which counts as used now; `None` if there is none."""
+        label = selection.annotation(ref).label
         if isinstance(found, Path):
             self._formats["video"] += 1
             return found
@@ -108,17 +109,17 @@ class StoredMaps:
             self._formats[path.suffix.lower().removeprefix(".")] += 1
         return path
 
-    def _shown(self, spot: FrameRef, path: Path | None) -> FrameMap:
+    def _read(self, ref: FrameRef, path: Path | None) -> FrameMap:
         if path is None:
-            return FrameMap(spot, None, f"no map of it in '{self.folder}'")
+            return FrameMap(ref, None, f"no map of it in '{self.folder}'")
         try:
             movie = path.suffix.lower() in VIDEO_SUFFIXES
-            return FrameMap(spot, mapvideo.read(path, spot[1]) if movie else mapfiles.read(path))
+            return FrameMap(ref, mapvideo.read(path, ref[1]) if movie else mapfiles.read(path))
         except InputError as error:
-            return FrameMap(spot, None, str(error))
+            return FrameMap(ref, None, str(error))
 
-    def _note_others(self) -> None:
-        """Say which maps are no frame's, in the folders that were looked at."""
+    def _note_surplus(self) -> None:
+        """Note the maps that belong to no frame, in the folders that were searched."""
         for folder, used in list(self._used.items()):
             here = self._list(folder)
             there = {*here.maps.values()}
@@ -127,12 +128,12 @@ class StoredMaps:
             surplus = [path for path in sorted(there - used) if path not in self._used]
             if surplus:
                 names = some([path.name for path in surplus])
-                self.notes.add(str(folder), f"not of anything that is scored: {names}")
+                self.notes.add(str(folder), f"files of no scored frame: {names}")
 
 
 @dataclass(frozen=True)
 class _Listing:
-    """What a folder holds, by key."""
+    """Content of a folder, by key."""
 
     maps: Mapping[Hashable, Path]
     folders: Mapping[Hashable, Path]
@@ -140,20 +141,20 @@ class _Listing:
 
 
 def _listed(folder: Path) -> _Listing:
-    """Maps (of two formats the first counts), sub-folders and videos; nothing if it is not there.
+    """Maps, sub-folders and videos, without hidden files; empty if there is no such folder.
 
-    Hidden files do not count.
+    Of a map in two formats, the first of `mapfiles.SUFFIXES` counts.
     """
     entries = sorted(folder.iterdir(), key=lambda p: (_rank(p), p.name)) if folder.is_dir() else []
-    shown = [path for path in entries if not path.name.startswith(".")]
+    visible = [path for path in entries if not path.name.startswith(".")]
     found: dict[Hashable, Path] = {}
-    for path in shown:
+    for path in visible:
         if path.suffix.lower() in mapfiles.SUFFIXES:
             found.setdefault(_key(path.stem), path)
     return _Listing(
         _numbered(list(found.values())) | found,
-        {_key(path.name): path for path in shown if path.is_dir()},
-        {_key(path.stem): path for path in shown if path.suffix.lower() in VIDEO_SUFFIXES},
+        {_key(path.name): path for path in visible if path.is_dir()},
+        {_key(path.stem): path for path in visible if path.suffix.lower() in VIDEO_SUFFIXES},
     )
 
 

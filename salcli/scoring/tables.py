@@ -1,4 +1,4 @@
-"""A report for people: the table of its scores, and what they are in a few lines."""
+"""A report for people: the table of its scores, and a short summary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The scores as a Markdown table, with what they are under it."""
+    """The scores as a Markdown table, with the summary below."""
     titles, rows = table(document)
     lines = [f"# {document['name']}", "", *_markdown_table(titles, rows), ""]
     return "\n".join([*lines, *(f"- {line}" for line in summary(document)), ""])

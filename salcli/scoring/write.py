@@ -13,11 +13,12 @@ from typing import Any
 from salcli.atomic import replacing, reporting_os_errors
 from salcli.checkpoint import write_atomically
 from salcli.errors import UsageError
-from salcli.scoring import originals, plots, tables
+from salcli.scoring import plots, tables
 from salcli.scoring.document import differences
 from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.results import Results
 from salcli.scoring.selection import Selection
+from salcli.specs import resolve
 
 __all__ = ["SCORES", "FrameTable", "check_free", "frame_table", "identity", "write"]
 
@@ -27,14 +28,14 @@ SCORES = "scores.json"
 class FrameTable:
     """`scores.csv`: a row per frame, as soon as it is measured."""
 
-    def __init__(self, writer: Any, agenda: Selection, metrics: Sequence[str]) -> None:
-        self._writer, self._agenda, self._metrics = writer, agenda, metrics
+    def __init__(self, writer: Any, selection: Selection, metrics: Sequence[str]) -> None:
+        self._writer, self._selection, self._metrics = writer, selection, metrics
         writer.writerow(["recording", "group", "frame", *metrics, "problem"])
 
     def add(self, row: FrameScores) -> None:
-        """Write one frame; what is undefined or not computed stays empty."""
-        recording = self._agenda.recordings[row.spot[0]]
-        label = self._agenda.annotation(row.spot).label
+        """Write one frame; a value that is undefined or not computed stays empty."""
+        recording = self._selection.recordings[row.ref[0]]
+        label = self._selection.annotation(row.ref).label
         cells = [_text(row.values.get(name, math.nan)) for name in self._metrics]
         self._writer.writerow([recording.name, recording.group, label, *cells, row.problem])
 
@@ -43,8 +44,8 @@ def check_free(folder: Path, now: Mapping[str, Any]) -> None:
     """Refuse a folder that holds scores of other maps or data, or by another protocol.
 
     Args:
-        folder: Where the report is to be written.
-        now: `identity` of what it is to say.
+        folder: Where the report will be written.
+        now: `identity` of the new report.
 
     Raises:
         UsageError: It does.
@@ -60,17 +61,17 @@ def check_free(folder: Path, now: Mapping[str, Any]) -> None:
     if found:
         raise UsageError(
             f"'{folder}' holds scores of something else (another {', '.join(found)}); choose "
-            "another -o, or replace them with --overwrite"
+            "another output folder, or overwrite them"
         )
 
 
 def identity(
     predictions: Mapping[str, Any], dataset: Mapping[str, Any], protocol: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a report is of."""
-    of_maps = ("kind", "folder", "model", "weights", "options")
+    """What a report is about."""
+    keys = ("kind", "folder", "model", "weights", "options")
     return {
-        **{key: predictions[key] for key in of_maps if key in predictions},
+        **{key: predictions[key] for key in keys if key in predictions},
         "dataset": dataset["name"],
         "edition": dataset["edition"],
         "split": dataset["split"],
@@ -79,8 +80,8 @@ def identity(
 
 
 @contextmanager
-def frame_table(folder: Path, agenda: Selection, metrics: Sequence[str]) -> Iterator[FrameTable]:
-    """A table that has its name and content when everything is scored, or is not there.
+def frame_table(folder: Path, selection: Selection, metrics: Sequence[str]) -> Iterator[FrameTable]:
+    """A table that appears when everything is scored, or not at all.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -89,16 +90,22 @@ def frame_table(folder: Path, agenda: Selection, metrics: Sequence[str]) -> Iter
     with reporting_os_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        yield FrameTable(csv.writer(file), agenda, metrics)
+        yield FrameTable(csv.writer(file), selection, metrics)
 
 
-def write(folder: Path, document: Mapping[str, Any], ledger: Results) -> None:
-    """Everything but the table of frames.
+def write(folder: Path, document: Mapping[str, Any], results: Results, *, files: str) -> None:
+    """Write everything but the table of frames.
+
+    Args:
+        folder: Of the report.
+        document: The content of `scores.json`.
+        results: The scores of all frames.
+        files: `"package.module:function"` that makes further files; see `Protocol.files`.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    metrics = ledger.metrics
+    metrics = results.metrics
     with reporting_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -110,10 +117,12 @@ def write(folder: Path, document: Mapping[str, Any], ledger: Results) -> None:
         for video in document["videos"]:
             means = [_text(video["means"][name]) for name in metrics]
             writer.writerow([video["name"], video["group"], video["frames"], *means])
-    if ledger.numbers:
+    if results.numbers:
         plots.distribution(folder / "distribution.png", document)
-        plots.over_time(folder / "over-time.png", document["name"], ledger)
-    originals.write_original(folder, document)
+        plots.over_time(folder / "over-time.png", document["name"], results)
+    further = resolve(files)(document) if files else {}
+    for name, content in further.items():
+        write_atomically(folder / name, content)
     write_atomically(folder / "scores.md", tables.markdown(document).encode())
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(folder / SCORES, text.encode())

@@ -16,7 +16,7 @@ from salcli.baselines.spectral import spectral_residual
 from salcli.errors import InputError, UsageError
 from salcli.loading import load_model
 from salcli.protocols import protocol
-from salcli.protocols.preparation import Truth
+from salcli.protocols.preparation import GroundTruth
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import observers
 from salcli.scoring.otherfixations import count
@@ -200,7 +200,7 @@ def test_observers_who_agree_predict_each_other() -> None:
     )
     alike = [observer(rng, (20, 15)) for _ in range(5)]
     apart = [observer(rng, where) for where in ((5, 5), (25, 5), (5, 25), (25, 25), (15, 15))]
-    truth = Truth(count(np.concatenate(alike), size))
+    truth = GroundTruth(count(np.concatenate(alike), size))
 
     agreed, disagreed = (
         observers.leave_one_out(scorer, subjects, truth, sigma=2, key="a")
@@ -218,11 +218,11 @@ def test_observers_who_agree_predict_each_other() -> None:
 def test_leaving_one_out_equals_doing_so_by_hand() -> None:
     rng, size, scorer = np.random.default_rng(1), (30, 40), Scorer(protocol("tuebingen"), ["NSS"])
     subjects = [observer(rng, (20, 15)) for _ in range(3)]
-    truth, expected = Truth(np.zeros(size, int)), []
+    truth, expected = GroundTruth(np.zeros(size, int)), []
     for left_out in range(3):
         others = np.concatenate([s for k, s in enumerate(subjects) if k != left_out])
         map_ = observers.densities([others], size, sigma=3)[0]
-        own = Truth(count(subjects[left_out], size))
+        own = GroundTruth(count(subjects[left_out], size))
         expected.append(scorer.frame(map_ / map_.max(), own, key="")["NSS"])
 
     found = observers.leave_one_out(scorer, subjects, truth, sigma=3, key="")
@@ -231,8 +231,8 @@ def test_leaving_one_out_equals_doing_so_by_hand() -> None:
 
 
 def test_one_observer_alone_has_nobody_to_predict_him() -> None:
-    scorer, truth = Scorer(protocol("tuebingen"), ["NSS"]), Truth(np.zeros((4, 4), int))
+    scorer, truth = Scorer(protocol("tuebingen"), ["NSS"]), GroundTruth(np.zeros((4, 4), int))
     found = observers.leave_one_out(scorer, [np.ones((2, 2))], truth, sigma=1, key="")
     assert math.isnan(found["NSS"])
     with pytest.raises(ValueError, match="size is not known"):
-        observers.leave_one_out(scorer, [], Truth(), sigma=1, key="")
+        observers.leave_one_out(scorer, [], GroundTruth(), sigma=1, key="")

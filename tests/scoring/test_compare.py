@@ -17,7 +17,8 @@ from salcli.errors import UsageError
 from salcli.loading import load_model
 from salcli.progress import Silence
 from salcli.scoring import bootstrap
-from salcli.scoring.compare import Limit, broken, check_alike, pair, parse_limit, read
+from salcli.scoring.compare import broken, check_alike, pair, read
+from salcli.scoring.limits import Limit, parse_limit
 from salcli.scoring.predicted import PredictedMaps
 from salcli.scoring.session import open_session
 
@@ -96,7 +97,7 @@ def test_fail_below_counts_gains_in_the_direction_of_the_metric(
     other = edit(reports[0], worse)
     found = pair(read(reports[0]), read(other))
     for text, kept in (("NSS=-0.06", 1), ("NSS=-0.04", 0), ("kld=-0.06", 1), ("KLD=-0.04", 0)):
-        limit = parse_limit(text, metrics=["NSS", "KLD"])
+        limit = parse_limit(text, kind="metric", names=["NSS", "KLD"])
         assert (not list(broken([limit], found))) == kept, text
     back = pair(read(other), read(reports[0]))
     assert not list(broken([Limit("NSS", 0.04), Limit("KLD", 0.04)], back))
@@ -106,7 +107,7 @@ def test_fail_below_counts_gains_in_the_direction_of_the_metric(
     assert salcli("compare", reports[0], other, "--fail-below", "NSS=-0.06").returncode == 0
     for text in ("NSS", "NSS=much", "=1", "CC=0"):
         with pytest.raises(UsageError):
-            parse_limit(text, metrics=["NSS", "KLD"])
+            parse_limit(text, kind="metric", names=["NSS", "KLD"])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,9 @@ def test_the_command_refuses_other_conditions_unless_forced(
     other = edit(reports[1], lambda document: document["dataset"].update(edition="2015"))
     done = salcli("compare", reports[0], other)
     assert done.returncode == 2
-    assert "they differ in dataset.edition; score both alike, or use --force" in done.stderr
+    assert (
+        "they differ in dataset.edition; score both alike, or force the comparison" in done.stderr
+    )
     assert salcli("compare", reports[0], other, "--force").returncode == 0
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from salcli import metrics
-from salcli.protocols import PROTOCOLS, protocol
-from salcli.protocols.preparation import Truth
+from salcli.plugins import registry
+from salcli.protocols import protocol
+from salcli.protocols.preparation import GroundTruth
 from salcli.protocols.scorer import Scorer
 
 DEVICES = [
@@ -23,7 +24,7 @@ SIZE = (24, 32)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", list(registry.protocols()))
 def test_every_protocol_gives_the_same_on_tensors(name: str, device: str) -> None:
     chosen = protocol(name)
     every = [variant.metric for variant in chosen.variants]
@@ -34,7 +35,7 @@ def test_every_protocol_gives_the_same_on_tensors(name: str, device: str) -> Non
         rng = np.random.default_rng(case)
         fixations, negatives = (rng.poisson(rate, SIZE) for rate in (0.03, 0.2))
         saliency = np.float32(rng.integers(0, 40, SIZE) / 40)  # with ties
-        truth = Truth(fixations, rng.random(SIZE), negatives, rng.random(SIZE))
+        truth = GroundTruth(fixations, rng.random(SIZE), negatives, rng.random(SIZE))
 
         expected = on_host.frame(saliency, truth, key=str(case))
 
@@ -63,7 +64,7 @@ def test_a_metric_of_a_plugin_gets_numpy_arrays_also_where_there_is_a_device(
 ) -> None:
     install_plugins(make_site("salcli_metric"))
     saliency = np.random.default_rng(0).random(SIZE)
-    truth = Truth(fixations=(saliency == saliency.max()).astype(int), density=saliency)
+    truth = GroundTruth(fixations=(saliency == saliency.max()).astype(int), density=saliency)
     scorer = Scorer(protocol("tuebingen"), ["CC", "peak"], device=torch.device("cpu"))
 
     values = scorer.frame(saliency, truth, key="a")

@@ -27,7 +27,7 @@ from salcli.progress import Watcher
 from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.journal import Journal
 from salcli.scoring.predicted import PredictedMaps
-from salcli.scoring.selection import Selection, draw_up
+from salcli.scoring.selection import Selection, select_frames
 from salcli.scoring.session import open_session
 from salcli.scoring.sources import MapSource
 from salcli.scoring.stored import StoredMaps
@@ -149,57 +149,57 @@ def test_the_report_is_as_if_nothing_had_happened(
     assert [path.name for path in (tmp_path / "stopped").iterdir()] == ["scores.part.jsonl"]
     again = Impatient()
     session.run(source(again), tmp_path / "stopped", again)
-    assert f"{known} of {len(session.agenda.recordings)} recordings are scored" in again.notes[0]
+    assert f"{known} of {len(session.selection.recordings)} recordings are scored" in again.notes[0]
     assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
 
 
 @pytest.fixture
-def agenda(miniature: Miniature) -> Selection:
-    return draw_up(open_dataset("dhf1k", [miniature("dhf1k")]), "train", limit=12, seed=1)
+def selection(miniature: Miniature) -> Selection:
+    return select_frames(open_dataset("dhf1k", [miniature("dhf1k")]), "train", limit=12, seed=1)
 
 
-def rows(agenda: Selection) -> list[FrameScores]:
+def rows(selection: Selection) -> list[FrameScores]:
     values = {"CC": 0.1, "NSS": math.inf, "IG": -math.inf}
-    probes = {"centre": {"CC": 1 / 3}}
+    references = {"centre": {"CC": 1 / 3}}
     return [
         FrameScores(
-            spot, values, "", probes, {"8-bit": "why"}, "8-bit 1x1", "made", 2, [("a", "b", "c")]
+            ref, values, "", references, {"8-bit": "why"}, "8-bit 1x1", "made", 2, [("a", "b", "c")]
         )
-        for spot in agenda.spots
+        for ref in selection.refs
     ]
 
 
 def test_rows_come_back_as_they_were_and_half_a_line_is_left_out(
-    agenda: Selection, tmp_path: Path
+    selection: Selection, tmp_path: Path
 ) -> None:
-    journal = Journal(tmp_path, agenda, {"seed": 1}, ())
+    journal = Journal(tmp_path, selection, {"seed": 1}, ())
     assert (journal.whole, journal.total) == (0, 3)
-    for row in rows(agenda)[:-1]:  # the last recording is not finished
+    for row in rows(selection)[:-1]:  # the last recording is not finished
         journal.add(row)
     path = tmp_path / "scores.part.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + whole.splitlines()[1][:50])
-    again = Journal(tmp_path, agenda, {"seed": 1}, ())
+    again = Journal(tmp_path, selection, {"seed": 1}, ())
     assert again.start == 2
-    first = rows(agenda)[: sum(map(len, agenda.chosen[:2]))]
+    first = rows(selection)[: sum(map(len, selection.chosen[:2]))]
     assert json.dumps([vars(row) for row in again.rows()]) == json.dumps([vars(r) for r in first])
-    for row in rows(agenda):
+    for row in rows(selection):
         again.add(row)
     assert path.read_bytes().startswith(whole)
-    assert Journal(tmp_path, agenda, {"seed": 1}, ()).start == 3
+    assert Journal(tmp_path, selection, {"seed": 1}, ()).start == 3
     again.remove()
-    assert Journal(tmp_path, agenda, {"seed": 1}, ()).start == 0
+    assert Journal(tmp_path, selection, {"seed": 1}, ()).start == 0
 
 
-def test_other_settings_and_changed_files_start_anew(agenda: Selection, tmp_path: Path) -> None:
+def test_other_settings_and_changed_files_start_anew(selection: Selection, tmp_path: Path) -> None:
     map_ = tmp_path / "map.png"
     map_.write_bytes(b"one")
     settings = {"seed": 1, "sha256": "0a"}
-    journal = Journal(tmp_path, agenda, settings, [map_])
-    for row in rows(agenda):
+    journal = Journal(tmp_path, selection, settings, [map_])
+    for row in rows(selection):
         journal.add(row)
-    assert Journal(tmp_path, agenda, settings, [map_]).start == 3
-    assert Journal(tmp_path, agenda, {**settings, "sha256": "0b"}, [map_]).start == 0
-    assert Journal(tmp_path, agenda, settings, []).start == 0
+    assert Journal(tmp_path, selection, settings, [map_]).start == 3
+    assert Journal(tmp_path, selection, {**settings, "sha256": "0b"}, [map_]).start == 0
+    assert Journal(tmp_path, selection, settings, []).start == 0
     map_.write_bytes(b"other")
-    assert Journal(tmp_path, agenda, settings, [map_]).start == 0
+    assert Journal(tmp_path, selection, settings, [map_]).start == 0

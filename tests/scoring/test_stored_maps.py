@@ -122,8 +122,8 @@ def test_maps_of_no_frame_and_of_no_clip_are_named_but_not_those_left_out_by_the
     assert (skipped["recording"], skipped["first"], skipped["frames"]) == ("valid/0602", "0002", 6)
     notes = {Path(each["recording"]).name: each["reason"] for each in report["notes"]}
     assert notes == {
-        "maps": "not of anything that is scored: '0603', 'lone.png'",
-        "0601": "not of anything that is scored: '0009.png'",
+        "maps": "files of no scored frame: '0603', 'lone.png'",
+        "0601": "files of no scored frame: '0009.png'",
     }
     assert report["scores"]["CC"]["undefined"] == 9
     salcli("score", *words, "--limit", "5")

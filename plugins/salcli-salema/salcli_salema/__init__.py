@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from salcli import ModelSpec, Weights, hookimpl
+from salcli import ModelSpec, ProtocolSpec, Weights, hookimpl
 from salcli_salema.architecture import BOTTLENECK, LAST, RESIDUAL_PLACES
 
 if TYPE_CHECKING:
@@ -230,6 +230,13 @@ SALEMA = ModelSpec(
 def register_models() -> Iterable[ModelSpec]:
     """SalEMA."""
     yield SALEMA
+
+
+@hookimpl
+def register_protocols() -> Iterable[ProtocolSpec]:
+    """SalEMA's protocols."""
+    yield ProtocolSpec("salema", "salcli_salema.protocol:SALEMA")
+    yield ProtocolSpec("salema-area", "salcli_salema.protocol:SALEMA_AREA")
 
 
 @hookimpl

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from salcli import DatasetSpec, ModelSpec, StyleSpec, Weights, hookimpl
+from salcli import DatasetSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl
 
 if TYPE_CHECKING:
     import typer
@@ -160,6 +160,12 @@ SLICES = DatasetSpec(
 def register_models() -> Iterable[ModelSpec]:
     """TempSAL."""
     yield TEMPSAL
+
+
+@hookimpl
+def register_protocols() -> Iterable[ProtocolSpec]:
+    """TempSAL's protocol."""
+    yield ProtocolSpec("tempsal", "salcli_tempsal.protocol:TEMPSAL")
 
 
 @hookimpl

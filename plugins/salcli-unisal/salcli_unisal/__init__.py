@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from salcli import ModelSpec, StyleSpec, Weights, hookimpl
+from salcli import ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl
 
 __version__ = "0.1.0"
 
@@ -135,6 +135,12 @@ UNISAL = ModelSpec(
 def register_models() -> Iterable[ModelSpec]:
     """UNISAL."""
     yield UNISAL
+
+
+@hookimpl
+def register_protocols() -> Iterable[ProtocolSpec]:
+    """UNISAL's protocol."""
+    yield ProtocolSpec("unisal", "salcli_unisal.protocol:UNISAL")
 
 
 @hookimpl

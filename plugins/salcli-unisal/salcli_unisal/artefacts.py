@@ -15,11 +15,10 @@ from salcli.atomic import reporting_os_errors
 from salcli.checkpoint import Checkpoint
 from salcli.model import Model
 from salcli.recipe import Recipe
-from salcli.scoring import originals
 from salcli.training.plan import Corpus
 from salcli.training.rundir import BEST, LOG
 from salcli.training.train import Running
-from salcli_unisal import SOURCES, arguments
+from salcli_unisal import SOURCES, arguments, protocol
 from salcli_unisal.arguments import METRICS
 from salcli_unisal.network import UNISAL
 
@@ -71,7 +70,7 @@ def write_scores(output: Path, document: Mapping[str, Any]) -> None:
     Raises:
         OutputError: The folder cannot be written.
     """
-    files = originals.unisal_files(document)
+    files = protocol.content(document)
     if not files or document["protocol"]["name"] != "unisal":
         return
     saved = checkpoint.read(output / BEST)
@@ -85,7 +84,7 @@ def write_scores(output: Path, document: Mapping[str, Any]) -> None:
         if name.endswith("_eval"):
             means = zip(SCORED, json.loads(path.read_text()), strict=True)
             scalars[name] = {each: {str(saved.metadata["epoch"]): mean} for each, mean in means}
-    _write(folder / f"all_scalars_eval-{originals.unisal_source(document)}.json", scalars)
+    _write(folder / f"all_scalars_eval-{protocol.data_name(document)}.json", scalars)
 
 
 def _is_finetuned(saved: Checkpoint) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from salcli_unisal.protocol import data_name
 
 from salcli import checkpoint
 from salcli.loading import load_model
-from salcli.scoring.originals import unisal_source
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Part = Callable[..., Path]
@@ -176,11 +176,11 @@ def test_a_finetuning_on_mit1003_leaves_what_is_published(
 def test_scores_of_a_folder_have_its_name() -> None:
     """As sets of one's own have in the fork of UNISAL's code."""
     videos = [{"group": "FINAL_TEST", "means": {}}]
-    assert unisal_source({"dataset": {"name": "folder"}, "videos": videos}) == "FINAL_TEST"
+    assert data_name({"dataset": {"name": "folder"}, "videos": videos}) == "FINAL_TEST"
     two = [*videos, {"group": "other", "means": {}}]
-    assert unisal_source({"dataset": {"name": "folder"}, "videos": two}) is None
-    assert unisal_source({"dataset": {"name": "osie"}, "videos": videos}) is None
-    assert unisal_source({"dataset": {"name": "ucfsports"}, "videos": []}) == "UCFSports_resized"
+    assert data_name({"dataset": {"name": "folder"}, "videos": two}) is None
+    assert data_name({"dataset": {"name": "osie"}, "videos": videos}) is None
+    assert data_name({"dataset": {"name": "ucfsports"}, "videos": []}) == "UCFSports_resized"
 
 
 def test_what_the_recipe_evaluates_on_may_be_absent_what_is_asked_for_may_not(

@@ -1,4 +1,4 @@
-"""Reads the ground truth of the frames that are scored."""
+"""Reads the ground truth of each frame that is scored."""
 
 from __future__ import annotations
 
@@ -17,85 +17,84 @@ from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.groundtruth import Fixations
 from salcli.gaze.kernels import Kernel
-from salcli.protocols.preparation import Truth
+from salcli.protocols.preparation import GroundTruth
 from salcli.protocols.scorer import Scorer
 from salcli.scoring.otherfixations import Points, Pool, count
 from salcli.scoring.selection import FrameRef, Selection
 from salcli.types import Annotation
 
-__all__ = ["FrameTruth", "Note", "GroundTruthReader", "sigma_of"]
+__all__ = ["FrameTruth", "GroundTruthReader", "Note", "sigma_of"]
 
 Size = tuple[int, int]
 
 Note: TypeAlias = tuple[str, str, str]
+"""Recording, what is odd, and label of the frame (empty if it concerns no single frame)."""
 
 REMEMBERED = 4096
-"""Frames whose fixations are kept for the negatives of others."""
+"""Number of frames whose fixations are cached for the negatives of others."""
 
 
 @dataclass(frozen=True)
 class FrameTruth:
-    """What is known of one frame.
+    """The ground truth of one frame.
 
     Attributes:
-        truth: For the metrics.
+        arrays: What the metrics take.
         size: `(H, W)` of the frame.
-        subjects: Fixations of each observer; empty where the files do not say whose they are.
+        observers: Fixations `[n, 2]` of each observer; empty if the files do not tell them apart.
         density: Where the density came from, if it was needed.
-        outside: How many fixations lay outside the frame and were left out.
-        notes: What was odd in what was read for it: recording, reason, and label of the frame.
+        outside: Number of fixations outside the frame, which were left out.
+        notes: Oddities found while reading.
     """
 
-    truth: Truth
+    arrays: GroundTruth
     size: Size
-    subjects: Sequence[Points] = ()
+    observers: Sequence[Points] = ()
     density: str = ""
     outside: int = 0
     notes: Sequence[Note] = ()
 
 
 class GroundTruthReader:
-    """The ground truth of an agenda, as far as a scorer needs it; not for several threads."""
+    """Reads the ground truth that a scorer needs; not for several threads."""
 
-    def __init__(self, agenda: Selection, scorer: Scorer, centre: CentreOptions) -> None:
-        self.kernel = kernels.find(agenda.dataset.kernel)
-        self._agenda, self._needs, self._centre = agenda, scorer.needs, centre
+    def __init__(self, selection: Selection, scorer: Scorer, centre: CentreOptions) -> None:
+        self.kernel = kernels.find(selection.dataset.kernel)
+        self._selection, self._needs, self._centre = selection, scorer.needs, centre
         self._notes: list[Note] = []
         self._size = lru_cache(maxsize=REMEMBERED)(self._read_size)
         self._fixations = lru_cache(maxsize=REMEMBERED)(self._read_fixations)
         self._baseline = lru_cache(maxsize=8)(self._draw_baseline)
         rule = scorer.protocol.negatives
-        names = [
-            r.name for r, n in zip(agenda.recordings, agenda.counts, strict=True) for _ in range(n)
-        ]
         wanted = rule is not None and "negatives" in scorer.needs
+        names = selection.names_by_frame
         self._pool = Pool(rule, names, self._others, seed=scorer.seed) if wanted and rule else None
-        self._starts = np.cumsum([0, *agenda.counts])
+        self._starts = np.cumsum([0, *selection.counts])
 
-    def read(self, spot: FrameRef) -> FrameTruth:
-        """What is known of a frame; what is needed and not there is noted.
+    def read(self, ref: FrameRef) -> FrameTruth:
+        """The ground truth of a frame; a part that is needed and missing is noted.
 
         Raises:
-            InputError: A file cannot be read, or nothing is known.
+            InputError: A file cannot be read, or there is no ground truth.
         """
-        annotation, size = self._agenda.annotation(spot), self._size(spot[0])
+        annotation, size = self._selection.annotation(ref), self._size(ref[0])
         if annotation.density is None and annotation.fixations is None:
             raise InputError("there is neither a density map nor fixations of it")
-        found = self._fixations(spot) if annotation.fixations is not None else None
-        truth = Truth(
+        found = self._fixations(ref) if annotation.fixations is not None else None
+        arrays = GroundTruth(
             fixations=count(found.points, size) if found else None,
-            density=self._density(spot, size) if "density" in self._needs else None,
+            density=self._density(ref, size) if "density" in self._needs else None,
             negatives=(
-                self._pool.negatives(int(self._starts[spot[0]]) + spot[1], size)
+                self._pool.negatives(int(self._starts[ref[0]]) + ref[1], size)
                 if self._pool
                 else None
             ),
             baseline=self._baseline(size) if "baseline" in self._needs else None,
         )
-        self._note(spot, found)
+        self._note(ref, found)
         notes, self._notes = self._notes, []
         return FrameTruth(
-            truth,
+            arrays,
             size,
             _by_observer(found) if found else (),
             density=_origin(annotation) if "density" in self._needs else "",
@@ -103,21 +102,21 @@ class GroundTruthReader:
             notes=notes,
         )
 
-    def subjects(self, spot: FrameRef) -> Sequence[Points]:
-        """Fixations of each observer; empty where the file does not say whose they are.
+    def observers(self, ref: FrameRef) -> Sequence[Points]:
+        """Fixations `[n, 2]` of each observer; empty if the file does not tell them apart.
 
         Raises:
             InputError: A file cannot be read.
         """
-        if self._agenda.annotation(spot).fixations is None:
+        if self._selection.annotation(ref).fixations is None:
             return ()
-        return _by_observer(self._fixations(spot))
+        return _by_observer(self._fixations(ref))
 
     def statement(self) -> dict[str, Any]:
-        """How densities are made, and what information is gained against, ready for JSON."""
+        """How densities are made, and the baseline of information gain, ready for JSON."""
         return {
             "kernel": {
-                "name": self._agenda.dataset.kernel,
+                "name": self._selection.dataset.kernel,
                 **dataclasses.asdict(self.kernel),
                 "border": self.kernel.border,
             },
@@ -126,34 +125,34 @@ class GroundTruthReader:
             ),
         }
 
-    def _note(self, spot: FrameRef, found: Fixations | None) -> None:
-        name, label = self._agenda.recordings[spot[0]].name, self._agenda.annotation(spot).label
+    def _note(self, ref: FrameRef, found: Fixations | None) -> None:
+        name, label = self._selection.recordings[ref[0]].name, self._selection.annotation(ref).label
         if found is None and "fixations" in self._needs:
             reason = "no fixations, so metrics of fixations are undefined"
             self._notes.append((name, reason, label))
         if found is not None and found.outside:
             self._notes.append((name, "fixations outside the frame were left out", label))
 
-    def _density(self, spot: FrameRef, size: Size) -> Any:
-        annotation = self._agenda.annotation(spot)
+    def _density(self, ref: FrameRef, size: Size) -> Any:
+        annotation = self._selection.annotation(ref)
         density = groundtruth.read_density(annotation, size, kernel=self.kernel, largest_side=None)
         if not np.isfinite(density).all():
             raise InputError(f"'{annotation.density}' has values that are not finite")
         return density
 
     def _read_size(self, number: int) -> Size:
-        return frame_size(self._agenda.recordings[number], 0)
+        return frame_size(self._selection.recordings[number], 0)
 
-    def _read_fixations(self, spot: FrameRef) -> Fixations:
-        return groundtruth.read_fixations(self._agenda.annotation(spot), self._size(spot[0]))
+    def _read_fixations(self, ref: FrameRef) -> Fixations:
+        return groundtruth.read_fixations(self._selection.annotation(ref), self._size(ref[0]))
 
     def _others(self, flat: int) -> tuple[Points, Size]:
-        """Fixations for the negatives of other frames; none of a frame that cannot be read."""
-        spot = self._agenda.place(flat)
+        """Fixations of the frame at a position, none if it cannot be read, and the frame's size."""
+        ref = self._selection.place(flat)
         try:
-            return self._fixations(spot).points, self._size(spot[0])
+            return self._fixations(ref).points, self._size(ref[0])
         except InputError as error:
-            name = self._agenda.recordings[spot[0]].name
+            name = self._selection.recordings[ref[0]].name
             self._notes.append((name, f"not among the negatives: {error}", ""))
             return np.empty((0, 2)), (1, 1)
 
@@ -162,7 +161,7 @@ class GroundTruthReader:
 
 
 def sigma_of(kernel: Kernel, size: Size) -> float:
-    """Standard deviation in pixels of the Gaussian that a kernel is or that is nearest to it."""
+    """Standard deviation in pixels of the Gaussian that a kernel is or that comes closest to it."""
     if kernel.cycles is not None:
         # exp(-ln 2 (f / cycles)^2) is the transform of a Gaussian of this width
         return max(size) * math.sqrt(math.log(2) / 2) / (math.pi * kernel.cycles)
