@@ -16,6 +16,7 @@ LAYOUTS = (
             "images/NAME.jpg         the stimuli (any image format)",
             "maps/NAME.png           8-bit fixation density maps, any size, and/or",
             "fixations/NAME.mat      fixations as SALICON publishes them, or NAME.png: binary map",
+            "also maps/NAME_fixMap.png, NAME_fixPts.png; 1 and 0001 count as the same name",
             "of a clip: images/NAME/ or videos/NAME.mp4, with maps/NAME/ and/or fixations/NAME/",
             "of a clip: or maps/NAME.mp4, fixations/NAME.json ([row, column] lists of each frame)",
             "of a clip: or NAME/images/, NAME/maps/, NAME/fixation/",

@@ -12,17 +12,29 @@ from natsort import natsorted
 
 from salcli.datasets.cliptree import clip_folders, clip_in
 from salcli.datasets.collection import Collection, Found
-from salcli.datasets.framefiles import TRUTH_SUFFIXES, Files, Whole, by_stem, clip, counter, listed
+from salcli.datasets.framefiles import (
+    TRUTH_SUFFIXES,
+    Files,
+    Whole,
+    by_stem,
+    clip,
+    counter,
+    fixations_by_stem,
+    listed,
+)
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.errors import InputError
+from salcli.gaze.pairing import annotate, pair
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import VIDEO_SUFFIXES
-from salcli.types import Annotation, Recording, Submission
+from salcli.types import Recording, Submission
 
 __all__ = ["FolderOptions", "open_folder"]
 
 STIMULI = ("images", "frames", "videos", "video")
 """Folders of a root that hold stimuli."""
+
+FIXATION_FOLDERS = ("fixations", "fixation")
 
 SPLITS = ("train", "valid", "all")
 
@@ -89,49 +101,60 @@ def _stimuli(root: Path, fps: float) -> list[Recording | str]:
 
 
 def _stills(root: Path, holders: Sequence[Path]) -> Iterator[Recording | str]:
-    """`images/NAME.jpg` with `maps/NAME.png` and `fixations/NAME.mat` or `.png`."""
-    maps = by_stem([root / "maps"], TRUTH_SUFFIXES)
-    records = by_stem([root / "fixations"], frozenset({".mat"}))
-    fixations = by_stem([root / "fixations"], SUFFIXES) | records
-    stems: dict[str, Path] = {}
+    """`images/NAME.jpg` with `maps/NAME.png` and `fixations/NAME.mat` or `.png`.
+
+    How names are compared is said in `salcli.gaze.pairing`.
+
+    Raises:
+        InputError: Two images have one name.
+    """
+    images: dict[str, Path] = {}
     for image in (folder / name for folder in holders for name in listed(folder, SUFFIXES)):
-        twin = stems.setdefault(image.stem, image)
+        twin = images.setdefault(image.stem, image)
         if twin is not image:
             raise InputError(
                 f"'{twin}' and '{image.name}' would share one map and one set of fixations; "
                 "rename one of them, and what belongs to it"
             )
-        annotation = Annotation(image.stem, maps.get(image.stem), fixations.get(image.stem))
+    found = annotate(
+        images,
+        maps=by_stem([root / "maps"], TRUTH_SUFFIXES),
+        fixations=fixations_by_stem([root / name for name in FIXATION_FOLDERS]),
+    )
+    for stem, annotation in found.items():
         if annotation.density is None and annotation.fixations is None:
-            yield f"'{image}' has neither a map nor fixations"
+            yield f"'{images[stem]}' has neither a map nor fixations"
         else:
-            yield Recording(image.stem, image, [annotation])
+            yield Recording(stem, images[stem], [annotation])
 
 
 def _clips(root: Path, holders: Sequence[Path], fps: float) -> Iterator[Recording | str]:
     """`images/NAME/` or `videos/NAME.mp4` with `maps/NAME/` and `fixations/NAME/`, or one file."""
-    densities = by_stem([root / "maps"], VIDEO_SUFFIXES)
-    gazes = by_stem([root / "fixations"], frozenset({".json"}))
     sources = {path.name: path for folder in holders for path in clip_folders(folder)}
-    videos = by_stem(holders, VIDEO_SUFFIXES)
-    for name in dict.fromkeys((*sources, *videos)):
-        density, fixations = densities.get(name), gazes.get(name)
-        source = sources.get(name, videos.get(name, root))
-        if density is None and fixations is None:
-            found = _framewise(root, name, source, fps)
-            yield found or f"'{source}' has neither maps nor fixations"
-        else:
-            count = counter(source, density, fixations)
+    sources = by_stem(holders, VIDEO_SUFFIXES) | sources
+    fixation_folders = [root / name for name in FIXATION_FOLDERS]
+    densities = pair(sources, by_stem([root / "maps"], VIDEO_SUFFIXES))
+    gazes = pair(sources, by_stem(fixation_folders, frozenset({".json"})))
+    maps = pair(sources, _folders([root / "maps"]))
+    fixations = pair(sources, _folders(fixation_folders))
+    for name, source in sources.items():
+        density, gaze = densities.get(name), gazes.get(name)
+        if density is not None or gaze is not None:
+            annotations = Whole(counter(source, density, gaze), density, gaze)
             frames = Files((source,)) if source.is_dir() else None
-            annotations = Whole(count, density, fixations)
             yield Recording(name, source, annotations, fps=fps, frames=frames)
+            continue
+        found = name in maps or name in fixations
+        recording = found and clip(
+            name,
+            frames=[source] if source.is_dir() else [],
+            video=None if source.is_dir() else source,
+            maps=[maps.get(name, root / "maps" / name)],
+            fixations=[fixations.get(name, root / "fixations" / name)],
+            fps=fps,
+        )
+        yield recording or f"'{source}' has neither maps nor fixations"
 
 
-def _framewise(root: Path, name: str, source: Path, fps: float) -> Recording | None:
-    """A clip with a map or fixations for each frame; `None` if it has neither."""
-    maps, fixations = root / "maps" / name, root / "fixations" / name
-    if not maps.is_dir() and not fixations.is_dir():
-        return None
-    frames = [source] if source.is_dir() else []
-    video = None if source.is_dir() else source
-    return clip(name, frames=frames, video=video, maps=[maps], fixations=[fixations], fps=fps)
+def _folders(holders: Sequence[Path]) -> dict[str, Path]:
+    return {path.name: path for holder in reversed(holders) for path in clip_folders(holder)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TypeVar, overload
 from natsort import natsorted
 
 from salcli.gaze.files import count_frames
+from salcli.gaze.pairing import last_number, pair
 from salcli.media import mapvideo
 from salcli.media.images import SUFFIXES
 from salcli.types import Annotation, Eye, Recording
@@ -29,12 +30,11 @@ __all__ = [
     "clip",
     "counter",
     "first_folder",
+    "fixations_by_stem",
     "listed",
 ]
 
 Item = TypeVar("Item")
-
-NUMBER = re.compile(r"\d+$")
 
 TRUTH_SUFFIXES = SUFFIXES | {".mat"}
 """What maps and fixations of single frames come as."""
@@ -81,6 +81,11 @@ class Files(Indexed[Path]):
                 return folder, names
         return self.candidates[0], ()
 
+    @property
+    def stems(self) -> Sequence[str]:
+        """Names without suffix, in the same order."""
+        return [name.rpartition(".")[0] for name in self.found[1]]
+
     def __len__(self) -> int:
         return len(self.found[1])
 
@@ -92,7 +97,7 @@ class Files(Indexed[Path]):
 
 @dataclass(frozen=True)
 class FrameAnnotations(Indexed[Annotation]):
-    """Annotations of a clip with a file for each frame; files belong together by their number.
+    """Annotations of a clip with a file for each frame, paired by their names.
 
     Attributes:
         frames: The frames themselves, if they are files.
@@ -112,14 +117,17 @@ class FrameAnnotations(Indexed[Annotation]):
         """Label, and positions of the map and of the fixations of each frame."""
         # not `or`: a folder of frames that is still empty has no frames
         shown = self.frames if self.frames is not None else (self.maps or self.fixations)
-        names = shown.found[1]
-        if self.frames is None and not names and self.video is not None:
-            names = [f"{i + 1:04d}.png" for i in range(mapvideo.count_frames(self.video))]
-        keys = _keys(names)
-        maps, fixations = (_positions(files) for files in (self.maps, self.fixations))
+        stems = shown.stems
+        if self.frames is None and not stems and self.video is not None:
+            stems = [f"{i + 1:04d}" for i in range(mapvideo.count_frames(self.video))]
+        maps, fixations = (
+            pair(stems, {stem: i for i, stem in reversed([*enumerate(files.stems)])})
+            for files in (self.maps, self.fixations)
+        )
+        labels = self._labels(stems)
         return [
-            (self._label(name, key), maps.get(key), fixations.get(key))
-            for name, key in zip(names, keys, strict=True)
+            (label, maps.get(stem), fixations.get(stem))
+            for label, stem in zip(labels, stems, strict=True)
         ]
 
     @property
@@ -133,10 +141,11 @@ class FrameAnnotations(Indexed[Annotation]):
             if position not in used
         ]
 
-    def _label(self, name: str, key: Hashable) -> str:
-        if self.digits is not None and isinstance(key, int):
-            return f"{key:0{self.digits}d}"
-        return name.rpartition(".")[0]
+    def _labels(self, stems: Sequence[str]) -> Sequence[str]:
+        numbers = [number for stem in stems if (number := last_number(stem)) is not None]
+        if self.digits is None or len(set(numbers)) != len(stems):
+            return stems
+        return [f"{number:0{self.digits}d}" for number in numbers]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -249,16 +258,9 @@ def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, P
     return found
 
 
-def _keys(names: Sequence[str]) -> Sequence[Hashable]:
-    """What files of one frame share: the number at the end of the stem, or the whole stem.
+def fixations_by_stem(folders: Sequence[Path]) -> dict[str, Path]:
+    """Files of fixations of single frames by their stem.
 
-    So `img_00001.jpg` belongs to `eyeMap_00001.jpg`, and `1.png` to `0001.png`.
+    Records (`.mat`) come before binary maps, which have lost repeats and who looked.
     """
-    stems = [name.rpartition(".")[0] for name in names]
-    numbers = [NUMBER.search(stem) for stem in stems]
-    keys = [int(found.group()) for found in numbers if found]
-    return keys if len(set(keys)) == len(stems) else stems
-
-
-def _positions(files: Files) -> dict[Hashable, int]:
-    return {key: position for position, key in enumerate(_keys(files.found[1]))}
+    return by_stem(folders, SUFFIXES) | by_stem(folders, frozenset({".mat"}))

@@ -8,15 +8,13 @@ for each field. Of an empty array the shape is stored instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
-
-if TYPE_CHECKING:
-    import h5py
 
 __all__ = ["load"]
 
@@ -49,7 +47,7 @@ def _load_hdf5(path: Path) -> dict[str, Any]:
 
 
 def _value(node: Any) -> Array:
-    if isinstance(node, h5py.Group):
+    if isinstance(node, Mapping):  # a group
         return _structs(dict(node.items()))
     kind, stored = node.attrs.get("MATLAB_class", b""), node[()]
     if node.attrs.get("MATLAB_empty", 0):
@@ -78,4 +76,7 @@ def _structs(fields: dict[str, Any]) -> Array:
 
 
 def _refers(node: Any) -> bool:
+    """Whether it is a dataset of references."""
+    import h5py
+
     return isinstance(node, h5py.Dataset) and h5py.check_ref_dtype(node.dtype) is not None

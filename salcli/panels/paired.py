@@ -7,8 +7,6 @@ as in DHF1K and salcli's own data; `ALLSTIMULI/` with `ALLFIXATIONMAPS/`, as in 
 from __future__ import annotations
 
 import random
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from salcli.datasets.folder import FIXATION_FOLDERS
+from salcli.datasets.framefiles import TRUTH_SUFFIXES, by_stem, fixations_by_stem
 from salcli.gaze import groundtruth
+from salcli.gaze.pairing import annotate
 from salcli.maps import resize
 from salcli.media.images import FrameFolder, Stills
-from salcli.media.inputs import images_in
 from salcli.media.open import Kind, find_inputs, open_stimulus
 from salcli.types import Annotation, Stimulus
 
@@ -38,9 +38,6 @@ __all__ = [
 ]
 
 STIMULI, MAPS = "ALLSTIMULI", "ALLFIXATIONMAPS"
-FIXATION_FOLDERS = ("fixations", "fixation")
-MAP_ENDINGS = ("", "_fixMap")
-POINT_ENDINGS = ("", "_fixPts")
 
 NAMED = 5
 """So many missing maps are named; of more only the number is told."""
@@ -91,10 +88,9 @@ def find_paired(patterns: Sequence[str]) -> list[Path]:
 def open_paired(
     path: Path, *, kind: Kind, fps: float | None, accepts: frozenset[str]
 ) -> PairedStimulus:
-    """Open one input and pair its frames with the maps beside them.
+    """Open one input and pair its frames with the ground truth beside them.
 
-    A map belongs to the image of the same stem, also with `_fixMap` after it; to a still also by
-    the last number in the name, if only one map has that.
+    How names are compared is said in `salcli.gaze.pairing`.
 
     Raises:
         UsageError, InputError: See `salcli.media.open.open_stimulus`.
@@ -106,22 +102,29 @@ def open_paired(
     frames = stimulus.frames
     if not path.is_dir() or not isinstance(frames, Stills | FrameFolder):
         return PairedStimulus(stimulus)
-    maps = path / (MAPS if mit else "maps")
-    points = [folder for name in FIXATION_FOLDERS if (folder := path / name).is_dir()]
-    if not maps.is_dir() and not points:
+    folders = [path / (MAPS if mit else "maps"), *(path / name for name in FIXATION_FOLDERS)]
+    if not any(folder.is_dir() for folder in folders):
         return PairedStimulus(stimulus)
-    files = _files(stimulus)
-    pairs = _Pairs(
-        list(files.values()),
-        maps=images_in(maps) if maps.is_dir() else [],
-        points=[file for folder in points for file in sorted(folder.iterdir())],
-        by_number=not stimulus.is_clip,
-    )
-    truths = {label: pairs.annotation(label, image) for label, image in files.items()}
-    truths = {label: truth for label, truth in truths.items() if truth.density or truth.fixations}
+    return _with_truth(stimulus, path, maps=folders[0], fixations=folders[1:])
+
+
+def _with_truth(
+    stimulus: Stimulus, path: Path, *, maps: Path, fixations: Sequence[Path]
+) -> PairedStimulus:
+    files, densities = _files(stimulus), by_stem([maps], TRUTH_SUFFIXES)
+    stems = [file.stem for file in files.values()]
+    found = annotate(stems, maps=densities, fixations=fixations_by_stem(fixations))
+    truths = {
+        label: replace(truth, label=label)
+        for label, file in files.items()
+        if (truth := found[file.stem]).density or truth.fixations
+    }
+    used = {file for truth in truths.values() for file in (truth.density, truth.fixations)}
+    unused = [file.name for file in densities.values() if file not in used]
     without = [label for label in files if label not in truths]
     problems = [_missing(path, len(files), len(truths), without)] if without else []
-    return PairedStimulus(stimulus, truths, True, tuple(problems), tuple(pairs.unused(path)))
+    notes = [f"'{path}': no image for {_listed(unused, 'map')}"] if unused else []
+    return PairedStimulus(stimulus, truths, True, tuple(problems), tuple(notes))
 
 
 def choose(stimulus: Stimulus, *, count: int, seed: int) -> list[str]:
@@ -178,58 +181,6 @@ def _labels(stimulus: Stimulus) -> list[str]:
         return labels
     frames = sum(1 for _ in stimulus.frames) if stimulus.count is None else stimulus.count
     return [stimulus.label(index) for index in range(frames)]
-
-
-class _Pairs:
-    """Which map and which fixations belong to an image."""
-
-    def __init__(
-        self,
-        images: Sequence[Path],
-        *,
-        maps: Sequence[Path],
-        points: Sequence[Path],
-        by_number: bool,
-    ) -> None:
-        ending = POINT_ENDINGS[1]  # beside the maps in MIT1003
-        self._maps = {file.stem: file for file in maps if not file.stem.endswith(ending)}
-        beside = {file.stem: file for file in maps if file.stem.endswith(ending)}
-        self._points = {file.stem: file for file in points} | beside
-        self._numbers = _by_number(list(self._maps.values())) if by_number else {}
-        self._crowded = {n for n, found in _by_number(images).items() if len(found) > 1}
-        self._used: set[Path] = set()
-
-    def annotation(self, label: str, image: Path) -> Annotation:
-        """What there is for an image."""
-        density = _first(self._maps, image.stem, MAP_ENDINGS) or self._of_number(image)
-        self._used.update([density] if density else [])
-        return Annotation(label, density, _first(self._points, image.stem, POINT_ENDINGS))
-
-    def unused(self, path: Path) -> list[str]:
-        """A line about maps that belong to no image."""
-        rest = [file.name for file in self._maps.values() if file not in self._used]
-        return [f"'{path}': no image for {_listed(rest, 'map')}"] if rest else []
-
-    def _of_number(self, image: Path) -> Path | None:
-        number = _number(image)
-        found = self._numbers.get(number, []) if number not in self._crowded else []
-        return found[0] if number is not None and len(found) == 1 else None
-
-
-def _first(files: Mapping[str, Path], stem: str, endings: Sequence[str]) -> Path | None:
-    return next((files[stem + end] for end in endings if stem + end in files), None)
-
-
-def _number(file: Path) -> int | None:
-    numbers = re.findall(r"\d+", file.stem)
-    return int(numbers[-1]) if numbers else None
-
-
-def _by_number(files: Sequence[Path]) -> dict[int | None, list[Path]]:
-    found: dict[int | None, list[Path]] = defaultdict(list)
-    for file in files:
-        found[_number(file)].append(file)
-    return found
 
 
 def _missing(path: Path, images: int, maps: int, without: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
-"""Maps stored in a folder, made by anyone, and found by the names of clips and frames."""
+"""Maps stored in a folder, made by anyone, and found by the names of clips and frames.
+
+How names are compared is said in `salcli.gaze.pairing`.
+"""
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, Literal
 
 from salcli.datasets.collection import some
 from salcli.errors import InputError
+from salcli.gaze.pairing import FileNames, pair
 from salcli.media import mapvideo
 from salcli.media.inputs import VIDEO_SUFFIXES
 from salcli.scoring import mapfiles
@@ -24,7 +27,7 @@ __all__ = ["StoredMaps"]
 
 
 class StoredMaps:
-    """`FOLDER/CLIP/LABEL.png`, `FOLDER/CLIP.mp4`, `FOLDER/IMAGE.png`; numbers padded or not.
+    """`FOLDER/CLIP/LABEL.png`, `FOLDER/CLIP.mp4`, `FOLDER/IMAGE.png`.
 
     Attributes:
         folder: It has the maps.
@@ -53,17 +56,16 @@ class StoredMaps:
 
     def files(self, selection: Selection) -> Iterator[Path]:
         """Files that belong to a frame or a clip of the selection."""
-        for recording in selection.recordings:
-            found = self._find(recording)
+        for found in self._found(selection):
             yield from [found] if isinstance(found, Path) else found.values()
 
     def maps(self, selection: Selection, start: int = 0) -> Iterator[FrameMap]:
         """The map of each frame of the selection, in order, or the reason why it is missing."""
-        for number, recording in enumerate(selection.recordings):
-            found = self._find(recording)
+        for number, found in enumerate(self._found(selection)):
             if isinstance(found, dict) and len(selection.chosen[number]) < selection.counts[number]:
-                for other in found.values():  # of a frame that was not drawn: no surplus
-                    self._used[other.parent].add(other)
+                for folder in {path.parent for path in found.values()}:
+                    # of frames that were not drawn: no surplus
+                    self._used[folder].update(self._list(folder).maps.values())
             for index in selection.chosen[number]:
                 path = self._use(selection, (number, index), found)
                 if number >= start:
@@ -74,36 +76,45 @@ class StoredMaps:
         """Ready for JSON."""
         return {"kind": "stored", "folder": str(self.folder), "formats": dict(self._formats)}
 
-    def _find(self, recording: Recording) -> Path | dict[Hashable, Path]:
-        """A video of maps, or maps by the key of the frame."""
-        name = recording.name.rpartition("/")[2]
-        if not recording.is_clip:
-            return self._still(recording, name)
+    def _found(self, selection: Selection) -> Iterator[Path | dict[str, Path]]:
+        """For each recording a video of maps, or the map of each frame by the frame's label."""
         here = self._list(self.folder)
-        movie = here.movies.get(_key(name))
-        folder = movie or here.folders.get(_key(name), self.folder / recording.name)
-        self._used[self.folder].add(folder)
-        return folder if movie else dict(self._list(folder).maps)
+        names = [_name(recording) for recording in selection.recordings if recording.is_clip]
+        clips = pair(names, {**here.folders, **here.movies})
+        stills = [r.annotations[0].label for r in selection.recordings if not r.is_clip]
+        index = lru_cache(maxsize=64)(lambda folder: FileNames(self._list(folder).maps, stills))
+        for recording in selection.recordings:
+            yield (
+                self._clip(recording, clips) if recording.is_clip else self._still(recording, index)
+            )
 
-    def _still(self, recording: Recording, name: str) -> dict[Hashable, Path]:
-        label = recording.annotations[0].label
+    def _clip(self, recording: Recording, clips: Mapping[str, Path]) -> Path | dict[str, Path]:
+        nested = self.folder.joinpath(*Path(recording.name).parts[-2:])
+        found = nested if nested.is_dir() else clips.get(_name(recording), nested)
+        self._used[self.folder].add(self.folder / found.relative_to(self.folder).parts[0])
+        if found.suffix.lower() in VIDEO_SUFFIXES and not found.is_dir():
+            return found
+        return pair([each.label for each in recording.annotations], self._list(found).maps)
+
+    def _still(
+        self, recording: Recording, index: Callable[[Path], FileNames[Path]]
+    ) -> dict[str, Path]:
+        label, name = recording.annotations[0].label, _name(recording)
         for folder in (self.folder, self.folder / recording.source.parent.name, self.folder / name):
-            maps_here = self._list(folder).maps
-            for key in (_key(label), _key(name)):
-                if key in maps_here:
-                    self._used[folder].add(maps_here[key])
-                    return {_key(label): maps_here[key]}
+            path = index(folder).find(label) or index(folder).find(name)
+            if path is not None:
+                self._used[folder].add(path)
+                return {label: path}
         return {}
 
     def _use(
-        self, selection: Selection, ref: FrameRef, found: Path | Mapping[Hashable, Path]
+        self, selection: Selection, ref: FrameRef, found: Path | Mapping[str, Path]
     ) -> Path | None:
         """The file with the map of a frame, which counts as used now; `None` if there is none."""
-        label = selection.annotation(ref).label
         if isinstance(found, Path):
             self._formats["video"] += 1
             return found
-        path = found.get(_key(label), found.get(_number(label)))
+        path = found.get(selection.annotation(ref).label)
         if path is not None:
             self._used[path.parent].add(path)
             self._formats[path.suffix.lower().removeprefix(".")] += 1
@@ -133,11 +144,11 @@ class StoredMaps:
 
 @dataclass(frozen=True)
 class _Listing:
-    """Content of a folder, by key."""
+    """Content of a folder, by name without suffix."""
 
-    maps: Mapping[Hashable, Path]
-    folders: Mapping[Hashable, Path]
-    movies: Mapping[Hashable, Path]
+    maps: Mapping[str, Path]
+    folders: Mapping[str, Path]
+    movies: Mapping[str, Path]
 
 
 def _listed(folder: Path) -> _Listing:
@@ -145,41 +156,19 @@ def _listed(folder: Path) -> _Listing:
 
     Of a map in two formats, the first of `mapfiles.SUFFIXES` counts.
     """
-    entries = sorted(folder.iterdir(), key=lambda p: (_rank(p), p.name)) if folder.is_dir() else []
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
     visible = [path for path in entries if not path.name.startswith(".")]
-    found: dict[Hashable, Path] = {}
-    for path in visible:
-        if path.suffix.lower() in mapfiles.SUFFIXES:
-            found.setdefault(_key(path.stem), path)
+    maps: dict[str, Path] = {}
+    for suffix in mapfiles.SUFFIXES:
+        for path in visible:
+            if path.suffix.lower() == suffix:
+                maps.setdefault(path.stem, path)
     return _Listing(
-        _numbered(list(found.values())) | found,
-        {_key(path.name): path for path in visible if path.is_dir()},
-        {_key(path.stem): path for path in visible if path.suffix.lower() in VIDEO_SUFFIXES},
+        maps,
+        {path.name: path for path in visible if path.is_dir()},
+        {path.stem: path for path in visible if path.suffix.lower() in VIDEO_SUFFIXES},
     )
 
 
-def _rank(path: Path) -> int:
-    suffix = path.suffix.lower()
-    return (
-        mapfiles.SUFFIXES.index(suffix) if suffix in mapfiles.SUFFIXES else len(mapfiles.SUFFIXES)
-    )
-
-
-def _numbered(files: Sequence[Path]) -> dict[Hashable, Path]:
-    """The maps of a clip by the number at the end of their stems, if these differ."""
-    numbers = [_number(path.stem) for path in files]
-    known = [number for number in numbers if number is not None]
-    if len(set(known)) != len(files):
-        return {}
-    return dict(zip(numbers, files, strict=True))
-
-
-def _key(name: str) -> Hashable:
-    """The same for `1` and `0001`."""
-    return ("number", int(name)) if name.isdecimal() else name
-
-
-def _number(name: str) -> Hashable:
-    """The number at the end; `None` without one."""
-    found = re.search(r"\d+$", name)
-    return ("number", int(found.group())) if found else None
+def _name(recording: Recording) -> str:
+    return recording.name.rpartition("/")[2]

@@ -6,12 +6,12 @@ taken as the flow's picture, ready to be seen by the net.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from salcli.errors import InputError
+from salcli.gaze.pairing import FileNames
 from salcli.media import images
 from salcli.types import Frame
 from salcli_stsnet import Options
@@ -31,7 +31,7 @@ UNKNOWN = 1e9
 class FlowFolder:
     """The flow of one stimulus: files named like its frames, as `0002.flo` for frame `0002`.
 
-    Where names differ, the numbers at their ends count: `flow_2.flo` is of frame `0002` too.
+    How names are compared is said in `salcli.gaze.pairing`: `flow_2.flo` is of frame `0002` too.
 
     Args:
         folder: Either the files themselves, or a folder for each stimulus.
@@ -41,24 +41,17 @@ class FlowFolder:
     def __init__(self, folder: Path, stimulus: str) -> None:
         own = folder / stimulus
         self.folder = own if own.is_dir() else folder
-        files = sorted(
-            path
-            for path in self.folder.iterdir()
-            if path.suffix.lower() in (*FIELD_SUFFIXES, *images.SUFFIXES)
+        self._files = FileNames(
+            {
+                path.stem: path
+                for path in sorted(self.folder.iterdir())
+                if path.suffix.lower() in (*FIELD_SUFFIXES, *images.SUFFIXES)
+            }
         )
-        self._by_name = {path.stem: path for path in files}
-        self._by_number: dict[int, Path | None] = {}
-        for path in files:
-            number = _number(path.stem)
-            if number is not None:  # two files of one number belong to nobody
-                self._by_number[number] = None if number in self._by_number else path
 
     def find(self, label: str) -> Path | None:
         """The file of the frame with this label, if there is one."""
-        if label in self._by_name:
-            return self._by_name[label]
-        number = _number(label)
-        return None if number is None else self._by_number.get(number)
+        return self._files.find(label)
 
     def missing(self, label: str) -> InputError:
         """The error for a frame without flow."""
@@ -83,11 +76,6 @@ def read(path: Path, options: Options) -> Frame:
     field = np.where(np.abs(field) > UNKNOWN, np.float32(0), field)
     height, width = field.shape[:2]
     return encode(field * np.array([GRID[1] / width, GRID[0] / height], np.float32), options)
-
-
-def _number(name: str) -> int | None:
-    digits = re.search(r"[0-9]{1,18}$", name)
-    return int(digits.group()) if digits else None
 
 
 def _read_flo(path: Path) -> Field:

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from salcli.datasets.collection import Collection, some
 from salcli.datasets.open import open_dataset, root_of, without_root
 from salcli.errors import InputError, UnknownName, UsageError
+from salcli.gaze.pairing import pair
 from salcli.media import images, mapvideo
 from salcli.plugins import registry
 from salcli.types import Dataset, Submission
@@ -131,7 +132,9 @@ def published_clips(dataset: Dataset, split: str) -> list[Clip]:
 
 
 def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> list[Entry]:
-    """Find the maps of all clips below a folder, numbers padded or not, and check each.
+    """Find the maps of all clips below a folder, and check each.
+
+    How names are compared is said in `salcli.gaze.pairing`.
 
     Raises:
         InputError: Some are missing, too many, unreadable or of a wrong size or kind; nothing of
@@ -139,10 +142,19 @@ def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> li
     """
     found: list[Entry] = []
     problems: list[str] = []
-    stills = _by_key(folder, submission.suffixes)
+    maps = _listed(folder, submission.suffixes)
+    stills = pair([clip.labels[0] for clip in clips if clip.still], maps)
+    names = [clip.name for clip in clips if not clip.still]
+    movies = pair(names, maps) if submission.is_video else {}
+    folders = pair(names, {path.name: path for path in folder.iterdir() if path.is_dir()})
     for clip in clips:
         try:
-            found += _entries(folder, clip, submission, stills)
+            if clip.name in movies:
+                found.append(_movie(movies[clip.name], clip, submission))
+            elif clip.still:
+                found += _entries(_still_map(stills, clip), clip, submission)
+            else:
+                found += _entries(_maps(folders.get(clip.name), clip, submission), clip, submission)
         except InputError as error:
             problems.append(str(error))
     if problems:
@@ -155,18 +167,12 @@ def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> li
     return found
 
 
-def _entries(
-    folder: Path, clip: Clip, submission: Submission, stills: Mapping[str, Path]
-) -> Iterator[Entry]:
-    """What belongs to one clip.
+def _entries(files: Sequence[Path], clip: Clip, submission: Submission) -> Iterator[Entry]:
+    """What the maps of one clip become.
 
     Raises:
-        InputError: It is not complete, or a map is not as it must be.
+        InputError: A map is not as it must be.
     """
-    if submission.is_video and _key(clip.name) in stills:
-        yield _movie(stills[_key(clip.name)], clip, submission)
-        return
-    files = _maps(folder, clip, submission, stills)
     size = clip.size
     for file in files:
         found = _examine(file, size)
@@ -188,42 +194,38 @@ def _movie(file: Path, clip: Clip, submission: Submission) -> Entry:
     return Entry(Path(submission.pattern.format(clip=clip.name) + file.suffix), [file], clip)
 
 
-def _maps(
-    folder: Path, clip: Clip, submission: Submission, stills: Mapping[str, Path]
-) -> list[Path]:
-    """The map of each frame of a clip, in order."""
-    suffixes = (".png",) if submission.is_video else submission.suffixes
-    here = stills if clip.still else _by_key(_clip_folder(folder, clip.name), suffixes)
-    missing = [label for label in clip.labels if _key(label) not in here]
-    if missing:
-        place = "" if clip.still else f"{clip.name}: "
-        raise InputError(f"{place}no map of {some(missing)}")
-    if not clip.still and len(here) > len(clip.labels):
-        wanted = {_key(label) for label in clip.labels}
-        surplus = [path.name for key, path in here.items() if key not in wanted]
+def _still_map(stills: Mapping[str, Path], clip: Clip) -> list[Path]:
+    label = clip.labels[0]
+    if label not in stills:
+        raise InputError(f"no map of {some([label])}")
+    return [stills[label]]
+
+
+def _maps(folder: Path | None, clip: Clip, submission: Submission) -> list[Path]:
+    """The map of each frame of a clip, in order.
+
+    Raises:
+        InputError: There are too few or too many.
+    """
+    if folder is None:
+        raise InputError(f"{clip.name}: no folder of maps")
+    files = _listed(folder, (".png",) if submission.is_video else submission.suffixes)
+    found = pair(clip.labels, files)
+    if missing := [label for label in clip.labels if label not in found]:
+        raise InputError(f"{clip.name}: no map of {some(missing)}")
+    used = set(found.values())
+    if surplus := [path.name for path in files.values() if path not in used]:
         raise InputError(f"{clip.name}: of no frame: {some(surplus)}")
-    return [here[_key(label)] for label in clip.labels]
+    return [found[label] for label in clip.labels]
 
 
-def _clip_folder(folder: Path, name: str) -> Path:
-    """The folder of a clip's maps, whose number may be padded otherwise."""
-    found = {_key(path.name): path for path in folder.iterdir() if path.is_dir()}
-    if _key(name) not in found:
-        raise InputError(f"{name}: no folder of maps")
-    return found[_key(name)]
-
-
-def _by_key(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+def _listed(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Files of these kinds by their stem, hidden ones left out."""
     return {
-        _key(path.stem): path
+        path.stem: path
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in suffixes and not path.name.startswith(".")
     }
-
-
-def _key(name: str) -> str:
-    """The same for `1` and `0001`."""
-    return str(int(name)) if name.isdecimal() else name
 
 
 def _examine(path: Path, size: tuple[int, int] | None) -> tuple[int, int]:
