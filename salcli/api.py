@@ -12,12 +12,11 @@ import numpy as np
 
 from salcli.errors import InputError, UsageError
 from salcli.loading import Loaded, load_model
-from salcli.media.open import Kind, open_stimulus
+from salcli.media.open import open_stimulus
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop
-from salcli.prediction.loop import Scale, Size
-from salcli.types import Frame, Result, Stimulus
+from salcli.types import Frame, Kind, Result, Scale, Size, Stimulus
 
 __all__ = ["predict"]
 

@@ -49,6 +49,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 CLASSES: Mapping[str, type[TyperCommand]] = {"score": ScoreCommand}
 GROUPS: Mapping[str, typer.Typer] = {"weights": weights, "datasets": datasets}
 
+WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
+"""The `UsageError` of the click that typer has inside, or depends on, by its version."""
+
 INTERRUPTED = 130
 """Exit code of a process that Ctrl-C ended: 128 + SIGINT."""
 
@@ -66,11 +69,13 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        build()(prog_name="salcli")
+        code = build()(prog_name="salcli", standalone_mode=False)
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
         return _flushed(end.code if isinstance(end.code, int) else int(end.code is not None))
+    except WrongUsage as error:
+        return _misused(error)
     except SalcliError as error:
         _complain(str(error), error)
         return error.exit_code
@@ -86,7 +91,7 @@ def _run() -> int:
             error,
         )
         return 1
-    return _flushed(0)
+    return _flushed(code if isinstance(code, int) else 0)
 
 
 def build() -> typer.Typer:
@@ -145,6 +150,15 @@ def _checked(own: typer.Typer, taken: set[str]) -> set[str]:
     if doubled := sorted(names & taken):
         raise ValueError(f"there already is a command '{doubled[0]}'")
     return names
+
+
+def _misused(error: Any) -> int:
+    """Say in one line what typer cannot make sense of; the help where nothing was asked for."""
+    if type(error).__name__ != "NoArgsIsHelpError":
+        text = " ".join(error.format_message().replace("Value error, ", "").split())
+        command = error.ctx.command_path if error.ctx else "salcli"
+        _complain(f"{text.removesuffix('.')}; see '{command} --help'", error)
+    return int(error.exit_code)
 
 
 def _complain(text: str, error: Exception) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from salcli.types import Rounding, Scale
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,7 +31,7 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     )[:, 0]
 
 
-def rescale(maps: Tensor, scale: Literal["published", "max", "density"]) -> Tensor:
+def rescale(maps: Tensor, scale: Scale) -> Tensor:
     """Maps `[N, H, W]`, not negative, on another scale.
 
     `published` leaves them as they are. `max` divides each by its peak; a map of zeros stays one.
@@ -45,9 +47,7 @@ def rescale(maps: Tensor, scale: Literal["published", "max", "density"]) -> Tens
     return torch.where(sums > 0, maps / sums, uniform)
 
 
-def to_8bit(
-    saliency: npt.NDArray[np.float32], rounding: Literal["floor", "nearest"]
-) -> npt.NDArray[np.uint8]:
+def to_8bit(saliency: npt.NDArray[np.float32], rounding: Rounding) -> npt.NDArray[np.uint8]:
     """Grey levels 0 ... 255 of a float32 map in [0, 1], computed in float32 as the originals do.
 
     `floor` cuts the fraction off; `nearest` rounds it, halves up.

@@ -22,16 +22,41 @@ Frame: TypeAlias = "npt.NDArray[np.uint8]"
 
 Eye: TypeAlias = Literal["both", "left", "right"]
 
+Kind: TypeAlias = Literal["auto", "clip", "stills"]
+"""What the frames of a folder are; `auto` decides by its files and by what the model accepts."""
+
+Size: TypeAlias = Literal["source", "published"] | tuple[int, int]
+"""Of maps. `source`: the frame's; `published`: as the model's original writes them; or `(H, W)`."""
+
+Scale: TypeAlias = Literal["published", "max", "density"]
+"""Of maps. `published`: the original's values; `max`: the peak is 1; `density`: the sum is 1."""
+
+Format: TypeAlias = Literal["png", "npy", "npz", "heatmap", "overlay", "csv"]
+"""Of the files that maps are written to."""
+
+Rounding: TypeAlias = Literal["floor", "nearest"]
+"""How a map in [0, 1] becomes 8 bit."""
+
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+"""Floating-point type of a network; `auto` is float32."""
+
 __all__ = [
     "Annotation",
     "Batch",
     "Dataset",
+    "Eye",
+    "Format",
     "Frame",
+    "Kind",
     "Loss",
+    "Precision",
     "Prediction",
     "Predictor",
     "Recording",
     "Result",
+    "Rounding",
+    "Scale",
+    "Size",
     "Stimulus",
     "Submission",
 ]

@@ -59,7 +59,7 @@ def test_the_table_says_what_ran_on_a_real_clip(salcli: Run, clip_file: Path) ->
     [
         (["--compare", "faster"], 2, "--compare faster: must be one of inverted, auto, float32"),
         (["--compare", "speed=9"], 2, "no option of model 'brightness' named 'speed'"),
-        (["--size", "64"], 2, "--size 64: must be WxH"),
+        (["--size", "64"], 2, "'--size': 64 is not WxH"),
         (["-m", "failing"], 4, "model 'failing' failed"),
     ],
 )

@@ -206,7 +206,7 @@ def test_bad_inputs_are_told_and_the_rest_is_shown(
     [
         (["missing.mp4"], 1, "'missing.mp4'"),
         (["left.png", "-m", "no-such-model"], 2, "no model named 'no-such-model'"),
-        (["left.png", "--as", "film"], 2, "--as film"),
+        (["left.png", "--as", "film"], 2, "'--as': 'film' is not one of"),
         (["left.png", "--area", "far=500,500,10,10"], 1, "area 'far' covers nothing"),
         (["left.png", "--areas", "left.png"], 2, "left.png"),
         (["left.png", "-o", "left.png/page.html"], 1, "left.png"),

@@ -13,11 +13,11 @@ import numpy as np
 from salcli.areas.geometry import Area, Coverage, checked, coverage
 from salcli.errors import InputError
 from salcli.loading import Loaded
-from salcli.media.open import Kind, open_stimulus
+from salcli.media.open import open_stimulus
 from salcli.prediction import loop
 from salcli.progress import Watcher
 from salcli.render import heatmap
-from salcli.types import Frame, Stimulus
+from salcli.types import Frame, Kind, Stimulus
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,9 +11,9 @@ from salcli.areas import documents, pictures
 from salcli.areas.geometry import Area
 from salcli.areas.measure import Attention, attention
 from salcli.loading import Loaded
-from salcli.media.open import Kind
 from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
+from salcli.types import Kind
 
 __all__ = ["Survey"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import typer
 
+from salcli import types
 from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.plugins import registry
 
@@ -40,7 +41,6 @@ __all__ = [
     "HoldOut",
     "Json",
     "JsonLines",
-    "KINDS",
     "Kind",
     "Minutes",
     "ModelName",
@@ -70,7 +70,6 @@ __all__ = [
     "introduction",
     "load_models",
     "one_of",
-    "parse_batch_size",
     "parse_size",
 ]
 
@@ -89,15 +88,25 @@ def _devices(incomplete: str) -> list[str]:
     return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
-def _precisions(incomplete: str) -> list[str]:
-    known = ("auto", "float32", "bfloat16", "float16")
-    return [name for name in known if name.startswith(incomplete)]
+def _batch_size(text: str) -> int | None:
+    """A number of frames from 1 on, or `None` for `auto`."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise typer.BadParameter(f"{text} is neither auto nor a whole number from 1 on")
+    return int(text)
 
 
-KINDS = ("auto", "clip", "stills")
+def parse_size(text: str) -> tuple[int, int]:
+    """`(H, W)` of a text `WxH`; the parser of an option."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise typer.BadParameter(f"{text} is not WxH such as 640x360")
+    return int(height), int(width)
+
+
 Kind: TypeAlias = Annotated[
-    str,
-    typer.Option("--as", metavar="|".join(KINDS), help="What the frames of a folder are."),
+    types.Kind, typer.Option("--as", help="What the frames of a folder are.")
 ]
 Fps: TypeAlias = Annotated[
     float | None,
@@ -154,15 +163,16 @@ Device: TypeAlias = Annotated[
     typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", autocompletion=_devices),
 ]
 Precision: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        metavar="TYPE",
-        help="auto (float32), float32, bfloat16 or float16.",
-        autocompletion=_precisions,
-    ),
+    types.Precision, typer.Option(help="Floating-point type of the network; auto is float32.")
 ]
 BatchSize: TypeAlias = Annotated[
-    str, typer.Option(metavar="N", help="Frames at once; halved by itself if memory is short.")
+    int | None,
+    typer.Option(
+        metavar="N",
+        parser=_batch_size,
+        help="Frames at once; halved by itself if memory is short.",
+        show_default="auto",
+    ),
 ]
 Offline: TypeAlias = Annotated[
     bool, typer.Option("--offline", help="Never use the network (also SALCLI_OFFLINE=1).")
@@ -298,32 +308,6 @@ Evaluate: TypeAlias = Annotated[
 JsonLines: TypeAlias = Annotated[
     bool, typer.Option("--json", help="One JSON document per line on stdout, nothing else.")
 ]
-
-
-def parse_batch_size(text: str) -> int | None:
-    """The number, or `None` for `auto`.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UsageError(f"--batch-size {text}: must be auto or a whole number from 1 on")
-    return int(text)
-
-
-def parse_size(option: str, text: str, *, other: Sequence[str] = ()) -> tuple[int, int]:
-    """`(H, W)` of a text `WxH`; `other` are words that could have been meant.
-
-    Raises:
-        UsageError: It is no size.
-    """
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        allowed = ", ".join((*other, "WxH such as 640x360"))
-        raise UsageError(f"{option} {text}: must be {allowed}")
-    return int(height), int(width)
 
 
 def one_of(option: str, value: str, known: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -79,7 +79,6 @@ def aoi(
     from salcli.progress import watch
     from salcli.scoring.limits import parse_limit
 
-    wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
     chosen = _areas(areas, area)
     names = [one.name for one in chosen]
     there = _areas(against_areas, None) if against_areas else chosen
@@ -99,7 +98,7 @@ def aoi(
     )
     with watch(len(paths) + len(others), quiet=quiet) as watcher:
         watcher.note(_options.introduction(loaded))
-        survey = Survey(loaded, wanted_kind, fps, watcher)
+        survey = Survey(loaded, kind, fps, watcher)
         if others:
             failed = _compare(
                 survey,

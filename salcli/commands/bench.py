@@ -14,6 +14,7 @@ from salcli.commands import _options, _tables
 from salcli.commands._options import DataOptions, Roots
 from salcli.plugins import registry
 from salcli.training.prepare import Request, Training
+from salcli.types import Precision
 
 if TYPE_CHECKING:
     from salcli.bench.compare import Figures
@@ -51,11 +52,14 @@ def bench(
         ),
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="At most so many frames.")] = 64,
-    size: Annotated[str, typer.Option(metavar="WxH", help="Of the generated clip.")] = "640x360",
+    size: Annotated[
+        Any,
+        typer.Option(metavar="WxH", parser=_options.parse_size, help="Size of the generated clip."),
+    ] = "640x360",
     laps: Annotated[int, typer.Option(min=1, help="Timed runs; the fastest counts.")] = 1,
     device: _options.Device = "auto",
     precision: _options.Precision = "auto",
-    batch_size: _options.BatchSize = "auto",
+    batch_size: _options.BatchSize = None,
     data: _options.Data = None,
     root: Roots = None,
     data_option: DataOptions = None,
@@ -77,13 +81,12 @@ def bench(
     network take, for a model, --data and --recipe.
     """
     if what == "data":
-        batch = _options.parse_batch_size(batch_size)
         request = Request(
             model,
             options=option or (),
             start=weights,
             recipe=recipe,
-            changes={} if batch is None else {"batch_size": batch},
+            changes={} if batch_size is None else {"batch_size": batch_size},
             data=data or (),
             roots=root or (),
             given_data_options=data_option or (),
@@ -104,11 +107,11 @@ def bench(
         untrained=untrained,
         device=device,
         precision=precision,
-        batch_size=_options.parse_batch_size(batch_size),
+        batch_size=batch_size,
         offline=offline,
     )
     setups = benchmark.ways(spec, setup, compare or ())
-    course = Lap(source, frames, _options.parse_size("--size", size))
+    course = Lap(source, frames, size)
 
     def notice(text: str) -> None:
         if not quiet:
@@ -124,7 +127,7 @@ def bench(
 
 def _data(
     request: Request,
-    precision: str,
+    precision: Precision,
     workers: int,
     *,
     memory: int,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -14,12 +14,12 @@ from salcli import logs
 from salcli.commands import _options
 from salcli.commands._options import DataOptions, Roots, each_input
 from salcli.plugins import registry
+from salcli.types import Format, Scale, Size
 
 if TYPE_CHECKING:
     from salcli.datasets.submission.predict import Task
     from salcli.loading import Loaded
     from salcli.prediction.job import Job, Outcome
-    from salcli.prediction.loop import Scale, Size
     from salcli.prediction.manifest import OutputPaths
     from salcli.progress import Watcher
 
@@ -27,8 +27,22 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-FORMATS = ("png", "npy", "npz", "heatmap", "overlay", "csv")
-SCALES = ("published", "max", "density")
+
+FORMATS = get_args(Format)
+SIZES: Mapping[str, Size] = {"source": "source", "published": "published"}
+
+
+def _size(text: str) -> Size:
+    try:
+        return SIZES.get(text) or _options.parse_size(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(f"{error}, source or published") from None
+
+
+def _format(text: str) -> str:
+    if text not in FORMATS:
+        raise typer.BadParameter(f"{text} is not one of {', '.join(FORMATS)}")
+    return text
 
 
 def predict(
@@ -58,27 +72,30 @@ def predict(
     weights: _options.WeightsFile = None,
     device: _options.Device = "auto",
     precision: _options.Precision = "auto",
-    batch_size: _options.BatchSize = "auto",
+    batch_size: _options.BatchSize = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
     ] = Path("saliency"),
     save: Annotated[
-        list[str] | None,
+        list[Any] | None,  # of Format; typer takes no list of a Literal
         typer.Option(
-            metavar="FORMAT", help=f"{', '.join(FORMATS)}; repeatable.", show_default="png"
+            metavar="FORMAT",
+            parser=_format,
+            help=f"{', '.join(FORMATS)}. Repeatable.",
+            show_default="png",
         ),
     ] = None,
     size: Annotated[
-        str,
+        Any,
         typer.Option(
             metavar="source|published|WxH",
+            parser=_size,
             help="Size of the maps: the frame's, the one that the model's authors write, or yours.",
         ),
     ] = "source",
     scale: Annotated[
-        str,
+        Scale,
         typer.Option(
-            metavar="published|max|density",
             help="Values of the maps: the authors', peak = 1, or sum = 1 (float formats only).",
         ),
     ] = "published",
@@ -105,14 +122,8 @@ def predict(
     some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
     _check_inputs(inputs, data, [root, data_option, split], save)
-    formats = tuple(
-        dict.fromkeys(_options.one_of("--save", name, FORMATS) for name in save or ["png"])
-    )
-    wanted_size = _size(size)
-    wanted_scale: Any = _options.one_of("--scale", scale, SCALES)
-    wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
-    count = _options.parse_batch_size(batch_size)
-    _check_scale(wanted_scale, formats)
+    formats: tuple[Format, ...] = tuple(dict.fromkeys(save or ("png",)))
+    _check_scale(scale, formats)
     registry.model(model)
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
@@ -131,14 +142,12 @@ def predict(
             weights_file=weights,
             device=device,
             precision=precision,
-            batch_size=count,
+            batch_size=batch_size,
             offline=offline,
             report=report,
         )
     loaded = loaded.for_dataset(data) if data is not None else loaded
-    job = Job(
-        loaded, formats, wanted_size, wanted_scale, extras, wanted_kind, fps, overwrite=overwrite
-    )
+    job = Job(loaded, formats, size, scale, extras, kind, fps, overwrite=overwrite)
     with watch(len(todo), quiet=quiet) as watcher:
         watcher.note(_options.introduction(loaded))
         outcomes = each_input(todo, partial(_run, job, watcher), failed=_failed, watcher=watcher)
@@ -146,14 +155,6 @@ def predict(
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _size(text: str) -> Size:
-    if text == "source":
-        return "source"
-    if text == "published":
-        return "published"
-    return _options.parse_size("--size", text, other=("source", "published"))
 
 
 def _check_scale(scale: Scale, formats: Sequence[str]) -> None:

@@ -55,7 +55,6 @@ def report(
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     from salcli.areas import parse
 
-    wanted: Any = _options.one_of("--as", kind, _options.KINDS)
     chosen = parse.collect(areas, area or ())
     _options.check_writable(output.parent)
     models = load_models(
@@ -74,7 +73,7 @@ def report(
     with watch(len(paths), quiet=quiet) as watcher:
         for loaded in models:
             watcher.note(_options.introduction(loaded))
-        maker = EntryMaker(models, watcher, areas=chosen, kind=wanted, fps=fps)
+        maker = EntryMaker(models, watcher, areas=chosen, kind=kind, fps=fps)
         for path in paths:
             found, complete = _entries(maker, path, watcher)
             entries += found

@@ -106,7 +106,6 @@ def visualize(
     Exit codes: 0 all done, 1 some inputs failed or ground truth is missing, 2 wrong usage, 3 no
     weights, 4 a broken plugin.
     """
-    wanted_kind: Any = _options.one_of("--as", kind, _options.KINDS)
     registry.style(style)
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
@@ -131,7 +130,7 @@ def visualize(
         columns=columns,
         count=count,
         seed=seed,
-        kind=wanted_kind,
+        kind=kind,
         fps=fps,
         frames=frames,
         sheet=contact_sheet,

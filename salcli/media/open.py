@@ -10,20 +10,18 @@ import glob
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from salcli.errors import InputError, UsageError
 from salcli.media.images import Animation, FrameFolder, Stills, kind_of, read
 from salcli.media.inputs import find_inputs, images_in
 from salcli.media.video import Video
-from salcli.types import Stimulus
+from salcli.types import Kind, Stimulus
 
 __all__ = ["find_inputs", "open_stimulus", "remaining"]
 
 FOLDER_FPS = 30.0
 """Frame rate of a clip that is a folder of frames, where the user does not say."""
 
-Kind = Literal["auto", "clip", "stills"]
 BOTH = frozenset({"stills", "clips"})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from salcli.output.frametable import Table
 from salcli.output.movie import Movie
 from salcli.output.worker import Background
 from salcli.render import heatmap
+from salcli.types import Format, Rounding
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Writer", "files_of", "open_writer", "shared_files"]
 
-FORMATS = ("png", "npy", "npz", "heatmap", "overlay", "csv")
+FORMATS = get_args(Format)
 
 MAPS = ("png", "npy", "npz")
 """Formats of which every frame has a file, and every extra map too."""
@@ -38,8 +39,6 @@ PICTURES = ("heatmap", "overlay")
 
 FILE_THREADS = 2
 """Compressing releases the interpreter, and is faster than most networks."""
-
-Rounding = Literal["floor", "nearest"]
 
 
 def files_of(

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from salcli.atomic import reporting_os_errors, sweep, temporary
 from salcli.loading import Loaded
-from salcli.media.open import Kind
 from salcli.output.movie import Movie
 from salcli.output.worker import Background
 from salcli.panels import paired
@@ -23,7 +22,7 @@ from salcli.panels.predictions import PairedPredictions
 from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
 from salcli.render.styles import Look
-from salcli.types import Frame, Stimulus
+from salcli.types import Frame, Kind, Stimulus
 
 __all__ = ["DrawnInput", "ModelScores", "Visualizer"]
 

@@ -20,8 +20,8 @@ from salcli.gaze import groundtruth
 from salcli.gaze.pairing import annotate
 from salcli.maps import resize
 from salcli.media.images import FrameFolder, Stills
-from salcli.media.open import Kind, find_inputs, open_stimulus
-from salcli.types import Annotation, Stimulus
+from salcli.media.open import find_inputs, open_stimulus
+from salcli.types import Annotation, Kind, Stimulus
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,13 +11,13 @@ import numpy as np
 
 from salcli.errors import InputError
 from salcli.loading import Loaded
-from salcli.media.open import Kind, remaining
+from salcli.media.open import remaining
 from salcli.panels.board import ComparedFrame, ScoredMap
 from salcli.panels.paired import FrameGroundTruth, PairedStimulus, open_paired, read_truth
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.specs import resolve
-from salcli.types import Result, Stimulus
+from salcli.types import Kind, Result, Stimulus
 
 __all__ = ["SCORES", "PairedPredictions"]
 

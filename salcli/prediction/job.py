@@ -21,7 +21,7 @@ from salcli.plugins import registry
 from salcli.prediction import journal, loop, manifest
 from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
-from salcli.types import Stimulus
+from salcli.types import Format, Kind, Scale, Size, Stimulus
 
 __all__ = ["Job", "Outcome"]
 
@@ -79,11 +79,11 @@ class Job:
     """
 
     loaded: Loaded
-    formats: tuple[str, ...] = ("png",)
-    size: loop.Size = "source"
-    scale: loop.Scale = "published"
+    formats: tuple[Format, ...] = ("png",)
+    size: Size = "source"
+    scale: Scale = "published"
     extras: bool = False
-    kind: Literal["auto", "clip", "stills"] = "auto"
+    kind: Kind = "auto"
     fps: float | None = None
     overwrite: bool = False
     labels: Sequence[str] | None = None

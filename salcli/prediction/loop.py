@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -19,18 +19,12 @@ from salcli.maps import rescale, resize
 from salcli.model import Model
 from salcli.plugins import loader
 from salcli.prediction.frametap import Tap
-from salcli.types import Frame, Prediction, Result, Stimulus
+from salcli.types import Frame, Prediction, Result, Scale, Size, Stimulus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Scale", "Size", "run"]
-
-Size: TypeAlias = Literal["source", "published"] | tuple[int, int]
-"""`source`: the frame's; `published`: as the model's original writes its maps; or `(H, W)`."""
-
-Scale: TypeAlias = Literal["published", "max", "density"]
-"""`published`: the original's values; `max`: the peak is 1; `density`: the map sums to 1."""
+__all__ = ["run"]
 
 ROUNDING = 1e-5
 """How far float32 arithmetic may leave [0, 1]."""

@@ -23,10 +23,9 @@ from salcli.report.timeline import MeasuredMap, Timeline
 if TYPE_CHECKING:
     from salcli.areas.geometry import Area
     from salcli.loading import Loaded
-    from salcli.media.open import Kind
     from salcli.panels.board import ComparedFrame
     from salcli.progress import Watcher
-    from salcli.types import Stimulus
+    from salcli.types import Kind, Stimulus
 
 __all__ = ["OBSERVERS", "EntryMaker"]
 
