@@ -16,7 +16,7 @@ from salcli.types import Prediction, Stimulus
 
 if TYPE_CHECKING:
     from salcli import metrics
-    from salcli.api import predict
+    from salcli.api import aoi, heatmap, overlay, predict
     from salcli.loading import load_model
     from salcli.scoring.compare import compare
     from salcli.scoring.run import score
@@ -32,17 +32,23 @@ __all__ = [
     "StyleSpec",
     "Weights",
     "__version__",
+    "aoi",
     "compare",
+    "heatmap",
     "hookimpl",
     "load_model",
     "metrics",
+    "overlay",
     "predict",
     "score",
 ]
 
 LAZY = {
+    "aoi": "salcli.api",
     "compare": "salcli.scoring.compare",
+    "heatmap": "salcli.api",
     "load_model": "salcli.loading",
+    "overlay": "salcli.api",
     "predict": "salcli.api",
     "score": "salcli.scoring.run",
 }

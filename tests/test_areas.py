@@ -167,25 +167,25 @@ def test_coco_categories_are_areas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", "{", "no JSON: Expecting property name"),
+        ("a.json", "{", "not JSON: Expecting property name"),
         ("a.json", "[]", "neither a list 'areas' nor COCO's 'annotations'"),
-        ("a.json", {"areas": []}, "holds no areas"),
+        ("a.json", {"areas": []}, "has no areas"),
         ("a.json", {"areas": [{"box": [1, 2, 3, 4]}]}, "area 1: an area needs a name"),
         ("a.json", {"areas": [{"name": "x"}]}, "one of box, polygon, frames"),
         ("a.json", {"areas": [{"name": "x", "box": [1, 2, 3]}]}, "a box is four numbers"),
         ("a.json", {"areas": [{"name": "x", "box": [1, 2, 0, 4]}]}, "must be above 0"),
         ("a.json", {"areas": [{"name": "x", "box": [1, 2, 3, "wide"]}]}, "'wide' is neither"),
-        ("a.json", {"areas": [{"name": "x", "box": [1, 2, 3, 1e999]}]}, "no finite number"),
+        ("a.json", {"areas": [{"name": "x", "box": [1, 2, 3, 1e999]}]}, "not a finite number"),
         ("a.json", {"areas": [{"name": "x", "polygon": [[1, 2], [3, 4]]}]}, "three corners"),
         ("a.json", {"areas": [{"name": "x", "bix": [1, 2, 3, 4]}]}, "and nothing else"),
         ("a.json", {"areas": ["x"]}, "area 1: must be an object"),
-        ("a.json", {"annotations": [{}]}, "not as COCO describes it"),
+        ("a.json", {"annotations": [{}]}, "not COCO's format"),
         ("a.csv", "frame,name,x,y,width,height\n", "no column w, h"),
         ("a.csv", "", "no column frame, name, x, y, w, h"),
         ("a.csv", "frame,name,x,y,w,h\n1,a,0,0,,5\n", "line 2: '' is neither a number"),
         ("a.csv", "frame,name,x,y,w,h\n,a,0,0,5,5\n", "line 2: a frame must be its number"),
-        ("a.csv", "frame,name,x,y,w,h\n", "holds no areas"),
-        ("a.json", b"\xff\xfe\x00", "is no text"),
+        ("a.csv", "frame,name,x,y,w,h\n", "has no areas"),
+        ("a.json", b"\xff\xfe\x00", "is not UTF-8 text"),
     ],
 )
 def test_wrong_files_say_what_is_wrong(
@@ -208,7 +208,7 @@ def test_run_length_masks_are_refused(tmp_path: Path) -> None:
         "images": [{"id": 7, "file_name": "a.jpg"}],
         "annotations": [{"image_id": 7, "category_id": 1, "segmentation": {"counts": "x"}}],
     }
-    with pytest.raises(UsageError, match="run length cannot be read; use polygons"):
+    with pytest.raises(UsageError, match="run-length masks are not supported; use polygons"):
         parse.read(write(tmp_path / "coco.json", document))
 
 

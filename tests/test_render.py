@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+import salcli
+from salcli.errors import InputError, UnknownName, UsageError
 from salcli.render import heatmap
 
 
@@ -71,3 +73,30 @@ def test_a_heat_map_of_zeros_is_dark():
     colours = heatmap.heatmap(np.zeros((4, 5), np.float32))
     assert colours.shape == (4, 5, 3)
     assert colours.max() < 40
+
+
+def test_the_public_functions_are_these():
+    over = salcli.overlay(picture(), blob(24, 32, spread=4), alpha=0.5, colour_map="jet")
+    expected = heatmap.overlay(picture(), blob(24, 32, spread=4), alpha=0.5, colour_map="jet")
+    assert (over == expected).all()
+    colours = salcli.heatmap(blob().astype(np.float64), colour_map="hot")
+    assert (colours == heatmap.heatmap(blob(), colour_map="hot")).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((picture().astype(float), blob()), InputError, "a frame must be an RGB uint8 array"),
+        ((picture(), blob()[None]), InputError, r"must be an array \[H, W\], not \[1, 60, 80\]"),
+        ((picture(), "map"), InputError, r"must be an array \[H, W\], not str"),
+        ((picture(), -blob()), InputError, "finite and not negative"),
+        ((picture(), blob() * np.nan), InputError, "finite and not negative"),
+        ((picture(), blob(), 1.5), UsageError, r"alpha=1.5: must be in \[0, 1\]"),
+        ((picture(), blob(), 0.5, "magmma"), UnknownName, "did you mean magma"),
+    ],
+)
+def test_wrong_arguments_of_the_public_functions(arguments, error, message):
+    frame, saliency, *more = arguments
+    options = dict(zip(("alpha", "colour_map"), more, strict=False))
+    with pytest.raises(error, match=message):
+        salcli.overlay(frame, saliency, **options)

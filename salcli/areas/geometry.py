@@ -9,9 +9,19 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from salcli.errors import InputError
+from salcli.errors import InputError, UsageError
 
-__all__ = ["Area", "Coverage", "Length", "Polygon", "box", "checked", "coverage", "merged"]
+__all__ = [
+    "Area",
+    "Coverage",
+    "Length",
+    "Polygon",
+    "box",
+    "check_same_names",
+    "checked",
+    "coverage",
+    "merged",
+]
 
 Coverage: TypeAlias = npt.NDArray[np.float64]
 """`[H, W]`, how much of each pixel belongs to an area, in [0, 1]."""
@@ -19,7 +29,7 @@ Coverage: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Length:
-    """A coordinate from the left or top edge: pixels, and percent of the frame's side."""
+    """A coordinate from the left or top edge: pixels plus percent of the frame's side."""
 
     pixels: float = 0.0
     percent: float = 0.0
@@ -28,7 +38,7 @@ class Length:
         return Length(self.pixels + other.pixels, self.percent + other.percent)
 
     def on(self, side: int) -> float:
-        """In pixels of a frame whose side has so many."""
+        """In pixels of a frame with a side of this many pixels."""
         return self.pixels + self.percent * side / 100
 
 
@@ -41,10 +51,10 @@ class Area:
     """A named part of the frames.
 
     Attributes:
-        name: What it is called.
-        always: Polygons that belong to it on every frame.
-        frames: Polygons that belong to it on single frames: by label, or by number. The number of
-            a frame is its label if that is one, else its position from 1.
+        name: Its name.
+        always: Its polygons on every frame.
+        frames: Its further polygons on single frames, by label or by number. The number of a frame
+            is its label if that is a number, else its position from 1.
     """
 
     name: str
@@ -53,11 +63,11 @@ class Area:
 
     @property
     def moves(self) -> bool:
-        """Whether it is not the same on all frames."""
+        """Whether it differs between frames."""
         return bool(self.frames)
 
     def on(self, index: int, label: str) -> tuple[Polygon, ...]:
-        """Its polygons on the frame at an index (from 0) with a label; none: not on screen."""
+        """Its polygons on the frame at an index (from 0) with a label; none if not on screen."""
         number = int(label) if label.isdecimal() else index + 1
         return (*self.always, *(self.frames.get(label) or self.frames.get(number) or ()))
 
@@ -74,7 +84,7 @@ def box(x: Length, y: Length, width: Length, height: Length) -> Polygon:
 
 
 def merged(areas: Iterable[Area]) -> list[Area]:
-    """Areas with the parts of those that have one name put together, in order."""
+    """The areas in order; those of one name become one."""
     found: dict[str, Area] = {}
     for area in areas:
         known = found.get(area.name, Area(area.name))
@@ -85,11 +95,23 @@ def merged(areas: Iterable[Area]) -> list[Area]:
     return list(found.values())
 
 
+def check_same_names(areas: Iterable[Area], against: Iterable[Area]) -> None:
+    """Refuse areas of two inputs that cannot be compared.
+
+    Raises:
+        UsageError: They do not have the same names.
+    """
+    names = [sorted(area.name for area in some) for some in (areas, against)]
+    if names[0] != names[1]:
+        listed = " and ".join(", ".join(some) for some in names)
+        raise UsageError(f"both inputs must have areas of the same names; these are {listed}")
+
+
 def coverage(polygons: Sequence[Polygon], size: tuple[int, int]) -> Coverage:
     """How much of each pixel of a frame of size (H, W) the polygons cover.
 
-    Exact for polygons that neither cross themselves nor overlap: parts of a frame cover together
-    what they are parts of. What lies outside of the frame does not count.
+    Exact for polygons that neither cross themselves nor overlap: the coverage of a frame's parts
+    adds up to that of the frame. What lies outside of the frame does not count.
     """
     covered: Coverage = np.zeros(size)
     for polygon in polygons:
@@ -102,7 +124,7 @@ def coverage(polygons: Sequence[Polygon], size: tuple[int, int]) -> Coverage:
 
 
 def checked(area: Area, size: tuple[int, int]) -> Area:
-    """The area, if what it has on every frame touches a frame of size (H, W).
+    """The area, if its polygons of every frame touch a frame of size (H, W).
 
     Raises:
         InputError: It lies outside, or has no extent.

@@ -15,7 +15,7 @@ from typing import Any
 from salcli.areas.geometry import Area, Length, Polygon, box, merged
 from salcli.errors import UsageError
 
-__all__ = ["COLUMNS", "collect", "parse", "read"]
+__all__ = ["COLUMNS", "boxes", "collect", "parse", "read"]
 
 COLUMNS = ("frame", "name", "x", "y", "w", "h")
 
@@ -28,23 +28,23 @@ def parse(text: str) -> Area:
     """The area of a text `NAME=X,Y,W,H`, in pixels, or in percent with `%` after the numbers.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The text describes no area.
     """
     name, _, numbers = text.rpartition("=")
     try:
         return Area(_name(name), (_box(numbers.split(",")),))
     except ValueError as error:
-        raise UsageError(f"--area {text}: {error}; write NAME=X,Y,W,H") from error
+        raise UsageError(f"area '{text}': {error}; write NAME=X,Y,W,H") from error
 
 
 def read(path: Path) -> list[Area]:
-    """The areas of a file, in order; a name that comes again adds to its area.
+    """The areas of a file, in order; those of one name become one.
 
     A `.csv` has the columns `frame,name,x,y,w,h`, a row for each box on a frame. Any other file is
     JSON: salcli's own, or COCO's, where a category is an area.
 
     Raises:
-        UsageError: The file cannot be read, is of another layout, or holds no areas.
+        UsageError: The file cannot be read, is of another layout, or has no areas.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -52,16 +52,28 @@ def read(path: Path) -> list[Area]:
     except OSError as error:
         raise UsageError(f"'{path}' cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"'{path}' is no text: {error.reason}") from error
+        raise UsageError(f"'{path}' is not UTF-8 text: {error.reason}") from error
     except ValueError as error:
         raise UsageError(f"'{path}': {error}") from error
     if not found:
-        raise UsageError(f"'{path}' holds no areas")
+        raise UsageError(f"'{path}' has no areas")
     return merged(found)
 
 
+def boxes(given: Mapping[str, Sequence[float | str]]) -> list[Area]:
+    """An area for each name and its box (x, y, width, height); numbers as in `parse`.
+
+    Raises:
+        UsageError: A name is empty, or a box is wrong.
+    """
+    try:
+        return [Area(_name(name), (_box(values),)) for name, values in given.items()]
+    except ValueError as error:
+        raise UsageError(f"areas: {error}") from error
+
+
 def collect(file: Path | None, texts: Sequence[str]) -> list[Area]:
-    """The areas of a file and of texts `NAME=X,Y,W,H`, those of one name put together.
+    """The areas of a file and of texts `NAME=X,Y,W,H`; those of one name become one.
 
     Raises:
         UsageError: See `read` and `parse`.
@@ -91,7 +103,7 @@ def _from_json(text: str) -> Iterator[Area]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+            f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         ) from error
     if isinstance(document, dict) and isinstance(document.get("annotations"), list):
         return _from_coco(document)
@@ -130,11 +142,11 @@ def _from_coco(document: Mapping[str, Any]) -> Iterator[Area]:
             else:
                 yield Area(name, frames=dict.fromkeys(keys, shapes))
     except (KeyError, TypeError) as error:
-        raise ValueError(f"not as COCO describes it: {error} is missing or wrong") from error
+        raise ValueError(f"not COCO's format: {error} is missing or wrong") from error
 
 
 def _image_keys(images: Sequence[Mapping[str, Any]]) -> dict[Any, set[str | int]]:
-    """Frames that an image of COCO may be, by its id: its stem, and the number that ends it."""
+    """Keys of the frame of each COCO image, by its id: its stem, and the number at its end."""
     stems = {row["id"]: Path(str(row["file_name"])).stem for row in images}
     endings = {id_: re.search(r"\d*$", stem) for id_, stem in stems.items()}
     numbers = {id_: int(found[0]) for id_, found in endings.items() if found and found[0]}
@@ -149,7 +161,7 @@ def _image_keys(images: Sequence[Mapping[str, Any]]) -> dict[Any, set[str | int]
 def _coco_shapes(row: Mapping[str, Any], number: int) -> Iterator[Polygon]:
     rings = row.get("segmentation")
     if isinstance(rings, dict):
-        raise ValueError(f"annotation {number}: masks by run length cannot be read; use polygons")
+        raise ValueError(f"annotation {number}: run-length masks are not supported; use polygons")
     if not rings:
         yield _box(row["bbox"])
         return
@@ -195,5 +207,5 @@ def _length(value: Any) -> Length:
     except (TypeError, ValueError):
         raise ValueError(f"{value!r} is neither a number of pixels nor of percent") from None
     if not math.isfinite(number):
-        raise ValueError(f"{value!r} is no finite number")
+        raise ValueError(f"{value!r} is not a finite number")
     return Length(percent=number) if percent else Length(number)

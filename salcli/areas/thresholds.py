@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
+from salcli.areas.attention import Attention
 from salcli.scoring.limits import Limit
 
 __all__ = ["broken"]
 
 
-def broken(
-    limits: Sequence[Limit], *, shares: Mapping[str, float], changes: Mapping[str, float]
-) -> Iterator[str]:
+def broken(limits: Sequence[Limit], found: Attention) -> Iterator[str]:
     """A line for each area that is below a limit.
 
-    Args:
-        limits: With the name of an area a limit on its share, without one on all changes.
-        shares: Share of all attention, by area.
-        changes: Change of the share, by area; empty if nothing is compared.
+    A limit with the name of an area is one on its share, a limit without a name one on the change
+    of every share since `found.against`.
     """
+    shares = {name: summary.share for name, summary in found.summary().items()}
+    prefix = "" if found.against else f"{found.source}: "
     for limit in limits:
         if limit.name is not None:
-            if not limit.keeps(shares[limit.name]):
-                yield f"{limit.name}: share {shares[limit.name]:.2%} is below {limit.value:.2%}"
+            share = shares[limit.name]
+            if not limit.keeps(share):
+                yield f"{prefix}{limit.name}: share {share:.2%} is below {limit.value:.2%}"
             continue
-        for name, change in changes.items():
-            if not limit.keeps(change):
-                yield f"{name}: change {change:+.2%} is below {limit.value:+.2%}"
+        for each in found.changes():
+            if not limit.keeps(each.change):
+                yield f"{each.name}: change {each.change:+.2%} is below {limit.value:+.2%}"

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from salcli import logs
 from salcli.commands import _options, _tables
-from salcli.commands._options import load_models
-from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.commands._options import each_input, load_models
+from salcli.errors import UsageError
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
+    from salcli.areas.attention import AreaSummary, Attention
     from salcli.areas.geometry import Area
-    from salcli.areas.measure import AreaSummary, Attention
-    from salcli.areas.run import Survey
-    from salcli.scoring.limits import Limit
+    from salcli.loading import Loaded
+    from salcli.prediction.manifest import OutputPaths
+    from salcli.progress import Watcher
 
 __all__ = ["aoi"]
 
@@ -36,12 +38,12 @@ def aoi(
     area: _options.AreaBoxes = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="INPUT", help="The design or cut that INPUT is compared against."),
+        typer.Option(metavar="INPUT", help="A design or cut to compare INPUT with."),
     ] = None,
     against_areas: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where the areas are there.", show_default="where they are here"
+            metavar="FILE", help="The areas of that input.", show_default="those of INPUT"
         ),
     ] = None,
     fail_below: Annotated[
@@ -74,119 +76,115 @@ def aoi(
     Exit codes: 0 all done, 1 some inputs failed or --fail-below, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
     """
-    from salcli.areas.run import Survey
+    from salcli.areas import files, measure
+    from salcli.areas.thresholds import broken
     from salcli.media.open import find_inputs
+    from salcli.prediction import manifest
     from salcli.progress import watch
     from salcli.scoring.limits import parse_limit
 
     chosen = _areas(areas, area)
     names = [one.name for one in chosen]
-    there = _areas(against_areas, None) if against_areas else chosen
     limits = [parse_limit(text, kind="area", names=names, most=1) for text in fail_below or ()]
     if against is None and any(limit.name is None for limit in limits):
         raise UsageError("--fail-below: a change needs --against; or write AREA=SHARE")
     paths = find_inputs(inputs)
-    others = find_inputs([against]) if against is not None else []
-    if against is not None:
-        _check_pair(paths, others, names=names, there=there)
-    elif against_areas is not None:
-        raise UsageError("--against-areas needs --against")
+    places = manifest.places(paths, output)
+    others = _others(against, against_areas, paths=paths, areas=chosen)
+    if others:
+        places = [files.comparison_place(output, paths[0], against=others[0][0])]
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     (loaded,) = load_models(
         [model], option=option, weights=weights, device=device, offline=offline, quiet=quiet
     )
+    errors: dict[str, str] = {}
     with watch(len(paths) + len(others), quiet=quiet) as watcher:
         watcher.note(_options.introduction(loaded))
-        survey = Survey(loaded, kind, fps, watcher)
-        if others:
-            failed = _compare(
-                survey,
-                (paths[0], chosen),
-                against=(others[0], there),
-                output=output,
-                limits=limits,
-                as_json=as_json,
-            )
-        else:
-            failed = _measure(
-                survey, paths, areas=chosen, output=output, limits=limits, as_json=as_json
-            )
-    if failed:
+        measured = partial(measure.measure, loaded=loaded, kind=kind, fps=fps, watcher=watcher)
+        done = each_input(
+            list(zip(paths, places, strict=True)),
+            partial(_run, measured, watcher, chosen, others),
+            failed=lambda one, error: errors.update({str(one[0]): error}),
+            watcher=watcher,
+        )
+    found = [one for one in done if one is not None]
+    if as_json:
+        typer.echo(json.dumps(_document(loaded, found, errors), indent=2, ensure_ascii=False))
+    elif found:
+        (_show_changes if others else _show)(found)
+    below = [line for one in found for line in broken(limits, one)]
+    for line in below:
+        typer.echo(f"salcli: below the limit: {line}", err=True)
+    if below or errors or any(one.problems for one in found):
         raise typer.Exit(1)
 
 
-def _measure(
-    survey: Survey,
-    paths: Sequence[Path],
-    *,
+def _run(
+    measured: Callable[..., Attention],
+    watcher: Watcher,
     areas: Sequence[Area],
-    output: Path,
-    limits: Sequence[Limit],
-    as_json: bool,
-) -> bool:
-    """Each input by itself; whatever is wrong with one does not stop the others."""
-    from salcli.areas import thresholds
-    from salcli.prediction import manifest
+    others: Sequence[tuple[Path, Sequence[Area]]],
+    one: tuple[Path, OutputPaths],
+) -> Attention:
+    """Measure one input, and the one it is compared with, and write the files."""
+    from salcli.areas import files
 
-    found: list[Attention] = []
-    errors: dict[Path, str] = {}
-    lines: list[str] = []
-    for path, place in zip(paths, manifest.places(paths, output), strict=True):
-        try:
-            one = survey.measure(path, place, areas=areas)
-        except PluginError:
-            raise  # every other input would fail as this one did
-        except SalcliError as error:
-            survey.watcher.fail(str(error))
-            errors[path] = str(error)
-            continue
-        found.append(one)
-        shares = {name: summary.share for name, summary in one.summary().items()}
-        lines += [
-            f"{path}: {line}" for line in thresholds.broken(limits, shares=shares, changes={})
+    path, place = one
+    found = measured(path, areas=areas)
+    for other, there in others:
+        found.against = measured(other, areas=there)
+    file = files.write(found, place)
+    many = "1 area" if len(areas) == 1 else f"{len(areas)} areas"
+    against = "".join(f" against {other}" for other, _ in others)
+    watcher.finish(f"{path}{against}: {many} in {file}")
+    return found
+
+
+def _others(
+    against: str | None, file: Path | None, *, paths: Sequence[Path], areas: Sequence[Area]
+) -> list[tuple[Path, Sequence[Area]]]:
+    """The input to compare with and its areas; empty if there is none."""
+    from salcli.areas.geometry import check_same_names
+    from salcli.media.open import find_inputs
+
+    there = _areas(file, None) if file else areas
+    if against is None:
+        if file is not None:
+            raise UsageError("--against-areas needs --against")
+        return []
+    others = find_inputs([against])
+    if len(paths) != 1 or len(others) != 1:
+        raise UsageError(
+            f"--against compares one input with one, not {len(paths)} with {len(others)}"
+        )
+    check_same_names(areas, there)
+    return [(others[0], there)]
+
+
+def _document(
+    loaded: Loaded, found: Sequence[Attention], errors: Mapping[str, str]
+) -> dict[str, Any]:
+    from salcli.areas.attention import list_document
+
+    if found and found[0].against:
+        return found[0].document()
+    return list_document(found, failed=errors, model=loaded.label, weights_sha256=loaded.digest)
+
+
+def _show_changes(found: Sequence[Attention]) -> None:
+    """The table of a comparison."""
+    cells = [
+        [
+            change.name,
+            f"{change.share:.2%}",
+            f"{change.share_against:.2%}",
+            f"{change.change:+.2%}",
+            *map(_times, (change.lift, change.lift_against)),
         ]
-    if as_json:
-        typer.echo(json.dumps(survey.document(found, failed=errors), indent=2, ensure_ascii=False))
-    elif found:
-        _show(found)
-    return _complained(lines) or bool(errors) or any(one.stimulus.problems for one in found)
-
-
-def _compare(
-    survey: Survey,
-    source: tuple[Path, Sequence[Area]],
-    *,
-    against: tuple[Path, Sequence[Area]],
-    output: Path,
-    limits: Sequence[Limit],
-    as_json: bool,
-) -> bool:
-    from salcli.areas import documents, thresholds
-    from salcli.prediction.manifest import OutputPaths
-
-    place = OutputPaths(output, f"{source[0].stem}-against-{against[0].stem}")
-    found, other = survey.compare(source, against, place=place)
-    rows = list(documents.changes(found, other))
-    if as_json:
-        document = documents.compared(survey.loaded, found, against=other)
-        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        cells = [
-            [row[0], *(f"{n:.2%}" for n in row[1:3]), f"{row[3]:+.2%}", *map(_times, row[4:])]
-            for row in rows
-        ]
-        _tables.show(["area", "share", "against", "change", "lift", "against"], cells)
-    shares = {row[0]: row[1] for row in rows}
-    changes = {row[0]: row[3] for row in rows}
-    lines = list(thresholds.broken(limits, shares=shares, changes=changes))
-    return _complained(lines) or bool(found.stimulus.problems or other.stimulus.problems)
-
-
-def _complained(lines: Sequence[str]) -> bool:
-    for line in lines:
-        typer.echo(f"salcli: below the limit: {line}", err=True)
-    return bool(lines)
+        for change in found[0].changes()
+    ]
+    _tables.show(["area", "share", "against", "change", "lift", "against"], cells)
 
 
 def _show(found: Sequence[Attention]) -> None:
@@ -198,7 +196,7 @@ def _show(found: Sequence[Attention]) -> None:
     rows = []
     for one in found:
         for name, summary in one.summary().items():
-            row = [one.source.name, name, f"{summary.share:.2%}", f"{summary.area_share:.2%}"]
+            row = [Path(one.source).name, name, f"{summary.share:.2%}", f"{summary.area_share:.2%}"]
             row += [_times(summary.lift), f"{summary.peak:.3f}", str(summary.rank)]
             if clips:
                 row += _times_of(summary)
@@ -225,17 +223,3 @@ def _areas(file: Path | None, texts: Sequence[str] | None) -> list[Area]:
     if not found:
         raise UsageError("there are no areas; use --areas FILE or --area NAME=X,Y,W,H")
     return found
-
-
-def _check_pair(
-    paths: Sequence[Path], others: Sequence[Path], *, names: Sequence[str], there: Sequence[Area]
-) -> None:
-    if len(paths) != 1 or len(others) != 1:
-        raise UsageError(
-            f"--against compares one input with one, not {len(paths)} with {len(others)}"
-        )
-    if sorted(names) != sorted(area.name for area in there):
-        listed = " and ".join(
-            ", ".join(sorted(some)) for some in (names, [area.name for area in there])
-        )
-        raise UsageError(f"--against-areas must have the same areas; these are {listed}")
