@@ -1,36 +1,79 @@
 """Where humans look in images and video: published saliency models under one command.
 
-The public API. What needs numpy or torch is imported when first used.
+The public API for users, and what the module of a plugin needs. What is heavy is imported when it
+is first used. What models, recipes, datasets and metrics are written with is in `salcli.authoring`,
+what they are tested with in `salcli.testing`. All other modules are private.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from salcli._lazy import lazily
 from salcli._version import __version__
-from salcli.errors import SalcliError
+from salcli.errors import (
+    InputError,
+    OutputError,
+    PluginError,
+    SalcliError,
+    UnknownName,
+    UsageError,
+    WeightsError,
+)
 from salcli.plugins.hooks import hookimpl
+from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
 from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
-from salcli.types import Prediction, Stimulus
+from salcli.types import (
+    Annotation,
+    Batch,
+    Dataset,
+    Frame,
+    Loss,
+    Prediction,
+    Predictor,
+    Recording,
+    Result,
+    Stimulus,
+    Submission,
+)
 
 if TYPE_CHECKING:
     from salcli import metrics
     from salcli.api import aoi, heatmap, overlay, predict
-    from salcli.loading import load_model
+    from salcli.loading import Loaded, load_model
     from salcli.scoring.compare import compare
     from salcli.scoring.run import score
 
 __all__ = [
+    "Annotation",
+    "Augmentation",
+    "Batch",
+    "Dataset",
     "DatasetSpec",
+    "Frame",
+    "InputError",
+    "Loaded",
+    "Loss",
     "MetricSpec",
     "ModelSpec",
+    "OutputError",
+    "ParameterGroup",
+    "PluginError",
     "Prediction",
+    "Predictor",
     "ProtocolSpec",
+    "Recipe",
+    "Recording",
+    "Result",
     "SalcliError",
+    "Source",
     "Stimulus",
     "StyleSpec",
+    "Submission",
+    "UnknownName",
+    "UsageError",
     "Weights",
+    "WeightsError",
     "__version__",
     "aoi",
     "compare",
@@ -43,21 +86,22 @@ __all__ = [
     "score",
 ]
 
-LAZY = {
-    "aoi": "salcli.api",
-    "compare": "salcli.scoring.compare",
-    "heatmap": "salcli.api",
-    "load_model": "salcli.loading",
-    "overlay": "salcli.api",
-    "predict": "salcli.api",
-    "score": "salcli.scoring.run",
-}
-"""Modules of the functions that are imported when first used."""
+__getattr__ = lazily(
+    __name__,
+    {
+        "Loaded": "salcli.loading",
+        "aoi": "salcli.api",
+        "compare": "salcli.scoring.compare",
+        "heatmap": "salcli.api",
+        "load_model": "salcli.loading",
+        "metrics": "salcli.metrics",
+        "overlay": "salcli.api",
+        "predict": "salcli.api",
+        "score": "salcli.scoring.run",
+    },
+)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "metrics":
-        return import_module("salcli.metrics")
-    if name in LAZY:
-        return getattr(import_module(LAZY[name]), name)
-    raise AttributeError(f"module 'salcli' has no attribute '{name}'")
+def __dir__() -> list[str]:
+    """The public names, those that are not imported yet as well."""
+    return __all__

@@ -20,7 +20,15 @@ HEAVY_ROOTS = {*HEAVY, "scipy", "safetensors", "imageio_ffmpeg", "cv2"}
 
 LIGHT = {
     *("_version", "errors", "specs", "types", "recipe", "atomic", "logs", "progress", "cli"),
-    *("__init__", "__main__", "plugins/hooks", "plugins/loader", "plugins/registry"),
+    *(
+        "__init__",
+        "__main__",
+        "_lazy",
+        "authoring",
+        "plugins/hooks",
+        "plugins/loader",
+        "plugins/registry",
+    ),
     *("plugins/core", "weights/store"),
 }
 """Files of the package, without `.py`, that every command loads or may load."""

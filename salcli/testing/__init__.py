@@ -1,7 +1,10 @@
-"""The contract kit for plugin authors: `check_model(spec)` in your plugin's tests is all it takes.
+"""For the tests of plugins: `check_model("name")`, and parts of a training to try one by one.
 
-The model is built with a randomly initialised network, so no weights are needed, and looks at small
-generated stimuli on the CPU. How a model must behave is in `salcli.testing.contract`.
+`check_model` builds the model with a randomly initialised network, so it needs no weights, and
+shows it small generated stimuli on the CPU; how a model must behave is in
+`salcli.testing.contract`.
+Fixtures for pytest are in `salcli.testing.fixtures`, datasets of a few tiny files in
+`salcli.testing.miniatures`.
 """
 
 from __future__ import annotations
@@ -14,15 +17,45 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from salcli._lazy import lazily
 from salcli.errors import SalcliError
 from salcli.plugins import registry
 from salcli.specs import ModelSpec, Weights, parse_options
 from salcli.testing import contract
 from salcli.testing.contract import Subject, broken
 
-__all__ = ["check_model"]
+if TYPE_CHECKING:
+    from salcli.gaze.groundtruth import read_density
+    from salcli.training.optimisation import autocast, freeze, make_optimiser
+    from salcli.training.plan import fixed_samples, samples
+    from salcli.training.validation import by_maps
+
+__all__ = [
+    "HEAVY",
+    "autocast",
+    "by_maps",
+    "check_model",
+    "fixed_samples",
+    "freeze",
+    "make_optimiser",
+    "read_density",
+    "samples",
+]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "autocast": "salcli.training.optimisation",
+        "by_maps": "salcli.training.validation",
+        "fixed_samples": "salcli.training.plan",
+        "freeze": "salcli.training.optimisation",
+        "make_optimiser": "salcli.training.optimisation",
+        "read_density": "salcli.gaze.groundtruth",
+        "samples": "salcli.training.plan",
+    },
+)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """Names and tags are typed by people, and become folders."""
@@ -35,16 +68,18 @@ HEAVY = ("torch", "numpy", "torchvision", "imageio", "PIL", "requests", "matplot
 """What the module of a plugin must not import: every start of salcli imports that module."""
 
 
-def check_model(spec: ModelSpec, *, options: Mapping[str, Any] = NO_OPTIONS) -> None:
-    """Check that a model keeps the contract of `salcli.model.Model`.
+def check_model(model: str | ModelSpec, *, options: Mapping[str, Any] = NO_OPTIONS) -> None:
+    """Check that a model keeps the contract of `salcli.authoring.Model`.
 
     Args:
-        spec: Of an installed plugin, as `salcli.plugins.registry.model(NAME)` gives it.
-        options: The model's options on trial, such as a smaller input for a network that is slow.
+        model: The name of a model of an installed plugin, or its description.
+        options: The model's options for this check, such as a smaller input for a slow network.
 
     Raises:
+        UnknownName: No plugin brings a model of this name.
         PluginError: Names the model, the law that it breaks, and how.
     """
+    spec = model if isinstance(model, ModelSpec) else registry.model(model)[0]
     _check_description(spec)
     _check_weights(spec)
     _check_light_import(spec)

@@ -23,6 +23,8 @@ from scipy.ndimage import gaussian_filter
 
 from salcli.types import Recording
 
+__all__ = ["DHF1K", "Lists", "MAKERS", "SIZE", "blurred", "picture", "places", "save_gaze"]
+
 SIZE = (36, 48)
 """(H, W) of every frame and still but DIEM's, whose names state their sizes."""
 

@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from salcli.training.prepare import Request, Training
+
 
 def test_salema(goes_on: Callable[..., None], miniature: Callable[[str], Path]) -> None:
     """Whole clips, and two steps for the longest of them."""
@@ -19,3 +23,28 @@ def test_stsnet(goes_on: Callable[..., None], miniature: Callable[[str], Path]) 
         *("--batch-size", "1", "--epoch-steps", "3", "--lr", "1e-5"),
         DIEM_DATA_DIR=str(miniature("diem")),
     )
+
+
+@pytest.mark.parametrize(("given", "size"), [((), (240, 320)), (("input_size=16,20",), (16, 20))])
+def test_stsnet_trains_at_the_paper_s_size(
+    given: tuple[str, ...], size: tuple[int, int], miniature: Callable[[str], Path]
+) -> None:
+    """Prediction is at the script's; a file that was trained says what it needs."""
+    request = Request(
+        model="stsnet",
+        options=("net=ssnet", *given),
+        start=None,
+        published=False,
+        recipe=None,
+        recipes=(),
+        changes={},
+        thaw_after=None,
+        data=(f"diem={miniature('diem')}",),
+        roots=(),
+        data_options={"hold_out": "2"},
+        device="cpu",
+        deterministic=False,
+    )
+    training = Training.prepare(request)
+    assert training.model.options.input_size == size
+    assert training.metadata["options"]["input_size"] == size

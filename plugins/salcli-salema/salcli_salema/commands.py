@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from salcli.commands import _options
+from salcli.authoring import Device, ModelName, ModelOptions, Offline, Verbose, WeightsFile
 from salcli_salema.architecture import LAST
 
 __all__ = ["group"]
@@ -37,10 +37,10 @@ def features(
     frame: Annotated[
         int, typer.Option(min=1, help="Which frame, from 1; the network sees those before it, too.")
     ] = 1,
-    model: _options.ModelName = "salema",
-    option: _options.ModelOptions = None,
-    weights: _options.WeightsFile = None,
-    device: _options.Device = "auto",
+    model: ModelName = "salema",
+    option: ModelOptions = None,
+    weights: WeightsFile = None,
+    device: Device = "auto",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -51,8 +51,8 @@ def features(
             show_default="INPUT's name and the layer, in this folder",
         ),
     ] = None,
-    offline: _options.Offline = False,
-    verbose: _options.Verbose = False,
+    offline: Offline = False,
+    verbose: Verbose = False,
 ) -> None:
     """Draw the feature maps of a layer side by side, as a PNG.
 
@@ -61,10 +61,8 @@ def features(
     """
     import torch
 
-    from salcli.errors import UsageError
-    from salcli.loading import load_model
-    from salcli.media.open import open_stimulus
-    from salcli.progress import download_bar
+    from salcli import UsageError, load_model
+    from salcli.authoring import download_bar, open_stimulus
     from salcli_salema import sheet
     from salcli_salema.model import Salema
 

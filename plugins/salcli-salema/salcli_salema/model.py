@@ -15,13 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from salcli import checkpoint
-from salcli.checkpoint import Checkpoint
-from salcli.errors import InputError, UsageError
-from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.stream import batched, prefetch
-from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli import Batch, Frame, InputError, Loss, Prediction, Recipe, Stimulus, UsageError
+from salcli.authoring import Checkpoint, Model, batched, checkpoint, prefetch
 from salcli_salema import Options, recipes, starts
 from salcli_salema.architecture import LAST
 from salcli_salema.network import Kernels, SalCLSTM30, SalCLSTM56, SalEMA, State

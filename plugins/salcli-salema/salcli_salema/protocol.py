@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from salcli.protocols import Negatives, Preparation, Protocol, Variant
+from salcli.authoring import Negatives, Preparation, Protocol, Variant
 
 __all__ = ["SALEMA", "SALEMA_AREA", "files"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from salcli.recipe import WHOLE, ParameterGroup, Recipe, Source
+from salcli import ParameterGroup, Recipe, Source
+from salcli.authoring import WHOLE
 from salcli_salema import Options
 from salcli_salema.architecture import CONVOLUTIONS
 

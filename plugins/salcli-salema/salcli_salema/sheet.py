@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli.atomic import replacing, reporting_os_errors
-from salcli.maps import to_8bit
-from salcli.output import png
+from salcli.authoring import png, replacing, reporting_os_errors, to_8bit
 from salcli_salema.model import stretched
 
 if TYPE_CHECKING:

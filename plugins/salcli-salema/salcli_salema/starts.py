@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import WeightsError
+from salcli import WeightsError
+from salcli.authoring import Checkpoint
 from salcli_salema import Variant
 from salcli_salema.architecture import BOTTLENECK, CONVOLUTIONS
 

@@ -14,7 +14,7 @@ from salcli_salema import SALEMA
 from salcli_salema.model import Salema
 from salcli_salema.network import SalCLSTM30, SalCLSTM56, SalEMA
 
-from salcli.specs import parse_options
+from salcli.authoring import parse_options
 
 GOLDENS = Path(__file__).parent / "goldens"
 GAINS = {"salgan.0.weight": 0.01}

@@ -16,7 +16,7 @@ from salcli_salema.model import Salema
 from salcli_salema.sheet import GREY, draw, save
 from torch import Tensor
 
-from salcli.errors import OutputError
+from salcli import OutputError
 
 Golden = Callable[[str], tuple[dict[str, Any], dict[str, np.ndarray]]]
 Publish = Callable[..., Path]

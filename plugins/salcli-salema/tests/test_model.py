@@ -15,11 +15,8 @@ from salcli_salema.model import Salema, sigmoid, stretched
 from salcli_salema.network import SalCLSTM30, SalEMA
 from torch import Tensor
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import InputError, UsageError, WeightsError
-from salcli.loading import create
-from salcli.specs import parse_options
-from salcli.types import Stimulus
+from salcli import InputError, Stimulus, UsageError, WeightsError
+from salcli.authoring import Checkpoint, create, parse_options
 
 SMALL = "input_size=32,48"
 PLAIN = (SMALL, "mode=frames")

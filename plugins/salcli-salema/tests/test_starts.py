@@ -16,10 +16,8 @@ from salcli_salema.starts import MEAN
 from torch import Tensor
 from torchvision.models.vgg import cfgs, make_layers
 
-from salcli import checkpoint
-from salcli.checkpoint import Checkpoint
-from salcli.errors import WeightsError
-from salcli.specs import parse_options
+from salcli import WeightsError
+from salcli.authoring import Checkpoint, checkpoint, parse_options
 
 Weights = Mapping[str, Tensor]
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -14,11 +14,9 @@ from salcli_salema.architecture import CONVOLUTIONS
 from salcli_salema.model import Salema, ground_truth
 from torch import Tensor, nn
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError
-from salcli.specs import parse_options
-from salcli.training.optimisation import autocast, make_optimiser
-from salcli.types import Batch, Loss
+from salcli import Batch, Loss, UsageError
+from salcli.authoring import Checkpoint, parse_options
+from salcli.testing import autocast, make_optimiser
 
 Weights = Mapping[str, Tensor]
 

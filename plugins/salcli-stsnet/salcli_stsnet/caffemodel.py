@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salcli.errors import WeightsError
-from salcli.weights.drives import is_page
+from salcli import WeightsError
+from salcli.authoring import is_page
 from salcli_stsnet.wire import (
     EIGHT_BYTES,
     FOUR_BYTES,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from salcli.atomic import replacing, reporting_os_errors
-from salcli.errors import UsageError
+from salcli import UsageError
+from salcli.authoring import replacing, reporting_os_errors
 from salcli_stsnet import Net
 from salcli_stsnet.caffemodel import DIMENSIONS, LAYER_FIELDS, LAYERS, NET_NAME, SHAPE
 from salcli_stsnet.network import LAST, STSNet

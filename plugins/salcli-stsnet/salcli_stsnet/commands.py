@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, cast
 import typer
 
 if TYPE_CHECKING:
-    from salcli.checkpoint import Checkpoint
+    from salcli.authoring import Checkpoint
     from salcli_stsnet import Net
     from salcli_stsnet.model import Stsnet
 
@@ -52,7 +52,7 @@ def join(
     """Put a two-stream net together from two single streams."""
     import dataclasses
 
-    from salcli import checkpoint
+    from salcli.authoring import checkpoint
     from salcli_stsnet.joining import joined
 
     one, two = _stream(frame), _stream(flow)
@@ -64,7 +64,7 @@ def join(
 
 
 def _created(net: Net) -> Stsnet:
-    from salcli.loading import create
+    from salcli.authoring import create
     from salcli_stsnet import STSNET
     from salcli_stsnet.model import Stsnet
 
@@ -72,7 +72,7 @@ def _created(net: Net) -> Stsnet:
 
 
 def _stream(path: Path) -> Checkpoint:
-    from salcli.errors import UsageError
+    from salcli import UsageError
     from salcli_stsnet.model import Stsnet
     from salcli_stsnet.network import SINGLE
 

@@ -11,11 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from salcli import checkpoint
-from salcli.errors import UsageError, WeightsError
-from salcli.specs import ModelSpec
-from salcli.types import Frame
-from salcli.weights import store
+from salcli import Frame, ModelSpec, UsageError, WeightsError
+from salcli.authoring import checkpoint, store
 from salcli_stsnet.pictures import GRID, Field
 
 __all__ = ["METHODS", "RAFT", "Estimator", "load_raft", "opencv", "raft", "successive"]

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from salcli.errors import InputError
-from salcli.gaze.pairing import FileNames
-from salcli.media import images
-from salcli.types import Frame
+from salcli import Frame, InputError
+from salcli.authoring import FileNames, images
 from salcli_stsnet import Options
 from salcli_stsnet.pictures import GRID, Field, encode
 

@@ -13,12 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from salcli.checkpoint import Checkpoint, load_strict
-from salcli.errors import InputError, UsageError, WeightsError
-from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.stream import batched, prefetch
-from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli import (
+    Batch,
+    Frame,
+    InputError,
+    Loss,
+    Prediction,
+    Recipe,
+    Stimulus,
+    UsageError,
+    WeightsError,
+)
+from salcli.authoring import Checkpoint, Model, batched, load_strict, prefetch
 from salcli_stsnet import SMALLEST, Options, caffemodel, flow, training
 from salcli_stsnet.flow import METHODS, RAFT
 from salcli_stsnet.flowfiles import FlowFolder

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from salcli.types import Frame
+from salcli import Frame
 from salcli_stsnet import Options
 
 __all__ = ["GRID", "Field", "encode", "no_motion"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from salcli.errors import UsageError
-from salcli.types import Frame, Stimulus
+from salcli import Frame, Stimulus, UsageError
 from salcli_stsnet import Options
 from salcli_stsnet.flow import METHODS, Estimator, opencv, successive
 from salcli_stsnet.flowfiles import FlowFolder, read

@@ -13,8 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from salcli.recipe import ParameterGroup, Recipe, Source
-from salcli.types import Frame
+from salcli import Frame, ParameterGroup, Recipe, Source
 
 __all__ = ["LOWER_RESOLUTIONS", "PAPER", "RECIPES", "coarse", "euclidean", "target"]
 

@@ -18,7 +18,7 @@ from salcli_stsnet.caffemodel import read
 from salcli_stsnet.model import Stsnet
 from salcli_stsnet.network import LAYERS, STSNet
 
-from salcli.errors import UsageError, WeightsError
+from salcli import UsageError, WeightsError
 
 GOLDENS = Path(__file__).parent / "goldens"
 MINI = sorted(GOLDENS.glob("*.caffemodel"))

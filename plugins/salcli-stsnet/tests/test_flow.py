@@ -17,9 +17,8 @@ from salcli_stsnet.flowfiles import FlowFolder
 from salcli_stsnet.pictures import encode, no_motion
 from salcli_stsnet.streams import with_estimated_flow, with_flow_from, without_flow
 
-from salcli.checkpoint import sha256
-from salcli.errors import InputError, UsageError, WeightsError
-from salcli.types import Frame, Stimulus
+from salcli import Frame, InputError, Stimulus, UsageError, WeightsError
+from salcli.authoring import checkpoint
 
 Golden = Callable[[str], tuple[dict, dict[str, np.ndarray]]]
 
@@ -237,7 +236,7 @@ def raft_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def spec(beginning: str = ""):
         row = STSNET.weights_row("raft-small")
         assert row is not None
-        name = f"raft_small_C_T_V2-{beginning or sha256(path)[:8]}.pth"
+        name = f"raft_small_C_T_V2-{beginning or checkpoint.sha256(path)[:8]}.pth"
         row = dataclasses.replace(row, urls=(path.as_uri(),), filename=name)
         return dataclasses.replace(STSNET, weights=(row,)), network
 

@@ -13,9 +13,8 @@ from salcli_stsnet.maps import finish
 from salcli_stsnet.model import Stsnet
 from salcli_stsnet.network import STSNet
 
-from salcli.errors import InputError, UsageError, WeightsError
-from salcli.loading import create, load_model
-from salcli.types import Frame, Stimulus
+from salcli import Frame, InputError, Stimulus, UsageError, WeightsError, load_model
+from salcli.authoring import create
 
 INPUT, OUTPUT, MAP = 1e-5, 1e-4, 0.02
 """Absolute tolerances; the map's is on the scale of grey levels."""

@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,11 +13,9 @@ from salcli_stsnet.model import Stsnet
 from salcli_stsnet.network import STSNet
 from salcli_stsnet.solver import CaffeSGD
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError, WeightsError
-from salcli.training.optimisation import make_optimiser
-from salcli.training.prepare import Request, Training
-from salcli.types import Batch
+from salcli import Batch, UsageError, WeightsError
+from salcli.authoring import Checkpoint
+from salcli.testing import make_optimiser
 
 LOSS, GRADIENT, CHANGE = 1e-5, 1e-4, 1e-3
 """Relative tolerances that the golden states."""
@@ -223,28 +220,3 @@ def test_recipes_ask_for_no_more_frames_than_the_net_sees(make: Callable[..., St
     assert {r.clip_length for r in make().recipes().values()} == {2}
     assert {r.clip_length for r in make(net="ssnet").recipes().values()} == {1}
     assert next(iter(make().recipes())) == "paper"
-
-
-@pytest.mark.parametrize(("given", "size"), [((), (240, 320)), (("input_size=16,20",), (16, 20))])
-def test_training_is_at_the_paper_s_size(
-    given: tuple[str, ...], size: tuple[int, int], miniature: Callable[[str], Path]
-) -> None:
-    """Prediction is at the script's; a file that was trained says what it needs."""
-    request = Request(
-        model="stsnet",
-        options=("net=ssnet", *given),
-        start=None,
-        published=False,
-        recipe=None,
-        recipes=(),
-        changes={},
-        thaw_after=None,
-        data=(f"diem={miniature('diem')}",),
-        roots=(),
-        data_options={"hold_out": "2"},
-        device="cpu",
-        deterministic=False,
-    )
-    training = Training.prepare(request)
-    assert training.model.options.input_size == size
-    assert training.metadata["options"]["input_size"] == size

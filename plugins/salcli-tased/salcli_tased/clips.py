@@ -15,8 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from salcli.errors import InputError
-from salcli.types import Prediction
+from salcli import InputError, Prediction
 from salcli_tased.streaming import Sliding
 
 __all__ = ["Course", "interpolated"]

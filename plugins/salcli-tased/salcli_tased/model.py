@@ -10,13 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError, WeightsError
-from salcli.maps import resize
-from salcli.model import Model
-from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
-from salcli.stream import batched, prefetch
-from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli import (
+    Augmentation,
+    Batch,
+    Frame,
+    Loss,
+    ParameterGroup,
+    Prediction,
+    Recipe,
+    Source,
+    Stimulus,
+    UsageError,
+    WeightsError,
+)
+from salcli.authoring import Checkpoint, Model, batched, prefetch, resize
 from salcli_tased import Options, s3d
 from salcli_tased.clips import Course, interpolated
 from salcli_tased.finishing import Finish

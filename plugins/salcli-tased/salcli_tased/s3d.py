@@ -7,8 +7,8 @@ import re
 import torch
 from torch import Tensor, nn
 
-from salcli.checkpoint import COUNTER, Checkpoint, load_strict
-from salcli.errors import WeightsError
+from salcli import WeightsError
+from salcli.authoring import COUNTER, Checkpoint, load_strict
 from salcli_tased.network import TasedNet
 
 __all__ = ["is_s3d", "load"]

@@ -11,7 +11,7 @@ import torch
 from salcli_tased.model import Tased
 from salcli_tased.network import TasedNet
 
-from salcli.loading import create
+from salcli.authoring import create
 
 GOLDENS = Path(__file__).parent / "goldens"
 

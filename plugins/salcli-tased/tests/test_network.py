@@ -15,9 +15,8 @@ from torch import nn
 from torch.nn import functional
 from torchvision.models.video import s3d as torchvision_s3d
 
-from salcli import checkpoint
-from salcli.checkpoint import Checkpoint
-from salcli.errors import WeightsError
+from salcli import WeightsError
+from salcli.authoring import Checkpoint, checkpoint
 
 GOLDENS = Path(__file__).parent / "goldens"
 Arrays = dict[str, np.ndarray]

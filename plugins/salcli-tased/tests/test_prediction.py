@@ -14,9 +14,8 @@ from salcli_tased.model import Tased
 from salcli_tased.network import TasedNet
 from salcli_tased.streaming import Streaming
 
-from salcli.errors import InputError, UsageError
-from salcli.loading import create
-from salcli.types import Prediction, Stimulus
+from salcli import InputError, Prediction, Stimulus, UsageError
+from salcli.authoring import create
 
 Make = Callable[..., Tased]
 

@@ -11,10 +11,9 @@ import torch
 from salcli_tased.model import DHF1K, DHF1K_SMALL, Tased, kld
 from torch import nn
 
-from salcli.errors import UsageError
-from salcli.loading import create
-from salcli.training.optimisation import autocast
-from salcli.types import Batch
+from salcli import Batch, UsageError
+from salcli.authoring import create
+from salcli.testing import autocast
 
 GOLDENS = Path(__file__).parent / "goldens"
 GOLDEN = json.loads((GOLDENS / "train_small.json").read_text())["values"]

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from salcli import logs
-from salcli.commands import _options
-from salcli.errors import UsageError
+from salcli import UsageError
+from salcli.authoring import Device, Quiet, Verbose, logging_to_terminal
 
 if TYPE_CHECKING:
     import torch
@@ -70,9 +69,9 @@ def slices(
             "original's code, 0.017 as in the paper.",
         ),
     ] = 0.006,
-    device: _options.Device = "auto",
-    quiet: _options.Quiet = False,
-    verbose: _options.Verbose = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Make ground truth of slices of viewing time from SALICON's fixations.
 
@@ -82,12 +81,11 @@ def slices(
     Exit codes: 0 all done, 1 some files could not be used or had fixations outside of the image, 2
     wrong usage.
     """
-    context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
+    context.with_resource(logging_to_terminal(quiet=quiet, verbose=verbose))
     way = _way(slicing)
 
-    from salcli import devices
-    from salcli.errors import InputError
-    from salcli.progress import watch
+    from salcli import InputError
+    from salcli.authoring import devices, watch
     from salcli_tempsal import slices as truth
 
     def read(file: Path) -> Fixations:
@@ -141,7 +139,7 @@ def join(
     ] = None,
 ) -> None:
     """Put two trained branches together: what the recipe 'mixing' starts from."""
-    from salcli import checkpoint
+    from salcli.authoring import checkpoint
     from salcli_tempsal import TEMPSAL, published
 
     one, other = checkpoint.read(image), checkpoint.read(slices)
@@ -205,7 +203,7 @@ def _files(inputs: Sequence[Path]) -> dict[Path, Path]:
 
 def _all_times(files: Iterable[Path], read: Callable[[Path], Fixations]) -> Iterator[Times]:
     """Times of all fixations; a file that cannot be used is reported when its turn comes."""
-    from salcli.errors import InputError
+    from salcli import InputError
 
     for file in files:
         with suppress(InputError):
@@ -222,9 +220,7 @@ def _write(
     """
     import torch
 
-    from salcli.atomic import replacing, reporting_os_errors
-    from salcli.maps import to_8bit
-    from salcli.output import png
+    from salcli.authoring import png, replacing, reporting_os_errors, to_8bit
     from salcli_tempsal.slices import fixation_slices, saliency_slices
 
     maps = fixation_slices(fixations, starts)

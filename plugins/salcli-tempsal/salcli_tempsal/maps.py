@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from salcli.training import losses
+from salcli.authoring import losses
 
 __all__ = ["blurred", "compared", "end_to_end", "log_density", "resized", "stretched"]
 

@@ -13,14 +13,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from salcli import checkpoint
-from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError
-from salcli.model import Model
-from salcli.recipe import ParameterGroup, Recipe, Source
-from salcli.stream import prefetch
-from salcli.training import losses
-from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli import (
+    Batch,
+    Frame,
+    Loss,
+    ParameterGroup,
+    Prediction,
+    Recipe,
+    Source,
+    Stimulus,
+    UsageError,
+)
+from salcli.authoring import Checkpoint, Model, checkpoint, losses, prefetch
 from salcli_tempsal import Options, maps, published
 from salcli_tempsal.network import ImageBranch, Maps, SliceBranch, TempSAL
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from salcli.protocols import Preparation, Protocol, Variant
+from salcli.authoring import Preparation, Protocol, Variant
 
 __all__ = ["TEMPSAL"]
 

@@ -13,8 +13,8 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import WeightsError
+from salcli import WeightsError
+from salcli.authoring import Checkpoint
 
 __all__ = ["Content", "branch", "content", "encoder", "joined", "slices"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from salcli.errors import InputError
-from salcli.gaze import matlab
+from salcli import InputError
+from salcli.authoring import matlab
 
 if TYPE_CHECKING:
     import numpy.typing as npt

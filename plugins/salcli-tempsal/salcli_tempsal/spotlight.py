@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from salcli.render import colormaps, legend
-from salcli.render.styles import MapStyle
+from salcli.authoring import MapStyle, colormaps, legend
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from salcli.panels.board import ComparedFrame
-    from salcli.render.styles import Look
-    from salcli.types import Frame
+    from salcli import Frame
+    from salcli.authoring import ComparedFrame, Look
 
     Levels: TypeAlias = npt.NDArray[np.int64]
     Map: TypeAlias = npt.NDArray[np.float32]

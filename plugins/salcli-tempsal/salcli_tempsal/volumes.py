@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from salcli.datasets.collection import Collection, Found, lone_root
-from salcli.datasets.framefiles import by_stem
-from salcli.datasets.salicon import SaliconOptions, open_salicon
-from salcli.media.images import SUFFIXES
-from salcli.types import Annotation, Recording
+from salcli import Annotation, Recording
+from salcli.authoring import (
+    Collection,
+    Found,
+    SaliconOptions,
+    by_stem,
+    images,
+    lone_root,
+    open_salicon,
+)
 
 __all__ = ["SliceOptions", "open_slices"]
 
@@ -37,22 +42,22 @@ class SliceOptions(SaliconOptions):
 def open_slices(roots: Sequence[Path], options: SliceOptions) -> Collection:
     """SALICON below its root; each image has its slices as annotations, in the order of viewing."""
     root = lone_root("salicon-slices", roots)
-    images = open_salicon(roots, SaliconOptions(options.edition))
+    salicon = open_salicon(roots, SaliconOptions(options.edition))
     return Collection(
         name="salicon-slices",
-        finders={split: partial(_find, root, images, split, options.slices) for split in PARTS},
+        finders={split: partial(_find, root, salicon, split, options.slices) for split in PARTS},
         evaluated="valid",
         edition=options.edition,
-        expected={split: images.expected[split] for split in PARTS},
+        expected={split: salicon.expected[split] for split in PARTS},
     )
 
 
-def _find(root: Path, images: Collection, split: str, count: int) -> Found:
+def _find(root: Path, salicon: Collection, split: str, count: int) -> Found:
     saliency, fixations = (
-        by_stem([folder / PARTS[split], folder], SUFFIXES)
+        by_stem([folder / PARTS[split], folder], images.SUFFIXES)
         for folder in (root / f"{kind}_volumes_{count}" for kind in ("saliency", "fixation"))
     )
-    for recording in images.recordings(split):
+    for recording in salicon.recordings(split):
         names = [f"{recording.source.stem}_{index}" for index in range(count)]
         if not all(name in saliency for name in names):
             image = recording.source.name

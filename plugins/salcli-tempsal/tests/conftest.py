@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from salcli_tempsal.model import TempSal
 
-from salcli.loading import create
-from salcli.types import Frame, Prediction, Stimulus
+from salcli import Frame, Prediction, Stimulus
+from salcli.authoring import create
 
 GOLDENS = Path(__file__).parent / "goldens"
 

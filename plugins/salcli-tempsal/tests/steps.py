@@ -9,8 +9,8 @@ import torch
 from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import Maps
 
-from salcli.training.train import freeze
-from salcli.types import Batch
+from salcli import Batch
+from salcli.testing import freeze
 
 from .conftest import GOLDENS
 

@@ -22,8 +22,8 @@ from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import TempSAL
 from torch import nn
 
-from salcli import checkpoint
-from salcli.types import Prediction
+from salcli import Prediction
+from salcli.authoring import checkpoint
 
 from .conftest import GAINS, GOLDENS, hollow, predict, published_shapes, read
 from .steps import assert_as_golden, image_batch
@@ -176,12 +176,12 @@ def test_parameters_are_as_many_as_the_original_has(tempsal: TempSal) -> None:
 
 COMMAND = """
 import atexit, sys
-from salcli.cli import main
+import runpy
 if sys.platform == "linux":
     lines = open("/proc/self/status").readlines
     atexit.register(lambda: print(*(l for l in lines() if "VmHWM" in l), file=sys.stderr))
 sys.argv[0] = "salcli"
-main()
+runpy.run_module("salcli", run_name="__main__")
 """
 """The command, which says at its end how much memory it took."""
 

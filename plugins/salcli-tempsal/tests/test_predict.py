@@ -8,9 +8,8 @@ from salcli_tempsal.maps import blurred, stretched
 from salcli_tempsal.model import TempSal
 from salcli_tempsal.network import SliceBranch
 
-from salcli.errors import UsageError
-from salcli.loading import create
-from salcli.maps import to_8bit
+from salcli import UsageError
+from salcli.authoring import create, to_8bit
 
 from .conftest import GOLDENS, predict, read
 

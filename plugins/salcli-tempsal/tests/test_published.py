@@ -12,9 +12,8 @@ from salcli_tempsal import published
 from salcli_tempsal.network import ImageBranch, SliceBranch, TempSAL
 from salcli_tempsal.pnasnet import PNASNet5Large
 
-from salcli import checkpoint
-from salcli.checkpoint import Checkpoint
-from salcli.errors import WeightsError
+from salcli import WeightsError
+from salcli.authoring import Checkpoint, checkpoint
 
 from .conftest import GOLDENS, hollow, published_shapes
 

@@ -8,7 +8,7 @@ import torch
 from salcli_tempsal.maps import compared
 from salcli_tempsal.model import TempSal
 
-from salcli.errors import UsageError
+from salcli import UsageError
 
 from .conftest import GAINS, hollow
 from .steps import PARTS, assert_as_golden, image_batch, slices_batch

@@ -13,11 +13,8 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.training.batches import Batches
-from salcli.training.plan import Corpus
-from salcli.training.train import Running
+from salcli import Recipe
+from salcli.authoring import Batches, Corpus, Model, Running
 from salcli_unisal import SOURCES
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.layers import OTHER_MOMENTUM, STATIC_MOMENTUM

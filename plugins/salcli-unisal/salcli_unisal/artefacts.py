@@ -10,14 +10,17 @@ from typing import Any, TypeAlias
 
 import torch
 
-from salcli import checkpoint
-from salcli.atomic import reporting_os_errors
-from salcli.checkpoint import Checkpoint
-from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.training.plan import Corpus
-from salcli.training.rundir import BEST, LOG
-from salcli.training.train import Running
+from salcli import Recipe
+from salcli.authoring import (
+    BEST,
+    LOG,
+    Checkpoint,
+    Corpus,
+    Model,
+    Running,
+    checkpoint,
+    reporting_os_errors,
+)
 from salcli_unisal import SOURCES, arguments, protocol
 from salcli_unisal.arguments import METRICS
 from salcli_unisal.network import UNISAL

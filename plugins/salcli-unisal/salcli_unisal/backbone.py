@@ -7,7 +7,7 @@ import re
 import torch
 from torch import Tensor
 
-from salcli.checkpoint import Checkpoint, load_strict
+from salcli.authoring import Checkpoint, load_strict
 from salcli_unisal.network import UNISAL
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -13,21 +13,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError
-from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.stream import batched, prefetch
-from salcli.training import losses
-from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
+from salcli import Batch, Frame, Loss, Prediction, Recipe, Stimulus, UsageError
+from salcli.authoring import Checkpoint, Model, batched, losses, prefetch
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.network import UNISAL, resize
 from salcli_unisal.recipes import RECIPES
 
 if TYPE_CHECKING:
-    from salcli.training.plan import Corpus
-    from salcli.training.train import Running
+    from salcli.authoring import Corpus, Running
 
 CELL = 32
 """Input sides are multiples of this."""

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from salcli.protocols.resampling import resample
-from salcli.render import colormaps, lettering
+from salcli.authoring import colormaps, lettering, resample
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from salcli.panels.board import ComparedFrame
-    from salcli.render.styles import Look
-    from salcli.types import Frame
+    from salcli import Frame
+    from salcli.authoring import ComparedFrame, Look
 
 __all__ = ["UnisalPanels"]
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from salcli.protocols import Negatives, Preparation, Protocol, Variant
+from salcli.authoring import Negatives, Preparation, Protocol, Variant
 
 __all__ = ["METRICS", "UNISAL", "content", "data_name", "files"]
 

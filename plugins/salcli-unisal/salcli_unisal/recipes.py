@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
+from salcli import Augmentation, ParameterGroup, Recipe, Source
 
 __all__ = ["RECIPES"]
 

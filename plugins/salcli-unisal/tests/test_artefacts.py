@@ -10,8 +10,8 @@ import pytest
 import torch
 from salcli_unisal.protocol import data_name
 
-from salcli import checkpoint
-from salcli.loading import load_model
+from salcli import load_model
+from salcli.authoring import checkpoint
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Part = Callable[..., Path]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from salcli_unisal.model import Unisal
 
-from salcli.loading import create
+from salcli.authoring import create
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -17,10 +17,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError, WeightsError
-from salcli.loading import create, load_model
-from salcli.types import Stimulus
+from salcli import Stimulus, UsageError, WeightsError, load_model
+from salcli.authoring import Checkpoint, create
 
 GOLDENS = Path(__file__).parent / "goldens"
 LOG_DENSITY, INTERMEDIATE = 1e-4, 2e-4

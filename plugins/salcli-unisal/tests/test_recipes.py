@@ -12,13 +12,17 @@ from PIL import Image
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.recipes import MIT1003, PUBLISHED
 
-from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
-from salcli.datasets.ucfsports import validation_clips
-from salcli.loading import create
+from salcli import Annotation, Recording
+from salcli.authoring import (
+    Batches,
+    Corpus,
+    create,
+    dhf1k_frames,
+    ucf_sports_clips,
+    validation_clips,
+)
+from salcli.testing import fixed_samples, samples
 from salcli.testing.miniatures import Lists
-from salcli.training.batches import Batches
-from salcli.training.plan import Corpus, fixed_samples, samples
-from salcli.types import Annotation, Recording
 
 Picture = npt.NDArray[np.uint8]
 SOURCES = {source.dataset: source for source in PUBLISHED.sources}

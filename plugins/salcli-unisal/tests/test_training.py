@@ -11,7 +11,7 @@ import torch
 from salcli_unisal.network import UNISAL
 from torch import Tensor, nn
 
-from salcli.training import losses
+from salcli.authoring import losses
 
 GOLDENS = Path(__file__).parent / "goldens"
 

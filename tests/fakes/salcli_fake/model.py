@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from salcli.model import Model
-from salcli.stream import batched
-from salcli.types import Prediction
+from salcli import Prediction
+from salcli.authoring import Model, batched
 
 
 class Mixer(nn.Module):

@@ -4,11 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from salcli.checkpoint import Checkpoint
-from salcli.errors import WeightsError
-from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.types import Loss, Prediction
+from salcli import Loss, Prediction, Recipe, WeightsError
+from salcli.authoring import Checkpoint, Model
 
 
 class Gain(nn.Module):

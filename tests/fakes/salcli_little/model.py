@@ -14,10 +14,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from salcli.model import Model
-from salcli.recipe import Augmentation, ParameterGroup, Recipe
-from salcli.training import losses
-from salcli.types import Loss, Prediction
+from salcli import Augmentation, Loss, ParameterGroup, Prediction, Recipe
+from salcli.authoring import Model, losses
 
 done = Counter()
 

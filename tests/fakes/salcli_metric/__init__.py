@@ -1,7 +1,6 @@
 """A plugin that brings a metric and nothing else."""
 
-from salcli import hookimpl
-from salcli.specs import MetricSpec
+from salcli import MetricSpec, hookimpl
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 import numpy as np
 
-from salcli.render.styles import MapStyle
+from salcli.authoring import MapStyle
 
 
 class Negative(MapStyle):

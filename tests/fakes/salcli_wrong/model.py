@@ -2,10 +2,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from salcli.model import Model
-from salcli.recipe import Recipe
-from salcli.stream import batched
-from salcli.types import Prediction
+from salcli import Prediction, Recipe
+from salcli.authoring import Model, batched
 
 
 class Right(Model):

@@ -1,0 +1,195 @@
+"""Everything heavy that a model, recipe, dataset, metric, filter or command of a plugin may import.
+
+Nothing is defined here; each name is imported from its place when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from salcli._lazy import lazily
+
+if TYPE_CHECKING:
+    from salcli import checkpoint, devices
+    from salcli.atomic import replacing, reporting_os_errors
+    from salcli.checkpoint import COUNTER, Checkpoint, load_strict
+    from salcli.commands._options import (
+        Device,
+        ModelName,
+        ModelOptions,
+        Offline,
+        Quiet,
+        Verbose,
+        WeightsFile,
+    )
+    from salcli.datasets.collection import Collection, Found, lone_root
+    from salcli.datasets.framefiles import by_stem
+    from salcli.datasets.open import open_dataset
+    from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
+    from salcli.datasets.salicon import SaliconOptions, open_salicon
+    from salcli.datasets.ucfsports import validation_clips
+    from salcli.gaze import matlab
+    from salcli.gaze.pairing import FileNames
+    from salcli.loading import create
+    from salcli.logs import logging_to_terminal
+    from salcli.maps import gaussian_blur, rescale, resize, to_8bit
+    from salcli.media import images
+    from salcli.media.open import open_stimulus
+    from salcli.model import Model
+    from salcli.output import png
+    from salcli.panels.board import ComparedFrame
+    from salcli.progress import download_bar, watch
+    from salcli.protocols import Negatives, Preparation, Protocol, Variant
+    from salcli.protocols.resampling import resample
+    from salcli.recipe import WHOLE
+    from salcli.render import colormaps, legend, lettering
+    from salcli.render.styles import Look, MapStyle
+    from salcli.specs import parse_options
+    from salcli.stream import batched, paired, prefetch, sliding
+    from salcli.training import losses
+    from salcli.training.batches import Batches
+    from salcli.training.plan import Corpus
+    from salcli.training.rundir import BEST, LOG
+    from salcli.training.train import Running
+    from salcli.weights import store
+    from salcli.weights.drives import is_page
+
+__all__ = [
+    "BEST",
+    "Batches",
+    "COUNTER",
+    "Checkpoint",
+    "Collection",
+    "ComparedFrame",
+    "Corpus",
+    "Device",
+    "FileNames",
+    "Found",
+    "LOG",
+    "Look",
+    "MapStyle",
+    "Model",
+    "ModelName",
+    "ModelOptions",
+    "Negatives",
+    "Offline",
+    "Preparation",
+    "Protocol",
+    "Quiet",
+    "Running",
+    "SaliconOptions",
+    "Variant",
+    "Verbose",
+    "WHOLE",
+    "WeightsFile",
+    "batched",
+    "by_stem",
+    "checkpoint",
+    "colormaps",
+    "create",
+    "devices",
+    "dhf1k_frames",
+    "download_bar",
+    "gaussian_blur",
+    "images",
+    "is_page",
+    "legend",
+    "lettering",
+    "load_strict",
+    "logging_to_terminal",
+    "lone_root",
+    "losses",
+    "matlab",
+    "open_dataset",
+    "open_salicon",
+    "open_stimulus",
+    "paired",
+    "parse_options",
+    "png",
+    "prefetch",
+    "replacing",
+    "reporting_os_errors",
+    "resample",
+    "rescale",
+    "resize",
+    "sliding",
+    "store",
+    "to_8bit",
+    "ucf_sports_clips",
+    "validation_clips",
+    "watch",
+]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "BEST": "salcli.training.rundir",
+        "Batches": "salcli.training.batches",
+        "COUNTER": "salcli.checkpoint",
+        "Checkpoint": "salcli.checkpoint",
+        "Collection": "salcli.datasets.collection",
+        "ComparedFrame": "salcli.panels.board",
+        "Corpus": "salcli.training.plan",
+        "Device": "salcli.commands._options",
+        "FileNames": "salcli.gaze.pairing",
+        "Found": "salcli.datasets.collection",
+        "LOG": "salcli.training.rundir",
+        "Look": "salcli.render.styles",
+        "MapStyle": "salcli.render.styles",
+        "Model": "salcli.model",
+        "ModelName": "salcli.commands._options",
+        "ModelOptions": "salcli.commands._options",
+        "Negatives": "salcli.protocols",
+        "Offline": "salcli.commands._options",
+        "Preparation": "salcli.protocols",
+        "Protocol": "salcli.protocols",
+        "Quiet": "salcli.commands._options",
+        "Running": "salcli.training.train",
+        "SaliconOptions": "salcli.datasets.salicon",
+        "Variant": "salcli.protocols",
+        "Verbose": "salcli.commands._options",
+        "WHOLE": "salcli.recipe",
+        "WeightsFile": "salcli.commands._options",
+        "batched": "salcli.stream",
+        "by_stem": "salcli.datasets.framefiles",
+        "checkpoint": "salcli.checkpoint",
+        "colormaps": "salcli.render.colormaps",
+        "create": "salcli.loading",
+        "devices": "salcli.devices",
+        "dhf1k_frames": "salcli.datasets.published",
+        "download_bar": "salcli.progress",
+        "gaussian_blur": "salcli.maps",
+        "images": "salcli.media.images",
+        "is_page": "salcli.weights.drives",
+        "legend": "salcli.render.legend",
+        "lettering": "salcli.render.lettering",
+        "load_strict": "salcli.checkpoint",
+        "logging_to_terminal": "salcli.logs",
+        "lone_root": "salcli.datasets.collection",
+        "losses": "salcli.training.losses",
+        "matlab": "salcli.gaze.matlab",
+        "open_dataset": "salcli.datasets.open",
+        "open_salicon": "salcli.datasets.salicon",
+        "open_stimulus": "salcli.media.open",
+        "paired": "salcli.stream",
+        "parse_options": "salcli.specs",
+        "png": "salcli.output.png",
+        "prefetch": "salcli.stream",
+        "replacing": "salcli.atomic",
+        "reporting_os_errors": "salcli.atomic",
+        "resample": "salcli.protocols.resampling",
+        "rescale": "salcli.maps",
+        "resize": "salcli.maps",
+        "sliding": "salcli.stream",
+        "store": "salcli.weights.store",
+        "to_8bit": "salcli.maps",
+        "ucf_sports_clips": "salcli.datasets.published",
+        "validation_clips": "salcli.datasets.ucfsports",
+        "watch": "salcli.progress",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    """The public names, those that are not imported yet as well."""
+    return __all__
