@@ -15,7 +15,7 @@ __all__ = [
     "available",
     "batch_size",
     "choose",
-    "compute_exactly",
+    "exactly",
     "for_metrics",
     "peak_memory",
     "precision",
@@ -93,13 +93,23 @@ def peak_memory() -> int | None:
     return largest if sys.platform == "darwin" else largest * 1024
 
 
-def compute_exactly() -> None:
-    """Let float32 mean float32 on CUDA: by default cuDNN's convolutions round inputs to 10 bits.
+@contextmanager
+def exactly(precision: torch.dtype) -> Iterator[None]:
+    """Let float32 mean float32 on CUDA within the block; other precisions are left alone.
 
-    That leaves errors near 1e-3. Who wants speed asks for another precision.
+    By default cuDNN's convolutions round their inputs to 10 bits (TF32), which leaves errors near
+    1e-3. The switches belong to the whole process, so they are put back.
     """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    if precision != torch.float32:
+        yield
+        return
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
 def batch_size(device: torch.device) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from salcli import checkpoint, devices
+from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
 from salcli.errors import UsageError
 from salcli.plugins import loader
@@ -155,7 +155,5 @@ class Model(ABC):
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
         """Move the network, ready for prediction."""
-        if precision == torch.float32:
-            devices.compute_exactly()
         self.device, self.precision = device, precision
         self.network = self.network.to(device, precision).eval()

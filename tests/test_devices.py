@@ -40,14 +40,23 @@ def test_accelerators_take_more_frames_at_once() -> None:
     assert devices.batch_size(torch.device("cpu")) < devices.batch_size(torch.device("cuda"))
 
 
-def test_float32_means_float32_where_a_model_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_means_float32_in_the_block_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    model = create("centre", defaults={})
-    model.to(torch.device("cpu"), torch.bfloat16)
-    assert torch.backends.cudnn.allow_tf32
-    model.to(torch.device("cpu"), torch.float32)
-    assert not torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
+
+    def switches() -> tuple[bool, bool]:
+        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+    before = switches()
+
+    with devices.exactly(torch.bfloat16):
+        assert switches() == before
+    with devices.exactly(torch.float32):
+        assert switches() == (False, False)
+    assert switches() == before
+    create("centre", defaults={}).to(torch.device("cpu"), torch.float32)
+    assert switches() == before
 
 
 def test_memory_of_the_process_is_known_where_the_system_says_it(

@@ -75,11 +75,23 @@ def test_look_ahead_moves_no_map() -> None:
     assert [bool(r.saliency.max() > 0.01) for r in results] == [True] * 4 + [False] * 3
 
 
-def test_no_mode_leaks_to_the_consumer() -> None:
+def test_no_mode_leaks_to_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    inside = []
+
+    class Watched(type(model_of("brightness"))):  # type: ignore[misc]
+        def preprocess(self, frames: list[Frame]) -> torch.Tensor:
+            inside.append((torch.is_inference_mode_enabled(), torch.backends.cudnn.allow_tf32))
+            return super().preprocess(frames)  # type: ignore[no-any-return]
+
+    model = model_of("brightness", batch_size=1)
+    model.__class__ = Watched
     stimulus = Stimulus("s", [grey(1), grey(2)])
-    for _ in loop.run(model_of("brightness"), stimulus, notice=print):
+    for _ in loop.run(model, stimulus, notice=print):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
+        assert torch.backends.cudnn.allow_tf32
+    assert inside == [(True, False)] * 2
 
 
 def test_dropping_the_results_stops_the_decoding() -> None:

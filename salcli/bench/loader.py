@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from salcli.devices import exactly
 from salcli.errors import UsageError
 from salcli.model import Model
 from salcli.recipe import Recipe
@@ -75,6 +76,7 @@ def measure(
     return Supply(len(first.inputs), delivered, len(first.inputs) / seconds)
 
 
+@exactly(torch.float32)
 def _step_seconds(
     model: Model, batch: Batch, recipe: Recipe, running: Running, *, steps: int
 ) -> float:

@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from threading import Lock
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +46,8 @@ DECODED_AHEAD = 4
 UNTIMED_SECONDS = 0.1
 """How long a frame of an animation is shown that does not say; browsers do the same."""
 
-# Above 89 megapixels Pillow warns, above twice that it refuses: here it always refuses.
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+WARNING_FILTERS = Lock()
+"""Held while the process's warning filters are changed, since threads share them."""
 
 
 def kind_of(path: Path) -> Literal["still", "animation"] | None:
@@ -96,7 +97,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     formats = sorted((ANIMATED_FORMATS | STILL_FORMATS) & Image.OPEN.keys())
     try:
         # Not by name: Pillow would map the file into memory, which scrambles turned TIFF files.
-        with path.open("rb") as file, Image.open(file, formats=formats) as image:
+        with path.open("rb") as file, _bounded(file, formats) as image:
             yield image
     except UnidentifiedImageError as error:
         raise _NotAnImageError(f"'{path}' is not an image that can be read") from error
@@ -107,6 +108,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # Pillow raises many kinds for a damaged file
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(f"'{path}' cannot be read as an image: {reason}") from error
+
+
+def _bounded(file: BinaryIO, formats: list[str]) -> Image.Image:
+    """Open an image; above 89 megapixels Pillow only warns, which is an error here."""
+    with WARNING_FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file, formats=formats)
 
 
 def _rgb(image: Image.Image) -> Frame:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from salcli import stream
-from salcli.devices import OutOfMemoryError, shortage_told
+from salcli.devices import OutOfMemoryError, exactly, shortage_told
 from salcli.errors import InputError, PluginError, SalcliError
 from salcli.maps import rescale, resize
 from salcli.model import Model
@@ -163,13 +163,13 @@ def _attempt(
 
 
 def _steps(model: Model, stimulus: Stimulus) -> Generator[Prediction, None, None]:
-    """What the `predict` hook gives; every step in inference mode, every failure with a name."""
-    with _blamed_on(model), torch.inference_mode():
+    """What the `predict` hook gives, step by step."""
+    with _step_of(model):
         predictions = iter(loader.load().hook.predict(model=model, stimulus=stimulus))
     try:
         while True:
-            # never across the yield, where the mode would leak into the consumer
-            with _blamed_on(model), torch.inference_mode():
+            # never across the yield, where the modes would leak into the consumer
+            with _step_of(model):
                 prediction = next(predictions, None)
             if prediction is None:
                 return
@@ -218,10 +218,10 @@ def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
 
 
 @contextmanager
-def _blamed_on(model: Model) -> Iterator[None]:
-    """Turn what a plugin lets through into an error that names its model."""
+def _step_of(model: Model) -> Iterator[None]:
+    """Inference mode and exact float32; an error that a plugin lets through names its model."""
     try:
-        with shortage_told():
+        with shortage_told(), torch.inference_mode(), exactly(model.precision):
             yield
     except (SalcliError, OutOfMemoryError):
         raise

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from salcli.devices import exactly
 from salcli.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
@@ -58,6 +59,7 @@ class Running:
     ranks: Ranks = ALONE
 
 
+@exactly(torch.float32)
 def train(
     model: Model,
     corpora: Sequence[Corpus],
