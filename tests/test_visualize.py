@@ -264,21 +264,7 @@ def test_several_models_and_their_further_maps(salcli: Run, tmp_path: Path) -> N
     assert double.shape[0] > single.shape[0]
 
 
-@pytest.mark.parametrize("style", ["unisal", "tempsal"])
-@pytest.mark.parametrize("maps", [["a"], []])
-def test_published_panels(salcli: Run, tmp_path: Path, style: str, maps: list[str]) -> None:
-    root = dataset(tmp_path / "set", ["a"], maps=maps)
-
-    run = salcli("visualize", root, *FAKE, "--style", style)
-
-    assert run.returncode == 0, run.stderr
-    width, height = SIZE
-    rows = 3 if maps else 2
-    wanted = (height + 50, 3 * width + 24) if style == "unisal" else (rows * height, 2 * width)
-    assert pixels(tmp_path / "viz_out/set/a_viz.jpg").shape[:2] == wanted
-
-
-@pytest.mark.parametrize("style", ["heat", "contour", "fog", "peaks", "spotlight"])
+@pytest.mark.parametrize("style", ["heat", "contour", "fog", "peaks"])
 def test_every_style_changes_the_picture(salcli: Run, tmp_path: Path, style: str) -> None:
     save(tmp_path / "photo.png", disc(180, 100))
     run = salcli("visualize", "photo.png", *FAKE, "--style", style, "--no-labels")
@@ -342,7 +328,7 @@ def test_an_unreadable_map_is_told(salcli: Run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--style", "countour"), "no style named 'countour'; did you mean contour"),
-        (("--style", "glow"), "known: contour, fog, heat, peaks, spotlight, tempsal, unisal"),
+        (("--style", "glow"), "known: contour, fog, heat, peaks"),
         (("-m", "brightnes"), "no model named 'brightnes'; did you mean brightness"),
         (("-m", "hungry", "-O", "rows=2"), "--model names several"),
     ],

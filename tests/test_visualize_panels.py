@@ -1,4 +1,4 @@
-"""Panels against the published programs' pictures, styles, layout and text."""
+"""Styles, the layout of panels, and text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salcli_tempsal import spotlight
-from salcli_unisal.panels import UnisalPanels
 
 from salcli.errors import UnknownName
 from salcli.panels.board import ComparedFrame, PanelBoard, ScoredMap, open_panels
@@ -19,9 +17,7 @@ from salcli.render import colormaps, legend, lettering, styles
 from salcli.render.styles import Look, MapStyle
 from salcli.specs import resolve
 
-STYLES = [name for name, spec in registry.styles().items() if spec.draws == "map"]
-
-GOLDENS = Path(__file__).parent / "goldens" / "visualize"
+STYLES = ["heat", "contour", "fog", "peaks"]
 SCORES = {"CC": 0.83, "SIM": 0.65, "KLD": 12.4, "NSS": float("nan"), "AUC-Judd": 0.91}
 
 
@@ -43,40 +39,6 @@ def picture(height: int, width: int) -> np.ndarray:
 
 def difference(first: np.ndarray, second: np.ndarray) -> int:
     return int(np.abs(first.astype(int) - second).max())
-
-
-def test_unisal_panels_are_those_of_its_authors() -> None:
-    golden = np.load(GOLDENS / "unisal.npz")
-    arrays = {k: golden[k].astype(np.float32) for k in golden if k not in ("image",)}
-    maps = [
-        ScoredMap("ours", arrays["prediction"]),
-        ScoredMap("theirs", arrays["pretrained_prediction"]),
-    ]
-    panels = UnisalPanels(Look(labels=False))
-
-    four = panels.draw(ComparedFrame("x", golden["image"], density=arrays["gt_map"], maps=maps))
-    three = panels.draw(ComparedFrame("x", golden["image"], maps=maps[:1]))
-
-    assert difference(four, golden["canvas4_nolabels"]) <= 2
-    assert difference(three, golden["canvas3_nogt_nolabels"]) <= 2
-
-
-def test_unisal_titles_say_whether_there_is_a_ground_truth() -> None:
-    maps = [ScoredMap("ours", blob(30, 40)), ScoredMap("theirs", blob(30, 40))]
-    panels = UnisalPanels(Look())
-    with_truth = ComparedFrame("x", picture(30, 40), density=blob(30, 40), maps=maps)
-    titles = [title for title, _ in panels.panels(with_truth)]
-    assert titles == ["Original", "GT Map", "Pred + GT", "theirs + GT"]
-    titles = [title for title, _ in panels.panels(ComparedFrame("x", picture(30, 40), maps=maps))]
-    assert titles == ["Original", "No GT", "Prediction", "theirs"]
-
-
-def test_tempsal_pictures_are_those_of_its_authors() -> None:
-    golden = np.load(GOLDENS / "tempsal.npz")
-    saliency = golden["map"]
-    assert difference(spotlight.hot(saliency), golden["heat"]) <= 1
-    assert difference(spotlight.spotlight(golden["image"], saliency), golden["overlay"]) <= 1
-    assert difference(spotlight.difference(saliency, saliency[::-1]), golden["diff"]) <= 1
 
 
 def test_a_plugin_brings_styles_and_panels(
