@@ -18,7 +18,7 @@ from salcli.loading import Loaded
 from salcli.media.open import open_stimulus, remaining
 from salcli.output import writers
 from salcli.plugins import registry
-from salcli.prediction import journal, loop, manifest
+from salcli.prediction import loop, manifest, stills
 from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
@@ -113,7 +113,7 @@ class Job:
                 watcher.note(f"{source}: was done with other settings; doing it again")
             place.discard(replaced)
         if self.overwrite:
-            journal.remove(place.folder)
+            stills.forget(place.folder)
         given = self._write(stimulus, place, settings, single=single, watcher=watcher)
         new = {
             "settings": settings,
@@ -128,7 +128,7 @@ class Job:
             "seconds": round(time.monotonic() - began, 3),
         }
         place.write(new)
-        journal.remove(place.folder)
+        stills.forget(place.folder)
         results = place.output if single else place.folder
         return Outcome(source, results, "done", new["frames"], new["seconds"], given.problems)
 
@@ -211,17 +211,17 @@ class Job:
     ) -> _Given:
         """Predict and write what is not written yet."""
         given = _Given()
-        diary = None
+        finished = None
         # one table of all stills needs them all, and how many extras there are is not known before
         resumable = stimulus.source is not None and stimulus.source.is_dir()
         if resumable and not stimulus.is_clip and "csv" not in self.formats and not self.extras:
-            diary = journal.Journal(
+            finished = stills.FinishedStills(
                 place.folder,
                 settings=settings,
                 formats=self.formats,
                 batch_size=self.loaded.model.batch_size,
             )
-            given.labels += diary.resume()
+            given.labels += finished.resume()
             stimulus = remaining(stimulus, set(given.labels).__contains__)
         watcher.start(stimulus.name, stimulus.count)
         results = loop.run(
@@ -230,7 +230,7 @@ class Job:
             size=self.size,
             scale=self.scale,
             extras=self.extras,
-            keep_frames="overlay" in self.formats or diary is not None,
+            keep_frames="overlay" in self.formats or finished is not None,
             notice=watcher.note,
         )
         folder = place.output if single else place.folder
@@ -242,8 +242,8 @@ class Job:
             ) as writer,
         ):
             for result in results:
-                if diary:
-                    diary.add(result)
+                if finished:
+                    finished.add(result)
                 writer.write(result)
                 given.labels.append(result.label)
                 given.extras.update(result.extras)

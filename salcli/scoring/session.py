@@ -22,8 +22,8 @@ from salcli.protocols.scorer import Scorer
 from salcli.scoring import write
 from salcli.scoring.document import Report, versions
 from salcli.scoring.evaluate import Evaluation, FrameScores, evaluate
+from salcli.scoring.finished import FinishedRecordings
 from salcli.scoring.frametruth import GroundTruthReader
-from salcli.scoring.journal import Journal
 from salcli.scoring.references import (
     FittedPriors,
     Observers,
@@ -95,12 +95,14 @@ class Session:
         """
         began = time.monotonic()
         selection = self.selection
-        journal = Journal(folder, selection, self._settings(source), source.files(selection))
-        if journal.whole:
-            progress = f"{journal.whole} of {journal.total} recordings are scored already"
+        finished = FinishedRecordings(
+            folder, selection, self._settings(source), source.files(selection)
+        )
+        if finished.done:
+            progress = f"{finished.done} of {finished.total} recordings are scored already"
             watcher.note(f"{source.label}: {progress}")
         reader = GroundTruthReader(selection, self.scorer, self.priors.centre)
-        evaluation = self._evaluate(source, reader, journal, folder, watcher)
+        evaluation = self._evaluate(source, reader, finished, folder, watcher)
         report = Report(
             source,
             selection,
@@ -113,14 +115,14 @@ class Session:
         )
         document: dict[str, Any] = json.loads(json.dumps(report.document()))  # tuples to lists
         write.write(folder, document, evaluation.results, files=self.scorer.protocol.files)
-        journal.remove()
+        finished.remove()
         return document
 
     def _evaluate(
         self,
         source: MapSource,
         reader: GroundTruthReader,
-        journal: Journal,
+        finished: FinishedRecordings,
         folder: Path,
         watcher: Watcher,
     ) -> Evaluation:
@@ -133,7 +135,7 @@ class Session:
 
             def done(row: FrameScores) -> None:
                 frames.add(row)
-                journal.add(row)
+                finished.add(row)
                 watcher.step()
 
             evaluation = evaluate(
@@ -142,12 +144,12 @@ class Session:
                 reader,
                 self.scorer,
                 references=self._references(source, reader),
-                before=journal.rows(),
-                start=journal.start,
+                before=finished.rows(),
+                start=finished.start,
                 done=done,
             )
             if not evaluation.results.frames:  # inside, so that no empty table is left
-                journal.remove()
+                finished.remove()
                 raise InputError(_failure(source, evaluation))
         return evaluation
 

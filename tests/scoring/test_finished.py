@@ -25,7 +25,7 @@ from salcli.datasets.open import open_dataset
 from salcli.loading import Loaded, load_model
 from salcli.progress import Watcher
 from salcli.scoring.evaluate import FrameScores
-from salcli.scoring.journal import Journal
+from salcli.scoring.finished import FinishedRecordings
 from salcli.scoring.predicted import PredictedMaps
 from salcli.scoring.selection import Selection, select_frames
 from salcli.scoring.session import open_session
@@ -172,34 +172,34 @@ def rows(selection: Selection) -> list[FrameScores]:
 def test_rows_come_back_as_they_were_and_half_a_line_is_left_out(
     selection: Selection, tmp_path: Path
 ) -> None:
-    journal = Journal(tmp_path, selection, {"seed": 1}, ())
-    assert (journal.whole, journal.total) == (0, 3)
+    journal = FinishedRecordings(tmp_path, selection, {"seed": 1}, ())
+    assert (journal.done, journal.total) == (0, 3)
     for row in rows(selection)[:-1]:  # the last recording is not finished
         journal.add(row)
     path = tmp_path / "scores.part.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + whole.splitlines()[1][:50])
-    again = Journal(tmp_path, selection, {"seed": 1}, ())
+    again = FinishedRecordings(tmp_path, selection, {"seed": 1}, ())
     assert again.start == 2
     first = rows(selection)[: sum(map(len, selection.chosen[:2]))]
     assert json.dumps([vars(row) for row in again.rows()]) == json.dumps([vars(r) for r in first])
     for row in rows(selection):
         again.add(row)
     assert path.read_bytes().startswith(whole)
-    assert Journal(tmp_path, selection, {"seed": 1}, ()).start == 3
+    assert FinishedRecordings(tmp_path, selection, {"seed": 1}, ()).start == 3
     again.remove()
-    assert Journal(tmp_path, selection, {"seed": 1}, ()).start == 0
+    assert FinishedRecordings(tmp_path, selection, {"seed": 1}, ()).start == 0
 
 
 def test_other_settings_and_changed_files_start_anew(selection: Selection, tmp_path: Path) -> None:
     map_ = tmp_path / "map.png"
     map_.write_bytes(b"one")
     settings = {"seed": 1, "sha256": "0a"}
-    journal = Journal(tmp_path, selection, settings, [map_])
+    journal = FinishedRecordings(tmp_path, selection, settings, [map_])
     for row in rows(selection):
         journal.add(row)
-    assert Journal(tmp_path, selection, settings, [map_]).start == 3
-    assert Journal(tmp_path, selection, {**settings, "sha256": "0b"}, [map_]).start == 0
-    assert Journal(tmp_path, selection, settings, []).start == 0
+    assert FinishedRecordings(tmp_path, selection, settings, [map_]).start == 3
+    assert FinishedRecordings(tmp_path, selection, {**settings, "sha256": "0b"}, [map_]).start == 0
+    assert FinishedRecordings(tmp_path, selection, settings, []).start == 0
     map_.write_bytes(b"other")
-    assert Journal(tmp_path, selection, settings, [map_]).start == 0
+    assert FinishedRecordings(tmp_path, selection, settings, [map_]).start == 0

@@ -1,0 +1,109 @@
+"""The recordings that a run has scored so far, so that a killed run can be continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from salcli.prediction.journal import Journal
+from salcli.scoring.evaluate import FrameScores
+from salcli.scoring.selection import Selection
+
+__all__ = ["FinishedRecordings"]
+
+NAME = "scores.part.jsonl"
+
+
+class FinishedRecordings:
+    """A journal whose entries are the rows of the frames of each recording.
+
+    It counts only for a run with the same settings and the same files, by names, sizes and times;
+    another run starts its own.
+
+    Attributes:
+        done, total: Number of recordings in it, and in the whole run.
+        start: Number of the first recording that is not in it.
+    """
+
+    def __init__(
+        self, folder: Path, selection: Selection, settings: Mapping[str, Any], maps: Iterable[Path]
+    ) -> None:
+        """Look for what an earlier run left in a folder, which need not exist.
+
+        Args:
+            folder: Of the report.
+            selection: The frames.
+            settings: Everything that the values depend on, except the files, ready for JSON.
+            maps: Files that the maps are read from.
+        """
+        state = hashlib.sha256(json.dumps(settings).encode())
+        for file in chain(_files(selection), maps):
+            state.update(_state(file).encode())
+        head = {"sha256 of settings and files": state.hexdigest()}
+        self._journal = Journal(folder / NAME, head)
+        self._selection, self._rows = selection, list[FrameScores]()
+        numbers = [number for number, chosen in enumerate(selection.chosen) if chosen]
+        self.total, self.done = len(numbers), 0
+        for number, entry in zip(numbers, self._journal.entries(), strict=False):
+            if entry["recording"] != number:
+                break
+            self.done += 1
+        self.start = (numbers[self.done :] or [len(selection.recordings)])[0]
+        self._is_open = False
+
+    def rows(self) -> Iterator[FrameScores]:
+        """The rows of the recordings before `start`, in order."""
+        for entry in islice(self._journal.entries(), self.done):
+            for row in entry["rows"]:
+                yield FrameScores(**{**row, "ref": tuple(row["ref"])})
+
+    def add(self, row: FrameScores) -> None:
+        """Add a frame; a recording is written with its last one.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        number, index = row.ref
+        if number < self.start:
+            return
+        self._rows.append(row)
+        if index != self._selection.chosen[number][-1]:
+            return
+        if not self._is_open:
+            self._journal.cut(self.done)
+            self._is_open = True
+        self._journal.add({"recording": number, "rows": [asdict(each) for each in self._rows]})
+        self._rows.clear()
+
+    def remove(self) -> None:
+        """The run is finished.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        self._journal.remove()
+
+
+def _files(selection: Selection) -> Iterator[Path]:
+    """The recordings themselves, and the files with their ground truth."""
+    for recording in selection.recordings:
+        yield from recording.frames or [recording.source]
+        pairs = ((each.density, each.fixations) for each in recording.annotations)
+        yield from dict.fromkeys(path for pair in pairs for path in pair if path is not None)
+
+
+def _state(path: Path) -> str:
+    """Changes with the file, or with what is in the folder."""
+    try:
+        found = path.stat()  # once: a video dataset has half a million files
+    except OSError:
+        return f"{path}\0-\0"
+    if stat.S_ISDIR(found.st_mode):
+        return "".join(map(_state, sorted(path.iterdir())))
+    return f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0"
