@@ -195,9 +195,17 @@ def save_training(path: Path, content: Mapping[str, Any]) -> None:
             torch.save(dict(content), file)
         except RuntimeError as error:
             # torch ends its archive even where the disk refused, and then complains of that.
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
+            raise _disk_error(error) from error
+
+
+def _disk_error(error: BaseException) -> OSError:
+    """The operating system's own error, wherever in the chain; else one that says as much."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError):
+            return link
+        link = link.__cause__ or link.__context__
+    return OSError(errno.EIO, " ".join(str(error).split()))
 
 
 def read_training(path: Path) -> dict[str, Any]:

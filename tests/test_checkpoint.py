@@ -162,7 +162,7 @@ def test_half_precision_files_fill_a_network() -> None:
 
 def test_training_states_come_back(tmp_path: Path) -> None:
     content = {"network": state(), "epoch": 3, "best": None, "text": "t", "nested": {"a": [1.5]}}
-    checkpoint.save_training(tmp_path / "new" / "last.pt", content)
+    checkpoint.checkpoint.save_training(tmp_path / "new" / "last.pt", content)
     found = checkpoint.read_training(tmp_path / "new" / "last.pt")
     assert torch.equal(found["network"]["weight"], state()["weight"])
     assert {k: v for k, v in found.items() if k != "network"} == {
@@ -182,7 +182,7 @@ def umask() -> Iterator[None]:
 
 def test_files_have_the_permissions_that_the_user_wants(tmp_path: Path, umask: None) -> None:
     checkpoint.save(tmp_path / "a.safetensors", state(), metadata={})
-    checkpoint.save_training(tmp_path / "b.pt", {"epoch": 1})
+    checkpoint.checkpoint.save_training(tmp_path / "b.pt", {"epoch": 1})
     for path in tmp_path.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
@@ -209,7 +209,7 @@ def test_what_does_not_fit_leaves_the_old_file(tmp_path: Path) -> None:
     with full_disk(), pytest.raises(OutputError, match=rf"a\.safetensors.*{TOO_LARGE}"):
         checkpoint.save(tmp_path / "a.safetensors", state(), metadata={})
     with full_disk(), pytest.raises(OutputError, match=rf"b\.pt.*{TOO_LARGE}"):
-        checkpoint.save_training(tmp_path / "b.pt", state())
+        checkpoint.checkpoint.save_training(tmp_path / "b.pt", state())
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "a.safetensors": "old",
         "b.pt": "old",
@@ -250,3 +250,22 @@ def test_archive_of_anything_but_numbers_is_refused(content: str, tmp_path: Path
             path.write_bytes(b"nothing of the kind")
     with pytest.raises(WeightsError, match=r"bad\.npz' is not an archive of plain arrays"):
         checkpoint.read(path)
+
+
+class Unwritable:
+    """Raises what torch raised when a disk had refused, some exceptions ago."""
+
+    def __reduce__(self) -> str:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            try:
+                raise ValueError("torch ends its archive")
+            except ValueError:
+                raise RuntimeError("unexpected pos 64 vs 0")  # noqa: B904 (as torch does)
+
+
+def test_the_disk_is_named_however_deep_its_error_lies(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="No space left on device"):
+        checkpoint.save_training(tmp_path / "last.pt", {"part": Unwritable()})
+    assert list(tmp_path.iterdir()) == []
