@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,6 +109,44 @@ def test_other_settings_replace_the_results(salcli: Run, clip_file: Path, tmp_pa
     pngs = [f"{n:04d}.png" for n in range(1, 13)]
     assert names(tmp_path / "out/clip") == [*pngs, "salcli.json"]
     assert size_of(tmp_path / "out/clip/0001.png") == (30, 20)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ["../../precious/thesis"]},
+        {"labels": None, "extras": ["/../../../precious/x"], "frames": 1},
+        {"formats": ["../precious/thesis"]},
+        {"labels": [["a"]]},
+        {"frames": 10**12, "labels": None},
+        {"frames": "12"},
+        {"problems": [7]},
+    ],
+)
+def test_a_foreign_record_removes_nothing_outside(
+    salcli: Run, clip_file: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    arguments = ("predict", clip_file, *FAKE, "-o", "out")
+    salcli(*arguments)
+    precious = tmp_path / "precious/thesis.png"
+    precious.parent.mkdir()
+    precious.write_bytes(b"years of work")
+    record = tmp_path / "out/clip/salcli.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | change))
+
+    run = salcli(*arguments, "-O", "mode=inverted")
+
+    assert run.returncode == 0, run.stderr
+    assert precious.exists()
+    assert json.loads(record.read_text())["frames"] == 12
+
+
+def test_an_address_is_no_output_folder(salcli: Run, clip_file: Path, tmp_path: Path) -> None:
+    run = salcli("predict", clip_file, *FAKE, "-o", "s3://bucket/maps")
+
+    assert run.returncode == 2
+    assert "is an address" in run.stderr
+    assert not (tmp_path / "s3:").exists()
 
 
 def test_a_missing_map_is_made_again(salcli: Run, clip_file: Path, tmp_path: Path) -> None:

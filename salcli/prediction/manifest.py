@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from salcli.atomic import replacing, reporting_os_errors
@@ -19,8 +19,8 @@ from salcli.output import writers
 __all__ = ["OutputPaths", "fingerprint", "places"]
 
 
-KEYS = {"settings", "formats", "single", "kind", "frames", "labels", "extras", "problems"}
-"""What a record must have to be one of ours."""
+MOST_FRAMES = 10_000_000
+"""No record speaks of more: four days at 30 frames/s."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class OutputPaths:
         """The record of a finished run; `None` if there is none that can be read."""
         try:
             record = json.loads(self.record_file(single=single).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None  # there is none, or it is not ours: the input counts as unfinished
-        ours = isinstance(record, dict) and record.keys() >= KEYS and record["single"] is single
+        ours = isinstance(record, dict) and _is_ours(record) and record["single"] is single
         return record if ours else None
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -84,6 +84,32 @@ class OutputPaths:
             own.unlink(missing_ok=True)
             for file in self.files(record):
                 file.unlink(missing_ok=True)
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether a text names something inside of a folder, and nothing above or beside it."""
+    plain = isinstance(name, str) and "\0" not in name and PurePath(name).name == name
+    return plain and name not in ("", "..")
+
+
+def _is_ours(record: Mapping[str, Any]) -> bool:
+    """Whether a record has the shape of ours; it decides which files are removed."""
+    frames, labels = record.get("frames"), record.get("labels")
+    formats, extras, problems = (record.get(key) for key in ("formats", "extras", "problems"))
+    return (
+        isinstance(record.get("settings"), dict)
+        and record.get("kind") in ("clip", "stills")
+        and type(frames) is int
+        and 0 <= frames <= MOST_FRAMES
+        and isinstance(formats, list)
+        and all(format_ in writers.FORMATS for format_ in formats)
+        and isinstance(extras, list)
+        and all(map(is_plain_name, extras))
+        and isinstance(problems, list)
+        and all(isinstance(problem, str) for problem in problems)
+        and (labels is None or isinstance(labels, list))
+        and all(map(is_plain_name, labels or ()))
+    )
 
 
 def places(inputs: Sequence[Path], output: Path) -> list[OutputPaths]:
