@@ -39,6 +39,12 @@ def levels(stimulus: Stimulus) -> list[int]:
 # find_inputs
 
 
+@pytest.mark.parametrize("address", ["https://example.org/a.mp4", "s3://bucket/*.mp4"])
+def test_an_address_is_no_file(address: str) -> None:
+    with pytest.raises(UsageError, match="is an address, not a file"):
+        find_inputs([address])
+
+
 def test_files_and_missing_paths_stay(tmp_path: Path) -> None:
     image = picture(tmp_path / "a.png")
     missing, no_match = str(tmp_path / "missing.mp4"), str(tmp_path / "*.mp4")

@@ -357,9 +357,13 @@ def check_writable(output: Path) -> None:
 
     Raises:
         OutputError: It cannot be written.
+        UsageError: It is an address, not a folder.
     """
     from salcli.atomic import reporting_os_errors
+    from salcli.media.inputs import is_address
 
+    if is_address(str(output)):
+        raise UsageError(f"'{output}' is an address; results are written to a folder")
     output = output.absolute()
     existing = next(path for path in (output, *output.parents) if path.exists())
     with reporting_os_errors(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):

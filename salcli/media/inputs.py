@@ -9,6 +9,7 @@ Order is natural: `2.png` comes before `10.png`.
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from salcli.errors import InputError, UsageError
 from salcli.media.images import SUFFIXES
 from salcli.media.video import is_video
 
-__all__ = ["find_inputs", "images_in"]
+__all__ = ["find_inputs", "images_in", "is_address"]
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -44,6 +45,8 @@ def find_inputs(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         if not pattern:
             raise UsageError("an input is empty; is a variable of your shell not set?")
+        if is_address(pattern):
+            raise UsageError(f"'{pattern}' is an address, not a file; download it first")
         paths = _matches(pattern)
         folders = {path for path in paths if path.is_dir()}
         for path in paths:
@@ -52,6 +55,14 @@ def find_inputs(patterns: Sequence[str]) -> list[Path]:
             inputs = _expanded(path) if path in folders else []
             found.update(dict.fromkeys(inputs or [path]))
     return list(found)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address such as `https://...` or `s3://...`, not a path.
+
+    A `Path` of it has one slash only; a letter alone is a drive.
+    """
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
 
 
 def _matches(pattern: str) -> list[Path]:
