@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperCommand
@@ -27,7 +27,7 @@ from salcli.commands.score import ScoreCommand, score
 from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
-from salcli.errors import SalcliError
+from salcli.errors import OutputError, SalcliError
 from salcli.plugins import loader
 
 __all__ = ["build", "main"]
@@ -58,6 +58,7 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line; ends the process with the exit code of the error, if there is one."""
+    _open_streams()
     code = _run()
     if "WORLD_SIZE" in os.environ:
         # Threads of `DistributedDataParallel` outlive its process group, and now and then abort an
@@ -83,15 +84,22 @@ def _run() -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _hushed()
+    except OSError as error:  # everything else that fails on a disk is an OutputError by now
+        return _unprintable(error) if error.filename is None else _surprised(error)
     except Exception as error:
-        text = " ".join(str(error).split())
-        _complain(
-            f"unexpected {type(error).__name__}: {text} (this is a bug in salcli; --verbose shows "
-            "where it happened)",
-            error,
-        )
-        return 1
+        return _surprised(error)
     return _flushed(code if isinstance(code, int) else 0)
+
+
+def _surprised(error: Exception) -> int:
+    """What nobody has foreseen."""
+    text = " ".join(str(error).split())
+    _complain(
+        f"unexpected {type(error).__name__}: {text} (this is a bug in salcli; --verbose shows "
+        "where it happened)",
+        error,
+    )
+    return 1
 
 
 def build() -> typer.Typer:
@@ -162,9 +170,12 @@ def _misused(error: Any) -> int:
 
 
 def _complain(text: str, error: Exception) -> None:
-    if {"-v", "--verbose"} & set(sys.argv):
-        traceback.print_exception(error)
-    print(f"salcli: error: {text}", file=sys.stderr)
+    try:
+        if {"-v", "--verbose"} & set(sys.argv):
+            traceback.print_exception(error)
+        print(f"salcli: error: {text}", file=sys.stderr)
+    except OSError:  # a full disk; the exit code says it, too
+        _silence(sys.stderr)
 
 
 def _flushed(code: int) -> int:
@@ -173,10 +184,39 @@ def _flushed(code: int) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return _hushed()
+    except OSError as error:
+        return _unprintable(error)
     return code
 
 
+def _unprintable(error: OSError) -> int:
+    """Standard output takes nothing more, such as a full disk that it is directed to."""
+    _hushed()
+    problem = OutputError(f"cannot print: {error.strerror or error}")
+    _complain(str(problem), problem)
+    return problem.exit_code
+
+
+def _open_streams() -> None:
+    """Give standard streams that are closed (daemons, `>&-`) the null device.
+
+    Otherwise printing fails, and the next file that is opened takes the number of the stream.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
 def _hushed() -> int:
-    """Let nothing more be written to a closed pipe when the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """End quietly where standard output is closed."""
+    _silence(sys.stdout)
     return 1
+
+
+def _silence(stream: TextIO) -> None:
+    """Let nothing more be written to a stream that fails, not when the interpreter ends either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typer.main import get_command
 
 import salcli as package
 from salcli import cli
+from salcli.errors import OutputError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -154,6 +156,49 @@ def test_a_closed_pipe_is_no_error(fake_site: Path, tmp_path: Path) -> None:
     os.close(writing)
 
     assert run.stderr == ""
+
+
+def shell(command: str, site: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of a line in which `salcli` stands for this salcli."""
+    line = command.replace("salcli", f"'{sys.executable}' -m salcli")
+    return subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "salcli models >&-",
+        "salcli models 2>&-",
+        "salcli models <&- >&- 2>&-",
+        "salcli predict clip.mp4 --model brightness -o out >&-",
+        "salcli predict clip.mp4 --model brightness -o out 2>&-",
+    ],
+)
+def test_closed_streams_are_no_error(
+    fake_site: Path, clip_file: Path, tmp_path: Path, command: str
+) -> None:
+    shutil.copyfile(clip_file, tmp_path / "clip.mp4")
+
+    run = shell(command, fake_site, tmp_path)
+
+    assert run.returncode == 0, run.stderr
+    assert "predict" not in command or (tmp_path / "out/clip/salcli.json").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_a_stream_is_told(fake_site: Path, tmp_path: Path) -> None:
+    run = shell("salcli models > /dev/full", fake_site, tmp_path)
+    assert run.returncode == OutputError.exit_code
+    assert run.stderr == "salcli: error: cannot print: No space left on device\n"
+    both = shell("salcli models > /dev/full 2> /dev/full", fake_site, tmp_path)
+    assert both.returncode == OutputError.exit_code
 
 
 def test_a_terminal_gets_bars(fake_site: Path, clip_file: Path, tmp_path: Path) -> None:
