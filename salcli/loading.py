@@ -15,6 +15,7 @@ from salcli.model import Model
 from salcli.plugins import registry
 from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.weights import store
+from salcli.weights.verify import is_intact
 
 if TYPE_CHECKING:
     from salcli.weights.download import ReportBytes
@@ -148,6 +149,9 @@ def load_model(
     elif row is not None:
         parse_options(spec, options, defaults=needs)
         path = store.locate(spec, row, offline=offline, report=report)
+        if not is_intact(path, row, checkpoint.sha256(path)):  # changed, and its times put back
+            path = store.locate(spec, row, offline=offline, thorough=True, report=report)
+    digest = checkpoint.sha256(path) if path is not None else None
     saved = model_class(spec).read(path) if path is not None else None
     defaults = {**needs, **(saved.options if saved else {})}
     model = create(spec.name, options=options, defaults=defaults)
@@ -156,4 +160,4 @@ def load_model(
         model.load(saved)
     model.to(place, kind)
     model.batch_size = batch_size or devices.batch_size(model.device)
-    return Loaded(model, row, path, checkpoint.sha256(path) if path is not None else None)
+    return Loaded(model, row, path, digest)

@@ -82,7 +82,12 @@ def examine(spec: ModelSpec, row: Weights, *, thorough: bool = False) -> Conditi
 
 
 def locate(
-    spec: ModelSpec, row: Weights, *, offline: bool = False, report: ReportBytes | None = None
+    spec: ModelSpec,
+    row: Weights,
+    *,
+    offline: bool = False,
+    thorough: bool = False,
+    report: ReportBytes | None = None,
 ) -> Path:
     """The verified file, downloaded first if need be.
 
@@ -90,12 +95,13 @@ def locate(
         spec: The model.
         row: The weights.
         offline: Use no network; `SALCLI_OFFLINE=1` says the same.
+        thorough: Hash the file also if it looks untouched since it was last verified.
         report: Called with the bytes that are there and the total, if known, while downloading.
 
     Raises:
         WeightsError: The file can neither be found nor downloaded, or is not the published one.
     """
-    found = examine(spec, row)
+    found = examine(spec, row, thorough=thorough)
     if found.state in ("bundled", "cached"):
         return found.path
     if row.resource is not None:
@@ -110,7 +116,9 @@ def locate(
     if found.state == "damaged":
         logger.warning("'%s' %s; downloading it again", found.path, found.fault)
     with locked(found.path):
-        if examine(spec, row).state != "cached":  # else another process was faster
+        if (
+            examine(spec, row, thorough=thorough).state != "cached"
+        ):  # else another process was faster
             _download(spec, row, found, urls, report)
     return found.path
 

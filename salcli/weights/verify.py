@@ -22,7 +22,7 @@ from salcli.weights import drives
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["Digest", "Receipt", "expected_hash", "fault"]
+__all__ = ["Digest", "Receipt", "expected_hash", "fault", "is_intact"]
 
 CHUNK = 1 << 20
 HEAD = 512
@@ -142,6 +142,18 @@ def expected_hash(file: Path, row: Weights) -> str | None:
             "gitblob:<40 digits>"
         )
     return f"{kind}:{digits}"
+
+
+def is_intact(file: Path, row: Weights, sha256: str) -> bool:
+    """Whether a file with this SHA-256 has the hash that it must have, whatever its receipt says.
+
+    Raises:
+        PluginError: The row states a hash of another form.
+    """
+    expected = expected_hash(file, row)
+    if expected is None or expected.startswith("sha256:"):
+        return expected in (None, f"sha256:{sha256}")
+    return Digest(expected.partition(":")[0]).finish(file) == expected
 
 
 def fault(file: Path, row: Weights, *, expected: str | None, digest: Digest) -> str:

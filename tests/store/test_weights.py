@@ -19,7 +19,7 @@ from salcli.plugins import loader
 from salcli.plugins.hooks import hookimpl
 from salcli.specs import ModelSpec, Weights
 from salcli.weights import download, store
-from salcli.weights.verify import Digest, Receipt
+from salcli.weights.verify import Digest, Receipt, is_intact
 
 if TYPE_CHECKING:
     from tests.store.conftest import Server
@@ -387,6 +387,24 @@ def test_a_read_only_cache_is_read(content: bytes, place: Path) -> None:
             store.locate(SPEC, row("https://127.0.0.1:1/x", hash=sha256(b"another")))
     finally:
         place.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("kind", [sha256, gitblob])
+def test_a_changed_bit_is_seen_behind_an_old_time(
+    content: bytes, place: Path, kind: Callable[[bytes], str]
+) -> None:
+    weights_row = row(hash=kind(content))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(content)
+    store.locate(SPEC, weights_row)
+    times = place.stat().st_mtime_ns
+    spoilt = bytes([content[0] ^ 1]) + content[1:]
+    place.write_bytes(spoilt)
+    os.utime(place, ns=(times, times))
+
+    assert store.locate(SPEC, weights_row) == place  # as the receipt has it
+    assert not is_intact(place, weights_row, hashlib.sha256(spoilt).hexdigest())
+    assert store.examine(SPEC, weights_row, thorough=True).state == "damaged"
 
 
 @pytest.mark.parametrize("kind", ["sha256", "gitblob"])
