@@ -1,5 +1,7 @@
 import re
+import socket
 import subprocess
+from contextlib import suppress
 
 import imageio_ffmpeg
 import numpy as np
@@ -196,3 +198,17 @@ def test_without_ffmpeg(tmp_path, monkeypatch):
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "missing"))
     with pytest.raises(OutputError, match="ffmpeg"):
         make(tmp_path / "a.mp4")
+
+
+def test_the_sound_of_a_playlist_brings_nothing_from_the_network(tmp_path):
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        port = server.getsockname()[1]
+        source = tmp_path / "list.m3u8"
+        source.write_text(f"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n")
+        movie = make(tmp_path / "movie.mp4", source=source)
+        with suppress(TimeoutError):
+            asked.append(server.accept())
+    assert asked == []
+    assert movie.exists()

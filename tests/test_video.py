@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from salcli.errors import InputError
+from salcli.media.images import ahead
 from salcli.media.video import Video, is_video
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -200,6 +201,21 @@ def test_files_without_a_picture(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)
         assert not is_video(tmp_path / name)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "ffv1"])
+def test_a_small_file_of_huge_pictures_is_refused(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "huge.mkv"
+    source = ("-f", "lavfi", "-i", "color=gray:size=16384x8192:rate=25", "-frames:v", "1")
+    ffmpeg(*source, "-c:v", codec, "-preset", "ultrafast", "-pix_fmt", "yuv420p", path)
+
+    with pytest.raises(InputError, match=r"16384x8192, more than 89,\d+,\d+ pixels"):
+        Video(path)
+
+
+def test_few_large_frames_wait() -> None:
+    assert ahead((1080, 1920)) == ahead((2160, 3840)) == 4
+    assert ahead((8192, 8192)) == 1
 
 
 def test_length_hint_is_about_right(tmp_path: Path) -> None:

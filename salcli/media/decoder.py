@@ -97,8 +97,7 @@ def _started(
     ffmpeg: str, path: Path, options: list[str], *, folder: Path
 ) -> Iterator[DecoderProcess]:
     command = [ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-v", "verbose", "-copyts"]
-    # A playlist may name other files, but nothing that makes us talk to the network.
-    command += ["-protocol_whitelist", "file,crypto,data", "-i", f"file:{path}"]
+    command += program.reading(path)
     command += ["-an", "-sn", "-dn", *options, "-fps_mode", "passthrough"]
     command += ["-stats_enc_pre", str(folder / "times")]
     command += ["-stats_enc_pre_fmt", "{ptsi} {tbi} {pts} {tb}"]

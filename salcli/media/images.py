@@ -23,7 +23,7 @@ from salcli.errors import InputError
 from salcli.stream import prefetch
 from salcli.types import Frame
 
-__all__ = ["SUFFIXES", "Animation", "FrameFolder", "Stills", "kind_of", "read", "size_of"]
+__all__ = ["SUFFIXES", "Animation", "FrameFolder", "Stills", "ahead", "kind_of", "read", "size_of"]
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -34,6 +34,9 @@ SUFFIXES = frozenset(
 )
 """What counts as an image inside a folder; a file that is named itself is judged by its content."""
 
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+"""Of one picture, also of a video's; larger ones take gigabytes."""
+
 ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 STILL_FORMATS = frozenset({"JPEG", "MPO", "TIFF", "BMP", "PPM", "JPEG2000"})
 MID_GREY = (128, 128, 128, 255)
@@ -42,12 +45,19 @@ QUARTER_TURNED = 5
 
 DECODED_AHEAD = 4
 """Images that wait for the network at most."""
+AHEAD_BYTES = 2**27
+"""Of frames of a known size that wait, where these would be more: five of 4K."""
 
 UNTIMED_SECONDS = 0.1
 """How long a frame of an animation is shown that does not say; browsers do the same."""
 
 WARNING_FILTERS = Lock()
 """Held while the process's warning filters are changed, since threads share them."""
+
+
+def ahead(size: tuple[int, int]) -> int:
+    """How many decoded frames of this size `(H, W)` may wait for the network."""
+    return max(1, min(DECODED_AHEAD, AHEAD_BYTES // (3 * size[0] * size[1])))
 
 
 def kind_of(path: Path) -> Literal["still", "animation"] | None:
@@ -103,7 +113,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise _NotAnImageError(f"'{path}' is not an image that can be read") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(
-            f"'{path}' has more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels; shrink it first"
+            f"'{path}' has more than {MOST_PIXELS:,} pixels; shrink it first"
         ) from error
     except Exception as error:  # Pillow raises many kinds for a damaged file
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -19,6 +19,7 @@ import numpy as np
 
 from salcli.errors import InputError
 from salcli.media.encoder import ffmpeg
+from salcli.media.program import reading
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,7 +41,7 @@ class _Decoder:
         self._latest: npt.NDArray[np.float32] | None = None
         self._process = subprocess.Popen(
             [
-                *(*ffmpeg(), "-i", f"file:{path}", "-map", "0:v:0", "-fps_mode", "passthrough"),
+                *(*ffmpeg(), *reading(path), "-map", "0:v:0", "-fps_mode", "passthrough"),
                 *("-pix_fmt", "gray16be", "-c:v", "pgm", "-f", "image2pipe", "pipe:1"),
             ],
             stdin=subprocess.DEVNULL,
@@ -123,7 +124,7 @@ def count_frames(path: Path) -> int:
     """
     done = subprocess.run(
         [
-            *(*ffmpeg(), "-stats", "-i", f"file:{path}", "-map", "0:v:0"),
+            *(*ffmpeg(), "-stats", *reading(path), "-map", "0:v:0"),
             *("-c", "copy", "-f", "null", "-"),
         ],
         stdin=subprocess.DEVNULL,

@@ -1,12 +1,15 @@
-"""Finds the ffmpeg that decodes and encodes."""
+"""Finds the ffmpeg that decodes and encodes, and says how it may read a file."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import imageio_ffmpeg
 
 from salcli.errors import SalcliError
+from salcli.media.images import MOST_PIXELS
 
-__all__ = ["ffmpeg"]
+__all__ = ["ffmpeg", "reading"]
 
 
 def ffmpeg() -> str:
@@ -22,3 +25,13 @@ def ffmpeg() -> str:
             "ffmpeg was not found; reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg"
         ) from error
     return program
+
+
+def reading(path: Path) -> list[str]:
+    """Arguments for a file as input.
+
+    A playlist may name other files, but nothing that makes us talk to the network, and a picture
+    may not be larger than an image may be.
+    """
+    limits = ["-protocol_whitelist", "file,crypto,data", "-max_pixels", str(MOST_PIXELS)]
+    return [*limits, "-i", f"file:{path}"]

@@ -15,13 +15,11 @@ from pathlib import Path
 
 from salcli.errors import InputError
 from salcli.media import decoder
+from salcli.media.images import MOST_PIXELS, ahead
 from salcli.stream import prefetch
 from salcli.types import Frame
 
 __all__ = ["Video", "is_video"]
-
-DECODED_AHEAD = 4
-"""Frames that wait for the network at most; 4 x 25 MB for 4K."""
 
 MOST_FRAMES = 10_000_000
 """No estimate of a length goes beyond this (four days at 30 frames/s): headers can say anything."""
@@ -75,7 +73,7 @@ class Video:
         Raises:
             InputError: The stream is damaged or cut short; the frames that decode come before.
         """
-        return prefetch(self._decode(), DECODED_AHEAD)
+        return prefetch(self._decode(), ahead(self.size))
 
     def excerpt(self, positions: range) -> list[Frame]:
         """The frames at these positions alone; the others are decoded, but not handed over.
@@ -136,6 +134,7 @@ def _probe(path: Path) -> _Header:
     elif "(attached pic)" in log.partition("\nOutput #0")[2]:
         first, reason = None, "its only picture is a cover"
     if first is None:
+        _check_pixels(path, log)
         reason = reason or "no frame of it can be decoded"
         raise InputError(
             f"'{path}' is neither an image nor a video that can be read: {reason}; "
@@ -150,6 +149,15 @@ def _probe(path: Path) -> _Header:
         filters=_tone_map(hdr["transfer"], hdr["matrix"]) if hdr else None,
         frames=_promised(log, fps),
     )
+
+
+def _check_pixels(path: Path, log: str) -> None:
+    """Say so if a video was refused for the size of its pictures."""
+    if found := re.search(r"Picture size (\d+x\d+) exceeds specified max pixel count", log):
+        raise InputError(
+            f"'{path}' has pictures of {found[1]}, more than {MOST_PIXELS:,} pixels; "
+            "shrink it first"
+        )
 
 
 def _frame_rate(log: str, rate: float, *, timed: bool) -> float:

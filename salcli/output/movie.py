@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from salcli.atomic import reporting_os_errors
 from salcli.errors import OutputError
 from salcli.media.encoder import QUALITY, REPRODUCIBLE, Encoder, failure, ffmpeg
+from salcli.media.program import reading
 
 if TYPE_CHECKING:
     from salcli.types import Frame, Result
@@ -96,10 +97,10 @@ class Movie:
             self._encoder.end()
         lead = _lead(self._source)
         with reporting_os_errors(self._shown):
-            if lead is None:
+            if self._source is None or lead is None:
                 self._silent.replace(self._path)
             else:
-                self._join(lead)
+                self._join(self._source, lead)
                 self._silent.unlink()
 
     def discard(self) -> None:
@@ -110,13 +111,13 @@ class Movie:
             self._silent.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
 
-    def _join(self, lead: float) -> None:
+    def _join(self, source: Path, lead: float) -> None:
         """Put pictures and sound together; the sound is converted only if it cannot be copied."""
         length = self._count / float(self._rate)
         command = [
             *ffmpeg(),
             *("-i", f"file:{self._silent}"),
-            *("-itsoffset", f"{-lead:.6f}", "-t", f"{length:.6f}", "-i", f"file:{self._source}"),
+            *("-itsoffset", f"{-lead:.6f}", "-t", f"{length:.6f}", *reading(source)),
             *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy"),
             *(*REPRODUCIBLE, "-movflags", "+faststart", "-f", "mp4"),
         ]
@@ -143,7 +144,7 @@ def _lead(source: Path | None) -> float | None:
         return None
     done = subprocess.run(
         [
-            *(*ffmpeg(), "-i", f"file:{source}", "-map", "0:V:0", "-map", "0:a:0"),
+            *(*ffmpeg(), *reading(source), "-map", "0:V:0", "-map", "0:a:0"),
             *("-frames:v", "1", "-fps_mode", "passthrough"),
             *("-c:v", "rawvideo", "-enc_time_base:v", "1:1000000", "-c:a", "copy"),
             *("-f", "framecrc", "-"),
