@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from salcli.errors import PluginError
 
@@ -52,6 +52,7 @@ __all__ = [
     "Precision",
     "Prediction",
     "Predictor",
+    "PublishedContents",
     "Recording",
     "Result",
     "Rounding",
@@ -274,6 +275,23 @@ class Dataset(Protocol):
             UnknownName: There is no such split.
             InputError: Nothing of it is there.
         """
+
+
+@runtime_checkable
+class PublishedContents(Protocol):
+    """What a `Dataset` may have besides, if it is published which recordings there are.
+
+    Then `salcli datasets check` compares frames with it, and `salcli datasets pack` needs no copy
+    of the dataset.
+    """
+
+    @property
+    def expected(self) -> Mapping[str, int | Sequence[str]]:
+        """Recordings of a split: their number, or the last parts of their names in order."""
+
+    @property
+    def frame_counts(self) -> Mapping[str, int]:
+        """Number of frames of a clip, by the last part of its name; a still is left out."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import savemat
@@ -77,6 +77,7 @@ def test_positions_follow_the_size_of_the_image(tmp_path: Path, factor: int) -> 
 @given(
     x=st.integers(1, WIDTH), y=st.integers(1, HEIGHT), h=st.integers(1, 90), w=st.integers(1, 90)
 )
+@example(x=1, y=23, h=84, w=1)
 def test_every_position_stays_inside_at_every_size(
     tmp_path_factory: pytest.TempPathFactory, x: int, y: int, h: int, w: int
 ) -> None:

@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from salcli.datasets.collection import Collection, some
-from salcli.datasets.framefiles import FrameAnnotations
+from salcli.datasets.collection import some
 from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.files import read
-from salcli.media import images, mapvideo
-from salcli.media.video import Video
-from salcli.types import Annotation, Dataset, Recording
+from salcli.media import mapvideo
+from salcli.types import Annotation, Dataset, PublishedContents, Recording
 
-__all__ = ["Part", "alike", "check", "frame_size"]
+__all__ = ["Part", "alike", "check"]
 
 Size = tuple[int, int]
 
@@ -95,19 +93,6 @@ def check(
         yield _sum(split, [findings[r.name] for r in recordings], dataset.problems[known:])
 
 
-def frame_size(recording: Recording, index: int) -> Size:
-    """`(H, W)` of a frame, from its file's header; of a video that of its first frame.
-
-    Raises:
-        InputError: The file cannot be read.
-    """
-    if recording.frames is not None:
-        return images.size_of(recording.frames[index])
-    if recording.is_clip:
-        return Video(recording.source).size
-    return images.size_of(recording.source)
-
-
 def _sum(split: str, findings: Sequence[_Finding], problems: Sequence[str]) -> Part:
     return Part(
         split,
@@ -138,7 +123,7 @@ def _look(dataset: Dataset, recording: Recording, *, every_file: bool) -> _Findi
     for index in looked:
         try:
             if size is None or recording.frames is not None:
-                size = frame_size(recording, index)
+                size = groundtruth.frame_size(recording, index)
             for problem in _misfits(recording.annotations[index], size, finding):
                 finding.problems.append(f"{recording.name}: {problem}")
         except InputError as error:
@@ -162,9 +147,9 @@ def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
         for kind, labels in lacking.items()
         if labels and counts[kind]
     ]
-    if isinstance(annotations, FrameAnnotations) and annotations.strays:
-        problems.append(f"of no frame: {some(annotations.strays)}")
-    published = dataset.frame_counts if isinstance(dataset, Collection) else {}
+    if strays := getattr(annotations, "strays", ()):
+        problems.append(f"of no frame: {some(strays)}")
+    published = dataset.frame_counts if isinstance(dataset, PublishedContents) else {}
     wanted = published.get(recording.name.rpartition("/")[2], len(annotations))
     if len(annotations) != wanted:
         problems.append(f"{len(annotations)} frames, {wanted} are published")
@@ -174,7 +159,8 @@ def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
 def _length(recording: Recording) -> list[str]:
     """Say if a video has another number of frames than there are maps."""
     annotations = recording.annotations
-    if recording.frames is not None or not isinstance(annotations, FrameAnnotations):
+    framewise = all(annotation.index is None for annotation in annotations[:1])
+    if not recording.is_clip or recording.frames is not None or not framewise:
         return []
     try:
         count = mapvideo.count_frames(recording.source)

@@ -18,13 +18,12 @@ Found: TypeAlias = Iterable[Recording | str]
 
 @dataclass(frozen=True)
 class Collection:
-    """A `salcli.types.Dataset` whose splits are looked for on the disk when they are asked for.
+    """A `salcli.types.Dataset` that searches the disk for a split when it is asked for.
 
     Attributes:
         name, edition, evaluated, kernel, submission: As in `salcli.types.Dataset`.
-        finders: What looks for each split.
-        expected: Published recordings of a split, their number or the last parts of their names.
-        frame_counts: Published number of frames of a clip, by the last part of its name.
+        finders: What searches for each split.
+        expected, frame_counts: As in `salcli.types.PublishedContents`.
     """
 
     name: str

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from salcli.atomic import replacing, reporting_os_errors
-from salcli.datasets.check import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.kernels import Kernel
@@ -64,7 +63,7 @@ def write_maps(
             continue
         try:
             if size is None or recording.frames is not None:
-                size = frame_size(recording, index)
+                size = groundtruth.frame_size(recording, index)
             found = groundtruth.read_fixations(recording.annotations[index], size)
         except InputError as error:
             problems.append(f"{recording.name}: {error}")

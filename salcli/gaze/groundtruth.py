@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from salcli.errors import InputError
 from salcli.gaze import kernels
 from salcli.gaze.files import read, read_grey, read_matrix
 from salcli.gaze.kernels import Kernel
+from salcli.maps import resize
 from salcli.media import images, mapvideo
-from salcli.types import Annotation
+from salcli.media.video import Video
+from salcli.types import Annotation, Recording
 
-__all__ = ["Fixations", "fixation_map", "read_density", "read_fixations"]
+__all__ = [
+    "Fixations",
+    "FrameGroundTruth",
+    "fixation_map",
+    "frame_size",
+    "read_density",
+    "read_fixations",
+    "read_ground_truth",
+]
 
 Points: TypeAlias = npt.NDArray[np.float64]
 
 LARGEST_SIDE = 800
-"""Of a density that is made here: it is smooth, so that more pixels would only cost time."""
+"""Limit for densities computed here: they are smooth, so that more pixels would only cost time."""
+
+PROBED = 4096
+"""Number of videos whose frame size is cached."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,47 @@ class Fixations:
     outside: int = 0
 
 
+@dataclass(frozen=True)
+class FrameGroundTruth:
+    """Ground truth of one frame, at the frame's size.
+
+    Attributes:
+        density: Fixation density, float32 `[H, W]`, any scale.
+        fixations: Binary fixation map `[H, W]`; `None` where only a density is published.
+    """
+
+    density: npt.NDArray[np.float32]
+    fixations: npt.NDArray[np.bool_] | None
+
+    def part(self, needs: Literal["density", "fixations"]) -> npt.NDArray[np.generic] | None:
+        """What a metric compares a map with; `None` if it is not there."""
+        return self.density if needs == "density" else self.fixations
+
+
+def frame_size(recording: Recording, index: int = 0) -> tuple[int, int]:
+    """`(H, W)` of a frame, from its file's header; of a video that of its first frame.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    if recording.frames is not None:
+        return images.size_of(recording.frames[index])
+    return _video_size(recording.source) if recording.is_clip else images.size_of(recording.source)
+
+
+def read_ground_truth(annotation: Annotation, size: tuple[int, int]) -> FrameGroundTruth:
+    """Density and fixations of a frame of size (H, W), at that size.
+
+    Raises:
+        InputError: There is neither, or a file cannot be read or has another layout.
+    """
+    density = torch.tensor(read_density(annotation, size))
+    fixations = None
+    if annotation.fixations is not None:
+        fixations = fixation_map(read_fixations(annotation, size).points, size)
+    return FrameGroundTruth(resize(density[None], size)[0].numpy(), fixations)
+
+
 def read_fixations(annotation: Annotation, size: tuple[int, int]) -> Fixations:
     """Fixated positions on a frame of size (H, W), which is its own; none without a file.
 
@@ -47,7 +104,9 @@ def read_fixations(annotation: Annotation, size: tuple[int, int]) -> Fixations:
     """
     found = read(annotation)
     height, width = found.size or size
-    points = found.points * (size[1] / width, size[0] / height)
+    points = found.points
+    if (height, width) != size:  # multiplied first: a quotient would round whole pixels down
+        points = points * (size[1], size[0]) / (width, height)
     inside = (points >= 0).all(1) & (points[:, 0] < size[1]) & (points[:, 1] < size[0])
     return Fixations(points[inside], found.observers[inside], outside=int((~inside).sum()))
 
@@ -98,3 +157,8 @@ def _made(
     height, width = (max(1, round(side * shrink)) for side in size)
     points = read_fixations(annotation, size).points * (width / size[1], height / size[0])
     return kernels.density(points, (height, width), kernel=kernel, scale=shrink)
+
+
+@lru_cache(maxsize=PROBED)
+def _video_size(path: Path) -> tuple[int, int]:
+    return Video(path).size

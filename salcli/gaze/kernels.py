@@ -112,12 +112,18 @@ def choose(
     return find(name)
 
 
-def count_map(points: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Fixations per pixel `[H, W]`; points are (x, y) pixels from 0, inside."""
-    counts = np.zeros(size, dtype=np.float32)
-    x, y = points.astype(int).T
-    np.add.at(counts, (y, x), 1)
-    return counts
+def count_map(points: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.int32]:
+    """Number of fixations in each pixel, `[H, W]`; points are (x, y) pixels from 0.
+
+    Raises:
+        ValueError: A point lies outside.
+    """
+    height, width = size
+    x, y = np.floor(points).astype(np.int64).T
+    if points.size and (x.min() < 0 or y.min() < 0 or x.max() >= width or y.max() >= height):
+        raise ValueError(f"a fixation lies outside the frame of {width} x {height}")
+    counts = np.bincount(y * width + x, minlength=height * width)
+    return counts.reshape(size).astype(np.int32)
 
 
 def density(
@@ -135,7 +141,7 @@ def density(
         kernel: What is laid over every fixation.
         scale: Pixels of the map per pixel of the stimulus.
     """
-    counts = count_map(points, size)
+    counts = count_map(points, size).astype(np.float32)
     if kernel.once:
         counts = np.minimum(counts, 1)
     if kernel.cycles is not None:

@@ -10,30 +10,19 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
 
 from salcli.datasets.folder import FIXATION_FOLDERS
 from salcli.datasets.framefiles import TRUTH_SUFFIXES, by_stem, fixations_by_stem
-from salcli.gaze import groundtruth
 from salcli.gaze.pairing import annotate
-from salcli.maps import resize
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.open import find_inputs, open_stimulus
 from salcli.types import Annotation, Kind, Stimulus
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
 __all__ = [
     "PairedStimulus",
-    "FrameGroundTruth",
     "choose",
     "find_paired",
     "open_paired",
-    "read_truth",
     "spread",
 ]
 
@@ -60,19 +49,6 @@ class PairedStimulus:
     has_truth: bool = False
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FrameGroundTruth:
-    """What observers did on one frame.
-
-    Attributes:
-        density: float32 `[H, W]`, any scale.
-        fixations: Binary fixation map `[H, W]`; `None` where only a density is published.
-    """
-
-    density: npt.NDArray[np.float32]
-    fixations: npt.NDArray[np.bool_] | None
 
 
 def find_paired(patterns: Sequence[str]) -> list[Path]:
@@ -148,20 +124,6 @@ def spread(stimulus: Stimulus, *, count: int) -> list[str]:
     labels = _labels(stimulus)
     kept = min(count, len(labels))
     return [labels[(2 * number + 1) * len(labels) // (2 * kept)] for number in range(kept)]
-
-
-def read_truth(annotation: Annotation, size: tuple[int, int]) -> FrameGroundTruth:
-    """What observers did on a frame of size (H, W), at that size.
-
-    Raises:
-        InputError: A file cannot be read or has another layout.
-    """
-    density = torch.tensor(groundtruth.read_density(annotation, size))
-    points = None
-    if annotation.fixations is not None:
-        found = groundtruth.read_fixations(annotation, size)
-        points = groundtruth.fixation_map(found.points, size)
-    return FrameGroundTruth(resize(density[None], size)[0].numpy(), points)
 
 
 def _files(stimulus: Stimulus) -> dict[str, Path]:

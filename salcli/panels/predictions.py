@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from salcli.errors import InputError
+from salcli.gaze.groundtruth import FrameGroundTruth, read_ground_truth
 from salcli.loading import Loaded
 from salcli.media.open import remaining
 from salcli.panels.board import ComparedFrame, ScoredMap
-from salcli.panels.paired import FrameGroundTruth, PairedStimulus, open_paired, read_truth
+from salcli.panels.paired import PairedStimulus, open_paired
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.specs import resolve
@@ -113,7 +114,7 @@ class PairedPredictions:
         if annotation is None:
             return None
         try:
-            return read_truth(annotation, size)
+            return read_ground_truth(annotation, size)
         except InputError as error:
             self.problems.append(f"{error}; shown without ground truth")
             return None
@@ -136,7 +137,7 @@ def _scores(result: Result, truth: FrameGroundTruth | None) -> Mapping[str, floa
     if truth is None:
         return scores
     for name in scores:
-        needed = truth.density if known[name].needs == "density" else truth.fixations
+        needed = truth.part(known[name].needs)
         if needed is not None:
             scores[name] = float(resolve(known[name].function)(result.saliency, needed))
     return scores

@@ -12,14 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from salcli.baselines import CentreOptions, priors
-from salcli.datasets.check import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.groundtruth import Fixations
 from salcli.gaze.kernels import Kernel
 from salcli.protocols.preparation import GroundTruth
 from salcli.protocols.scorer import Scorer
-from salcli.scoring.otherfixations import Points, Pool, count
+from salcli.scoring.otherfixations import Points, Pool
 from salcli.scoring.selection import FrameRef, Selection
 from salcli.types import Annotation
 
@@ -82,7 +81,7 @@ class GroundTruthReader:
             raise InputError("there is neither a density map nor fixations of it")
         found = self._fixations(ref) if annotation.fixations is not None else None
         arrays = GroundTruth(
-            fixations=count(found.points, size) if found else None,
+            fixations=kernels.count_map(found.points, size) if found else None,
             density=self._density(ref, size) if "density" in self._needs else None,
             negatives=(
                 self._pool.negatives(int(self._starts[ref[0]]) + ref[1], size)
@@ -141,7 +140,7 @@ class GroundTruthReader:
         return density
 
     def _read_size(self, number: int) -> Size:
-        return frame_size(self._selection.recordings[number], 0)
+        return groundtruth.frame_size(self._selection.recordings[number])
 
     def _read_fixations(self, ref: FrameRef) -> Fixations:
         return groundtruth.read_fixations(self._selection.annotation(ref), self._size(ref[0]))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from salcli.gaze import kernels
 from salcli.protocols.preparation import GroundTruth
 from salcli.protocols.scorer import Scorer
-from salcli.scoring.otherfixations import Points, count
+from salcli.scoring.otherfixations import Points
 
 __all__ = ["densities", "leave_one_out"]
 
@@ -48,7 +49,7 @@ def leave_one_out(
     total, rows = single.sum(axis=0), []
     for index, (points, own) in enumerate(zip(seen, single, strict=True)):
         others = np.maximum(total - own, 0.0)  # a difference may be below zero by rounding
-        frame = dataclasses.replace(truth, fixations=count(points, size), density=own)
+        frame = dataclasses.replace(truth, fixations=kernels.count_map(points, size), density=own)
         rows.append(scorer.frame(others / others.max(), frame, key=f"{key}/{index}"))
     return {name: _mean([row[name] for row in rows]) for name in scorer.names}
 

@@ -1,4 +1,4 @@
-"""Fixations per pixel, and the pool of other stimuli's fixations that s-AUC draws from."""
+"""The pool of other stimuli's fixations that s-AUC draws from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from salcli.protocols.description import Negatives
 from salcli.protocols.scorer import generator
 
-__all__ = ["Points", "Pool", "Reader", "count"]
+__all__ = ["Points", "Pool", "Reader"]
 
 Points = npt.NDArray[np.float64]
 """`[n, 2]`, as (x, y) pixels; pixel (0, 0) reaches from 0 to 1."""
@@ -23,18 +23,6 @@ Size = tuple[int, int]
 
 Reader = Callable[[int], tuple[Points, Size]]
 """The fixations of the frame at an index, and the size (H, W) of that frame."""
-
-
-def count(points: Points, size: Size) -> Counts:
-    """How many of the points lie in each pixel, `[H, W]`.
-
-    Raises:
-        ValueError: A point lies outside.
-    """
-    x, y = np.floor(points).astype(np.int64).T
-    if points.size and (x.min() < 0 or y.min() < 0 or x.max() >= size[1] or y.max() >= size[0]):
-        raise ValueError(f"a fixation lies outside the frame of {size[1]} x {size[0]}")
-    return _counted(y * size[1] + x, size)
 
 
 SIZES = 8

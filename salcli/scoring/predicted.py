@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from salcli.atomic import replacing, reporting_os_errors
-from salcli.datasets.check import frame_size
 from salcli.errors import InputError, UsageError
+from salcli.gaze import groundtruth
 from salcli.loading import Loaded
 from salcli.maps import to_8bit
 from salcli.media.images import FrameFolder, Stills
@@ -171,7 +171,7 @@ def _batch_start(stills: Sequence[tuple[int, Recording]], start: int, size: int)
         if number >= start:
             return place if count in (0, size) else begin
         try:
-            found = frame_size(recording, 0)
+            found = groundtruth.frame_size(recording)
         except InputError:
             continue  # it is left out of its batch
         if found != shape or count == size:
@@ -193,7 +193,7 @@ def stimulus_of(recording: Recording) -> Stimulus:
             FrameFolder(files),
             labels=[annotation.label for annotation in recording.annotations],
             fps=recording.fps,
-            size=frame_size(recording, 0),
+            size=groundtruth.frame_size(recording),
             count=len(files),
             source=recording.source,
         )

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 
 from salcli.baselines import CentreOptions, priors
-from salcli.datasets.check import frame_size
 from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.kernels import Kernel, find
@@ -173,7 +172,7 @@ def fit_priors(selection: Selection, *, seed: int) -> FittedPriors:
         recording = others[int(number)]
         try:
             annotation = recording.annotations[int(rng.integers(len(recording.annotations)))]
-            size = frame_size(recording, 0)
+            size = groundtruth.frame_size(recording)
             if annotation.fixations is not None:
                 points.append((groundtruth.read_fixations(annotation, size).points, size))
             densities.append(_small_density(annotation, size, kernel))

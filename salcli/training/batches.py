@@ -26,7 +26,7 @@ from salcli.training.plan import (
     samples,
     span,
 )
-from salcli.training.reader import FrameReader, frame_size
+from salcli.training.reader import FrameReader
 from salcli.types import Batch, Recording
 
 __all__ = ["Batches", "Key"]
@@ -153,7 +153,7 @@ class Batches(Dataset[Batch]):
         if corpus.truth_size and len({shape(size) for size in PROBE_SIZES}) == 1:
             return lengths
         with ThreadPoolExecutor(PROBES) as pool:
-            sizes = list(pool.map(frame_size, recordings))
+            sizes = list(pool.map(groundtruth.frame_size, recordings))
         return [
             (length, shape(size) if corpus.truth_size else (shape(size), size))
             for length, size in zip(lengths, sizes, strict=True)

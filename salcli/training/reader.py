@@ -13,7 +13,7 @@ from salcli.media import images
 from salcli.media.video import Video
 from salcli.types import Frame, Recording
 
-__all__ = ["Excerpt", "FrameReader", "frame_size"]
+__all__ = ["Excerpt", "FrameReader"]
 
 Key: TypeAlias = tuple[Path, int]
 
@@ -75,17 +75,6 @@ class Excerpt:
         if recording.is_clip and recording.frames is None:
             return islice(_video(recording.source), positions.start, positions.stop)
         return (_decode(recording, range(i, i + 1))[0] for i in positions)
-
-
-def frame_size(recording: Recording) -> tuple[int, int]:
-    """`(H, W)` of the first frame, without decoding more than that.
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    if recording.frames is not None:
-        return images.size_of(recording.frames[0])
-    return _video(recording.source).size if recording.is_clip else images.size_of(recording.source)
 
 
 def _key(recording: Recording, position: int) -> Key:

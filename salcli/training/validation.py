@@ -13,7 +13,6 @@ import torch
 
 from salcli.errors import UsageError
 from salcli.gaze import groundtruth
-from salcli.maps import resize
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop
@@ -22,7 +21,7 @@ from salcli.specs import resolve
 from salcli.training.distributed import ALONE, Ranks
 from salcli.training.loader import Loader, moved
 from salcli.training.plan import Corpus
-from salcli.training.reader import Excerpt, frame_size
+from salcli.training.reader import Excerpt
 from salcli.types import Annotation, Batch, Recording, Result, Stimulus
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _mean_scores(model: Model, recording: Recording, recipe: Recipe) -> dict[str
 def _scores(model: Model, recording: Recording, recipe: Recipe) -> Iterator[tuple[str, float]]:
     """Every metric of every observed frame."""
     positions = _middle(recording, recipe)
-    size, slices = frame_size(recording), recipe.slices
+    size, slices = groundtruth.frame_size(recording), recipe.slices
     frames = Excerpt(recording, positions)
     stimulus = Stimulus(recording.name, frames, fps=recording.fps, size=size, count=len(positions))
     found = loop.run(model, stimulus, size=size, extras=slices > 1, notice=logger.warning)
@@ -183,13 +182,8 @@ def _frame_scores(
 ) -> Iterator[tuple[str, float]]:
     if annotation.density is None and annotation.fixations is None:
         return
-    density = torch.from_numpy(groundtruth.read_density(annotation, size))
-    points = groundtruth.read_fixations(annotation, size).points
-    truth = {
-        "density": resize(density[None], size)[0].numpy(),
-        "fixations": groundtruth.fixation_map(points, size),
-    }
+    truth = groundtruth.read_ground_truth(annotation, size)
     for name, metric in registry.metrics().items():
-        there = metric.needs == "density" or annotation.fixations is not None
-        if metric.validates and there:
-            yield name, resolve(metric.function)(saliency, truth[metric.needs])
+        needed = truth.part(metric.needs)
+        if metric.validates and needed is not None:
+            yield name, resolve(metric.function)(saliency, needed)

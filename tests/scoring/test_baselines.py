@@ -14,12 +14,12 @@ import salcli
 from salcli.baselines import CentreOptions, priors
 from salcli.baselines.spectral import spectral_residual
 from salcli.errors import InputError, UsageError
+from salcli.gaze.kernels import count_map
 from salcli.loading import load_model
 from salcli.protocols import protocol
 from salcli.protocols.preparation import GroundTruth
 from salcli.protocols.scorer import Scorer
 from salcli.scoring import observers
-from salcli.scoring.otherfixations import count
 from salcli.types import Stimulus
 
 Map = npt.NDArray[Any]
@@ -200,7 +200,7 @@ def test_observers_who_agree_predict_each_other() -> None:
     )
     alike = [observer(rng, (20, 15)) for _ in range(5)]
     apart = [observer(rng, where) for where in ((5, 5), (25, 5), (5, 25), (25, 25), (15, 15))]
-    truth = GroundTruth(count(np.concatenate(alike), size))
+    truth = GroundTruth(count_map(np.concatenate(alike), size))
 
     agreed, disagreed = (
         observers.leave_one_out(scorer, subjects, truth, sigma=2, key="a")
@@ -222,7 +222,7 @@ def test_leaving_one_out_equals_doing_so_by_hand() -> None:
     for left_out in range(3):
         others = np.concatenate([s for k, s in enumerate(subjects) if k != left_out])
         map_ = observers.densities([others], size, sigma=3)[0]
-        own = GroundTruth(count(subjects[left_out], size))
+        own = GroundTruth(count_map(subjects[left_out], size))
         expected.append(scorer.frame(map_ / map_.max(), own, key="")["NSS"])
 
     found = observers.leave_one_out(scorer, subjects, truth, sigma=3, key="")

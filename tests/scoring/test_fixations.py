@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from salcli.gaze.kernels import count_map
 from salcli.protocols import Negatives, protocol
-from salcli.scoring.otherfixations import Points, Pool, count
+from salcli.scoring.otherfixations import Points, Pool
 
 SIZE = (6, 8)
 
@@ -33,17 +34,17 @@ def pixels(counts: np.ndarray) -> set[int]:
 
 def test_repeats_are_counted() -> None:
     points = np.array([[0.0, 0.0], [7.9, 5.9], [0.99, 0.2]])
-    counts = count(points, SIZE)
+    counts = count_map(points, SIZE)
     assert counts[0, 0] == 2
     assert counts[5, 7] == 1
     assert counts.sum() == 3
-    assert count(np.empty((0, 2)), SIZE).sum() == 0
+    assert count_map(np.empty((0, 2)), SIZE).sum() == 0
 
 
 @pytest.mark.parametrize("point", [(8.0, 0.0), (0.0, 6.0), (-0.1, 0.0), (0.0, -0.1)])
 def test_a_fixation_outside_is_refused(point: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="outside the frame of 8 x 6"):
-        count(np.array([point]), SIZE)
+        count_map(np.array([point]), SIZE)
 
 
 def test_all_others_are_all_but_the_own_video_with_repeats() -> None:

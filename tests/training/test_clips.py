@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 
 from salcli.errors import InputError
+from salcli.gaze.groundtruth import frame_size
 from salcli.loading import create
 from salcli.model import Model
 from salcli.recipe import WHOLE, Augmentation, Recipe
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus, span, windows
-from salcli.training.reader import Excerpt, FrameReader, frame_size
+from salcli.training.reader import Excerpt, FrameReader
 from salcli.types import Annotation, Batch, Recording
 
 from .conftest import as_video, make_clip

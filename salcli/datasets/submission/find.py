@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from salcli.datasets.collection import Collection, some
+from salcli.datasets.collection import some
 from salcli.datasets.open import open_dataset, root_of, without_root
 from salcli.errors import InputError, UnknownName, UsageError
 from salcli.gaze.pairing import pair
 from salcli.media import images, mapvideo
 from salcli.plugins import registry
-from salcli.types import Dataset, Submission
+from salcli.types import Dataset, PublishedContents, Submission
 
 __all__ = [
     "Clip",
@@ -117,12 +117,13 @@ def published_clips(dataset: Dataset, split: str) -> list[Clip]:
     """
     if split not in dataset.splits:
         raise UnknownName(f"split of dataset '{dataset.name}'", split, dataset.splits)
-    names = dataset.expected.get(split) if isinstance(dataset, Collection) else None
-    if not isinstance(dataset, Collection) or names is None or isinstance(names, int):
+    contents = dataset if isinstance(dataset, PublishedContents) else None
+    names = contents.expected.get(split) if contents else None
+    if contents is None or names is None or isinstance(names, int):
         raise UsageError(
             f"what the split '{split}' of '{dataset.name}' holds is not published; give its --root"
         )
-    counts = dataset.frame_counts
+    counts = contents.frame_counts
     return [
         Clip(name, [f"{i + 1:04d}" for i in range(counts[name])])
         if name in counts
