@@ -22,7 +22,15 @@ from salcli.errors import (
 )
 from salcli.plugins.hooks import hookimpl
 from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
+from salcli.specs import (
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ProtocolSpec,
+    StyleSpec,
+    Weights,
+    option,
+)
 from salcli.types import (
     Annotation,
     Batch,
@@ -81,6 +89,7 @@ __all__ = [
     "hookimpl",
     "load_model",
     "metrics",
+    "option",
     "overlay",
     "predict",
     "score",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import pkgutil
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from salcli.errors import PluginError, UnknownName, UsageError
 
@@ -20,10 +21,38 @@ __all__ = [
     "ProtocolSpec",
     "StyleSpec",
     "Weights",
+    "option",
     "parse_data_options",
     "parse_options",
     "resolve",
 ]
+
+T = TypeVar("T")
+
+
+def option(
+    default: T,
+    help: str,  # noqa: A002 (as typer and argparse call it)
+    *,
+    min: float | None = None,  # noqa: A002
+    above: float | None = None,
+    max: float | None = None,  # noqa: A002
+) -> T:
+    """A field of the `Options` of a model or dataset, which are a frozen dataclass.
+
+    Args:
+        default: Its value where nobody sets it.
+        help: What it means; the limits are added to it.
+        min: The least value of a number.
+        above: A limit that the number must exceed.
+        max: The largest value.
+    """
+    limits = {"at least": min, "above": above, "at most": max}
+    known = {words: limit for words, limit in limits.items() if limit is not None}
+    text = " and ".join(f"{words} {limit:g}" for words, limit in known.items())
+    metadata = {"help": f"{help}; {text}" if text else help, "limits": known, "range": text}
+    made: T = field(default=default, metadata=metadata)
+    return made
 
 
 @dataclass(frozen=True)
@@ -209,36 +238,35 @@ def resolve(target: str) -> Any:
 def parse_options(
     spec: ModelSpec, given: Sequence[str] | Mapping[str, Any], *, defaults: Mapping[str, Any]
 ) -> Any:
-    """An instance of the model's Options from `-O key=value` texts or from a mapping.
+    """An instance of the model's Options from `key=value` texts or from a mapping.
 
     `defaults` (the options of a weights row or of a checkpoint) come under what is given. `None`
     for a model without options.
 
     Raises:
         UnknownName: The model has no such option.
-        UsageError: A text is not `key=value`, or a value does not fit the field's type.
+        UsageError: A text is not `key=value`, or a value does not fit the field's type or limits.
     """
-    merged = {**defaults, **_mapping(given, "-O")}
-    return _fill(spec.options, merged, owner=f"model '{spec.name}'", flag="-O")
+    return _fill(spec.options, {**defaults, **_mapping(given)}, owner=f"model '{spec.name}'")
 
 
 def parse_data_options(spec: DatasetSpec, given: Sequence[str] | Mapping[str, Any]) -> Any:
-    """An instance of the layout's Options from `-D key=value` texts or from a mapping.
+    """An instance of the layout's Options from `key=value` texts or from a mapping.
 
     `None` for a layout without options. Raises like `parse_options`.
     """
     options = resolve(spec.options) if spec.options else None
-    return _fill(options, _mapping(given, "-D"), owner=f"dataset '{spec.name}'", flag="-D")
+    return _fill(options, _mapping(given), owner=f"dataset '{spec.name}'")
 
 
-def _mapping(given: Sequence[str] | Mapping[str, Any], flag: str) -> Mapping[str, Any]:
-    return given if isinstance(given, Mapping) else dict(_split(text, flag) for text in given)
+def _mapping(given: Sequence[str] | Mapping[str, Any]) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else dict(map(_split, given))
 
 
-def _fill(options: type | None, values: Mapping[str, Any], *, owner: str, flag: str) -> Any:
+def _fill(options: type | None, values: Mapping[str, Any], *, owner: str) -> Any:
     if options is None:
         if values:
-            raise UsageError(f"{owner} has no options; remove {flag} {next(iter(values))}=...")
+            raise UsageError(f"{owner} has no options; remove {next(iter(values))}=...")
         return None
     fields = {f.name: f for f in dataclasses.fields(options)}
     hints = typing.get_type_hints(options)
@@ -246,17 +274,30 @@ def _fill(options: type | None, values: Mapping[str, Any], *, owner: str, flag: 
     for key, value in values.items():
         if key not in fields:
             raise UnknownName(f"option of {owner}", key, fields)
-        converted[key] = _convert(f"{flag} {key}={value}", value, hints[key])
+        shown = f"option {key}={value} of {owner}"
+        converted[key] = _convert(shown, value, hints[key])
+        _check_limits(shown, converted[key], fields[key].metadata)
     try:
         return options(**converted)
     except ValueError as error:
         raise UsageError(f"{owner}: {error}") from error
 
 
-def _split(text: str, flag: str) -> tuple[str, str]:
+def _check_limits(shown: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    holds: Mapping[str, Callable[[Any, float], bool]] = {
+        "at least": operator.ge,
+        "above": operator.gt,
+        "at most": operator.le,
+    }
+    limits = metadata.get("limits", {}).items() if value is not None else ()
+    if not all(holds[words](value, limit) for words, limit in limits):
+        raise UsageError(f"{shown}: must be {metadata['range']}")
+
+
+def _split(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UsageError(f"{flag} takes key=value, not '{text}'")
+        raise UsageError(f"an option is key=value, not '{text}'")
     return key.strip().replace("-", "_"), value.strip()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salcli.errors import PluginError, UnknownName, UsageError
-from salcli.specs import ModelSpec, parse_options, resolve
+from salcli.specs import ModelSpec, option, parse_options, resolve
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Options:
     table: Path = Path("x")
     name: str = ""
     other_thing: list[int] | None = None
+    share: float | None = option(None, "part of it", above=0, max=1)
 
     def __post_init__(self) -> None:
         if self.gain < 0:
@@ -43,6 +44,8 @@ SPEC = ModelSpec("m", "summary", "a:b", options=Options)
         ("mode=lab", "mode", "LAB"),
         ("limit=7", "limit", 7),
         ("limit=none", "limit", None),
+        ("share=none", "share", None),
+        ("share=1", "share", 1.0),
         ("sizes=3,4,5", "sizes", (3, 4, 5)),
         ("pair=3,4", "pair", (3, 4)),
         ("table=a/b=c", "table", Path("a/b=c")),
@@ -57,14 +60,16 @@ def test_texts_become_values(text: str, field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("gain", "-O takes key=value, not 'gain'"),
-        ("=3", "-O takes key=value, not '=3'"),
-        ("gain=lots", "-O gain=lots: must be a number"),
-        ("steps=1.5", "-O steps=1.5: must be a whole number"),
-        ("smooth=maybe", "-O smooth=maybe: must be true or false"),
-        ("mode=RGB", "-O mode=RGB: must be one of plain, LAB"),
+        ("gain", "an option is key=value, not 'gain'"),
+        ("=3", "an option is key=value, not '=3'"),
+        ("gain=lots", "option gain=lots of model 'm': must be a number"),
+        ("steps=1.5", "option steps=1.5 of model 'm': must be a whole number"),
+        ("smooth=maybe", "option smooth=maybe of model 'm': must be true or false"),
+        ("mode=RGB", "option mode=RGB of model 'm': must be one of plain, LAB"),
         ("sizes=1,x", "must be a whole number"),
         ("pair=1,2,3", "must be 2 values with commas between"),
+        ("share=0", "option share=0 of model 'm': must be above 0 and at most 1"),
+        ("share=1.5", "must be above 0 and at most 1"),
         ("gain=-1", "model 'm': gain must not be negative"),
     ],
 )

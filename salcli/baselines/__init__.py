@@ -2,73 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from salcli.specs import ModelSpec
+from salcli.specs import ModelSpec, option
 
 __all__ = ["BASELINES", "CentreOptions", "MeanMapOptions", "SpectralResidualOptions"]
 
 
 @dataclass(frozen=True)
 class CentreOptions:
-    """What `-O key=value` sets.
+    """What `-O key=value` sets."""
 
-    Raises:
-        ValueError: A width is not above zero.
-    """
-
-    sigma_x: float = field(
-        default=0.24,
-        metadata={
-            "help": "standard deviation across, as a share of the frame's width; 0.24 is most "
-            "likely for the fixations of OSIE"
-        },
+    sigma_x: float = option(
+        0.24,
+        "standard deviation across, as a share of the frame's width; 0.24 is most "
+        "likely for the fixations of OSIE",
+        above=0,
     )
-    sigma_y: float = field(
-        default=0.21,
-        metadata={
-            "help": "standard deviation down, as a share of the frame's height; 0.21 likewise"
-        },
+    sigma_y: float = option(
+        0.21, "standard deviation down, as a share of the frame's height; 0.21 likewise", above=0
     )
-
-    def __post_init__(self) -> None:
-        if not (self.sigma_x > 0 and self.sigma_y > 0):
-            raise ValueError("sigma_x and sigma_y must be above 0")
 
 
 @dataclass(frozen=True)
 class MeanMapOptions:
     """What `-O key=value` sets."""
 
-    map: Path | None = field(
-        default=None,
-        metadata={"help": "the mean density map, .npy or an 8-bit image, of any size; needed"},
+    map: Path | None = option(
+        None, "the mean density map, .npy or an 8-bit image, of any size; needed"
     )
 
 
 @dataclass(frozen=True)
 class SpectralResidualOptions:
-    """What `-O key=value` sets.
+    """What `-O key=value` sets."""
 
-    Raises:
-        ValueError: A number is not above zero.
-    """
-
-    width: int = field(
-        default=64, metadata={"help": "width in pixels to which frames are brought first"}
+    width: int = option(64, "width in pixels to which frames are brought first", above=0)
+    sigma: float = option(
+        2.5,
+        "of the Gaussian that smooths the map, in these pixels; 2.5 as in the "
+        "authors' code, 8 as in the text of the paper",
+        above=0,
     )
-    sigma: float = field(
-        default=2.5,
-        metadata={
-            "help": "of the Gaussian that smooths the map, in these pixels; 2.5 as in the "
-            "authors' code, 8 as in the text of the paper"
-        },
-    )
-
-    def __post_init__(self) -> None:
-        if not (self.width > 0 and self.sigma > 0):
-            raise ValueError("width and sigma must be above 0")
 
 
 CENTRE = ModelSpec(

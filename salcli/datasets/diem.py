@@ -18,6 +18,7 @@ from salcli.datasets.framefiles import Whole, clip
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.gaze.files import count_frames
 from salcli.media import mapvideo
+from salcli.specs import option
 from salcli.types import Eye, Recording
 
 __all__ = ["TEST", "DiemOptions", "open_diem"]
@@ -57,13 +58,9 @@ TESTED_FRAMES = 300
 
 @dataclass(frozen=True)
 class DiemOptions(HoldOutOption):
-    """Options of the layout.
+    """Options of the layout."""
 
-    Attributes:
-        eye: `both` (the mean of both eyes, where both fixate), `left` or `right`.
-    """
-
-    eye: Eye = "both"
+    eye: Eye = option("both", "both (the mean of both eyes, where both fixate), left or right")
 
 
 def open_diem(roots: Sequence[Path], options: DiemOptions) -> Collection:

@@ -27,6 +27,7 @@ from salcli.errors import InputError
 from salcli.gaze.pairing import annotate, pair
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import VIDEO_SUFFIXES
+from salcli.specs import option
 from salcli.types import Recording, Submission
 
 __all__ = ["FolderOptions", "open_folder"]
@@ -41,18 +42,9 @@ SPLITS = ("train", "valid", "all")
 
 @dataclass(frozen=True)
 class FolderOptions(HoldOutOption):
-    """Options of the layout.
+    """Options of the layout."""
 
-    Attributes:
-        fps: Frames per second of clips that are folders of frames.
-    """
-
-    fps: float = 30.0
-
-    def __post_init__(self) -> None:
-        """Refuse a frame rate that is none."""
-        if not self.fps > 0:
-            raise ValueError(f"fps must be above 0, not {self.fps:g}")
+    fps: float = option(30.0, "frames per second of clips that are folders of frames", above=0)
 
 
 def open_folder(roots: Sequence[Path], options: FolderOptions) -> Collection:

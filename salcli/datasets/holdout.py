@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from salcli.errors import UsageError
+from salcli.specs import option
 
 __all__ = ["HoldOut", "HoldOutOption"]
 
@@ -49,10 +50,8 @@ class HoldOut:
 
 @dataclass(frozen=True)
 class HoldOutOption:
-    """The only option of some layouts.
+    """The only option of some layouts."""
 
-    Attributes:
-        hold_out: `EVERY` or `EVERY:FIRST`: what is kept of the training part for validation.
-    """
-
-    hold_out: str = "10"
+    hold_out: str = option(
+        "10", "EVERY or EVERY:FIRST: what is kept of the training part for validation"
+    )

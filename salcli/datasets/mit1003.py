@@ -17,6 +17,7 @@ import numpy as np
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.framefiles import by_stem
 from salcli.media.images import SUFFIXES
+from salcli.specs import option
 from salcli.types import Annotation, Recording, Submission
 
 __all__ = ["FOLDS", "Mit1003Options", "fold_positions", "open_mit1003"]
@@ -30,18 +31,9 @@ OBSERVED = "fixations"
 
 @dataclass(frozen=True)
 class Mit1003Options:
-    """Options of the layout.
+    """Options of the layout."""
 
-    Attributes:
-        fold: Which of the ten folds validates, from 0.
-    """
-
-    fold: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a fold that does not exist."""
-        if not 0 <= self.fold < FOLDS:
-            raise ValueError(f"fold must be from 0 to {FOLDS - 1}, not {self.fold}")
+    fold: int = option(0, "which of the folds validates", min=0, max=FOLDS - 1)
 
 
 def open_mit1003(roots: Sequence[Path], options: Mit1003Options) -> Collection:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,20 +66,8 @@ def without_root(name: str) -> Dataset:
 
 def options_of(spec: DatasetSpec) -> dict[str, tuple[str, str]]:
     """Options of a layout by name: the default, and what it means."""
-    if not spec.options:
-        return {}
-    kind = resolve(spec.options)
-    meanings = [inspect.getdoc(each) or "" for each in kind.__mro__]
-    return {
-        field.name: (str(field.default), _meaning(field.name, meanings))
-        for field in dataclasses.fields(kind)
-    }
-
-
-def _meaning(name: str, documents: Sequence[str]) -> str:
-    """What the documents of a class and its ancestors say of one attribute."""
-    found = (re.search(rf"^ +{name}: (.+(?:\n {{8}}.+)*)", text, re.M) for text in documents)
-    return next((" ".join(each[1].split()) for each in found if each), "")
+    fields = dataclasses.fields(resolve(spec.options)) if spec.options else ()
+    return {f.name: (str(f.default), str(f.metadata.get("help", ""))) for f in fields}
 
 
 def root_of(spec: DatasetSpec) -> list[Path]:

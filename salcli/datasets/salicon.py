@@ -15,6 +15,7 @@ from typing import Literal
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
 from salcli.datasets.framefiles import by_stem
 from salcli.media.images import SUFFIXES
+from salcli.specs import option
 from salcli.types import Annotation, Recording, Submission
 
 __all__ = ["SaliconOptions", "open_salicon"]
@@ -24,13 +25,11 @@ PARTS = {"train": "train", "valid": "val", "test": "test"}
 
 @dataclass(frozen=True)
 class SaliconOptions:
-    """Options of the layout.
+    """Options of the layout."""
 
-    Attributes:
-        edition: Which edition it is, for reports; `unknown` unless you say it.
-    """
-
-    edition: Literal["2015", "2017", "unknown"] = "unknown"
+    edition: Literal["2015", "2017", "unknown"] = option(
+        "unknown", "which of SALICON's two editions it is, for reports"
+    )
 
 
 def open_salicon(roots: Sequence[Path], options: SaliconOptions) -> Collection:

@@ -40,10 +40,11 @@ def test_one_of_the_list_with_its_layout(salcli: Run) -> None:
     assert "annotation/0001/maps/0001.png" in done.stdout
     document = json.loads(salcli("datasets", "list", "dhf1k", "--json").stdout)[0]
     assert document["variable"] == "DHF1K_DATA_DIR"
-    assert "-D edition=unknown: Which edition it is" in salcli("datasets", "list", "salicon").stdout
+    salicon = salcli("datasets", "list", "salicon").stdout
+    assert "-D edition=unknown: which of SALICON's two editions" in salicon
     diem = salcli("datasets", "list", "diem").stdout
-    assert "-D eye=both: `both` (the mean of both eyes, where both fixate), `left`" in diem
-    assert "-D hold_out=10: `EVERY` or `EVERY:FIRST`: what is kept" in diem
+    assert "-D eye=both: both (the mean of both eyes, where both fixate), left" in diem
+    assert "-D hold_out=10: EVERY or EVERY:FIRST: what is kept" in diem
     assert salcli("datasets", "list", "dhf2k").returncode == 2
 
 

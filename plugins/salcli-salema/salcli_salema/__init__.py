@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from salcli import ModelSpec, ProtocolSpec, Weights, hookimpl
+from salcli import ModelSpec, ProtocolSpec, Weights, hookimpl, option
 from salcli_salema.architecture import BOTTLENECK, LAST, RESIDUAL_PLACES
 
 if TYPE_CHECKING:
@@ -29,69 +29,47 @@ class Options:
         ValueError: Options that exclude each other, or values that the network cannot have.
     """
 
-    variant: Literal["auto", Variant] = field(
-        default="auto",
-        metadata={
-            "help": "recurrence: ema (moving average), clstm30 or clstm56 (ConvLSTM at the "
-            "bottleneck or before the last convolutions), static (none); auto: the keys of the "
-            "weights tell, and ema where they fit ema and static alike"
-        },
+    variant: Literal["auto", Variant] = option(
+        "auto",
+        "recurrence: ema (moving average), clstm30 or clstm56 (ConvLSTM at the "
+        "bottleneck or before the last convolutions), static (none); auto: the keys of the "
+        "weights tell, and ema where they fit ema and static alike",
     )
-    ema_loc: tuple[int, ...] = field(
-        default=(BOTTLENECK,),
-        metadata={
-            "help": "index of the layer (0 to 61) whose output is averaged over time; two, with a "
-            "comma between, for the double average"
-        },
+    ema_loc: tuple[int, ...] = option(
+        (BOTTLENECK,),
+        "index of the layer (0 to 61) whose output is averaged over time; two, with a "
+        "comma between, for the double average",
     )
-    alpha_logit: float | None = field(
-        default=None,
-        metadata={
-            "help": "logit of the average's weight, w = sigmoid(alpha_logit), in place of what the "
-            "weights file holds; 0.1, as in the published command, where it holds none"
-        },
+    alpha_logit: float | None = option(
+        None,
+        "logit of the average's weight, w = sigmoid(alpha_logit), in place of what the "
+        "weights file holds; 0.1, as in the published command, where it holds none",
     )
-    ema_weight: tuple[float, ...] | None = field(
-        default=None,
-        metadata={
-            "help": "the average's weight itself, from 0 to 1, instead of alpha_logit (one value, "
-            "or one for each place); the double average's is 0.3"
-        },
+    ema_weight: tuple[float, ...] | None = option(
+        None,
+        "the average's weight itself, from 0 to 1, instead of alpha_logit (one value, "
+        "or one for each place); the double average's is 0.3",
     )
-    learn_alpha: bool = field(
-        default=False,
-        metadata={"help": "training: alpha_logit is learned, and saved with the weights"},
+    learn_alpha: bool = option(
+        False, "training: alpha_logit is learned, and saved with the weights"
     )
-    alpha_start: float = field(
-        default=0.25, metadata={"help": "training: where a learned alpha_logit begins"}
+    alpha_start: float = option(0.25, "training: where a learned alpha_logit begins")
+    residual: bool = option(
+        False, "add the input of the averaged layer (clstm30: of the cell) to its output"
     )
-    residual: bool = field(
-        default=False,
-        metadata={
-            "help": "add the input of the averaged layer (clstm30: of the cell) to its output"
-        },
+    dropout: Literal["training", "always", "never"] = option(
+        "training",
+        "when half of the channels before the averaged layer are dropped; with always, "
+        "each prediction is another random one",
     )
-    dropout: Literal["training", "always", "never"] = field(
-        default="training",
-        metadata={
-            "help": "when half of the channels before the averaged layer are dropped; with always, "
-            "each prediction is another random one"
-        },
+    clip_length: int = option(10, "training: through how many frames gradients flow back", min=1)
+    input_size: tuple[int, int] = option(
+        (192, 256), f"height,width of the network's input, multiples of {CELL}"
     )
-    clip_length: int = field(
-        default=10,
-        metadata={"help": "training: through how many frames gradients flow back"},
-    )
-    input_size: tuple[int, int] = field(
-        default=(192, 256),
-        metadata={"help": f"height,width of the network's input, multiples of {CELL}"},
-    )
-    mode: Literal["fast", "frames"] = field(
-        default="fast",
-        metadata={
-            "help": "fast: frames in batches, fewer operations; frames: one by one with the "
-            "original's operators; the maps are the same"
-        },
+    mode: Literal["fast", "frames"] = option(
+        "fast",
+        "fast: frames in batches, fewer operations; frames: one by one with the "
+        "original's operators; the maps are the same",
     )
 
     def __post_init__(self) -> None:
@@ -104,8 +82,6 @@ class Options:
         known = all(0 <= place <= LAST for place in places)
         if not known or len(places) not in (1, 2) or places != sorted(set(places)):
             yield f"ema_loc is one layer from 0 to {LAST}, or two rising ones"
-        if self.clip_length < 1:
-            yield "clip_length must be at least 1"
         if any(side < CELL or side % CELL for side in self.input_size):
             yield f"input_size must be two multiples of {CELL}"
         if self.variant in ("auto", "ema"):

@@ -6,10 +6,10 @@ The nets were published for Caffe; their `.caffemodel` files are read as they ar
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from salcli import ModelSpec, Weights, hookimpl
+from salcli import ModelSpec, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     import typer
@@ -30,112 +30,74 @@ class Options:
         ValueError: A number that makes no sense.
     """
 
-    net: Net = field(
-        default="stsconvnet",
-        metadata={
-            "help": "which net of the paper; a weights file says so itself, except that ssnet and "
-            "tsnet have the same layers"
-        },
+    net: Net = option(
+        "stsconvnet",
+        "which net of the paper; a weights file says so itself, except that ssnet and "
+        "tsnet have the same layers",
     )
-    flow: str = field(
-        default="auto",
-        metadata={
-            "help": "where the second stream's optical flow comes from: dis, farneback, raft, "
-            "raft-large, a folder of .flo, .npy or picture files, none (no motion), or frame (the "
-            "frame itself in place of flow, as the published script does); auto is dis for clips "
-            "and frame for stills"
-        },
+    flow: str = option(
+        "auto",
+        "where the second stream's optical flow comes from: dis, farneback, raft, "
+        "raft-large, a folder of .flo, .npy or picture files, none (no motion), or frame (the "
+        "frame itself in place of flow, as the published script does); auto is dis for clips "
+        "and frame for stills",
     )
-    flow_encoding: Literal["uvm16", "uvm16-mag0", "wheel"] = field(
-        default="uvm16",
-        metadata={
-            "help": "how flow becomes a picture: its components and its magnitude, around grey "
-            "or with a magnitude from black, or Middlebury's colour wheel"
-        },
+    flow_encoding: Literal["uvm16", "uvm16-mag0", "wheel"] = option(
+        "uvm16",
+        "how flow becomes a picture: its components and its magnitude, around grey "
+        "or with a magnitude from black, or Middlebury's colour wheel",
     )
-    flow_scale: float = field(
-        default=16.0, metadata={"help": "grey levels per pixel of motion on a grid of 320 x 240"}
+    flow_scale: float = option(16.0, "grey levels per pixel of motion on a grid of 320 x 240")
+    flow_offset: float = option(128.0, "grey level of no motion")
+    flow_direction: Literal["backward", "forward"] = option(
+        "backward", "flow from the frame before to this one, or from this one to the next"
     )
-    flow_offset: float = field(default=128.0, metadata={"help": "grey level of no motion"})
-    flow_direction: Literal["backward", "forward"] = field(
-        default="backward",
-        metadata={"help": "flow from the frame before to this one, or from this one to the next"},
+    cuts: float | None = option(
+        None,
+        "frames whose pixels differ by more grey levels than this in the mean (of 255) "
+        "are of two shots, and nothing moves between them; none: flow goes across cuts",
     )
-    cuts: float | None = field(
-        default=None,
-        metadata={
-            "help": "frames whose pixels differ by more grey levels than this in the mean (of 255) "
-            "are of two shots, and nothing moves between them; none: flow goes across cuts"
-        },
+    swap_streams: bool = option(False, "feed the flow to the first stream, the frame to the other")
+    input_size: tuple[int, int] | None = option(
+        None,
+        "height and width of the net's input, as in 240,320 of the paper; none keeps "
+        "each frame's own, up to max_input_size",
     )
-    swap_streams: bool = field(
-        default=False,
-        metadata={"help": "feed the flow to the first stream, the frame to the other"},
+    max_input_size: tuple[int, int] | None = option(
+        (512, 512), "frames are shrunk to fit into this height and width; none never shrinks"
     )
-    input_size: tuple[int, int] | None = field(
-        default=None,
-        metadata={
-            "help": "height and width of the net's input, as in 240,320 of the paper; none keeps "
-            "each frame's own, up to max_input_size"
-        },
+    channels: Literal["bgr", "rgb"] = option("bgr", "order of the channels in the net's input")
+    mean: tuple[float, float, float] = option(
+        (100.0, 110.0, 118.0), "subtracted from the channels, in the order of the net's input"
     )
-    max_input_size: tuple[int, int] | None = field(
-        default=(512, 512),
-        metadata={
-            "help": "frames are shrunk to fit into this height and width; none never shrinks"
-        },
+    input_scale: float = option(0.0078431372549, "factor on the input after that")
+    saliency_mean: float = option(
+        127.0,
+        "added to 128 times the net's output; 31 undoes what the targets of SalNet's "
+        "training subtracted",
     )
-    channels: Literal["bgr", "rgb"] = field(
-        default="bgr", metadata={"help": "order of the channels in the net's input"}
+    interpolation: Literal["cubic", "linear"] = option("cubic", "how maps get the frame's size")
+    blur: int = option(5, "side of the final Gaussian blur; 0 for none")
+    stretch: Literal["frame", "video", "none"] = option(
+        "frame",
+        "divide each map by its own maximum, or all maps of a clip by their largest "
+        "value, which takes a pass of its own over the clip, or do not",
     )
-    mean: tuple[float, float, float] = field(
-        default=(100.0, 110.0, 118.0),
-        metadata={"help": "subtracted from the channels, in the order of the net's input"},
+    pad: bool = option(
+        False,
+        "continue frames by their mirror image to multiples of 4 pixels a side; by "
+        "default maps that lack up to 3 pixels are stretched, as by the published script",
     )
-    input_scale: float = field(
-        default=0.0078431372549, metadata={"help": "factor on the input after that"}
+    convolution: Literal["frequency", "direct"] = option(
+        "frequency",
+        "how a CPU computes wide convolutions in float32: in the frequency domain, "
+        "or directly, which gives the same maps with less memory and more time",
     )
-    saliency_mean: float = field(
-        default=127.0,
-        metadata={
-            "help": "added to 128 times the net's output; 31 undoes what the targets of SalNet's "
-            "training subtracted"
-        },
+    target_mean: float = option(
+        31.0, "in training, subtracted from the density map of grey levels 0 to 255"
     )
-    interpolation: Literal["cubic", "linear"] = field(
-        default="cubic", metadata={"help": "how maps get the frame's size"}
-    )
-    blur: int = field(default=5, metadata={"help": "side of the final Gaussian blur; 0 for none"})
-    stretch: Literal["frame", "video", "none"] = field(
-        default="frame",
-        metadata={
-            "help": "divide each map by its own maximum, or all maps of a clip by their largest "
-            "value, which takes a pass of its own over the clip, or do not"
-        },
-    )
-    pad: bool = field(
-        default=False,
-        metadata={
-            "help": "continue frames by their mirror image to multiples of 4 pixels a side; by "
-            "default maps that lack up to 3 pixels are stretched, as by the published script"
-        },
-    )
-    convolution: Literal["frequency", "direct"] = field(
-        default="frequency",
-        metadata={
-            "help": "how a CPU computes wide convolutions in float32: in the frequency domain, "
-            "or directly, which gives the same maps with less memory and more time"
-        },
-    )
-    target_mean: float = field(
-        default=31.0,
-        metadata={"help": "in training, subtracted from the density map of grey levels 0 to 255"},
-    )
-    lower_resolutions: bool = field(
-        default=True,
-        metadata={
-            "help": "in training, also see samples as if filmed with 2 or 4 times fewer lines"
-        },
+    lower_resolutions: bool = option(
+        True, "in training, also see samples as if filmed with 2 or 4 times fewer lines"
     )
 
     def __post_init__(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from salcli import ModelSpec, Weights, hookimpl
+from salcli import ModelSpec, Weights, hookimpl, option
 
 __version__ = "0.1.0"
 
@@ -24,56 +24,42 @@ class Options:
     """What `-O key=value` sets.
 
     Raises:
-        ValueError: The network cannot take that input size, or a stride is below 1.
+        ValueError: The network cannot take that input size.
     """
 
-    mode: Literal["stream", "naive"] = field(
-        default="stream",
-        metadata={
-            "help": "stream computes once what consecutive clips share; naive runs the original's "
-            "operators on every clip by itself. The maps agree within rounding"
-        },
+    mode: Literal["stream", "naive"] = option(
+        "stream",
+        "stream computes once what consecutive clips share; naive runs the original's "
+        "operators on every clip by itself. The maps agree within rounding",
     )
-    stride: int = field(
-        default=1,
-        metadata={"help": "one map is computed for so many frames; those between are interpolated"},
+    stride: int = option(
+        1, "one map is computed for so many frames; those between are interpolated", min=1
     )
-    short: Literal["cyclic", "mirror", "strict"] = field(
-        default="cyclic",
-        metadata={
-            "help": "clips of fewer frames than two windows need (62): repeat them from the start, "
-            "or forwards and backwards, or refuse them as the original does"
-        },
+    short: Literal["cyclic", "mirror", "strict"] = option(
+        "cyclic",
+        "clips of fewer frames than two windows need (62): repeat them from the start, "
+        "or forwards and backwards, or refuse them as the original does",
     )
-    input_size: tuple[int, int] = field(
-        default=(224, 384),
-        metadata={"help": "height and width of the network's input; the weights know the default"},
+    input_size: tuple[int, int] = option(
+        (224, 384), "height and width of the network's input; the weights know the default"
     )
-    clip_length: Literal[16, 32, 64] = field(
-        default=32,
-        metadata={
-            "help": "frames that one map is computed from; the published weights were trained with "
-            "32, others only change poolings over time"
-        },
+    clip_length: Literal[16, 32, 64] = option(
+        32,
+        "frames that one map is computed from; the published weights were trained with "
+        "32, others only change poolings over time",
     )
-    loss: Literal["batch", "each"] = field(
-        default="batch",
-        metadata={
-            "help": "training: a batch of maps is one distribution, as published, so bright ones "
-            "weigh more; or each map is"
-        },
+    loss: Literal["batch", "each"] = option(
+        "batch",
+        "training: a batch of maps is one distribution, as published, so bright ones "
+        "weigh more; or each map is",
     )
-    frozen_norms: Literal["none", "encoder", "all"] = field(
-        default="none",
-        metadata={
-            "help": "training: batch norms that keep their statistics, since those of a few clips "
-            "are poor; the published training has none"
-        },
+    frozen_norms: Literal["none", "encoder", "all"] = option(
+        "none",
+        "training: batch norms that keep their statistics, since those of a few clips "
+        "are poor; the published training has none",
     )
 
     def __post_init__(self) -> None:
-        if self.stride < 1:
-            raise ValueError(f"stride must be at least 1, not {self.stride}")
         if not all(map(fits, self.input_size)):
             near = ",".join(
                 str(next(n for n in range(max(s, 1), s + 33) if fits(n)))

@@ -251,7 +251,7 @@ def test_a_map_of_zeros_stays_one() -> None:
     [
         (["input_size=360,640"], "input_size 360,640 does not fit .* is 372,640"),
         (["input_size=0,-5"], "the next larger one that does is 20,20"),
-        (["stride=0"], "stride must be at least 1"),
+        (["stride=0"], "stride=0 of model 'tased': must be at least 1"),
         (["mode=fast"], "must be one of stream, naive"),
         (["clip_length=24"], "must be one of 16, 32, 64"),
     ],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from salcli import DatasetSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl
+from salcli import DatasetSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     import typer
@@ -22,65 +22,47 @@ class Options:
     """What `-O key=value` sets.
 
     Raises:
-        ValueError: There is no such number of slices, or no network of this input size.
+        ValueError: There is no network of this input size.
     """
 
-    network: Literal["auto", "full", "slices", "image"] = field(
-        default="auto",
-        metadata={
-            "help": "full: aggregate map and slices; slices or image: one branch alone, at less "
-            "than half the cost, from its own weights or out of the full network's; auto: what "
-            "the weights hold"
-        },
+    network: Literal["auto", "full", "slices", "image"] = option(
+        "auto",
+        "full: aggregate map and slices; slices or image: one branch alone, at less "
+        "than half the cost, from its own weights or out of the full network's; auto: what "
+        "the weights hold",
     )
-    slices: int | None = field(
-        default=None,
-        metadata={"help": "spans of viewing time; none: as many as the weights have, else 5"},
+    slices: int | None = option(
+        None, "spans of viewing time; none: as many as the weights have, else 5", min=1
     )
-    range: Literal["common", "own", "raw"] = field(
-        default="common",
-        metadata={
-            "help": "common: the aggregate is stretched to 0 ... 1, the slices of an image "
-            "together; own: each slice by itself, as in the files that the original writes; raw: "
-            "as the network gives them"
-        },
+    range: Literal["common", "own", "raw"] = option(
+        "common",
+        "common: the aggregate is stretched to 0 ... 1, the slices of an image "
+        "together; own: each slice by itself, as in the files that the original writes; raw: "
+        "as the network gives them",
     )
-    blur: bool = field(
-        default=False,
-        metadata={
-            "help": "maps at the frame's size under a Gaussian of 11x11 pixels, as in the "
-            "original's test script"
-        },
+    blur: bool = option(
+        False,
+        "maps at the frame's size under a Gaussian of 11x11 pixels, as in the "
+        "original's test script",
     )
-    maximum: Literal["image", "batch"] = field(
-        default="image",
-        metadata={
-            "help": "slices are divided by the maximum of their image, or of all images of a "
-            "batch, as in the original; there a map depends on which images share its batch"
-        },
+    maximum: Literal["image", "batch"] = option(
+        "image",
+        "slices are divided by the maximum of their image, or of all images of a "
+        "batch, as in the original; there a map depends on which images share its batch",
     )
-    share_encoder: Literal["auto", "never"] = field(
-        default="auto",
-        metadata={
-            "help": "auto: where both branches have equal encoders, or equal first stages, these "
-            "are run once; the maps are the same"
-        },
+    share_encoder: Literal["auto", "never"] = option(
+        "auto",
+        "auto: where both branches have equal encoders, or equal first stages, these "
+        "are run once; the maps are the same",
     )
-    input_size: int = field(
-        default=256,
-        metadata={"help": "side in pixels of the square input; published weights know 256"},
-    )
-    norms: Literal["still", "batch"] = field(
-        default="still",
-        metadata={
-            "help": "training of the mixing module: whether batch norms of the resting branches "
-            "keep still, or use and follow the batch, as in the original"
-        },
+    input_size: int = option(256, "side in pixels of the square input; published weights know 256")
+    norms: Literal["still", "batch"] = option(
+        "still",
+        "training of the mixing module: whether batch norms of the resting branches "
+        "keep still, or use and follow the batch, as in the original",
     )
 
     def __post_init__(self) -> None:
-        if self.slices is not None and self.slices < 1:
-            raise ValueError(f"slices must be at least 1, not {self.slices}")
         if self.input_size < CELL or self.input_size % CELL:
             raise ValueError(f"input_size must be a multiple of {CELL}, not {self.input_size}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from salcli import Annotation, Recording
+from salcli import Annotation, Recording, option
 from salcli.authoring import (
     Collection,
     Found,
@@ -25,18 +25,9 @@ PARTS = {"train": "train", "valid": "val"}
 
 @dataclass(frozen=True)
 class SliceOptions(SaliconOptions):
-    """Options of the layout.
+    """Options of the layout."""
 
-    Attributes:
-        slices: How many maps an image has.
-    """
-
-    slices: int = 5
-
-    def __post_init__(self) -> None:
-        """Refuse a number of slices that is none."""
-        if self.slices < 1:
-            raise ValueError(f"slices must be at least 1, not {self.slices}")
+    slices: int = option(5, "how many maps an image has", min=1)
 
 
 def open_slices(roots: Sequence[Path], options: SliceOptions) -> Collection:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from salcli import ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl
+from salcli import ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl, option
 
 __version__ = "0.1.0"
 
@@ -37,23 +37,19 @@ class Options:
         ValueError: An unknown domain among the sources, or a domain that is not among them.
     """
 
-    domain: Literal["auto", Domain] = field(
-        default="auto",
-        metadata={
-            "help": "training domain whose norms, priors, fusion and smoothing are used; auto "
-            "is that of the dataset, where one is named that was trained on, else SALICON for "
-            "stills and DHF1K for clips. SALICON treats every frame as a still"
-        },
+    domain: Literal["auto", Domain] = option(
+        "auto",
+        "training domain whose norms, priors, fusion and smoothing are used; auto "
+        "is that of the dataset, where one is named that was trained on, else SALICON for "
+        "stills and DHF1K for clips. SALICON treats every frame as a still",
     )
-    sources: tuple[Domain, ...] = field(
-        default=DOMAINS, metadata={"help": "domains that the weights know, with commas between"}
+    sources: tuple[Domain, ...] = option(
+        DOMAINS, "domains that the weights know, with commas between"
     )
-    padding: Literal["symmetric", "same"] = field(
-        default="symmetric",
-        metadata={
-            "help": "how the encoder halves resolution: symmetric as published, same for an "
-            "encoder that was trained in TensorFlow"
-        },
+    padding: Literal["symmetric", "same"] = option(
+        "symmetric",
+        "how the encoder halves resolution: symmetric as published, same for an "
+        "encoder that was trained in TensorFlow",
     )
 
     def __post_init__(self) -> None:
