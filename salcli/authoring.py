@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from salcli.media.open import open_stimulus
     from salcli.model import Model
     from salcli.output import png
-    from salcli.panels.board import ComparedFrame
+    from salcli.panels.board import ComparedFrame, ScoredMap, open_panels
     from salcli.progress import download_bar, watch
     from salcli.protocols import Negatives, Preparation, Protocol, Variant
     from salcli.protocols.resampling import resample
@@ -78,6 +78,7 @@ __all__ = [
     "Quiet",
     "Running",
     "SaliconOptions",
+    "ScoredMap",
     "Variant",
     "Verbose",
     "WHOLE",
@@ -101,6 +102,7 @@ __all__ = [
     "losses",
     "matlab",
     "open_dataset",
+    "open_panels",
     "open_salicon",
     "open_stimulus",
     "paired",
@@ -146,6 +148,7 @@ __getattr__ = lazily(
         "Quiet": "salcli.commands._options",
         "Running": "salcli.training.train",
         "SaliconOptions": "salcli.datasets.salicon",
+        "ScoredMap": "salcli.panels.board",
         "Variant": "salcli.protocols",
         "Verbose": "salcli.commands._options",
         "WHOLE": "salcli.recipe",
@@ -169,6 +172,7 @@ __getattr__ = lazily(
         "losses": "salcli.training.losses",
         "matlab": "salcli.gaze.matlab",
         "open_dataset": "salcli.datasets.open",
+        "open_panels": "salcli.panels.board",
         "open_salicon": "salcli.datasets.salicon",
         "open_stimulus": "salcli.media.open",
         "paired": "salcli.stream",

@@ -197,10 +197,11 @@ class StyleSpec:
         name: What the user types after `--style`.
         summary: One line for the help text.
         factory: `"package.module:Class"`, imported on first use and called with the
-            `salcli.render.styles.Look` that the user asked for.
+            `salcli.authoring.Look` that the user asked for.
         draws: What an instance draws. `"map"`: one map on its picture, as a
-            `salcli.render.styles.MapStyle`; salcli arranges the panels. `"panels"`: a frame with
-            all its maps, as `salcli.panels.board.Panels`.
+            `salcli.authoring.MapStyle`; salcli arranges the panels. `"panels"`: a frame with all
+            its maps, by a method `draw` that takes a `salcli.authoring.ComparedFrame` and gives a
+            picture, RGB uint8 with even sides.
     """
 
     name: str

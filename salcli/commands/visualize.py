@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,7 @@ import typer
 
 from salcli import logs
 from salcli.commands import _options, _tables
-from salcli.commands._options import load_models
-from salcli.errors import SalcliError
+from salcli.commands._options import each_input, load_models
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
@@ -52,9 +52,12 @@ def visualize(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the pictures.")
     ] = Path("viz_out"),
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, help="Images of a folder that are shown.")
+        int,
+        typer.Option(
+            "--count", "-n", min=1, help="Show at most N images of a folder.", metavar="N"
+        ),
     ] = 12,
-    seed: Annotated[int, typer.Option(help="Decides which these are.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed for choosing them.")] = 0,
     style: Annotated[
         str,
         typer.Option(
@@ -64,7 +67,7 @@ def visualize(
         ),
     ] = "heat",
     alpha: Annotated[
-        float, typer.Option(min=0, max=1, help="Opacity where a map covers most.")
+        float, typer.Option(min=0, max=1, help="Opacity where a map covers the picture most.")
     ] = 0.55,
     colormap: Annotated[
         str | None,
@@ -75,20 +78,20 @@ def visualize(
         ),
     ] = None,
     labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", help="Titles, scores and legend, or none.")
+        bool, typer.Option("--labels/--no-labels", help="Write titles, scores and a legend.")
     ] = True,
     columns: Annotated[
-        int | None, typer.Option(min=1, help="Panels in a row.", show_default="what fits")
+        int | None, typer.Option(min=1, help="Panels in a row.", show_default="as many as fit")
     ] = None,
     frames: Annotated[
-        bool, typer.Option("--frames", help="Of clips draw COUNT frames, and no movie.")
+        bool, typer.Option("--frames", help="Draw N frames of a clip as pictures, not a movie.")
     ] = False,
     contact_sheet: Annotated[
-        bool, typer.Option("--contact-sheet", help=f"Put all that is shown into {SHEET}, too.")
+        bool, typer.Option("--contact-sheet", help=f"Also write all pictures into {SHEET}.")
     ] = False,
     gif: Annotated[
         bool,
-        typer.Option("--gif", help="Write a GIF, too, of clips, and of a model's further maps."),
+        typer.Option("--gif", help="Also write a GIF of clips, and of a model's further maps."),
     ] = False,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
@@ -100,8 +103,8 @@ def visualize(
     """Draw what people look at: the picture, the ground truth, and models' maps with their scores.
 
     A still becomes DIR/NAME_viz.jpg, those of a folder DIR/FOLDER/NAME_viz.jpg, a clip
-    DIR/NAME_viz.mp4 with its sound. Ground truth is found beside the images. Scores are printed, as
-    well.
+    DIR/NAME_viz.mp4 with its sound. Ground truth is found beside the images. Scores are printed,
+    too.
 
     Exit codes: 0 all done, 1 some inputs failed or ground truth is missing, 2 wrong usage, 3 no
     weights, 4 a broken plugin.
@@ -110,7 +113,7 @@ def visualize(
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
-    from salcli.panels.draw import Visualizer
+    from salcli.panels.draw import DrawnInput, Visualizer
     from salcli.panels.files import write_sheet
     from salcli.panels.paired import find_paired
     from salcli.prediction import manifest
@@ -141,7 +144,12 @@ def visualize(
         for one in loaded:
             watcher.note(_options.introduction(one))
         places = manifest.places(paths, output)
-        drawn = [_run(visualizer, *pair, watcher) for pair in zip(paths, places, strict=True)]
+        drawn = each_input(
+            list(zip(paths, places, strict=True)),
+            partial(_run, visualizer, watcher),
+            failed=lambda one, error: DrawnInput(one[0], error=error),
+            watcher=watcher,
+        )
         pictures = [picture for one in drawn for picture in one.sheet]
         if pictures:
             write_sheet(output / SHEET, pictures)
@@ -154,25 +162,16 @@ def visualize(
         raise typer.Exit(1)
 
 
-def _run(visualizer: Visualizer, path: Path, place: OutputPaths, watcher: Watcher) -> DrawnInput:
-    """One input; whatever is wrong with it does not stop the others."""
-    from salcli.errors import PluginError
-    from salcli.panels.draw import DrawnInput
-
-    try:
-        one = visualizer.draw(path, place, watcher=watcher)
-    except PluginError:
-        raise  # every other input would fail as this one did
-    except SalcliError as error:
-        watcher.fail(str(error))
-        return DrawnInput(path, error=str(error))
-    for problem in one.problems:
+def _run(visualizer: Visualizer, watcher: Watcher, one: tuple[Path, OutputPaths]) -> DrawnInput:
+    path, place = one
+    drawn = visualizer.draw(path, place, watcher=watcher)
+    for problem in drawn.problems:
         watcher.note(problem)
-    where = one.files[0] if len(one.files) == 1 else f"{len(one.files)} files"
-    if len(one.files) > 1:
-        where = f"{where} in {one.files[0].parent}"
-    watcher.finish(f"{path}: {one.frames} frame{'s' * (one.frames != 1)} in {where}")
-    return one
+    where = ", ".join(map(str, drawn.files[:1])) or "no file"
+    if len(drawn.files) > 1:
+        where = f"{len(drawn.files)} files in {drawn.files[0].parent}"
+    watcher.finish(f"{path}: {drawn.frames} frame{'s' * (drawn.frames != 1)} in {where}")
+    return drawn
 
 
 def _show(rows: Sequence[ModelScores]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from salcli.progress import Watcher
     from salcli.types import Kind, Stimulus
 
-__all__ = ["OBSERVERS", "EntryMaker"]
+__all__ = ["OBSERVERS", "Entries", "EntryMaker"]
 
 OBSERVERS = "ground truth"
 """The name under which the observers' density can be chosen like a model."""
@@ -36,11 +37,21 @@ PICTURE_SIDE, STILL_SIDE = 1280, 320
 """Longest sides of pictures, and of maps of stills: maps are smooth."""
 
 
-class EntryMaker:
-    """Makes the entries of inputs.
+@dataclass(frozen=True)
+class Entries:
+    """The entries of one input.
 
     Attributes:
-        has_observers: Whether any entry so far shows what observers looked at.
+        entries: One for a clip, one for each still.
+        problems: What could not be read.
+    """
+
+    entries: Sequence[dict[str, Any]]
+    problems: Sequence[str]
+
+
+class EntryMaker:
+    """Makes the entries of inputs.
 
     Args:
         models: Whose maps are shown.
@@ -59,11 +70,10 @@ class EntryMaker:
         fps: float | None,
     ) -> None:
         self._models, self._areas, self._kind, self._fps = models, areas, kind, fps
-        self.has_observers = False
         self._watcher = watcher
 
-    def entries(self, source: Path) -> tuple[list[dict[str, Any]], list[str]]:
-        """One entry for a clip, one for each still; and what could not be read.
+    def entries(self, source: Path) -> Entries:
+        """Make the entries of one input, and report what could not be read.
 
         Raises:
             InputError: The input cannot be read, or an area lies outside of it.
@@ -75,7 +85,10 @@ class EntryMaker:
         with closing(predictions.frames(notice=self._watcher.note)) as frames:
             watched = self._watched(frames)
             found = [self._clip(stimulus, watched)] if stimulus.is_clip else self._stills(watched)
-        return found, predictions.problems
+        for problem in predictions.problems:
+            self._watcher.note(f"left out: {problem}")
+        self._watcher.finish(f"{source}: done")
+        return Entries(found, predictions.problems)
 
     def _watched(self, frames: Iterator[ComparedFrame]) -> Iterator[ComparedFrame]:
         for compared in frames:
@@ -85,7 +98,6 @@ class EntryMaker:
     def _measured(self, compared: ComparedFrame, covers: Covers) -> Iterator[MeasuredMap]:
         maps = list(compared.maps)
         if compared.density is not None:
-            self.has_observers = True
             maps.append(ScoredMap(OBSERVERS, np.asarray(compared.density, np.float32)))
         for scored in maps:
             covered = covers.on(compared.index, compared.label, scored.saliency.shape)

@@ -6,32 +6,35 @@ import html
 import json
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 from salcli._version import __version__
+from salcli.checkpoint import write_atomically
 from salcli.report.tiles import palette
 
 if TYPE_CHECKING:
     from salcli.loading import Loaded
 
-__all__ = ["document"]
+__all__ = ["write"]
 
 
-def document(
-    title: str,
-    entries: Sequence[dict[str, Any]],
-    models: Sequence[Loaded],
-    *,
-    others: Sequence[str],
-) -> str:
-    """The whole page; `others` can be chosen besides the models.
+def write(
+    path: Path, entries: Sequence[dict[str, Any]], models: Sequence[Loaded], *, title: str
+) -> None:
+    """Write the page of at least one entry, atomically.
 
-    Nothing in it depends on the time, so that equal inputs give equal bytes.
+    Raises:
+        OutputError: It cannot be written.
     """
-    names = [*(loaded.label for loaded in models), *others]
+    labels = [loaded.label for loaded in models]
+    shown = {model["name"] for entry in entries for model in entry["models"]}
+    # the models in their order, then the observers, if any entry has a ground truth
+    names = [*labels, *sorted(shown - set(labels))]
     data = {"entries": entries, "models": names, **palette()}
-    return Template(_part("template.html")).substitute(
+    # nothing depends on the time, so that equal inputs give equal bytes
+    page = Template(_part("template.html")).substitute(
         title=html.escape(title),
         style=_part("style.css"),
         script=_part("script.js"),
@@ -40,6 +43,7 @@ def document(
         # "</script>" inside a text would end the element
         data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
     )
+    write_atomically(path, page.encode())
 
 
 def _part(name: str) -> str:

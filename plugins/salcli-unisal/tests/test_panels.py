@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from salcli_unisal.panels import UnisalPanels
 
-from salcli.panels.board import ComparedFrame, ScoredMap, open_panels
-from salcli.render.styles import Look
+from salcli.authoring import ComparedFrame, Look, ScoredMap, open_panels
 
 GOLDEN = np.load(Path(__file__).parent / "goldens" / "panels.npz")
 PICTURE = GOLDEN["image"]
