@@ -21,7 +21,14 @@ from salcli.errors import (
     WeightsError,
 )
 from salcli.plugins.hooks import hookimpl
-from salcli.recipe import Augmentation, ParameterGroup, Recipe, Source
+from salcli.recipe import (
+    Augmentation,
+    ParameterGroup,
+    Recipe,
+    Source,
+    TrainedDataset,
+    TrainingRun,
+)
 from salcli.specs import (
     DatasetSpec,
     MetricSpec,
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
     from salcli.loading import Loaded, load_model
     from salcli.scoring.compare import compare
     from salcli.scoring.run import score
+    from salcli.training.session import finetune, train
 
 __all__ = [
     "Annotation",
@@ -78,6 +86,8 @@ __all__ = [
     "Stimulus",
     "StyleSpec",
     "Submission",
+    "TrainedDataset",
+    "TrainingRun",
     "UnknownName",
     "UsageError",
     "Weights",
@@ -85,6 +95,7 @@ __all__ = [
     "__version__",
     "aoi",
     "compare",
+    "finetune",
     "heatmap",
     "hookimpl",
     "load_model",
@@ -93,6 +104,7 @@ __all__ = [
     "overlay",
     "predict",
     "score",
+    "train",
 ]
 
 __getattr__ = lazily(
@@ -101,12 +113,14 @@ __getattr__ = lazily(
         "Loaded": "salcli.loading",
         "aoi": "salcli.api",
         "compare": "salcli.scoring.compare",
+        "finetune": "salcli.training.session",
         "heatmap": "salcli.api",
         "load_model": "salcli.loading",
         "metrics": "salcli.metrics",
         "overlay": "salcli.api",
         "predict": "salcli.api",
         "score": "salcli.scoring.run",
+        "train": "salcli.training.session",
     },
 )
 

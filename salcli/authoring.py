@@ -49,13 +49,10 @@ if TYPE_CHECKING:
     from salcli.training import losses
     from salcli.training.batches import Batches
     from salcli.training.plan import Corpus
-    from salcli.training.rundir import BEST, LOG
-    from salcli.training.train import Running
     from salcli.weights import store
     from salcli.weights.drives import is_page
 
 __all__ = [
-    "BEST",
     "Batches",
     "COUNTER",
     "Checkpoint",
@@ -65,7 +62,6 @@ __all__ = [
     "Device",
     "FileNames",
     "Found",
-    "LOG",
     "Look",
     "MapStyle",
     "Model",
@@ -76,7 +72,6 @@ __all__ = [
     "Preparation",
     "Protocol",
     "Quiet",
-    "Running",
     "SaliconOptions",
     "ScoredMap",
     "Variant",
@@ -125,7 +120,6 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "BEST": "salcli.training.rundir",
         "Batches": "salcli.training.batches",
         "COUNTER": "salcli.checkpoint",
         "Checkpoint": "salcli.checkpoint",
@@ -135,7 +129,6 @@ __getattr__ = lazily(
         "Device": "salcli.commands._options",
         "FileNames": "salcli.gaze.pairing",
         "Found": "salcli.datasets.collection",
-        "LOG": "salcli.training.rundir",
         "Look": "salcli.render.styles",
         "MapStyle": "salcli.render.styles",
         "Model": "salcli.model",
@@ -146,7 +139,6 @@ __getattr__ = lazily(
         "Preparation": "salcli.protocols",
         "Protocol": "salcli.protocols",
         "Quiet": "salcli.commands._options",
-        "Running": "salcli.training.train",
         "SaliconOptions": "salcli.datasets.salicon",
         "ScoredMap": "salcli.panels.board",
         "Variant": "salcli.protocols",

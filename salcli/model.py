@@ -20,7 +20,7 @@ from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 if TYPE_CHECKING:
     import numpy as np
 
-    from salcli.recipe import Recipe
+    from salcli.recipe import Recipe, TrainingRun
 
 __all__ = ["Model"]
 
@@ -125,24 +125,15 @@ class Model(ABC):
         """Called before each training epoch (from 0): freeze, thaw, set modes."""
         self.network.train()
 
-    def finish_training(
-        self, output: Path, corpora: Sequence[Any], *, recipe: Recipe, running: Any
-    ) -> None:
-        """Called when a training is done, as `training.train.train` was: leave files as published.
+    def finish(self, run: TrainingRun) -> None:
+        """Called after a training, and again after each evaluation of its result.
+
+        A model whose original code leaves further files in the folder of a run writes them here.
 
         Raises:
             OutputError: The folder cannot be written.
         """
         return  # most models leave nothing more than what every training leaves
-
-    def finish_evaluation(self, output: Path, document: Mapping[str, Any]) -> None:
-        """Called when the result of a training was scored: leave files as published.
-
-        Args:
-            output: Folder of the training.
-            document: What is in `scores.json`.
-        """
-        return  # as above
 
     def preprocessed(self, frames: Sequence[Frame]) -> Tensor:
         """What the `preprocess` hook makes of RGB frames of one size, float32 on the CPU."""

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypedDict
 
-__all__ = ["Augmentation", "ParameterGroup", "Recipe", "Source"]
+from salcli.errors import UsageError
+
+__all__ = [
+    "Augmentation",
+    "ParameterGroup",
+    "Recipe",
+    "RecipeOverrides",
+    "Source",
+    "TrainedDataset",
+    "TrainingRun",
+]
 
 WHOLE = 0
 """A clip length that stands for the whole clip."""
@@ -42,10 +54,10 @@ class ParameterGroup:
         prefix: Beginning of the state-dict key.
         suffix: End of the state-dict key, such as `.bias`.
         rate: Factor on the learning rate.
-        weight_decay: In place of the recipe's.
+        weight_decay: Overrides the recipe's value.
         frozen_epochs: Not trained during the first so many epochs.
         scheduled: Whether the rate follows the schedule; otherwise it stays as after the warm-up.
-        encoder: Whether this is the pretrained encoder, which `--train-cnn-after` thaws.
+        encoder: Whether this is the pretrained encoder, which `RecipeOverrides` may freeze.
     """
 
     prefix: str
@@ -190,9 +202,97 @@ class Recipe:
     sync_batch_norm: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def overridden(self, overrides: RecipeOverrides) -> Recipe:
+        """This recipe with other values; those of its sources give way too.
+
+        Raises:
+            UsageError: The encoder is to be frozen, and the recipe does not say what it is.
+        """
+        changes: dict[str, Any] = {k: v for k, v in overrides.items() if v is not None}
+        if "gamma" in changes:
+            changes["schedule"] = "exponential"
+        frozen = changes.pop("encoder_frozen_epochs", None)
+        if frozen is not None:
+            if not any(group.encoder for group in self.groups):
+                raise UsageError("the recipe does not say which parameters are the encoder")
+            changes["groups"] = tuple(
+                dataclasses.replace(group, frozen_epochs=frozen) if group.encoder else group
+                for group in self.groups
+            )
+        own: dict[str, Any] = dict.fromkeys(
+            {"batch_size", "clip_length", "clip_stride"} & changes.keys()
+        )
+        sources = tuple(dataclasses.replace(source, **own) for source in self.sources)
+        return dataclasses.replace(self, **{"sources": sources, **changes})
+
     def group(self, parameter: str) -> ParameterGroup:
         """The group that the parameter of this name belongs to."""
         for group in self.groups:
             if parameter.startswith(group.prefix) and parameter.endswith(group.suffix):
                 return group
         return ParameterGroup("", weight_decay=self.weight_decay)
+
+
+class RecipeOverrides(TypedDict, total=False):
+    """Values that replace those of a recipe and of its sources; `None` keeps them.
+
+    The keys are fields of `Recipe`, and `encoder_frozen_epochs`: the encoder is frozen during the
+    first so many epochs. `gamma` also makes the schedule exponential.
+    """
+
+    epochs: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    gamma: float | None
+    clip_length: int | None
+    clip_stride: int | None
+    accumulation: int | None
+    gradient_clip: float | None
+    epoch_steps: int | None
+    patience: int | None
+    seed: int | None
+    encoder_frozen_epochs: int | None
+
+
+@dataclass(frozen=True)
+class TrainedDataset:
+    """How a training used one dataset.
+
+    Attributes:
+        name, edition: Which dataset.
+        frame_size: (H, W) of the first frame.
+        batch_size, clip_length, clip_stride, truth_size, validation_clips: As in `Source`.
+    """
+
+    name: str
+    edition: str
+    frame_size: tuple[int, int]
+    batch_size: int
+    clip_length: int
+    clip_stride: int
+    truth_size: float
+    validation_clips: int | None
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished training, as plain data: what `Model.finish` gets.
+
+    Attributes:
+        folder: Of the run.
+        weights: The best weights, a file with metadata.
+        log: The log, one JSON document per line.
+        recipe: What was followed.
+        datasets: What was trained on.
+        workers: Processes that prepared batches.
+        scores: The document `scores.json` of the evaluation that has just ended; `None` when the
+            training itself has.
+    """
+
+    folder: Path
+    weights: Path
+    log: Path
+    recipe: Recipe
+    datasets: Sequence[TrainedDataset]
+    workers: int
+    scores: Mapping[str, Any] | None = None

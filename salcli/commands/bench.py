@@ -13,11 +13,11 @@ import typer
 from salcli.commands import _options, _tables
 from salcli.commands._options import DataOptions, Roots
 from salcli.plugins import registry
-from salcli.training.prepare import Request, Training
 from salcli.types import Precision
 
 if TYPE_CHECKING:
     from salcli.bench.compare import Figures
+    from salcli.training.prepare import TrainingRequest
 
 __all__ = ["bench"]
 
@@ -81,15 +81,17 @@ def bench(
     network take, for a model, --data and --recipe.
     """
     if what == "data":
-        request = Request(
+        from salcli.training.prepare import TrainingRequest
+
+        request = TrainingRequest(
             model,
             options=option or (),
-            start=weights,
+            weights=weights,
             recipe=recipe,
-            changes={} if batch_size is None else {"batch_size": batch_size},
+            overrides={"batch_size": batch_size},
             data=data or (),
             roots=root or (),
-            given_data_options=data_option or (),
+            data_options=data_option or (),
             device=device,
         )
         memory = frame_memory * MEGABYTE
@@ -126,7 +128,7 @@ def bench(
 
 
 def _data(
-    request: Request,
+    request: TrainingRequest,
     precision: Precision,
     workers: int,
     *,
@@ -136,9 +138,10 @@ def _data(
 ) -> None:
     from salcli import devices
     from salcli.bench.loader import measure
+    from salcli.training.prepare import prepare
     from salcli.training.train import Running
 
-    training = Training.prepare(request)
+    training = prepare(request)
     running = Running(workers=workers, memory=memory, precision=devices.precision(precision))
     model, recipe = training.model, training.recipe
     found = measure(model, training.corpora, recipe, running, batches=batches)

@@ -1,4 +1,4 @@
-"""What makes a training impossible, told before it begins, or as soon as it shows."""
+"""Refuses a training that is impossible, before it begins or as soon as it shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check(corpora: Sequence[Corpus], batches: Batches, *, recipe: Recipe, ranks:
     )
     found = f"{training} recordings to train on and {validation} to validate on"
     if not validation:
-        raise UsageError(f"{found}: at least one must validate; choose another --hold-out")
+        raise UsageError(f"{found}: at least one must validate; hold out others")
     check_shares(corpora, ranks)
     if not len(batches.plan(0)):
         short = f" ({batches.left_out} are too short or not annotated)" if batches.left_out else ""
@@ -33,8 +33,8 @@ def check(corpora: Sequence[Corpus], batches: Batches, *, recipe: Recipe, ranks:
             else (f"one batch of {size}")
         )
         raise UsageError(
-            f"{found}{short}: too few for {wanted}; add some, or choose a smaller --batch-size"
-            + " or --accumulation" * several
+            f"{found}{short}: too few for {wanted}; add some, or choose a smaller batch size"
+            + " or less accumulation" * several
         )
     if recipe.select == "loss":
         return
@@ -53,12 +53,12 @@ def check_shares(corpora: Sequence[Corpus], ranks: Ranks) -> None:
             processes = f"{ranks.count} processes need" if ranks.count > 1 else "one process needs"
             raise UsageError(
                 f"whole clips differ in length, so that each process takes one at a time: "
-                f"{processes} --batch-size {ranks.count}, not {corpus.batch_size}"
+                f"{processes} a batch size of {ranks.count}, not {corpus.batch_size}"
             )
         if corpus.batch_size % ranks.count:
             raise UsageError(
                 f"{ranks.count} processes cannot share a batch of {corpus.batch_size}; choose a "
-                "--batch-size that they can"
+                "batch size that they can"
             )
 
 
@@ -68,5 +68,5 @@ def check_accumulation(number: int, recipe: Recipe) -> None:
         raise UsageError(
             "here each batch goes backward several times, and each time is a step of the "
             "optimiser, so that batches cannot be accumulated; start again without "
-            "--accumulation and with another -o"
+            "accumulation, in another output folder"
         )

@@ -1,4 +1,4 @@
-"""Takes a training through everything it will do, once, and measures it."""
+"""Runs everything that a training will do, once, and measures memory and time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from salcli.training.batches import Batches
 from salcli.training.plan import Corpus
 from salcli.training.train import Running, train
 
-__all__ = ["rehearse"]
+__all__ = ["measure"]
 
 
-def rehearse(
+def measure(
     model: Model, corpora: Sequence[Corpus], recipe: Recipe, running: Running
 ) -> dict[str, Any]:
     """Two steps of one batch each, validation of one recording of each source, and checkpoints.

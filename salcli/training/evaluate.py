@@ -1,48 +1,60 @@
-"""Scores what a training made: on which data, and as `salcli score` does it."""
+"""Scores the result of a training as `salcli score` does."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from salcli.loading import Loaded
-    from salcli.progress import Watcher
-    from salcli.training.prepare import Training
-    from salcli.training.rundir import ReportLine
-    from salcli.types import Dataset
+from salcli import devices
+from salcli.datasets.open import open_dataset
+from salcli.datasets.submission.predict import tasks
+from salcli.errors import InputError, SalcliError, UsageError
+from salcli.loading import Loaded, load_model
+from salcli.model import Model
+from salcli.prediction.job import Job
+from salcli.progress import Watcher
+from salcli.recipe import TrainingRun
+from salcli.scoring.predicted import PredictedMaps
+from salcli.scoring.selection import is_observed
+from salcli.scoring.session import folder_names, open_session
+from salcli.training.prepare import PreparedTraining
+from salcli.training.rundir import ReportLine
+from salcli.types import Dataset
 
-__all__ = ["FOLDER", "NONE", "Exam", "choose", "evaluate"]
+__all__ = ["FOLDER", "NONE", "Evaluation", "choose_evaluations", "evaluate"]
 
 FOLDER = "evaluation"
 """Below the folder of a run."""
 
 NONE = "none"
-"""What says that nothing is evaluated."""
+"""In place of a dataset: nothing is evaluated."""
 
 
 @dataclass(frozen=True)
-class Exam:
+class Evaluation:
     """Data on which the result of a training is evaluated.
 
     Attributes:
-        label: What the folder of its report is called.
+        label: Name of the folder of its report.
         dataset, split: The recordings.
-        known: How many of them were trained on.
-        observed: Whether there is anything to compare with; otherwise maps are predicted.
+        seen: How many of them were trained on.
+        observed: Whether there is ground truth; otherwise maps are predicted for the benchmark.
     """
 
     label: str
     dataset: Dataset
     split: str
-    known: int
+    seen: int
     observed: bool
 
 
-def choose(asked: Sequence[str] | None, training: Training) -> tuple[Sequence[Exam], Sequence[str]]:
-    """What is evaluated on, and why some of what the recipe names is left out.
+def choose_evaluations(
+    asked: Sequence[str] | None, training: PreparedTraining
+) -> tuple[Sequence[Evaluation], Sequence[str]]:
+    """On what is evaluated, and why some of what the recipe names is left out.
 
     Args:
         asked: `NAME[:SPLIT][=DIR]` each; `None` for what the recipe names, as far as it is there.
@@ -51,24 +63,18 @@ def choose(asked: Sequence[str] | None, training: Training) -> tuple[Sequence[Ex
     Raises:
         SalcliError: What was asked for is not there.
     """
-    from salcli.errors import SalcliError
-
     if asked is not None:
-        return [_exam(text, training) for text in asked if text != NONE], ()
-    exams, missing = [], []
+        return [_evaluation(text, training) for text in asked if text != NONE], ()
+    chosen, missing = [], []
     for text in training.recipe.evaluate:
         try:
-            exams.append(_exam(text, training))
+            chosen.append(_evaluation(text, training))
         except SalcliError as error:
             missing.append(f"not evaluated on {text}, as the recipe would: {error}")
-    return exams, missing
+    return chosen, missing
 
 
-def _exam(text: str, training: Training) -> Exam:
-    from salcli.datasets.open import open_dataset
-    from salcli.errors import UsageError
-    from salcli.scoring.selection import is_observed
-
+def _evaluation(text: str, training: PreparedTraining) -> Evaluation:
     named, _, folder = text.partition("=")
     name, _, split = named.partition(":")
     trained = {dataset.name: dataset for dataset in training.datasets}
@@ -77,77 +83,80 @@ def _exam(text: str, training: Training) -> Exam:
     label = "-".join(filter(None, [Path(folder).name if name == "folder" else name, split]))
     if not split:
         split = dataset.evaluated
-        if own and _known(dataset, split, training):
+        if own and _seen(dataset, split, training):
             dataset, split = own, "valid"
     observed = any(is_observed(recording) for recording in dataset.recordings(split))
     if not observed and dataset.submission is None:
         raise UsageError(
-            f"split '{split}' of dataset '{name}' has no ground truth, and nobody collects "
-            "predictions for it; leave it out of --evaluate"
+            f"split '{split}' of dataset '{name}' has no ground truth, and the dataset has "
+            "no submission format; do not evaluate on it"
         )
-    return Exam(label or name, dataset, split, _known(dataset, split, training), observed)
+    return Evaluation(label or name, dataset, split, _seen(dataset, split, training), observed)
 
 
-def _known(dataset: Dataset, split: str, training: Training) -> int:
+def _seen(dataset: Dataset, split: str, training: PreparedTraining) -> int:
     """How many recordings were trained on."""
     trained = (recording for corpus in training.corpora for recording in corpus.training)
-    seen = {recording.source.resolve() for recording in trained}
-    return sum(recording.source.resolve() in seen for recording in dataset.recordings(split))
+    sources = {recording.source.resolve() for recording in trained}
+    return sum(recording.source.resolve() in sources for recording in dataset.recordings(split))
 
 
 def evaluate(
-    exams: Sequence[Exam], training: Training, output: Path, *, device: str, report: ReportLine
+    evaluations: Sequence[Evaluation],
+    model: Model,
+    run: TrainingRun,
+    *,
+    watcher: Watcher,
+    report: ReportLine,
 ) -> None:
-    """Score the best weights, each exam into a folder of its own; then let the model finish.
+    """Score the best weights, each evaluation into a folder of its own.
+
+    Args:
+        evaluations: On what.
+        model: Is told of each that has scores, by `Model.finish`; its device is used.
+        run: The training.
+        watcher: Of the evaluations.
+        report: Receives the means of each.
 
     Raises:
         InputError: Some could not be scored at all; the others are.
         OutputError: The folder cannot be written.
         PluginError: The model broke its contract.
     """
-    from salcli.errors import InputError
-    from salcli.loading import load_model
-    from salcli.progress import watch
-    from salcli.scoring.session import folder_names
-    from salcli.training.rundir import BEST
-
-    loaded = load_model(training.model.spec.name, weights_file=output / BEST, device=device)
-    names = folder_names([exam.label for exam in exams])
+    loaded = load_model(model.spec.name, weights_file=run.weights, device=str(model.device))
+    names = folder_names([each.label for each in evaluations])
     failed = []
-    with watch(len(exams), quiet=False) as watcher:
-        for exam, name in zip(exams, names, strict=True):
-            if exam.known:
-                watcher.note(f"note: {name}: of its recordings {exam.known} were trained on")
-            folder = output / FOLDER / name
-            examined = loaded.for_dataset(exam.dataset.name)
-            try:
-                if exam.observed:
-                    document = _score(exam, examined, folder, watcher, training.recipe.protocol)
-                    training.model.finish_evaluation(output, document)
-                    report({"evaluation": name, **_means(document), "report": str(folder)})
-                else:
-                    _predict(exam, examined, folder, watcher)
-                    report({"evaluation": name, "split": exam.split, "maps": str(folder)})
-            except InputError as error:
-                failed.append(f"{name}: {error}")
+    for evaluation, name in zip(evaluations, names, strict=True):
+        if evaluation.seen:
+            watcher.note(f"note: {name}: of its recordings {evaluation.seen} were trained on")
+        folder = run.folder / FOLDER / name
+        evaluated = loaded.for_dataset(evaluation.dataset.name)
+        try:
+            if evaluation.observed:
+                document = _score(evaluation, evaluated, folder, watcher, run.recipe.protocol)
+                model.finish(dataclasses.replace(run, scores=document))
+                report({"evaluation": name, **_means(document), "report": str(folder)})
+            else:
+                _predict(evaluation, evaluated, folder, watcher)
+                report({"evaluation": name, "split": evaluation.split, "maps": str(folder)})
+        except InputError as error:
+            failed.append(f"{name}: {error}")
     if failed:
         raise InputError(f"not evaluated: {'; '.join(failed)}")
 
 
 def _score(
-    exam: Exam, loaded: Loaded, folder: Path, watcher: Watcher, protocol: str | None
+    evaluation: Evaluation, loaded: Loaded, folder: Path, watcher: Watcher, protocol: str | None
 ) -> Mapping[str, Any]:
-    from salcli import devices
-    from salcli.scoring.predicted import PredictedMaps
-    from salcli.scoring.session import open_session
-
     there = devices.for_metrics(str(loaded.model.device))
-    session = open_session(exam.dataset, split=exam.split, protocol=protocol, device=there)
+    session = open_session(
+        evaluation.dataset, split=evaluation.split, protocol=protocol, device=there
+    )
     return session.run(PredictedMaps(loaded, watcher), folder, watcher)
 
 
 def _means(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of a report: the means that its protocol publishes."""
+    """The means of a report that its protocol publishes, with what they are of."""
     means = {name: next(iter(found.values()))["mean"] for name, found in document["scores"].items()}
     return {
         "split": document["dataset"]["split"],
@@ -157,11 +166,8 @@ def _means(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _predict(exam: Exam, loaded: Loaded, folder: Path, watcher: Watcher) -> None:
+def _predict(evaluation: Evaluation, loaded: Loaded, folder: Path, watcher: Watcher) -> None:
     """Maps in the layout that the benchmark takes, where ground truth is withheld."""
-    from salcli.datasets.submission.predict import tasks
-    from salcli.prediction.job import Job
-
     job = Job(loaded)
-    for task in tasks(exam.dataset, exam.split, folder):
+    for task in tasks(evaluation.dataset, evaluation.split, folder):
         task.run(job, watcher)

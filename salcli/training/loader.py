@@ -65,8 +65,8 @@ class Loader:
             if "DataLoader worker" not in str(error):
                 raise
             raise SalcliError(
-                "a process that prepares batches died, perhaps for lack of memory; try fewer "
-                "--workers"
+                "a process that prepares batches died, perhaps for lack of memory; use fewer "
+                "workers"
             ) from error
 
 

@@ -77,8 +77,8 @@ class Run:
         places = self.ranks.gather(found and (found.epoch, found.step))
         if len(set(places)) > 1:
             raise UsageError(
-                f"the processes find different states in '{self._output}'; choose an -o that all "
-                "nodes share"
+                f"the processes find different states in '{self._output}'; choose an output "
+                "folder that all nodes share"
             )
         if found is None:
             # Written at once, so that the folder belongs to this training from here on.
@@ -194,7 +194,7 @@ def _resume(
         for leftover in (BEST, LOG):
             if (output / leftover).exists():
                 raise UsageError(
-                    f"'{output}' holds {leftover} of another training; choose another -o"
+                    f"'{output}' holds {leftover} of another training; choose another output folder"
                 )
         return None
     content = checkpoint.read_training(path)
@@ -203,7 +203,7 @@ def _resume(
         if differing:
             raise UsageError(
                 f"'{output}' holds a training with other settings ({', '.join(differing)}); "
-                "choose another -o"
+                "choose another output folder"
             )
         for name, part in parts.items():
             part.load_state_dict(content[name])
@@ -211,7 +211,7 @@ def _resume(
         return Progress(**content["progress"])
     except (KeyError, IndexError, ValueError, RuntimeError, TypeError) as error:
         raise WeightsError(
-            f"'{path}' is not a state of this training; choose another -o"
+            f"'{path}' is not a state of this training; choose another output folder"
         ) from error
 
 

@@ -1,225 +1,254 @@
-"""Runs a training from the command line: what is said, drawn and measured around it."""
+"""`salcli.train` and `salcli.finetune`: a training with all that surrounds the loop."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Unpack, cast
 
-from salcli import logs
-from salcli.training.evaluate import choose
-from salcli.training.evaluate import evaluate as run_exams
-from salcli.training.prepare import Request, Training
+from salcli import checkpoint, devices
+from salcli.plugins import registry
+from salcli.progress import Silence, Watcher
+from salcli.recipe import RecipeOverrides, TrainedDataset, TrainingRun
+from salcli.training import curves, distributed, dryrun, validation
+from salcli.training.evaluate import Evaluation, choose_evaluations, evaluate
+from salcli.training.prepare import PreparedTraining, TrainingRequest, prepare
+from salcli.training.reader import frame_size
+from salcli.training.rundir import BEST, LOG, ReportLine
+from salcli.training.train import Running
+from salcli.training.train import train as run_loop
 
-if TYPE_CHECKING:
-    from salcli.training.rundir import ReportLine
-    from salcli.training.train import Running
+__all__ = ["TrainingKeywords", "dry_run", "finetune", "train"]
 
-__all__ = ["begin"]
+logger = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
 
 
-def begin(
-    given: Mapping[str, Any], *, published: bool, compare: bool, recipes: Sequence[str] = ()
-) -> None:
-    """Do what the options of `salcli train` or `salcli finetune` say.
+class TrainingKeywords(RecipeOverrides, total=False):
+    """Keywords of `train` and `finetune`.
+
+    Those of `RecipeOverrides`, such as `epochs` and `batch_size`, replace values of the recipe.
+
+    data: Datasets, each `NAME` or `NAME=DIR`; the recipe's by default.
+    roots: Folders of the only dataset; without `data` it is the dataset `folder`.
+    data_options: Options of the datasets, as `key=value` texts or a mapping.
+    weights: File to start from: of the model itself, or of a backbone that it knows.
+    options: Options of the model, as `key=value` texts or a mapping.
+    recipe: Name of one of the model's recipes; its first by default.
+    evaluate: Datasets, each `NAME[:SPLIT][=DIR]`, on which the best weights are scored in the end;
+        those of the recipe that are there by default.
+    workers: Processes that prepare batches; 2 by default.
+    frame_memory: Megabytes of decoded frames that are cached; 512 by default.
+    device, precision: As `load_model` takes them.
+    deterministic: Use deterministic algorithms, and fail where none exists.
+    checkpoint_minutes: Save the state this often, besides after every epoch; 10 by default.
+    """
+
+    data: Sequence[str]
+    roots: Sequence[str | Path]
+    data_options: Sequence[str] | Mapping[str, Any]
+    weights: str | Path | None
+    options: Sequence[str] | Mapping[str, Any]
+    recipe: str | None
+    evaluate: Sequence[str] | None
+    workers: int
+    frame_memory: int
+    device: str
+    precision: str
+    deterministic: bool
+    checkpoint_minutes: float
+
+
+def train(
+    model: str = "unisal",
+    *,
+    output: str | Path,
+    report: ReportLine = lambda line: None,
+    watch: Callable[[int], Watcher] = lambda total: Silence(),
+    **keywords: Unpack[TrainingKeywords],
+) -> Path:
+    """Train a model; an interrupted training with the same arguments goes on in its folder.
 
     Args:
-        given: The options, by the names of the command's parameters.
-        published: Whether the bare name of a model means its first published weights.
-        compare: Whether the model is scored before and after.
-        recipes: Names that are looked for first, in order.
+        model: `NAME` starts from `weights` or from scratch; `NAME:TAG` from published weights.
+        output: Folder of the run.
+        report: Receives each line of the log as a mapping, and what follows the training.
+        watch: Makes the watcher of so many evaluations.
+        keywords: See `TrainingKeywords`.
+
+    Returns:
+        The file with the best weights, whose metadata have their validation scores. Scores of an
+        evaluation lie in the folder `evaluation` beside it.
 
     Raises:
-        SalcliError: Something cannot be read, written or computed.
+        UsageError: The data are too few, or the folder holds another training.
+        SalcliError: Something cannot be found, read, written or computed.
     """
-    given["context"].with_resource(logs.logging_to_terminal(quiet=False, verbose=given["verbose"]))
-    conduct(
-        Request.of(given, published=published, recipes=recipes),
-        output=given["output"],
-        workers=given["workers"],
-        frame_memory=given["frame_memory"],
-        precision=given["precision"],
-        checkpoint_minutes=given["checkpoint_minutes"],
-        dry_run=given["dry_run"],
-        as_json=given["as_json"],
-        compare=compare,
-        evaluate=given["evaluate"],
+    return _run(model, Path(output), report, watch, finetunes=False, keywords=keywords)
+
+
+def finetune(
+    model: str = registry.DEFAULT_MODEL,
+    *,
+    output: str | Path,
+    report: ReportLine = lambda line: None,
+    watch: Callable[[int], Watcher] = lambda total: Silence(),
+    **keywords: Unpack[TrainingKeywords],
+) -> Path:
+    """Like `train`, but `NAME` starts from the model's published weights, or from `weights`.
+
+    The recipe is the model's `finetune-DATASET`, or its `finetune`, or its first. `report` also
+    receives the validation scores before and after.
+    """
+    return _run(model, Path(output), report, watch, finetunes=True, keywords=keywords)
+
+
+def dry_run(
+    model: str, *, finetunes: bool, report: ReportLine, **keywords: Unpack[TrainingKeywords]
+) -> None:
+    """Report memory and time of a training; see `dryrun.measure`.
+
+    Raises:
+        SalcliError: As `train` and `finetune`.
+    """
+    with _session(model, finetunes=finetunes, keywords=keywords) as (training, running, _):
+        found = dryrun.measure(training.model, training.corpora, training.recipe, running)
+        if running.ranks.number == 0:
+            report(found)
+
+
+def _run(
+    model: str,
+    output: Path,
+    report: ReportLine,
+    watch: Callable[[int], Watcher],
+    *,
+    finetunes: bool,
+    keywords: TrainingKeywords,
+) -> Path:
+    with _session(model, finetunes=finetunes, keywords=keywords) as (training, running, chosen):
+        best = _trained(training, running, output, report, finetunes=finetunes)
+    if running.ranks.number:
+        return best
+    run = _describe(training, running, output)
+    training.model.finish(run)
+    if chosen:
+        with watch(len(chosen)) as watcher:
+            evaluate(chosen, training.model, run, watcher=watcher, report=report)
+    return best
+
+
+@contextmanager
+def _session(
+    model: str, *, finetunes: bool, keywords: TrainingKeywords
+) -> Iterator[tuple[PreparedTraining, Running, Sequence[Evaluation]]]:
+    """What is trained, how, and on what it is evaluated, while all processes are connected."""
+    device = keywords.get("device", "auto")
+    with distributed.started(distributed.local_device(device)) as ranks:
+        training = prepare(_request(model, finetunes=finetunes, keywords=keywords))
+        chosen, missing = choose_evaluations(keywords.get("evaluate"), training)
+        problems = [f"{each.name}: {text}" for each in training.corpora for text in each.problems]
+        for line in (*problems, *missing) if ranks.number == 0 else ():
+            logger.warning(line)
+        running = Running(
+            workers=keywords.get("workers", 2),
+            memory=keywords.get("frame_memory", 512) * MEGABYTE,
+            precision=devices.precision(keywords.get("precision", "auto")),
+            checkpoint_seconds=60 * keywords.get("checkpoint_minutes", 10.0),
+            ranks=ranks,
+        )
+        yield training, running, chosen
+
+
+def _request(model: str, *, finetunes: bool, keywords: TrainingKeywords) -> TrainingRequest:
+    weights, options = keywords.get("weights"), keywords.get("data_options", ())
+    if isinstance(options, Mapping):
+        options = [f"{key}={value}" for key, value in options.items()]
+    given: Mapping[str, object] = keywords
+    overrides = {key: given[key] for key in RecipeOverrides.__annotations__ if key in given}
+    return TrainingRequest(
+        model,
+        options=keywords.get("options", ()),
+        weights=Path(weights) if weights else None,
+        finetune=finetunes,
+        recipe=keywords.get("recipe"),
+        overrides=cast(RecipeOverrides, overrides),
+        data=keywords.get("data", ()),
+        roots=[Path(root) for root in keywords.get("roots", ())],
+        data_options=options,
+        device=keywords.get("device", "auto"),
+        deterministic=keywords.get("deterministic", False),
     )
 
 
-def conduct(
-    request: Request,
-    *,
+def _trained(
+    training: PreparedTraining,
+    running: Running,
     output: Path,
-    workers: int,
-    frame_memory: int,
-    precision: str,
-    checkpoint_minutes: float,
-    dry_run: bool,
-    as_json: bool,
-    compare: bool,
-    evaluate: Sequence[str] | None,
-) -> None:
-    """Prepare and run a training, or rehearse it.
-
-    Args:
-        request: What is trained on what.
-        output: Folder of the run.
-        workers: Processes that prepare batches.
-        frame_memory: MB of decoded frames that they remember.
-        precision: Of the arithmetic, by name.
-        checkpoint_minutes: Between two writings of the state.
-        dry_run: Whether it is only rehearsed.
-        as_json: Whether lines are printed as JSON.
-        compare: Whether the model is scored before and after.
-        evaluate: On what the result is scored; see `evaluating.choose`.
-
-    Raises:
-        SalcliError: Something cannot be read, written or computed.
-    """
-    from salcli import devices
-    from salcli.training import distributed
-    from salcli.training.train import Running
-
-    report = print_json if as_json else print_line
-    with distributed.started(distributed.local_device(request.device)) as ranks:
-        training = Training.prepare(request)
-        exams, missing = choose(evaluate, training)
-        problems = [f"{each.name}: {text}" for each in training.corpora for text in each.problems]
-        for line in (*problems, *missing) if ranks.number == 0 else ():
-            say(line)
-        running = Running(
-            workers=workers,
-            memory=frame_memory * MEGABYTE,
-            precision=devices.precision(precision),
-            checkpoint_seconds=60 * checkpoint_minutes,
-            ranks=ranks,
-        )
-        if dry_run:
-            from salcli.training.dryrun import rehearse
-
-            found = rehearse(training.model, training.corpora, training.recipe, running)
-            if ranks.number == 0:
-                report(found)
-            return
-        perform(training, running, output, report, compare=compare)
-    if ranks.number == 0 and exams:
-        run_exams(exams, training, output, device=request.device, report=report)
-
-
-def perform(
-    training: Training, running: Running, output: Path, report: ReportLine, *, compare: bool
-) -> None:
-    """Train; draw the curves; with `compare` say how the model scored before and scores now."""
-    from salcli import checkpoint
-    from salcli.training.curves import board, draw
-    from salcli.training.train import train
-    from salcli.training.validation import by_maps
-
+    report: ReportLine,
+    *,
+    finetunes: bool,
+) -> Path:
+    """Train and draw the curves; a finetuning also reports validation scores before and after."""
     model, recipe, corpora = training.model, training.recipe, training.corpora
     ranks = running.ranks
 
     def scores() -> Mapping[str, Any]:
-        return by_maps(model, corpora, recipe=recipe, ranks=ranks) if compare else {}
+        return validation.by_maps(model, corpora, recipe=recipe, ranks=ranks) if finetunes else {}
 
     before = scores()
-    with board(output) if ranks.number == 0 else nullcontext() as tensorboard:
+    with curves.board(output) if ranks.number == 0 else nullcontext() as tensorboard:
 
-        def tell(line: Mapping[str, Any]) -> None:
+        def report_everywhere(line: Mapping[str, Any]) -> None:
             report(line)
             if tensorboard:
                 tensorboard(line)
 
-        best = train(
+        best = run_loop(
             model,
             corpora,
             recipe=recipe,
             output=output,
-            metadata={**training.metadata, **describe_run(running)},
+            metadata={**training.metadata, **_describe_arithmetic(running)},
             running=running,
-            report=tell,
+            report=report_everywhere,
         )
     ranks.gather(None)  # the best weights are written
-    if compare:
+    if finetunes:
         model.load(checkpoint.read(best))
         model.network.eval()
     after = scores()
-    if ranks.number:
-        return
-    draw(output)
-    model.finish_training(output, corpora, recipe=recipe, running=running)
-    if compare:
-        report({"before": before, "after": after})
-    report({"weights": str(best)})
+    if ranks.number == 0:
+        curves.draw(output)
+        if finetunes:
+            report({"before": before, "after": after})
+        report({"weights": str(best)})
+    return best
 
 
-def describe_run(running: Running) -> dict[str, Any]:
+def _describe_arithmetic(running: Running) -> dict[str, Any]:
     """What the metadata says of how the training ran, as far as it matters for the result."""
     described: dict[str, Any] = {"precision": str(running.precision).removeprefix("torch.")}
     return described | ({"processes": running.ranks.count} if running.ranks.count > 1 else {})
 
 
-def print_json(line: Mapping[str, Any]) -> None:
-    """One JSON document per line on stdout."""
-    print(json.dumps(line), flush=True)
-
-
-def print_line(line: Mapping[str, Any]) -> None:
-    """A readable line on stderr."""
-    match line:
-        case {"weights": path}:
-            say(f"best weights: {path}")
-        case {"before": before, "after": after}:
-            for when, scores in (("before", before), ("after", after)):
-                say(f"{when:<6}  validation {'all':<10} {shown(scores['all'])}")
-        case {"evaluation": name, "scores": scores}:
-            skipped = f"  ({line['skipped']} frames skipped)" if line["skipped"] else ""
-            say(f"{name}  {line['split']} by {line['protocol']}  {shown(scores)}{skipped}")
-            say(f"  more in {line['report']}")
-        case {"evaluation": name, "maps": folder}:
-            say(f"{name}  {line['split']} has no ground truth; maps for its benchmark: {folder}")
-        case {"memory": memory, "steps": steps, "seconds": seconds}:
-            peak = "unknown memory" if memory is None else f"{memory / 1e9:.2f} GB at most"
-            say(
-                f"dry run: {peak}; {steps} steps of "
-                f"{seconds['step']:.3f} s, {clock(seconds['validation'])} for each validation, "
-                f"{clock(seconds['training'])} in all"
-            )
-        case {"validation": validation}:
-            for group, scores in validation.items():
-                if group != "all" and scores == validation["all"]:
-                    continue
-                mark = "  (best so far)" if line["best"] and group == "all" else ""
-                say(f"{place(line)}  validation {group:<10} {shown(scores)}{mark}")
-        case _:
-            say(
-                f"{place(line)}  step {line['step']}/{line['steps']}  {shown(line['losses'])}  "
-                f"{clock(line['left'])} left"
-            )
-
-
-def place(line: Mapping[str, Any]) -> str:
-    """Which epoch of how many."""
-    return f"epoch {line['epoch'] + 1}/{line['epochs']}"
-
-
-def say(text: str) -> None:
-    """One line on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def shown(values: Mapping[str, float]) -> str:
-    """Numbers by name, in one line."""
-    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-
-
-def clock(seconds: float) -> str:
-    """Hours where there are any, minutes and seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+def _describe(training: PreparedTraining, running: Running, output: Path) -> TrainingRun:
+    """The run as plain data."""
+    used = [
+        TrainedDataset(
+            corpus.name,
+            dataset.edition,
+            frame_size(corpus.training[0]),
+            corpus.batch_size,
+            corpus.clip_length,
+            corpus.clip_stride,
+            corpus.truth_size,
+            corpus.validation_clips,
+        )
+        for corpus, dataset in zip(training.corpora, training.datasets, strict=True)
+    ]
+    best, log = output / BEST, output / LOG
+    return TrainingRun(output, best, log, training.recipe, used, running.workers)

@@ -79,7 +79,8 @@ def check_finite(loss: float, progress: Progress) -> None:
     if not math.isfinite(loss):
         raise SalcliError(
             f"the loss became {loss} in epoch {progress.epoch + 1}, step "
-            f"{progress.step + 1}; start again with a smaller --lr and another -o"
+            f"{progress.step + 1}; start again with a smaller learning rate, in another output "
+            "folder"
         )
 
 

@@ -37,7 +37,7 @@ def test_the_command_reports_and_its_weights_predict(
     assert metadata["data"] == {
         "layout": ["folder"],
         "edition": [""],
-        "options": {"hold_out": "4", "given": []},
+        "options": ["hold_out=4"],
         "roots": ["spots"],
         "recordings": {"train": 9, "valid": 3},
     }

@@ -90,10 +90,10 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     given = [*common(root, tmp_path / "o"), "--model", "little"]
     mistakes: list[tuple[list[str | Path], str]] = [
-        ([], "has no published weights; name some with --weights"),
+        ([], "has no published weights; name a weights file"),
         (["--weights", root / "gone"], "does not exist"),
-        (["--fold", "1"], "--fold: none of the datasets has such a choice"),
-        (["--train-cnn-after", "1"], "does not say what the encoder is"),
+        (["--fold", "1"], "no option of the data named 'fold'; known: hold_out"),
+        (["--train-cnn-after", "1"], "does not say which parameters are the encoder"),
     ]
     torch.save(create("little", defaults={}).network.state_dict(), tmp_path / "w.pth")
     for more, message in mistakes:
@@ -104,11 +104,11 @@ def test_what_makes_no_sense_is_refused(
         assert message in done.stderr, done.stderr
         assert done.returncode in (2, 3)
     nothing = salcli("train", "--model", "little", "-o", tmp_path / "o")
-    assert "nothing to train on: give --root DIR, or --data NAME" in nothing.stderr
+    assert "nothing to train on: name a dataset or a folder" in nothing.stderr
     both = salcli(
         "train", "--model", "little", "--data", f"folder={root}", "--data", "osie", "--root", root
     )
-    assert "say --data NAME=DIR" in both.stderr
+    assert "say NAME=DIR for each" in both.stderr
     assert not (tmp_path / "o").exists()
 
 

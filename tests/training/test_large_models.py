@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from salcli.training.prepare import Request, Training
+from salcli.training.prepare import TrainingRequest, prepare
 
 
 def test_salema(goes_on: Callable[..., None], miniature: Callable[[str], Path]) -> None:
@@ -30,21 +30,13 @@ def test_stsnet_trains_at_the_paper_s_size(
     given: tuple[str, ...], size: tuple[int, int], miniature: Callable[[str], Path]
 ) -> None:
     """Prediction is at the script's; a file that was trained says what it needs."""
-    request = Request(
-        model="stsnet",
+    request = TrainingRequest(
+        "stsnet",
         options=("net=ssnet", *given),
-        start=None,
-        published=False,
-        recipe=None,
-        recipes=(),
-        changes={},
-        thaw_after=None,
         data=(f"diem={miniature('diem')}",),
-        roots=(),
-        data_options={"hold_out": "2"},
+        data_options=("hold_out=2",),
         device="cpu",
-        deterministic=False,
     )
-    training = Training.prepare(request)
+    training = prepare(request)
     assert training.model.options.input_size == size
     assert training.metadata["options"]["input_size"] == size

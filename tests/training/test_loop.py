@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from salcli.errors import SalcliError, UsageError
 from salcli.loading import create, load_model
 from salcli.recipe import Recipe, Source
-from salcli.training.dryrun import rehearse
+from salcli.training.dryrun import measure
 from salcli.training.plan import Corpus
 from salcli.training.train import Running
 from salcli.types import Recording
@@ -96,7 +96,7 @@ def test_workers_make_no_difference(fit: Fit) -> None:
 
 
 def test_whole_clips_go_alone_and_step_by_step(fit: Fit) -> None:
-    with pytest.raises(UsageError, match="one process needs --batch-size 1, not 2"):
+    with pytest.raises(UsageError, match="one process needs a batch size of 1, not 2"):
         fit(clip_length=0)
     with pytest.raises(UsageError, match=r"4 are too short or not annotated\): too few"):
         fit(clip_length=40)
@@ -104,22 +104,22 @@ def test_whole_clips_go_alone_and_step_by_step(fit: Fit) -> None:
     steps = fit(**passes, epochs=1)
     once = fit(**{**passes, "options": []}, epochs=1)
     assert not close(steps.network, once.network)
-    with pytest.raises(UsageError, match="cannot be accumulated; start again without --accum"):
+    with pytest.raises(UsageError, match="cannot be accumulated; start again without accum"):
         fit(**passes, accumulation=2)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(fit: Fit) -> None:
-    with pytest.raises(SalcliError, match=r"the loss became nan in epoch .*smaller --lr"):
+    with pytest.raises(SalcliError, match=r"the loss became nan in epoch .*smaller learning rate"):
         fit("tiny", learning_rate=1e30, gradient_clip=None)
 
 
-def test_a_rehearsal_measures_everything_and_keeps_nothing(
+def test_a_dry_run_measures_everything_and_leaves_nothing(
     little: None, clips: list[Recording], tmp_path: Path
 ) -> None:
     model = create("little", defaults={})
     recipe: Recipe = model.recipes()["plain"]
     corpus = Corpus.of(Lists(clips[:4], clips[4:]), Source("lists"), recipe)
-    found = rehearse(model, [corpus], recipe, Running())
+    found = measure(model, [corpus], recipe, Running())
     assert found["steps"] == 2 * 2
     assert found["memory"] > 10_000_000
     seconds = found["seconds"]

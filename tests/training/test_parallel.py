@@ -108,7 +108,7 @@ def test_whole_clips_go_side_by_side_and_on_after_a_process_died(
     assert farthest(expected, found) < TOLERANCE
     for code, said in ranks(start, *words, outputs=(tmp_path / "run", tmp_path / "elsewhere")):
         assert (code, said.count("\n")) == (2, 1)
-        assert "choose an -o that all nodes share" in said
+        assert "choose an output folder that all nodes share" in said
 
 
 def side_by_side(root: Path) -> dict[str, torch.Tensor]:
@@ -144,7 +144,7 @@ def losses_of(model: Model, batch: Any) -> Iterator[Loss]:
     ("size", "length", "message"),
     [
         (3, 1, "2 processes cannot share a batch of 3"),
-        (1, WHOLE, "2 processes need --batch-size 2, not 1"),
+        (1, WHOLE, "2 processes need a batch size of 2, not 1"),
     ],
 )
 def test_a_batch_that_cannot_be_shared_is_refused(

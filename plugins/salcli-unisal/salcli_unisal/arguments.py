@@ -1,4 +1,4 @@
-"""What the published training writes down of its arguments, with what a training here really used.
+"""The arguments that the published training writes down, with what a training here really used.
 
 Of arguments that have no counterpart the value says what was done: losses of all datasets weigh 1,
 the state is written after every epoch, files are looked for on the disk and not in a register.
@@ -6,21 +6,19 @@ the state is written after every epoch, files are looked for on the disk and not
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from torch import nn
 
-from salcli import Recipe
-from salcli.authoring import Batches, Corpus, Model, Running
+from salcli import Recipe, TrainedDataset, TrainingRun
 from salcli_unisal import SOURCES
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.layers import OTHER_MOMENTUM, STATIC_MOMENTUM
+from salcli_unisal.model import CLIP_SIZES, input_size
 from salcli_unisal.network import HIDDEN, SMOOTHING, UNISAL
 
-__all__ = ["METRICS", "Arguments", "finetuning", "of_dataset", "of_model", "of_training"]
+__all__ = ["METRICS", "Arguments", "by_file"]
 
 METRICS = ("kld", "nss", "cc")
 """Names of the losses, in the published order."""
@@ -30,33 +28,37 @@ Arguments: TypeAlias = dict[str, Any]
 OPTIMISERS = {"sgd": "SGD", "adam": "Adam"}
 SCHEDULES = {"exponential": "ExponentialLR"}
 
-HELD = {"DHF1K": (100, 0), "Hollywood": (75, 42), "UCFSports": (10, 27)}
+VALIDATION = {"DHF1K": (100, 0), "Hollywood": (75, 42), "UCFSports": (10, 27)}
 """How many videos validate, and the seed by which they are chosen (0: they are not shuffled)."""
 
 UNLIMITED = 1_000_000
 """The published code's word for clips of any length."""
 
 
-def of_training(
-    output: Path,
-    corpora: Sequence[Corpus],
-    recipe: Recipe,
-    running: Running,
-    sources: Sequence[str],
-) -> Arguments:
-    """`Trainer.json`: arguments of the published trainer, in its order.
+def by_file(
+    run: TrainingRun, network: UNISAL, metadata: Mapping[str, Any]
+) -> Mapping[str, Arguments]:
+    """Arguments of the trainer, the network and each dataset, by the name of their file.
 
     Args:
-        output: Folder of the run; its name up to the first `_` is the prefix, the rest the suffix.
-        corpora: What was trained on, only data of `salcli_unisal.SOURCES`.
-        recipe: How.
-        running: How on this machine.
-        sources: Domains of the network.
+        run: A training on datasets of `salcli_unisal.SOURCES` only.
+        network: What was trained.
+        metadata: Of its best weights.
     """
-    used = {SOURCES[corpus.name]: corpus for corpus in corpora}
+    pretrained, padding = metadata["start"] is not None, metadata["options"]["padding"]
+    return {
+        "Trainer.json": _trainer(run, network),
+        "UNISAL.json": _network(network, pretrained=pretrained, padding=padding),
+        **{f"{SOURCES[used.name]}Dataset.json": _dataset(used) for used in run.datasets},
+    }
+
+
+def _trainer(run: TrainingRun, network: UNISAL) -> Arguments:
+    """In the published order; the run's name up to the first `_` is the prefix."""
+    recipe, used = run.recipe, {SOURCES[each.name]: each for each in run.datasets}
     encoder = next(group for group in recipe.groups if group.encoder)
     metrics = [name for name in METRICS if name in recipe.losses]
-    prefix, _, suffix = output.resolve().name.partition("_")
+    prefix, _, suffix = run.folder.resolve().name.partition("_")
 
     def batch(*names: str) -> int | None:
         """Of the dataset, or of the other one that is trained in its place; none without either."""
@@ -67,13 +69,7 @@ def of_training(
         return {"seq_len": found.clip_length, "frame_modulo": found.clip_stride} if found else {}
 
     return {
-        "num_epochs": recipe.epochs,
-        "optim_algo": OPTIMISERS.get(recipe.optimiser, recipe.optimiser),
-        "momentum": recipe.momentum,
-        "lr": recipe.learning_rate,
-        "lr_scheduler": SCHEDULES.get(recipe.schedule, recipe.schedule),
-        "lr_gamma": recipe.gamma,
-        "weight_decay": recipe.weight_decay,
+        **_optimisation(recipe),
         "cnn_weight_decay": encoder.weight_decay,
         "grad_clip": recipe.gradient_clip,
         "loss_metrics": metrics,
@@ -83,9 +79,7 @@ def of_training(
         "salicon_batch_size": batch("SALICON", "MIT1003"),
         "hollywood_batch_size": batch("Hollywood"),
         "ucfsports_batch_size": batch("UCFSports"),
-        "salicon_weight": 1.0,
-        "hollywood_weight": 1.0,
-        "ucfsports_weight": 1.0,
+        **dict.fromkeys(("salicon_weight", "hollywood_weight", "ucfsports_weight"), 1.0),
         "data_cfg": clips("DHF1K"),
         "salicon_cfg": {},
         "hollywood_cfg": clips("Hollywood"),
@@ -94,26 +88,32 @@ def of_training(
         "cnn_lr_factor": encoder.rate,
         "train_cnn_after": encoder.frozen_epochs,
         "cnn_eval": True,
-        "model_cfg": {"sources": list(sources)},
+        "model_cfg": {"sources": list(network.sources)},
         "prefix": prefix,
         "suffix": suffix,
-        "num_workers": running.workers,
+        "num_workers": run.workers,
         "chkpnt_warmup": recipe.select_from,
         "chkpnt_epochs": 1,
-        "tboard": (output / "tensorboard").is_dir(),
+        "tboard": (run.folder / "tensorboard").is_dir(),
         "debug": False,
         "new_instance": False,
     }
 
 
-def of_model(network: UNISAL, *, pretrained: bool, padding: str) -> Arguments:
-    """`UNISAL.json`: arguments of the published model.
+def _optimisation(recipe: Recipe) -> Arguments:
+    return {
+        "num_epochs": recipe.epochs,
+        "optim_algo": OPTIMISERS.get(recipe.optimiser, recipe.optimiser),
+        "momentum": recipe.momentum,
+        "lr": recipe.learning_rate,
+        "lr_scheduler": SCHEDULES.get(recipe.schedule, recipe.schedule),
+        "lr_gamma": recipe.gamma,
+        "weight_decay": recipe.weight_decay,
+    }
 
-    Args:
-        network: The network.
-        pretrained: Whether the encoder did not start at random.
-        padding: Of the encoder; what the published one does not know is among its arguments.
-    """
+
+def _network(network: UNISAL, *, pretrained: bool, padding: str) -> Arguments:
+    """What the published network does not know, the encoder's padding, is with its arguments."""
 
     def dropout(skip: nn.Module) -> float:
         return next(layer.p for layer in skip.modules() if isinstance(layer, nn.Dropout2d))
@@ -131,6 +131,7 @@ def of_model(network: UNISAL, *, pretrained: bool, padding: str) -> Arguments:
         "drop_prob": [network.state_dropout] * 3,
         "mobile": True,
     }
+    same = ("ds_bn", "ds_adaptation", "ds_smoothing", "ds_gaussians")
     return {
         "sources": list(network.sources),
         "rnn_input_channels": HIDDEN,
@@ -145,45 +146,33 @@ def of_model(network: UNISAL, *, pretrained: bool, padding: str) -> Arguments:
         "smoothing_ksize": SMOOTHING,
         "bn_momentum": OTHER_MOMENTUM,
         "static_bn_momentum": STATIC_MOMENTUM,
-        "ds_bn": network.ds_bn,
-        "ds_adaptation": network.ds_adaptation,
-        "ds_smoothing": network.ds_smoothing,
-        "ds_gaussians": network.ds_gaussians,
+        **{name: getattr(network, name) for name in same},
         "verbose": 1,
     }
 
 
-def of_dataset(corpus: Corpus, model: Model, recipe: Recipe, *, edition: str) -> Arguments:
-    """`DHF1KDataset.json` and so on: arguments of the published class that reads a dataset.
-
-    Sizes are those of a sample that was drawn for this; none where nothing could be trained on.
-
-    Raises:
-        InputError: A file of it cannot be read.
-    """
-    source = SOURCES[corpus.name]
+def _dataset(used: TrainedDataset) -> Arguments:
+    """Of the published class that reads the dataset; sizes are those of its first frame."""
+    source = SOURCES[used.name]
     common: Arguments = {
         "phase": "train",
         "subset": None,
         "preproc_cfg": {"rgb_mean": list(MEAN), "rgb_std": list(STD)},
     }
     if source == "MIT1003":
-        fold = int(edition.rpartition(" ")[2])
+        fold = int(used.edition.rpartition(" ")[2])
         return {**common, "n_x_val": 10, "x_val_step": fold, "x_val_seed": 27}
-    one, simple = (
-        dataclasses.replace(corpus, batch_size=1),
-        dataclasses.replace(recipe, accumulation=1),
-    )
-    made = Batches([one], model, recipe=simple)
-    sample = made[0, 0] if made.plan(0) else None
-    common["out_size"] = list(sample.inputs.shape[-2:]) if sample else None
-    common["target_size"] = list(sample.density.shape[-2:]) if sample else None
+    size = CLIP_SIZES.get(source, used.frame_size)
+    height, width = input_size(size, source)
+    target = (round(height * used.truth_size), round(width * used.truth_size))
+    common["out_size"] = [height, width]
+    common["target_size"] = list(target if used.truth_size else size)
     if source == "SALICON":
         return common
-    videos, seed = HELD[source]
+    videos, seed = VALIDATION[source]
     return {
-        "seq_len": corpus.clip_length,
-        "frame_modulo": corpus.clip_stride,
+        "seq_len": used.clip_length,
+        "frame_modulo": used.clip_stride,
         "max_seq_len": UNLIMITED,
         **common,
         "val_size": videos,
@@ -191,20 +180,10 @@ def of_dataset(corpus: Corpus, model: Model, recipe: Recipe, *, edition: str) ->
         "x_val_step": 2,
         "x_val_seed": seed,
         "seq_per_vid": 1,
-        "seq_per_vid_val": corpus.validation_clips or 1,
+        "seq_per_vid_val": used.validation_clips or 1,
         "n_images_file": None,
         "sal_offset": None,
         "register_file": None,
         "verbose": 1,
         "debug": False,
     }
-
-
-def finetuning(recipe: Mapping[str, Any], edition: str) -> str:
-    """Name of the folder for what a finetuning on MIT1003 leaves, of its recipe as metadata."""
-    encoder = next(group for group in recipe["groups"] if group["encoder"])
-    return (
-        f"MIT1003_lr{recipe['learning_rate']:.4f}_lrGamma{recipe['gamma']:.2f}"
-        f"_nEpochs{recipe['epochs']}_TrainCNNAfter{encoder['frozen_epochs']}"
-        f"_xVal{edition.rpartition(' ')[2]}"
-    )

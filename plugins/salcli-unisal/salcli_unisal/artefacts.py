@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
-from salcli import Recipe
-from salcli.authoring import (
-    BEST,
-    LOG,
-    Checkpoint,
-    Corpus,
-    Model,
-    Running,
-    checkpoint,
-    reporting_os_errors,
-)
-from salcli_unisal import SOURCES, arguments, protocol
-from salcli_unisal.arguments import METRICS
+from salcli import TrainingRun
+from salcli.authoring import checkpoint, reporting_os_errors
+from salcli_unisal import SOURCES, protocol
+from salcli_unisal.arguments import METRICS, by_file
 from salcli_unisal.network import UNISAL
 
 __all__ = ["write", "write_scores"]
@@ -33,12 +24,13 @@ MIT1003 = "mit1003"
 SCORED = ("kld", "nss", "cc", "sim", "aucj", "aucs")
 """What the published code calls the metrics, in the order of its score files."""
 
+TAGS = {"loss": "loss", **{name: f"loss_{i}" for i, name in enumerate(METRICS)}}
+"""What it calls the losses."""
+
 Scalars: TypeAlias = dict[str, Any]
 
 
-def write(
-    output: Path, model: Model, corpora: Sequence[Corpus], *, recipe: Recipe, running: Running
-) -> None:
+def write(run: TrainingRun, network: UNISAL) -> None:
     """Weights, arguments, epoch and negated loss of the best one, and all scalars.
 
     Only for trainings on the published datasets alone. The weights are a plain state dict,
@@ -46,25 +38,23 @@ def write(
 
     Raises:
         OutputError: The folder cannot be written.
-        InputError: A file of a dataset cannot be read.
     """
-    if any(corpus.name not in SOURCES for corpus in corpora):
+    if any(used.name not in SOURCES for used in run.datasets):
         return
-    saved = checkpoint.read(output / BEST)
-    buffer = io.BytesIO()
+    saved, buffer = checkpoint.read(run.weights), io.BytesIO()
     torch.save(dict(saved.state), buffer)
-    weights = "weights_ft_mit1003.pth" if _is_finetuned(saved) else "weights_best.pth"
-    checkpoint.write_atomically(output / weights, buffer.getbuffer())
-    for name, content in _arguments(output, saved, model, corpora, recipe, running).items():
-        _write(output / name, content)
-    _write(_folder(output, saved) / SCALARS, _scalars(output / LOG, corpora))
-    if recipe.select == "loss":
-        loss = saved.metadata["validation"][recipe.select_on]["loss"]
-        _write(output / "best_epoch.dat", saved.metadata["epoch"])
-        _write(output / "best_val_loss.dat", -loss)
+    weights = "weights_ft_mit1003.pth" if _is_finetuned(run) else "weights_best.pth"
+    checkpoint.write_atomically(run.folder / weights, buffer.getbuffer())
+    for name, content in by_file(run, network, saved.metadata).items():
+        _write(run.folder / name, content)
+    _write(_folder(run) / SCALARS, _scalars(run))
+    if run.recipe.select == "loss":
+        loss = saved.metadata["validation"][run.recipe.select_on]["loss"]
+        _write(run.folder / "best_epoch.dat", saved.metadata["epoch"])
+        _write(run.folder / "best_val_loss.dat", -loss)
 
 
-def write_scores(output: Path, document: Mapping[str, Any]) -> None:
+def write_scores(run: TrainingRun, document: Mapping[str, Any]) -> None:
     """Scores of the result by the protocol `unisal`, as files of their published names.
 
     `all_scalars_eval-DHF1K.json` has the scalars of the training and the means over clips of all
@@ -76,54 +66,32 @@ def write_scores(output: Path, document: Mapping[str, Any]) -> None:
     files = protocol.content(document)
     if not files or document["protocol"]["name"] != "unisal":
         return
-    saved = checkpoint.read(output / BEST)
-    of_data = _folder(output, saved)
-    folder = of_data if document["dataset"]["name"] == MIT1003 else output
+    epoch, of_data = str(checkpoint.read(run.weights).metadata["epoch"]), _folder(run)
+    folder = of_data if document["dataset"]["name"] == MIT1003 else run.folder
     for name, content in files.items():
         _write(folder / name, content)
     scalars = json.loads((of_data / SCALARS).read_text()) if (of_data / SCALARS).exists() else {}
-    for path in sorted(folder.glob("*_mean_scores.json")):
+    for path in sorted(folder.glob("*_eval_mean_scores.json")):
+        means = zip(SCORED, json.loads(path.read_text()), strict=True)
         name = path.name.removesuffix("_mean_scores.json")
-        if name.endswith("_eval"):
-            means = zip(SCORED, json.loads(path.read_text()), strict=True)
-            scalars[name] = {each: {str(saved.metadata["epoch"]): mean} for each, mean in means}
+        scalars[name] = {metric: {epoch: mean} for metric, mean in means}
     _write(folder / f"all_scalars_eval-{protocol.data_name(document)}.json", scalars)
 
 
-def _is_finetuned(saved: Checkpoint) -> bool:
-    layouts: list[str] = saved.metadata["data"]["layout"]
-    return layouts == [MIT1003]
+def _is_finetuned(run: TrainingRun) -> bool:
+    return [used.name for used in run.datasets] == [MIT1003]
 
 
-def _folder(output: Path, saved: Checkpoint) -> Path:
+def _folder(run: TrainingRun) -> Path:
     """Where scalars, and scores on the same data, go: a folder of their own for MIT1003."""
-    if not _is_finetuned(saved):
-        return output
-    edition = saved.metadata["data"]["edition"][0]
-    return output / arguments.finetuning(saved.metadata["recipe"], edition)
-
-
-def _arguments(
-    output: Path,
-    saved: Checkpoint,
-    model: Model,
-    corpora: Sequence[Corpus],
-    recipe: Recipe,
-    running: Running,
-) -> dict[str, arguments.Arguments]:
-    """By the name of their file."""
-    network, options = model.network, saved.metadata["options"]
-    assert isinstance(network, UNISAL)
-    found = {
-        "Trainer.json": arguments.of_training(output, corpora, recipe, running, network.sources),
-        "UNISAL.json": arguments.of_model(
-            network, pretrained=saved.metadata["start"] is not None, padding=options["padding"]
-        ),
-    }
-    for corpus, edition in zip(corpora, saved.metadata["data"]["edition"], strict=True):
-        content = arguments.of_dataset(corpus, model, recipe, edition=edition)
-        found[f"{SOURCES[corpus.name]}Dataset.json"] = content
-    return found
+    if not _is_finetuned(run):
+        return run.folder
+    recipe, fold = run.recipe, run.datasets[0].edition.rpartition(" ")[2]
+    encoder = next(group for group in recipe.groups if group.encoder)
+    return run.folder / (
+        f"MIT1003_lr{recipe.learning_rate:.4f}_lrGamma{recipe.gamma:.2f}_nEpochs{recipe.epochs}"
+        f"_TrainCNNAfter{encoder.frozen_epochs}_xVal{fold}"
+    )
 
 
 def _write(path: Path, content: Any) -> None:
@@ -132,38 +100,29 @@ def _write(path: Path, content: Any) -> None:
     checkpoint.write_atomically(path, json.dumps(content, indent=2).encode())
 
 
-def _key(source: str) -> str:
-    """What the scalars of a dataset are called."""
-    return "conv" if source == "DHF1K" else source.lower()
-
-
-def _scalars(log: Path, corpora: Sequence[Corpus]) -> Scalars:
+def _scalars(run: TrainingRun) -> Scalars:
     """Values of every epoch, nested by the parts of their tags."""
     found: Scalars = {}
-    keys = {corpus.name: _key(SOURCES[corpus.name]) for corpus in corpora}
-    for text in log.read_text(encoding="utf-8").splitlines():
+    for text in run.log.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
-        if line.get("step") == line.get("steps", 0):
-            _set(found, "conv/lr", line["epoch"], line["rate"])
-            for name, key in keys.items():
-                losses = line["sources"].get(name, {})
-                _set_losses(found, key, "train", line["epoch"], losses)
-        for name, key in keys.items():
-            losses = line.get("validation", {}).get(name, {})
-            _set_losses(found, key, "valid", line["epoch"], losses)
+        for tag, value in _tagged(line, [used.name for used in run.datasets]):
+            *parts, last = (*tag.split("/"), str(line["epoch"]))
+            place = found
+            for part in parts:
+                place = place.setdefault(part, {})
+            place[last] = value
     return found
 
 
-def _set_losses(
-    scalars: Scalars, key: str, phase: str, epoch: int, losses: Mapping[str, float]
-) -> None:
-    tags = {"loss": "loss", **{name: f"loss_{i}" for i, name in enumerate(METRICS)}}
-    for name, tag in tags.items():
-        if name in losses:
-            _set(scalars, f"{key}/{tag}/{phase}", epoch, losses[name])
-
-
-def _set(scalars: Scalars, tag: str, epoch: int, value: float) -> None:
-    for part in tag.split("/"):
-        scalars = scalars.setdefault(part, {})
-    scalars[str(epoch)] = value
+def _tagged(line: Mapping[str, Any], names: list[str]) -> Iterator[tuple[str, float]]:
+    """The scalars of a line of the log: rate and losses at the end of an epoch, validation."""
+    ends = line.get("step") == line.get("steps", 0)
+    if ends:
+        yield "conv/lr", line["rate"]
+    for name in names:
+        key = "conv" if name == "dhf1k" else SOURCES[name].lower()
+        phases = {"train": line["sources"] if ends else {}, "valid": line.get("validation", {})}
+        for phase, sources in phases.items():
+            for loss, tag in TAGS.items():
+                if loss in sources.get(name, {}):
+                    yield f"{key}/{tag}/{phase}", sources[name][loss]

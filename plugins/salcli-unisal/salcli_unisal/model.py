@@ -5,23 +5,18 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from salcli import Batch, Frame, Loss, Prediction, Recipe, Stimulus, UsageError
+from salcli import Batch, Frame, Loss, Prediction, Recipe, Stimulus, TrainingRun, UsageError
 from salcli.authoring import Checkpoint, Model, batched, losses, prefetch
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.network import UNISAL, resize
 from salcli_unisal.recipes import RECIPES
-
-if TYPE_CHECKING:
-    from salcli.authoring import Corpus, Running
 
 CELL = 32
 """Input sides are multiples of this."""
@@ -184,19 +179,14 @@ class Unisal(Model):
         """`open` and `open-finish` made the weights that ship; `published` is the paper's."""
         return RECIPES
 
-    def finish_training(
-        self, output: Path, corpora: Sequence[Corpus], *, recipe: Recipe, running: Running
-    ) -> None:
-        """Write what the published code writes, after a training on its datasets."""
-        from salcli_unisal import artefacts  # predictions need not wait for training's modules
+    def finish(self, run: TrainingRun) -> None:
+        """Write what the published code writes after a training on its datasets, and its scores."""
+        from salcli_unisal import artefacts  # only a training needs it
 
-        artefacts.write(output, self, corpora, recipe=recipe, running=running)
-
-    def finish_evaluation(self, output: Path, document: Mapping[str, Any]) -> None:
-        """Write scores by the protocol `unisal` as the published code does."""
-        from salcli_unisal import artefacts
-
-        artefacts.write_scores(output, document)
+        if run.scores is None:
+            artefacts.write(run, self.network)
+        else:
+            artefacts.write_scores(run, run.scores)
 
     def start_epoch(self, epoch: int) -> None:
         """Training mode, but the encoder's batch norms keep their statistics, as published."""
