@@ -159,7 +159,6 @@ class Recipe:
         select_from: The first epoch, counted from 0, that can be the best.
         evaluate: Datasets on which the result is scored in the end, as `NAME` or `NAME:SPLIT`.
         protocol: By which; `None` for what suits the dataset.
-        sync_batch_norm: On several devices, batch norms use the statistics of all their batches.
         options: Of the model, where training needs others than prediction has by itself; those of
             the weights to start from, and `-O`, come before them.
     """
@@ -199,7 +198,6 @@ class Recipe:
     select_from: int = 0
     evaluate: tuple[str, ...] = ()
     protocol: str | None = None
-    sync_batch_norm: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def overridden(self, overrides: RecipeOverrides) -> Recipe:

@@ -15,13 +15,13 @@ from salcli.gaze import groundtruth
 from salcli.recipe import Augmentation
 from salcli.types import Frame
 
-__all__ = ["Change", "Crop", "Fit", "draw", "draw_aspect"]
+__all__ = ["Change", "Crop", "Resizer", "draw", "draw_aspect"]
 
 Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Fit:
+class Resizer:
     """Brings pictures to one size: resized, then cut or padded around the middle.
 
     Attributes:

@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 from salcli.gaze import groundtruth
 from salcli.model import Model
 from salcli.recipe import WHOLE, Augmentation, Recipe
-from salcli.training.augment import Change, Fit, draw, draw_aspect
+from salcli.training.augment import Change, Resizer, draw, draw_aspect
 from salcli.training.plan import (
     Corpus,
-    Planned,
+    PlannedBatch,
     fixed_samples,
     plan_epoch,
     plan_pass,
@@ -29,9 +29,9 @@ from salcli.training.plan import (
 from salcli.training.reader import FrameReader
 from salcli.types import Batch, Recording
 
-__all__ = ["Batches", "Key"]
+__all__ = ["Batches", "BatchKey"]
 
-Key: TypeAlias = tuple[int, int]
+BatchKey: TypeAlias = tuple[int, int]
 """Epoch and position of a batch in it."""
 
 PROBE_SIZES = ((360, 640), (640, 360))
@@ -79,7 +79,7 @@ class Batches(Dataset[Batch]):
             choose(corpus, self._recordings(i), recipe) for i, corpus in enumerate(corpora)
         ]
 
-    def __getitem__(self, key: Key) -> Batch:
+    def __getitem__(self, key: BatchKey) -> Batch:
         epoch, index = key
         planned, seed = self.plan(epoch)[index], (self._recipe.seed, epoch, index)
         aspect = draw_aspect(self._augmentation, np.random.default_rng(seed))
@@ -92,7 +92,7 @@ class Batches(Dataset[Batch]):
         inputs, density, fixations = (torch.stack(column) for column in zip(*samples, strict=True))
         return Batch(inputs, density, fixations, self._corpora[planned.corpus].domain)
 
-    def plan(self, epoch: int) -> Sequence[Planned]:
+    def plan(self, epoch: int) -> Sequence[PlannedBatch]:
         """The batches of an epoch.
 
         Raises:
@@ -117,11 +117,11 @@ class Batches(Dataset[Batch]):
         chosen = self._corpora[corpus]
         return chosen.training if self._training else chosen.validation
 
-    def _pass(self, number: int) -> list[Planned]:
+    def _pass(self, number: int) -> list[PlannedBatch]:
         shuffled = self._training and self._recipe.shuffle
         return plan_pass(
             [(len(chosen), self._size(i)) for i, chosen in enumerate(self._chosen)],
-            lambda corpus, position: self._kinds[corpus][position],
+            lambda corpus, position: self._shapes[corpus][position],
             random=np.random.default_rng((self._recipe.seed, number)) if shuffled else None,
             whole=self._training,
         )
@@ -132,11 +132,11 @@ class Batches(Dataset[Batch]):
         return 1 if corpus.clip_length == WHOLE and not self._training else corpus.batch_size
 
     @cached_property
-    def _kinds(self) -> list[Sequence[Hashable]]:
+    def _shapes(self) -> list[Sequence[Hashable]]:
         """For each corpus, by position of a sample: what it looks like."""
-        return [self._kinds_of(corpus) for corpus in range(len(self._corpora))]
+        return [self._shapes_of(corpus) for corpus in range(len(self._corpora))]
 
-    def _kinds_of(self, number: int) -> Sequence[Hashable]:
+    def _shapes_of(self, number: int) -> Sequence[Hashable]:
         corpus, everything = self._corpora[number], self._recordings(number)
         recordings = [everything[sample.recording] for sample in self._chosen[number]]
         if corpus.clip_length == WHOLE:
@@ -170,7 +170,7 @@ class Batches(Dataset[Batch]):
         positions = range(start, stop, corpus.clip_stride if recording.is_clip else 1)
         frames = self._reader.read(recording, positions)
         size = (frames[0].shape[0], frames[0].shape[1])
-        fit = Fit(corpus.size, corpus.fit) if corpus.size else None
+        fit = Resizer(corpus.size, corpus.fit) if corpus.size else None
         frames = [fit.frame(frame) for frame in frames] if fit else frames
         change = draw(corpus.size or size, aspect, self._augmentation, random)
         inputs = self._models[number].training_inputs([change.frame(f) for f in frames], random)
@@ -178,7 +178,7 @@ class Batches(Dataset[Batch]):
         sides = (inputs.shape[-2], inputs.shape[-1])
         target = (round(sides[0] * corpus.truth_size), round(sides[1] * corpus.truth_size))
         if corpus.lanczos and fit is None and all(target):
-            fit = Fit(target, "stretch")
+            fit = Resizer(target, "stretch")
         truths = [self._truth(recording, i, (fit, change), size, target) for i in observed]
         densities, fixations = zip(*truths, strict=True)
         return inputs, torch.stack(densities), torch.stack(fixations)
@@ -187,7 +187,7 @@ class Batches(Dataset[Batch]):
         self,
         recording: Recording,
         position: int,
-        how: tuple[Fit | None, Change],
+        how: tuple[Resizer | None, Change],
         size: tuple[int, int],
         target: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
@@ -215,5 +215,5 @@ def _to_one(density: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=2)
-def _last_plan(batches: Batches, epoch: int) -> Sequence[Planned]:
+def _last_plan(batches: Batches, epoch: int) -> Sequence[PlannedBatch]:
     return plan_epoch(batches._pass, epoch, recipe=batches._recipe)

@@ -41,8 +41,8 @@ def check(corpora: Sequence[Corpus], batches: Batches, *, recipe: Recipe, ranks:
     known = {name: each for name, each in registry.metrics().items() if each.validates}
     if recipe.select not in known:
         raise UnknownName("metric", recipe.select, known)
-    kept = [shown for corpus in corpora for r in corpus.validation for shown in r.annotations]
-    if known[recipe.select].needs == "fixations" and not any(shown.fixations for shown in kept):
+    validating = [a for corpus in corpora for r in corpus.validation for a in r.annotations]
+    if known[recipe.select].needs == "fixations" and not any(a.fixations for a in validating):
         raise UsageError(f"the recipe selects by {recipe.select}, which needs fixations/")
 
 

@@ -18,7 +18,7 @@ __all__ = ["CURVES", "board", "draw", "points"]
 
 CURVES, TENSORBOARD = "curves.png", "tensorboard"
 
-Points: TypeAlias = dict[str, list[tuple[float, float]]]
+Curves: TypeAlias = dict[str, list[tuple[float, float]]]
 
 
 def points(line: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
@@ -47,7 +47,7 @@ def draw(output: Path) -> None:
     log = output / LOG
     if not log.exists():
         return
-    curves: Points = defaultdict(list)
+    curves: Curves = defaultdict(list)
     for text in log.read_text(encoding="utf-8").splitlines():
         for name, time, value in points(json.loads(text)):
             curves[name].append((time, value))

@@ -1,7 +1,7 @@
 """Several processes that train one network, as `torchrun` starts them; usually there is one.
 
 Every process has the same weights and takes its share of each batch; `DistributedDataParallel`
-averages the gradients. Process 0 writes, and the others have nothing to say.
+averages the gradients. Process 0 alone writes and reports.
 
 A recipe may go backward several times per batch, each pass a step of the optimiser. Then the passes
 of all processes go side by side: step k takes the mean of the gradients of the k-th passes, over
@@ -20,9 +20,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from salcli.errors import SalcliError, UsageError
+from salcli.errors import SalcliError
 from salcli.model import Model
-from salcli.recipe import Recipe
 from salcli.types import Batch, Loss
 
 __all__ = ["ALONE", "Ranks", "local_device", "started"]
@@ -49,15 +48,10 @@ class Ranks:
         """`number` and `count`."""
         return self.number, self.count
 
-    def wrap(self, model: Model, recipe: Recipe) -> Losses:
+    def wrap(self, model: Model) -> Losses:
         """What computes the losses of this process's share of a batch, averaging gradients."""
         if self.count == 1:
             return Losses(model)
-        if recipe.sync_batch_norm:
-            if model.device.type != "cuda":
-                raise UsageError("the recipe wants batch norms in step, which needs GPUs")
-            convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
-            model.network = convert(model.network)
         return SharedLosses(model, self)
 
     def gather(self, value: T) -> list[T]:
@@ -188,7 +182,7 @@ def started(device: str) -> Iterator[Ranks]:
             raise
         raise SalcliError(
             "another process of this training ended, so that this one cannot go on; the same "
-            "command goes on from the last checkpoint"
+            "command resumes from the last checkpoint"
         ) from error
     finally:
         distributed.destroy_process_group()

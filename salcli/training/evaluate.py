@@ -24,7 +24,7 @@ from salcli.training.prepare import PreparedTraining
 from salcli.training.rundir import ReportLine
 from salcli.types import Dataset
 
-__all__ = ["FOLDER", "NONE", "Evaluation", "choose_evaluations", "evaluate"]
+__all__ = ["FOLDER", "NONE", "EvaluationSplit", "choose_evaluations", "evaluate"]
 
 FOLDER = "evaluation"
 """Below the folder of a run."""
@@ -34,7 +34,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationSplit:
     """Data on which the result of a training is evaluated.
 
     Attributes:
@@ -53,7 +53,7 @@ class Evaluation:
 
 def choose_evaluations(
     asked: Sequence[str] | None, training: PreparedTraining
-) -> tuple[Sequence[Evaluation], Sequence[str]]:
+) -> tuple[Sequence[EvaluationSplit], Sequence[str]]:
     """On what is evaluated, and why some of what the recipe names is left out.
 
     Args:
@@ -74,7 +74,7 @@ def choose_evaluations(
     return chosen, missing
 
 
-def _evaluation(text: str, training: PreparedTraining) -> Evaluation:
+def _evaluation(text: str, training: PreparedTraining) -> EvaluationSplit:
     named, _, folder = text.partition("=")
     name, _, split = named.partition(":")
     trained = {dataset.name: dataset for dataset in training.datasets}
@@ -91,7 +91,7 @@ def _evaluation(text: str, training: PreparedTraining) -> Evaluation:
             f"split '{split}' of dataset '{name}' has no ground truth, and the dataset has "
             "no submission format; do not evaluate on it"
         )
-    return Evaluation(label or name, dataset, split, _seen(dataset, split, training), observed)
+    return EvaluationSplit(label or name, dataset, split, _seen(dataset, split, training), observed)
 
 
 def _seen(dataset: Dataset, split: str, training: PreparedTraining) -> int:
@@ -102,7 +102,7 @@ def _seen(dataset: Dataset, split: str, training: PreparedTraining) -> int:
 
 
 def evaluate(
-    evaluations: Sequence[Evaluation],
+    evaluations: Sequence[EvaluationSplit],
     model: Model,
     run: TrainingRun,
     *,
@@ -146,7 +146,11 @@ def evaluate(
 
 
 def _score(
-    evaluation: Evaluation, loaded: Loaded, folder: Path, watcher: Watcher, protocol: str | None
+    evaluation: EvaluationSplit,
+    loaded: Loaded,
+    folder: Path,
+    watcher: Watcher,
+    protocol: str | None,
 ) -> Mapping[str, Any]:
     there = devices.for_metrics(str(loaded.model.device))
     session = open_session(
@@ -166,7 +170,7 @@ def _means(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _predict(evaluation: Evaluation, loaded: Loaded, folder: Path, watcher: Watcher) -> None:
+def _predict(evaluation: EvaluationSplit, loaded: Loaded, folder: Path, watcher: Watcher) -> None:
     """Maps in the layout that the benchmark takes, where ground truth is withheld."""
     job = Job(loaded)
     for task in tasks(evaluation.dataset, evaluation.split, folder):

@@ -1,4 +1,4 @@
-"""Loads batches: in this process, or in others that stay for the whole training."""
+"""Loads batches in this process, or in worker processes that live as long as the training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salcli.errors import SalcliError
-from salcli.training.batches import Batches, Key
+from salcli.training.batches import Batches, BatchKey
 from salcli.types import Batch
 
 __all__ = ["Loader", "moved"]
@@ -27,7 +27,7 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 
 
 class Loader:
-    """Batches in order, prepared by processes that stay, and so do the frames that they remember.
+    """Batches in order, prepared by persistent workers, which cache decoded frames.
 
     Args:
         batches: What is loaded.
@@ -37,12 +37,12 @@ class Loader:
     def __init__(self, batches: Batches, *, workers: int) -> None:
         self.batches, self._order = batches, _Order()
         self._loader = DataLoader(
-            _Told(batches),
+            _ErrorsAsItems(batches),
             batch_size=None,
             sampler=self._order,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=_stand_apart,
+            worker_init_fn=_ignore_interrupts,
             # Its own, or starting it would draw from the generator that dropout uses.
             generator=torch.Generator(),
         )
@@ -70,34 +70,34 @@ class Loader:
             ) from error
 
 
-class _Order(Sampler[Key]):
+class _Order(Sampler[BatchKey]):
     """The keys of the batches that are loaded next."""
 
     def __init__(self) -> None:
-        self.keys: Sequence[Key] = ()
+        self.keys: Sequence[BatchKey] = ()
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[BatchKey]:
         return iter(self.keys)
 
     def __len__(self) -> int:
         return len(self.keys)
 
 
-class _Told(Dataset[Batch | SalcliError]):
-    """Gives errors as items: raised in a worker, they would arrive with a traceback inside."""
+class _ErrorsAsItems(Dataset[Batch | SalcliError]):
+    """Yields errors as items: raised in a worker, they would arrive with a traceback inside."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
 
-    def __getitem__(self, key: Key) -> Batch | SalcliError:
+    def __getitem__(self, key: BatchKey) -> Batch | SalcliError:
         try:
             return self._batches[key]
         except SalcliError as error:
             return error
 
 
-def _stand_apart(_: int) -> None:
-    """Ctrl-C and signals to the whole job are for the first process; it ends the workers."""
+def _ignore_interrupts(_: int) -> None:
+    """Leave Ctrl-C and signals to the whole job to the main process, which ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         os.setpgrp()

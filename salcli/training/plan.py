@@ -15,7 +15,7 @@ from salcli.types import Annotation, Dataset, Recording
 
 __all__ = [
     "Corpus",
-    "Planned",
+    "PlannedBatch",
     "Sample",
     "fixed_samples",
     "plan_epoch",
@@ -79,24 +79,24 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedBatch:
     """One batch: positions of its samples in one of the corpora."""
 
     corpus: int
     members: tuple[int, ...]
 
 
-Kind: TypeAlias = Callable[[int, int], Hashable]
+ShapeOf: TypeAlias = Callable[[int, int], Hashable]
 """Of the sample at a position in a corpus; only samples of one kind can share a batch."""
 
 
 def plan_pass(
     sizes: Sequence[tuple[int, int]],
-    kind: Kind,
+    kind: ShapeOf,
     *,
     random: np.random.Generator | None,
     whole: bool,
-) -> list[Planned]:
+) -> list[PlannedBatch]:
     """The batches of one pass over all corpora, alternating at random.
 
     Args:
@@ -113,15 +113,15 @@ def plan_pass(
         for group in groups.values():
             stop = len(group) - size + 1 if whole else len(group)
             batches += [
-                Planned(corpus, tuple(group[start : start + size]))
+                PlannedBatch(corpus, tuple(group[start : start + size]))
                 for start in range(0, stop, size)
             ]
     return batches if random is None else [batches[i] for i in random.permutation(len(batches))]
 
 
 def plan_epoch(
-    one_pass: Callable[[int], Sequence[Planned]], epoch: int, *, recipe: Recipe
-) -> list[Planned]:
+    one_pass: Callable[[int], Sequence[PlannedBatch]], epoch: int, *, recipe: Recipe
+) -> list[PlannedBatch]:
     """The batches of an epoch, a whole number of optimiser steps.
 
     Args:

@@ -1,4 +1,4 @@
-"""Reads frames of recordings at any place, and remembers decoded ones as far as memory is given."""
+"""Reads frames of recordings at any position, with a bounded cache of decoded frames."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from salcli.types import Frame, Recording
 
 __all__ = ["Excerpt", "FrameReader"]
 
-Key: TypeAlias = tuple[Path, int]
+FrameKey: TypeAlias = tuple[Path, int]
 
 
 class FrameReader:
     """Frames of stills, videos and folders of frames.
 
     Args:
-        memory: Bytes of decoded frames that are remembered; those used longest ago go first.
+        memory: Bytes of decoded frames that are cached; the least recently used go first.
     """
 
     def __init__(self, memory: int = 0) -> None:
         self._memory, self._used = memory, 0
-        self._frames = OrderedDict[Key, Frame]()
+        self._frames = OrderedDict[FrameKey, Frame]()
 
     def read(self, recording: Recording, positions: range) -> list[Frame]:
         """The frames at these positions, counted from 0; a still has one.
@@ -47,10 +47,10 @@ class FrameReader:
 
     @property
     def used(self) -> int:
-        """Bytes of the frames that are remembered now."""
+        """Bytes of the frames in the cache."""
         return self._used
 
-    def _remember(self, key: Key, frame: Frame) -> None:
+    def _remember(self, key: FrameKey, frame: Frame) -> None:
         forgotten = self._frames.pop(key, None)
         self._used -= forgotten.nbytes if forgotten is not None else 0
         if frame.nbytes > self._memory:
@@ -77,7 +77,7 @@ class Excerpt:
         return (_decode(recording, range(i, i + 1))[0] for i in positions)
 
 
-def _key(recording: Recording, position: int) -> Key:
+def _key(recording: Recording, position: int) -> FrameKey:
     return (recording.frames[position], 0) if recording.frames else (recording.source, position)
 
 

@@ -1,4 +1,4 @@
-"""The folder of a training run: its log, the state from which it goes on, the best weights."""
+"""The folder of a training run: its log, the state from which it resumes, the best weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from salcli.training.distributed import Ranks
 from salcli.training.signals import Stop, Stopped
 from salcli.training.state import Progress
 
-__all__ = ["BEST", "LAST", "LOG", "ReportLine", "Run", "differences"]
+__all__ = ["BEST", "LAST", "LOG", "ReportLine", "RunFolder", "differences"]
 
 LAST, BEST, LOG = "last.pt", "best.safetensors", "log.jsonl"
 
@@ -31,13 +31,13 @@ ReportLine = Callable[[Mapping[str, Any]], None]
 """Receives what is also written as one line of the log."""
 
 
-class Run:
-    """The folder of a run, which process 0 alone writes; every method is called by all processes.
+class RunFolder:
+    """The folder of a run; all processes call every method, and process 0 alone writes.
 
     Args:
         output: The folder.
-        parts: What has a state that resuming needs, by name.
-        metadata: Of the training; only one with the same goes on in the same folder.
+        parts: Objects whose `state_dict` resuming needs, by name.
+        metadata: Of the training; only one with the same metadata resumes in the folder.
         report: Receives every line of the log.
         ranks: This process among those that train together.
         device: Where the network is.
@@ -62,7 +62,7 @@ class Run:
         self._saved = time.monotonic()
 
     def start(self) -> Progress:
-        """Go on from the training in the folder, or start one: how far it is.
+        """Resume the training in the folder, or start one; returns its progress.
 
         Raises:
             UsageError: The folder holds a training with other settings, or remains of one; or each
@@ -118,10 +118,10 @@ class Run:
         checkpoint.save_training(self._output / LAST, {**content, "metadata": text})
 
     def save_if_due(self, stop: Stop, *, seconds: float) -> None:
-        """Write the state if that was so many seconds ago, or if the end is asked for.
+        """Write the state if that is so many seconds ago, or if a signal asks for the end.
 
         Raises:
-            Stopped: It is; the state is written.
+            Stopped: A signal does; the state is written.
             OutputError: The folder cannot be written.
         """
         asked = self.ranks.largest(stop.signal, self._device)
@@ -129,16 +129,14 @@ class Run:
         if asked or due:
             self.save()
         if asked:
-            raise Stopped(
-                asked, f"interrupted; the same command goes on from here in '{self._output}'"
-            )
+            raise Stopped(asked, f"interrupted; the same command resumes in '{self._output}'")
 
     @contextmanager
     def aside(self, stop: Stop) -> Iterator[Callable[[], None]]:
-        """A work such as validation, after which the training goes on as if it had not been.
+        """Work such as validation that leaves the random generators as they were.
 
-        Gives what all processes call equally often during the work: it ends the work if the end is
-        asked for, and then the state is the one before the work, which is done again.
+        Yields a function that all processes call equally often during the work: it ends the work
+        if a signal asks for it, after writing the state from before the work.
         """
         random = _random_state(self._device)
 
@@ -151,7 +149,7 @@ class Run:
         _set_random_state(random, self._device)
 
     def save_best(self, network: nn.Module, *, epoch: int, scores: Mapping[str, Any]) -> None:
-        """Write the weights of the best epoch, with what they are and how good they are.
+        """Write the weights of the best epoch, with the metadata and their scores.
 
         Raises:
             OutputError: The folder cannot be written.
@@ -162,7 +160,7 @@ class Run:
 
 
 def _random_state(device: torch.device) -> dict[str, Tensor]:
-    """Of the generators that networks draw from."""
+    """States of the generators that networks draw from."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -183,7 +181,7 @@ def _resume(
     ranks: Ranks,
     device: torch.device,
 ) -> Progress | None:
-    """Go on from the training in this folder: its progress, or `None` if there is none.
+    """Restore the training in this folder; returns its progress, `None` if there is none.
 
     Raises:
         UsageError: The folder holds a training with other settings, or remains of one.
@@ -216,17 +214,17 @@ def _resume(
 
 
 def _trim_log(path: Path, progress: Progress) -> None:
-    """Keep only the log's whole lines of what was done before this point of the training.
+    """Cut the log down to its whole lines from before this point of the training.
 
     Raises:
         OutputError: The log cannot be written.
     """
     if not path.exists():
         return
-    kept = []
+    lines = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         content = json.loads(line) if line.endswith("\n") else {"epoch": math.inf}
         # A validation ends its epoch, and has no step.
         if (content["epoch"], content.get("step", math.inf)) <= (progress.epoch, progress.step):
-            kept.append(line)
-    checkpoint.write_atomically(path, "".join(kept).encode())
+            lines.append(line)
+    checkpoint.write_atomically(path, "".join(lines).encode())

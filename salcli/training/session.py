@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Unpack, cast
 
 from salcli import checkpoint, devices
+from salcli.gaze import groundtruth
 from salcli.plugins import registry
 from salcli.progress import Silence, Watcher
 from salcli.recipe import RecipeOverrides, TrainedDataset, TrainingRun
 from salcli.training import curves, distributed, dryrun, validation
-from salcli.training.evaluate import Evaluation, choose_evaluations, evaluate
+from salcli.training.evaluate import EvaluationSplit, choose_evaluations, evaluate
 from salcli.training.prepare import PreparedTraining, TrainingRequest, prepare
-from salcli.training.reader import frame_size
 from salcli.training.rundir import BEST, LOG, ReportLine
 from salcli.training.train import Running
 from salcli.training.train import train as run_loop
@@ -144,7 +144,7 @@ def _run(
 @contextmanager
 def _session(
     model: str, *, finetunes: bool, keywords: TrainingKeywords
-) -> Iterator[tuple[PreparedTraining, Running, Sequence[Evaluation]]]:
+) -> Iterator[tuple[PreparedTraining, Running, Sequence[EvaluationSplit]]]:
     """What is trained, how, and on what it is evaluated, while all processes are connected."""
     device = keywords.get("device", "auto")
     with distributed.started(distributed.local_device(device)) as ranks:
@@ -241,7 +241,7 @@ def _describe(training: PreparedTraining, running: Running, output: Path) -> Tra
         TrainedDataset(
             corpus.name,
             dataset.edition,
-            frame_size(corpus.training[0]),
+            groundtruth.frame_size(corpus.training[0]),
             corpus.batch_size,
             corpus.clip_length,
             corpus.clip_stride,

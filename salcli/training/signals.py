@@ -1,4 +1,4 @@
-"""Ends a long work between two of its steps when Ctrl-C or SIGTERM asks for it."""
+"""Ends a training between two steps on Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(SalcliError):
-    """The work was ended by a signal, and everything that going on needs is written."""
+    """A signal ended the training; the state from which it resumes is written."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
@@ -25,10 +25,10 @@ class Stopped(SalcliError):
 
 
 class Stop:
-    """Whether, and by which signal, the end was asked for.
+    """Which signal, if any, asked for the end.
 
     Args:
-        patient: Whether further signals are nothing but repetitions of the first.
+        patient: Whether further signals are ignored as repetitions of the first.
 
     Attributes:
         signal: The signal's number; 0 as long as there was none.
@@ -38,7 +38,7 @@ class Stop:
         self.signal, self._patient = 0, patient
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
-        """Remember the signal; a second one acts as it does everywhere else."""
+        """Remember the signal; a second one has its usual effect."""
         if self.signal and self._patient:
             return
         if self.signal:
@@ -50,7 +50,7 @@ class Stop:
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Catch the signals while the block runs; elsewhere than in the main thread, none."""
+    """Catch the signals while the block runs; only in the main thread."""
     # torchrun passes on what the terminal has sent already; it kills those who take long.
     stop = Stop(patient="WORLD_SIZE" in os.environ)
     if threading.current_thread() is not threading.main_thread():

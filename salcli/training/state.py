@@ -1,4 +1,4 @@
-"""How far a training is, and how well it does."""
+"""Progress of a training, and which epoch is the best."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from salcli.errors import SalcliError
 from salcli.plugins import registry
 from salcli.recipe import Recipe
 
-__all__ = ["Progress", "check_finite", "given_up", "losses_line", "rank"]
+__all__ = ["Progress", "check_finite", "out_of_patience", "losses_line", "rank"]
 
 
 @dataclass
@@ -60,8 +60,8 @@ class Progress:
             for source, sums in self.sums.items()
         }
 
-    def judge(self, score: float, *, counts: bool) -> bool:
-        """Whether this epoch is the best so far; one that does not count never is."""
+    def is_best(self, score: float, *, counts: bool) -> bool:
+        """Whether this epoch is the best so far; one that does not count never is the best."""
         if not counts:
             return False
         better = self.best is None or score > self.best
@@ -84,7 +84,7 @@ def check_finite(loss: float, progress: Progress) -> None:
         )
 
 
-def given_up(progress: Progress, recipe: Recipe) -> bool:
+def out_of_patience(progress: Progress, recipe: Recipe) -> bool:
     """Whether too many epochs in a row were not the best."""
     return recipe.patience is not None and progress.stale >= recipe.patience
 

@@ -30,9 +30,9 @@ from salcli.training.optimisation import (
     to_channels_last,
 )
 from salcli.training.plan import Corpus
-from salcli.training.rundir import BEST, ReportLine, Run
+from salcli.training.rundir import BEST, ReportLine, RunFolder
 from salcli.training.signals import listening
-from salcli.training.state import check_finite, given_up, losses_line, rank
+from salcli.training.state import check_finite, losses_line, out_of_patience, rank
 from salcli.training.validation import Scores, by_losses, by_maps
 
 __all__ = ["Running", "train"]
@@ -45,10 +45,10 @@ class Running:
     """How a training runs on this machine; none of it belongs to the recipe.
 
     Attributes:
-        workers: Processes that prepare batches; 0 for this one. Makes no difference to the result.
-        memory: Bytes of decoded frames that all workers remember together.
+        workers: Processes that prepare batches; 0 for this one. The result does not depend on it.
+        memory: Bytes of decoded frames that all workers cache together.
         precision: Of the network's arithmetic; the weights stay float32.
-        checkpoint_seconds: The state is written this often, besides after every epoch.
+        checkpoint_seconds: The state is saved this often, besides after every epoch.
         ranks: This process among those that train together.
     """
 
@@ -72,19 +72,19 @@ def train(
 ) -> Path:
     """Train `model.network` in place; returns the file with the best weights.
 
-    Writes to `output`: `log.jsonl`; `last.pt`, from which an interrupted training goes on by
-    itself, to the last bit where the arithmetic repeats itself; and `best.safetensors`, the weights
+    Writes to `output`: `log.jsonl`; `last.pt`, from which an interrupted training resumes, to the
+    last bit where the arithmetic is deterministic; and `best.safetensors`, the weights
     (their moving average, where the recipe has one) of the epoch with the best `recipe.select`,
     ordinary weights for every other command.
 
     Args:
         model: Its network is trained from the weights that it has.
         corpora: The recordings.
-        recipe: How.
+        recipe: How it is trained.
         output: Folder of the run.
         metadata: Goes into `best.safetensors`, with the epoch and its scores. Only a training with
-            the same metadata goes on in the same folder.
-        running: What belongs to this machine.
+            the same metadata resumes in the same folder.
+        running: Settings of this machine.
         report: Receives every line of the log.
 
     Raises:
@@ -97,12 +97,12 @@ def train(
     """
     ranks, memory = running.ranks, running.memory // max(1, running.workers)
     batches = Batches(corpora, model, recipe=recipe, share=ranks.share, memory=memory)
-    kept = Batches(corpora, model, recipe=recipe, training=False, share=ranks.share)
+    validation = Batches(corpora, model, recipe=recipe, training=False, share=ranks.share)
     steps = len(batches.plan(0))
     updates = steps // recipe.accumulation
     check(corpora, batches, recipe=recipe, ranks=ranks)
     torch.manual_seed(recipe.seed + ranks.number)
-    losses = ranks.wrap(model, recipe)
+    losses = ranks.wrap(model)
     network = model.network = to_channels_last(model.network)
     optimiser = make_optimiser(network, recipe)
     schedule = make_schedule(optimiser, network, recipe, steps=updates)
@@ -110,12 +110,13 @@ def train(
     average = make_average(network, recipe) if recipe.ema is not None else None
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule, "scaler": scaler}
     parts |= {"average": average} if average else {}
-    run = Run(output, parts, metadata, report=report, ranks=ranks, device=model.device)
-    loader, kept_loader = (Loader(each, workers=running.workers) for each in (batches, kept))
+    run = RunFolder(output, parts, metadata, report=report, ranks=ranks, device=model.device)
+    loader = Loader(batches, workers=running.workers)
+    validation_loader = Loader(validation, workers=running.workers)
 
     with listening() as stop:
         progress = run.start()
-        while progress.epoch < recipe.epochs and not given_up(progress, recipe):
+        while progress.epoch < recipe.epochs and not out_of_patience(progress, recipe):
             model.start_epoch(progress.epoch)
             freeze(network, recipe, progress.epoch)
             started = time.perf_counter() - progress.seconds
@@ -158,11 +159,13 @@ def train(
             chosen = average.module if average else network
             ranks.align(chosen)
             with run.aside(stop) as pause:
-                judged = with_network(model, chosen)
-                scores = validate(judged, corpora, kept_loader, recipe, ranks=ranks, pause=pause)
+                predictor = with_network(model, chosen)
+                scores = validate(
+                    predictor, corpora, validation_loader, recipe, ranks=ranks, pause=pause
+                )
             score = rank(scores.get(recipe.select_on, {}).get(recipe.select), recipe)
             first = min(recipe.select_from, recipe.epochs - 1)
-            better = progress.judge(score, counts=progress.epoch >= first)
+            better = progress.is_best(score, counts=progress.epoch >= first)
             if better:
                 run.save_best(chosen, epoch=progress.epoch, scores=scores)
             place = {"epoch": progress.epoch, "epochs": recipe.epochs}

@@ -1,4 +1,4 @@
-"""How well a network does on the recordings that are kept for validation."""
+"""Scores of a network on the validation recordings."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_a_training_that_is_stopped_anywhere_ends_as_if_it_was_not(
     # In the middle of the first validation, which is done again.
     code, said = start(*words(stills, cut, *more, model="tiny"), END="SIGTERM predict 2").ended()
     assert code == 128 + signal.SIGTERM, said
-    assert said.splitlines()[-1].endswith(f"goes on from here in '{cut}'")
+    assert said.splitlines()[-1].endswith(f"the same command resumes in '{cut}'")
     assert progress(cut) == (0, 8)
     assert not any("validation" in line for line in log_of(cut))
     # Without a warning, in the third batch of the third epoch, and the machine died too.
