@@ -92,7 +92,7 @@ def test_what_makes_no_sense_is_refused(
     mistakes: list[tuple[list[str | Path], str]] = [
         ([], "has no published weights; name a weights file"),
         (["--weights", root / "gone"], "does not exist"),
-        (["--fold", "1"], "no option of the data named 'fold'; known: hold_out"),
+        (["--fold", "1"], "no option of the data named 'fold'"),
         (["--train-cnn-after", "1"], "does not say which parameters are the encoder"),
     ]
     torch.save(create("little", defaults={}).network.state_dict(), tmp_path / "w.pth")
