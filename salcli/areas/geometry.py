@@ -142,7 +142,7 @@ def checked(area: Area, size: tuple[int, int]) -> Area:
 def _add_edge(part: Coverage, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Add the signed area between an edge and the right border of the frame, pixel by pixel.
 
-    The edges of a polygon, one after another, leave what is inside of it.
+    Added over all edges of a polygon, these leave its inside.
     """
     height, width = part.shape
     sign = 1.0 if end[1] > start[1] else -1.0
@@ -152,7 +152,7 @@ def _add_edge(part: Coverage, start: tuple[float, float], end: tuple[float, floa
         return
     rows = np.arange(int(top), int(np.ceil(bottom)))
     upper, lower = np.maximum(rows, top), np.minimum(rows + 1, bottom)
-    # Not by the slope, which overflows where an edge is almost level.
+    # not by the slope, which overflows where an edge is almost level
     ends = x0 + (x1 - x0) * ((np.stack([upper, lower]) - y0) / (y1 - y0))
     left, right = ends.min(axis=0)[:, None], ends.max(axis=0)[:, None]
     columns = np.arange(width + 1)

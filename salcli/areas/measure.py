@@ -82,7 +82,7 @@ def measure(
 
 
 def shares(saliency: npt.NDArray[np.float32], covers: Mapping[str, Coverage]) -> dict[str, Share]:
-    """What each area gets of a map `[H, W]`, given how much of each pixel it covers."""
+    """The share of each area of a map `[H, W]`, given its coverage `[H, W]` by name."""
     density = _density(saliency)
     highest = density.max()
     found = {}
@@ -103,7 +103,7 @@ def shares(saliency: npt.NDArray[np.float32], covers: Mapping[str, Coverage]) ->
 
 
 class Covers:
-    """How much of each pixel the areas cover; what does not move is computed once per size."""
+    """The coverage of areas; that of areas that do not move is computed once per frame size."""
 
     def __init__(self, areas: Sequence[Area]) -> None:
         self._areas = areas
@@ -123,7 +123,7 @@ class Covers:
 
 
 def _density(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """The map, summing to 1; one of zeros, which prefers no place, becomes uniform."""
+    """The map, summing to 1; a map of zeros becomes uniform, since it prefers no place."""
     total = saliency.sum(dtype=np.float64)
     if total <= 0:
         return np.full(saliency.shape, 1 / saliency.size)

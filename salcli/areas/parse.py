@@ -1,4 +1,4 @@
-"""Reads areas of interest: `NAME=X,Y,W,H` texts, salcli's own JSON, COCO JSON, and CSV."""
+"""Reads areas of interest: `NAME=X,Y,W,H`, boxes by name, salcli's JSON, COCO JSON, and CSV."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _coco_shapes(row: Mapping[str, Any], number: int) -> Iterator[Polygon]:
 
 
 def _key(text: Any) -> str | int:
-    """A frame: its number if it is written as one, else its label."""
+    """The key of a frame: its number if it is written as one, else its label."""
     shown = str(text).strip()
     if not shown:
         raise ValueError("a frame must be its number from 1, or its label")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["curves", "moved", "outlined"]
 
 PALETTE = (
-    # Okabe and Ito's colours, told apart with every common colour vision; yellow is too pale
+    # Okabe and Ito's colours, which every common colour vision distinguishes; yellow is too pale
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)),
     *((230, 159, 0), (86, 180, 233), (60, 60, 60)),
 )
@@ -83,7 +83,7 @@ def _tag(
     letters: int,
     size: tuple[int, int],
 ) -> None:
-    """White text on a coloured ground above a place, or as near to that as the picture allows."""
+    """White text on a coloured ground above a place, moved into the picture where needed."""
     shown = lettering.fitted(text, letters, size[1] - letters)
     width, height = lettering.width(shown, letters) + letters, round(1.5 * letters)
     left = max(0, min(round(place[0]), size[1] - width))

@@ -1,4 +1,4 @@
-"""`salcli report`: one self-contained HTML file to look at and to pass on."""
+"""`salcli report`: a self-contained HTML page of maps over their pictures and clips."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pictures to look at: frames beside ground truth and the maps of several models."""
+"""Panels: frames beside their ground truth and the maps of several models."""

@@ -1,4 +1,4 @@
-"""Files of finished pictures: JPEG, contact sheet, animated GIF."""
+"""Writes finished pictures: JPEG, contact sheet, animated GIF."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ JPEG_QUALITY = 95
 
 LARGEST_WIDTH = 960
 FASTEST = 12.5
-"""Pictures per second: GIF counts hundredths of a second, and more only makes it larger."""
+"""Pictures per second: GIF counts hundredths of a second, and more only make it larger."""
 
 
 def write_jpeg(path: Path, picture: Frame, *, comment: str) -> None:
-    """Write a picture, atomically; text stays sharp since colour keeps its full resolution.
+    """Write a picture, atomically; colour keeps its full resolution, so that text stays sharp.
 
     Raises:
         OutputError: It cannot be written.
@@ -53,7 +53,7 @@ def write_sheet(path: Path, pictures: Sequence[Frame]) -> None:
 
 
 def write_gif(path: Path, pictures: Sequence[Frame], *, seconds: float) -> None:
-    """Write pictures of one size as a GIF that shows each for `seconds`, over and over.
+    """Write pictures of one size as a GIF that loops and shows each for `seconds`.
 
     Raises:
         OutputError: It cannot be written.
@@ -68,7 +68,7 @@ def write_gif(path: Path, pictures: Sequence[Frame], *, seconds: float) -> None:
 
 
 def write_gif_of_movie(path: Path, movie: Path) -> None:
-    """Write a movie as a GIF, with the colours that suit it best.
+    """Write a movie as a GIF, with a palette of its own.
 
     The movie is read twice, so that no frames are held in memory.
 

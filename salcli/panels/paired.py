@@ -1,4 +1,4 @@
-"""Stimuli with the ground truth that lies beside them, for pictures of both.
+"""Stimuli paired with the ground truth beside them, and the choice of frames.
 
 Layouts: `images/` or images in the folder itself, with `maps/` and `fixations/` (or `fixation/`),
 as in DHF1K and salcli's own data; `ALLSTIMULI/` with `ALLFIXATIONMAPS/`, as in MIT1003.
@@ -29,19 +29,19 @@ __all__ = [
 STIMULI, MAPS = "ALLSTIMULI", "ALLFIXATIONMAPS"
 
 NAMED = 5
-"""So many missing maps are named; of more only the number is told."""
+"""At most this many missing maps are named; of more only the number is given."""
 
 
 @dataclass(frozen=True)
 class PairedStimulus:
-    """One input as it is to be shown.
+    """One input with the ground truth beside it.
 
     Attributes:
-        stimulus: What is looked at.
-        truths: What observers did on a frame, by its label.
-        has_truth: Whether there is a folder for it at all.
-        problems: One line for each thing that is missing.
-        notes: One line for each thing that is of no use.
+        stimulus: The input.
+        truths: The annotation of each frame that has one, by label.
+        has_truth: Whether there is a folder with ground truth.
+        problems: One line about what is missing.
+        notes: One line about maps without a frame.
     """
 
     stimulus: Stimulus
@@ -137,7 +137,7 @@ def _files(stimulus: Stimulus) -> dict[str, Path]:
 
 
 def _labels(stimulus: Stimulus) -> list[str]:
-    """Of every frame; those of a video are counted by decoding it."""
+    """The label of every frame; the frames of a video are counted by decoding it."""
     labels = list(_files(stimulus))
     if labels:
         return labels

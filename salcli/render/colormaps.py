@@ -1,7 +1,7 @@
 """Colour tables: from a number in [0, 1] to a colour.
 
 salcli's own tables run through OKLCh, where equal steps look equal. `jet` and `hot` are OpenCV's,
-which the published pictures of UNISAL and TempSAL have. Every other name is one of matplotlib's.
+which published pictures of saliency often have. Every other name is one of matplotlib's.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ RISING = (
     (0.86, 0.17, 446),  # yellow
     (0.98, 0.06, 467),  # pale yellow
 )
-"""The colours of rising saliency: lightness rises all the way, so that a step of saliency looks
-like a step everywhere, also without colour vision."""
+"""The colours of rising saliency: lightness rises throughout, so that equal steps of saliency look
+equal everywhere, also without colour vision."""
 
 FALLING_AND_RISING = (
     (0.36, 0.14, 262),  # deep blue
@@ -51,11 +51,11 @@ FALLING_AND_RISING = (
     (0.63, 0.18, 40),  # orange red
     (0.38, 0.14, 28),  # deep red
 )
-"""Less, unchanged, more. Blue and orange red are told apart with every common colour vision."""
+"""Less, unchanged, more. Every common colour vision distinguishes blue from orange red."""
 
 
 def coloured(values: npt.NDArray[np.floating], colours: Table) -> Frame:
-    """The colours `[..., 3]` of values in [0, 1]; what lies outside gets the first or last one."""
+    """The colours `[..., 3]` of values; those outside [0, 1] are clipped."""
     steps = len(colours)
     found: Frame = colours[(values * steps).astype(np.int32).clip(0, steps - 1)]
     return found
@@ -63,10 +63,10 @@ def coloured(values: npt.NDArray[np.floating], colours: Table) -> Frame:
 
 @cache
 def table(name: str) -> Table:
-    """The colours `[N, 3]` of this name; must not be changed.
+    """The colour table `[N, 3]` of this name; cached, so it must not be changed.
 
     Raises:
-        UnknownName: There are none of this name.
+        UnknownName: There is no such table.
     """
     if name == DEFAULT:
         return _through(RISING)

@@ -1,4 +1,4 @@
-"""Where pictures and texts of a board stand, in pixels."""
+"""The layout of panels and their texts, in pixels."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "Panel"]
 
 LETTERS = 0.036
-"""Size of the letters, in parts of a panel's size, which is the root of its area: they can be read
-wherever the panel can."""
+"""Size of the letters, as a fraction of a panel's size, which is the root of its area: they are
+readable wherever the panel is."""
 
 SMALLEST_LETTERS = 11
 NARROWEST = 15
-"""A column is at least so many letters' sizes wide, also of tiny pictures."""
+"""Least width of a column, in sizes of the letters, for tiny pictures."""
 
 WIDEST_VALUE = "0.0000"
-"""A score, and room to the next."""
+"""Room for a score and the gap to the next."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture with what stands around it.
+    """One picture with its texts.
 
     Attributes:
         picture: RGB `[h, w, 3]`.
         title: Above it.
-        note: Under it.
-        scores: Under that.
+        note: Below it.
+        scores: Below the note.
     """
 
     picture: Frame
@@ -49,11 +49,11 @@ class Panel:
 
 
 class Layout:
-    """Lengths in pixels for panels of one size `(H, W)`, and pictures of those lengths.
+    """Lays out panels of one size `(H, W)`.
 
     Attributes:
         room: Width inside the margins.
-        small: Size of the letters under the panels.
+        small: Size of the letters below the panels.
     """
 
     def __init__(self, size: tuple[int, int], columns: int, *, labels: bool) -> None:
@@ -67,7 +67,7 @@ class Layout:
         self.room = columns * self._column + (columns - 1) * self._gap
 
     def row(self, panels: Sequence[Panel]) -> Frame:
-        """Panels beside each other; what stands under them needs as much room for each."""
+        """Panels side by side, all with the same room for the texts below them."""
         band = round(1.6 * self._letters) if self._labels else 0
         names = max((panel.scores for panel in panels), key=len)
         cells = self._cells(names)
@@ -89,7 +89,7 @@ class Layout:
         return np.asarray(canvas)
 
     def strip(self, tiles: Sequence[Panel]) -> Frame:
-        """Smaller panels beside each other over the whole width, none larger than a panel."""
+        """Smaller panels side by side over the whole width, none larger than a panel."""
         count = len(tiles)
         width = min(self._width, (self.room - (count - 1) * self._gap) // count)
         height = max(1, round(self._height * width / self._width))
@@ -106,7 +106,7 @@ class Layout:
         return np.asarray(canvas)
 
     def stacked(self, parts: Sequence[Frame]) -> Frame:
-        """Everything under each other, within margins, on white; the sides are even."""
+        """All parts below each other, on white with margins; both sides are even."""
         margin = self._gap if self._labels else 0
         height = sum(len(part) for part in parts) + self._gap * (len(parts) - 1) + 2 * margin
         width = self.room + 2 * margin
@@ -118,7 +118,7 @@ class Layout:
         return canvas
 
     def _cells(self, names: Iterable[str]) -> list[tuple[int, int]]:
-        """Where each score stands: pixels from the left, and line; the same for a whole clip."""
+        """The place of each score: pixels from the left, and line; constant over a clip."""
         places = []
         left = line = 0
         for name in names:

@@ -1,4 +1,4 @@
-"""Saliency maps as people look at them: a heat map alone, or over the picture."""
+"""Draws a saliency map in colours: alone, or over its picture."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 __all__ = ["cover_tables", "fitted", "heatmap", "overlay", "prominence"]
 
 OPACITY = 0.72
-"""Of the overlay where it covers most: the picture shines through everywhere."""
+"""Of the overlay at its peak: the picture shines through everywhere."""
 
 FAINTEST, FULL = 0.03, 0.45
-"""Saliency at which the overlay begins to cover the picture, and from which it covers most."""
+"""Prominence at which the overlay begins to cover the picture, and at which it covers most."""
 
 DARKEST = 60
-"""Where in 256 colours the overlay begins: darker ones would pass for shadows."""
+"""First of 256 colours that the overlay uses: darker ones would look like shadows."""
 
 LEAST_CONTRAST = 0.1
-"""A map whose peak stands out of its median by less than this part of the peak is shown fainter,
+"""A map whose peak exceeds its median by less than this fraction of the peak is drawn fainter,
 because it hardly prefers any place."""
 
 MEDIAN_STRIDE = 8
-"""Every so many rows and columns count for the median: maps are smooth."""
+"""Only every Nth row and column counts for the median: maps are smooth."""
 
 
 def heatmap(saliency: npt.NDArray[np.float32], *, colour_map: str = colormaps.DEFAULT) -> Frame:
@@ -50,10 +50,10 @@ def overlay(
     alpha: float = OPACITY,
     colour_map: str = colormaps.DEFAULT,
 ) -> Frame:
-    """The picture `[H, W, 3]` under its map `[h, w]`, which is brought to the picture's size.
+    """The picture `[H, W, 3]` under its map `[h, w]`, which is resized to the picture.
 
-    Saliency is counted from the map's median to its peak, so at least the less salient half of the
-    picture stays untouched.
+    Saliency is scaled from the map's median to its peak, so that at least the less salient half of
+    the picture stays untouched.
 
     Args:
         frame: The picture.
@@ -69,7 +69,7 @@ def overlay(
 
 
 def prominence(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """How far each value of a map `[H, W]` stands out: below 0 under its median, 1 at its peak."""
+    """How far each value of a map `[H, W]` stands out: 0 at its median, 1 at its peak."""
     floor = np.median(saliency[::MEDIAN_STRIDE, ::MEDIAN_STRIDE])
     peak = saliency.max()
     span = max(peak - floor, LEAST_CONTRAST * peak)
@@ -78,9 +78,9 @@ def prominence(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @cache
 def cover_tables(colour_map: str, alpha: float) -> tuple[colormaps.Table, npt.NDArray[np.uint8]]:
-    """Of 256 levels of prominence, the overlay's colours `[256, 3]` and its opacities 0 ... 255."""
+    """The overlay's colours `[256, 3]` and opacities 0 ... 255 for 256 levels of prominence."""
     found = colormaps.table(colour_map)
-    # a smooth step, so that the heat has no visible border
+    # a smooth step: the heat has no visible border
     ramp = ((np.arange(256) / 255 - FAINTEST) / (FULL - FAINTEST)).clip(0, 1)
     cover = (alpha * ramp**2 * (3 - 2 * ramp)).astype(np.float32)
     places = np.linspace(DARKEST * len(found) / 256, len(found) - 1, 256)
@@ -100,7 +100,7 @@ def _levels(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 
 
 def _coloured(levels: npt.NDArray[np.uint8], table: npt.NDArray[np.uint8]) -> Image.Image:
-    # Pillow looks colours up several times faster than numpy
+    # Pillow looks up colours several times faster than numpy
     picture = Image.fromarray(levels)
     picture.putpalette(table.tobytes())
     return picture.convert("RGB")

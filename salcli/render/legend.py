@@ -27,7 +27,7 @@ PICTURE = (70, 130, 100)
 
 
 def draw(swatch: Frame, text: str, *, size: int, room: int) -> Frame:
-    """Text beside a picture, or below it if that is too wide, `[h, room, 3]`."""
+    """Text beside a swatch, or below it if there is no room beside it, `[h, room, 3]`."""
     gap = size // 2
     left_over = room - swatch.shape[1] - gap
     narrow = left_over < room // 2

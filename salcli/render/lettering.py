@@ -16,13 +16,13 @@ Colour: TypeAlias = tuple[int, int, int]
 
 INK: Colour = (24, 26, 31)
 QUIET: Colour = (96, 101, 112)
-"""Of what explains; it stands out of white by more than 5 to 1."""
+"""Of secondary text; its contrast to white is above 5 to 1."""
 
 HALO: Colour = (0, 0, 0)
 MARK: Colour = (255, 255, 255)
 
 OVERSAMPLED = 4
-"""Marks are drawn so many times larger, and shrunk, since Pillow draws without antialiasing."""
+"""Marks are drawn this many times larger and then shrunk: Pillow draws without antialiasing."""
 
 
 @cache
@@ -33,19 +33,21 @@ def font(size: int) -> ImageFont.FreeTypeFont:
         OutputError: This Pillow cannot draw text.
     """
     if not features.check("freetype2"):
-        raise OutputError("this Pillow draws no text (no FreeType); reinstall it, or --no-labels")
+        raise OutputError(
+            "this Pillow cannot draw text (it lacks FreeType); reinstall it, or draw without labels"
+        )
     found = ImageFont.load_default(size)
     assert isinstance(found, ImageFont.FreeTypeFont)
     return found
 
 
 def width(text: str, size: int) -> int:
-    """Pixels that a text takes."""
+    """Width of a text in pixels."""
     return math.ceil(font(size).getlength(text))
 
 
 def fitted(text: str, size: int, room: int) -> str:
-    """The text, its middle replaced by an ellipsis if it is wider than `room` pixels."""
+    """The text, shortened by an ellipsis in its middle if it is wider than `room` pixels."""
     if width(text, size) <= room:
         return text
     for kept in range(len(text) - 1, 0, -1):

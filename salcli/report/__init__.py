@@ -1,1 +1,1 @@
-"""One self-contained HTML file about stimuli, models and maps."""
+"""A self-contained HTML report on stimuli, models and maps."""

@@ -1,4 +1,4 @@
-"""A clip small enough for a page."""
+"""A clip, encoded small enough for a page."""
 
 from __future__ import annotations
 

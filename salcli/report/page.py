@@ -1,4 +1,4 @@
-"""Puts a report together: the template, its style and script, and the data, in one HTML file."""
+"""Writes a report: the template, its style and script, and the data in one HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many small maps as one grey picture, and the colours in which a page shows them."""
+"""Many small maps as one grey picture, and the colours in which the page shows them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Tiles", "data_url", "levels", "palette"]
 
 WIDEST = 8192
-"""Pixels of a picture's side that every browser decodes."""
+"""Longest side of a picture that every browser decodes, in pixels."""
 
 
 class Tiles:
@@ -29,11 +29,11 @@ class Tiles:
         self._levels: list[npt.NDArray[np.uint8] | None] = []
 
     def add(self, found: npt.NDArray[np.uint8] | None) -> None:
-        """Append what `levels` gave; `None` for a moment without a map, where nothing is seen."""
+        """Append a result of `levels`; `None` for a moment without a map, which stays clear."""
         self._levels.append(found)
 
     def document(self) -> dict[str, Any]:
-        """What the page's `paint` takes."""
+        """The argument of `paint` in `script.js`."""
         height, width = next(found.shape for found in self._levels if found is not None)
         columns = min(len(self._levels), max(1, WIDEST // width))
         rows = math.ceil(len(self._levels) / columns)
@@ -47,7 +47,7 @@ class Tiles:
 
 
 def levels(saliency: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]:
-    """A map `[H, W]`, not negative, as 256 levels, its longer side at most so long."""
+    """A map `[H, W]`, not negative, as 256 levels, its longer side at most `side`."""
     height, width = saliency.shape
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -56,7 +56,7 @@ def levels(saliency: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8
 
 
 def data_url(picture: Image.Image, kind: str) -> str:
-    """The picture inside a URL; `kind` is `png` or `jpeg`."""
+    """The picture as a `data:` URL; `kind` is `png` or `jpeg`."""
     file = io.BytesIO()
     picture.save(file, kind, **({"quality": 85} if kind == "jpeg" else {"optimize": True}))
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

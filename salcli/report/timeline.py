@@ -21,7 +21,7 @@ CLIP_SIDE = 96
 """Longest side of a map."""
 
 MOMENTS_PER_SECOND, MOST_MOMENTS = 10, 3000
-"""How many maps of a clip are kept; of clips longer than five minutes fewer per second."""
+"""How many maps of a clip are kept; fewer per second if it is longer than five minutes."""
 
 MOTION = "peak motion, widths/s"
 
@@ -43,7 +43,7 @@ class _Sample:
 
     Attributes:
         levels: The map, small.
-        peak: Where its peak is, in widths of the frame; `None` for a map of zeros.
+        peak: The place of its peak, in widths of the frame; `None` for a map of zeros.
         values: Numbers by name.
     """
 
@@ -97,7 +97,7 @@ class Timeline:
         return {"name": name, "tiles": tiles.document(), "series": series, "facts": facts}
 
     def _motion(self, samples: Sequence[_Sample | None]) -> Iterator[float | None]:
-        """How fast the peak moved since the map before, in widths of the picture per second."""
+        """Speed of the peak since the previous map, in widths of the picture per second."""
         before: _Sample | None = None
         for sample in samples:
             if sample and before and sample.peak and before.peak:
