@@ -92,7 +92,8 @@ class ModelSpec:
     Attributes:
         name: What the user types.
         summary: One line for `salcli models`.
-        factory: `"package.module:Class"`, a subclass of `salcli.model.Model`, imported when needed.
+        factory: `"package.module:Class"`, a subclass of `salcli.authoring.Model`, imported when
+            needed.
         weights: Published files; the first is what the bare name means.
         options: A frozen dataclass whose fields are the `-O key=value` options.
         accepts: `"stills"`, `"clips"` or both.
@@ -134,7 +135,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A dataset layout: `factory(roots, options)` makes a `salcli.types.Dataset`.
+    """A dataset layout: `factory(roots, options)` makes a `salcli.Dataset`.
 
     Attributes:
         name: What the user types after `--data`.
@@ -216,7 +217,7 @@ class ProtocolSpec:
 
     Attributes:
         name: What the user types.
-        protocol: `"package.module:NAME"` of a `salcli.protocols.Protocol` of this name, imported on
+        protocol: `"package.module:NAME"` of a `salcli.authoring.Protocol` of this name, imported on
             first use.
     """
 

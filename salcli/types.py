@@ -109,7 +109,7 @@ class Stimulus:
 
 
 class Predictor(Protocol):
-    """What hooks see of a model; `salcli.model.Model` is the class that has it all."""
+    """What hooks see of a model; `salcli.authoring.Model` is the class that has it all."""
 
     spec: ModelSpec
     options: Any

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import salcli
+from salcli.plugins.hooks import Hooks
 
 CHECKOUT = Path(salcli.__file__).parents[1]
 PUBLIC = ("salcli", "salcli.authoring", "salcli.testing")
@@ -107,3 +108,18 @@ def test_every_name_that_is_offered_is_in_all(module: str) -> None:
 def test_a_name_that_is_not_offered_is_an_attribute_error(module: str) -> None:
     with pytest.raises(AttributeError, match=f"module '{module}' has no attribute 'nothing'"):
         _ = importlib.import_module(module).nothing
+
+
+def test_the_guide_names_every_hook() -> None:
+    text = (CHECKOUT / "docs" / "plugins.md").read_text("utf-8")
+    section = text.partition("\n## Hooks\n")[2].partition("\n## ")[0]
+    described = re.findall(r"^\| `(\w+)\(", section, re.MULTILINE)
+    assert sorted(described) == sorted(name for name in vars(Hooks) if not name.startswith("_"))
+
+
+def test_the_public_modules_are_those_of_the_guide() -> None:
+    text = (CHECKOUT / "docs" / "plugins.md").read_text("utf-8")
+    section = text.partition("\n## What is public\n")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)) == PUBLIC
+    for name in re.findall(r"`salcli\.authoring\.(\w+)`", text):
+        assert is_public("salcli.authoring", name)

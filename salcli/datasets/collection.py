@@ -18,10 +18,10 @@ Found: TypeAlias = Iterable[Recording | str]
 
 @dataclass(frozen=True)
 class Collection:
-    """A `salcli.types.Dataset` that searches the disk for a split when it is asked for.
+    """A `salcli.Dataset` that searches the disk for a split when it is asked for.
 
     Attributes:
-        name, edition, evaluated, kernel, submission: As in `salcli.types.Dataset`.
+        name, edition, evaluated, kernel, submission: As in `salcli.Dataset`.
         finders: What searches for each split.
         expected, frame_counts: As in `salcli.types.PublishedContents`.
     """
