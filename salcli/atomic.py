@@ -10,21 +10,21 @@ from pathlib import Path
 
 from salcli.errors import OutputError
 
-__all__ = ["REASONS", "replacing", "sweep", "temporary", "reporting_os_errors"]
+__all__ = ["REASONS", "replacing", "reporting_os_errors", "sweep", "temporary", "write"]
 
 PREFIX = ".salcli-"
 
 REASONS = {
-    errno.ENOSPC: "make room, or choose another folder with -o",
-    errno.EDQUOT: "make room, or choose another folder with -o",
-    errno.EFBIG: "choose a folder on another file system with -o",
-    errno.EACCES: "choose a folder that you may write to with -o",
-    errno.EPERM: "choose a folder that you may write to with -o",
-    errno.EROFS: "choose a folder that you may write to with -o",
-    errno.ENOTDIR: "a part of the path is a file; choose another folder with -o",
-    errno.EEXIST: "a file has the name of the folder; choose another one with -o",
+    errno.ENOSPC: "make room, or choose another output folder",
+    errno.EDQUOT: "make room, or choose another output folder",
+    errno.EFBIG: "choose an output folder on another file system",
+    errno.EACCES: "choose an output folder that you may write to",
+    errno.EPERM: "choose an output folder that you may write to",
+    errno.EROFS: "choose an output folder that you may write to",
+    errno.ENOTDIR: "a part of the path is a file; choose another output folder",
+    errno.EEXIST: "a file has the name of the folder; choose another output folder",
     errno.ENAMETOOLONG: "give the input a shorter name",
-    errno.EIO: "the disk or network share fails; choose another folder with -o",
+    errno.EIO: "the disk or network share fails; choose another output folder",
 }
 """What to do about an operating system error."""
 
@@ -38,17 +38,30 @@ def temporary(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which becomes `path` if the block ends without an exception.
 
+    The folder is made if need be.
+
     Raises:
         OutputError: The folder cannot be written or is full.
     """
     part = temporary(path)
     with reporting_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
             part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def write(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a whole file, a text as UTF-8; its folder is made if need be.
+
+    Raises:
+        OutputError: The folder cannot be written or is full.
+    """
+    with replacing(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def sweep(folder: Path, pattern: str = "*") -> None:
@@ -65,5 +78,5 @@ def reporting_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or os.strerror(error.errno or errno.EIO)
-        remedy = REASONS.get(error.errno or 0, "choose another folder with -o")
+        remedy = REASONS.get(error.errno or 0, "choose another output folder")
         raise OutputError(f"cannot write '{path}': {reason}; {remedy}") from error

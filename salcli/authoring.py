@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from salcli._lazy import lazily
 
 if TYPE_CHECKING:
-    from salcli import checkpoint, devices
-    from salcli.atomic import replacing, reporting_os_errors
+    from salcli import atomic, checkpoint, devices
     from salcli.checkpoint import COUNTER, Checkpoint, load_strict
     from salcli.commands._options import (
         Device,
@@ -78,6 +77,7 @@ __all__ = [
     "Verbose",
     "WHOLE",
     "WeightsFile",
+    "atomic",
     "batched",
     "by_stem",
     "checkpoint",
@@ -104,8 +104,6 @@ __all__ = [
     "parse_options",
     "png",
     "prefetch",
-    "replacing",
-    "reporting_os_errors",
     "resample",
     "rescale",
     "resize",
@@ -145,6 +143,7 @@ __getattr__ = lazily(
         "Verbose": "salcli.commands._options",
         "WHOLE": "salcli.recipe",
         "WeightsFile": "salcli.commands._options",
+        "atomic": "salcli.atomic",
         "batched": "salcli.stream",
         "by_stem": "salcli.datasets.framefiles",
         "checkpoint": "salcli.checkpoint",
@@ -171,8 +170,6 @@ __getattr__ = lazily(
         "parse_options": "salcli.specs",
         "png": "salcli.output.png",
         "prefetch": "salcli.stream",
-        "replacing": "salcli.atomic",
-        "reporting_os_errors": "salcli.atomic",
         "resample": "salcli.protocols.resampling",
         "rescale": "salcli.maps",
         "resize": "salcli.maps",

@@ -14,8 +14,7 @@ import os
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from salcli.atomic import replacing, reporting_os_errors
+from salcli.atomic import replacing
 from salcli.errors import WeightsError
 
 __all__ = ["Checkpoint", "load_strict", "read", "read_training", "save", "save_training", "sha256"]
@@ -171,7 +170,7 @@ def save(
         for key, t in state.items()
     }
     text = json.dumps(metadata, sort_keys=True)
-    with _made(path) as part:
+    with replacing(path) as part:
         part.touch()
         mode = part.stat().st_mode  # as the user wants it; safetensors puts a private file there
         try:
@@ -190,7 +189,7 @@ def save_training(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OutputError: The folder cannot be written or is full.
     """
-    with _made(path) as part, part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         try:
             torch.save(dict(content), file)
         except RuntimeError as error:
@@ -218,25 +217,6 @@ def read_training(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"'{path}' is not a training state")
     return content
-
-
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that its final name never shows a part of it.
-
-    Raises:
-        OutputError: The folder cannot be written or is full.
-    """
-    with _made(path) as part:
-        part.write_bytes(content)
-
-
-@contextmanager
-def _made(path: Path) -> Iterator[Path]:
-    """A temporary path in the file's folder, which is made; see `replacing`."""
-    with reporting_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        yield part
 
 
 def sha256(path: Path) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from salcli import atomic
 from salcli.areas import pictures
 from salcli.areas.attention import Attention, rounded
-from salcli.atomic import replacing, reporting_os_errors
 from salcli.prediction.manifest import OutputPaths
 
 __all__ = ["CHANGE_COLUMNS", "FRAME_COLUMNS", "comparison_place", "write"]
@@ -49,16 +49,16 @@ def write(found: Attention, place: OutputPaths) -> Path:
     """
     if found.against is not None:
         rows = [tuple(vars(change).values()) for change in found.changes()]
-        _write(_file(place, "csv"), _table(CHANGE_COLUMNS, rows))
-        _write(_file(place, "png"), pictures.moved(found, found.against))
+        atomic.write(_file(place, "csv"), _table(CHANGE_COLUMNS, rows))
+        atomic.write(_file(place, "png"), pictures.moved(found, found.against))
     else:
-        _write(_file(place, "csv"), _table(FRAME_COLUMNS, list(_frame_rows(found))))
+        atomic.write(_file(place, "csv"), _table(FRAME_COLUMNS, list(_frame_rows(found))))
         if found.stimulus.is_clip:
-            _write(_file(place, "png"), pictures.curves(found))
+            atomic.write(_file(place, "png"), pictures.curves(found))
         elif len(found.frames) == 1:
-            _write(_file(place, "png"), pictures.outlined(found))
+            atomic.write(_file(place, "png"), pictures.outlined(found))
     document = json.dumps(found.document(), indent=2, ensure_ascii=False) + "\n"
-    _write(_file(place, "json"), document.encode())
+    atomic.write(_file(place, "json"), document.encode())
     return _file(place, "json")
 
 
@@ -79,13 +79,6 @@ def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     return text.getvalue().encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with reporting_os_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        part.write_bytes(content)
 
 
 def _file(place: OutputPaths, suffix: str) -> Path:

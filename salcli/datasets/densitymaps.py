@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli.atomic import replacing, reporting_os_errors
+from salcli import atomic
 from salcli.errors import InputError
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.kernels import Kernel
@@ -71,10 +71,7 @@ def write_maps(
         outside += found.outside
         density = kernels.density(found.points, size, kernel=kernel)
         peak = float(density.max())
-        with reporting_os_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            part.write_bytes(png.encode(to_8bit(density / (peak or 1.0), "nearest")))
+        atomic.write(path, png.encode(to_8bit(density / (peak or 1.0), "nearest")))
         maps += 1
     return Written(recording, maps, skipped, outside, tuple(problems))
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 
-from salcli.atomic import replacing, reporting_os_errors, sweep, temporary
+from salcli import atomic
+from salcli.atomic import reporting_os_errors, sweep, temporary
 from salcli.errors import UnknownName
 from salcli.maps import to_8bit
 from salcli.output import png
@@ -166,11 +167,11 @@ class Writer:
     def _write_files(self, format_: str, result: Result) -> None:
         if format_ in PICTURES:
             content = png.encode(_draw(format_, result))
-            _write(self._folder / f"{result.label}.{format_}.png", content)
+            atomic.write(self._folder / f"{result.label}.{format_}.png", content)
             return
         for name, saliency in {"": result.saliency, **result.extras}.items():
             stem = f"{result.label}.{name}" if name else result.label
-            _write(self._folder / f"{stem}.{format_}", self._encoded(format_, saliency))
+            atomic.write(self._folder / f"{stem}.{format_}", self._encoded(format_, saliency))
 
     def _encoded(self, format_: str, saliency: npt.NDArray[np.float32]) -> bytes:
         if format_ == "png":
@@ -230,8 +231,3 @@ def _draw(format_: str, result: Result, *, size: tuple[int, int] | None = None) 
     if result.frame is None:
         raise ValueError("an overlay needs results that carry their frame (keep_frames=True)")
     return heatmap.overlay(result.frame, result.saliency)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with replacing(path) as part:
-        part.write_bytes(content)

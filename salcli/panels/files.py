@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from salcli.atomic import replacing, reporting_os_errors
+from salcli import atomic
+from salcli.atomic import replacing
 from salcli.media.encoder import failure, ffmpeg
 from salcli.panels.board import LARGEST_PICTURE
 from salcli.types import Frame
@@ -34,7 +35,7 @@ def write_jpeg(path: Path, picture: Frame, *, comment: str) -> None:
     Image.fromarray(picture).save(
         content, "JPEG", quality=JPEG_QUALITY, subsampling=0, comment=comment.encode()
     )
-    _write(path, content.getvalue())
+    atomic.write(path, content.getvalue())
 
 
 def write_sheet(path: Path, pictures: Sequence[Frame]) -> None:
@@ -64,7 +65,7 @@ def write_gif(path: Path, pictures: Sequence[Frame], *, seconds: float) -> None:
     content = io.BytesIO()
     duration = round(1000 * seconds)
     first.save(content, "GIF", save_all=True, append_images=others, duration=duration, loop=0)
-    _write(path, content.getvalue())
+    atomic.write(path, content.getvalue())
 
 
 def write_gif_of_movie(path: Path, movie: Path) -> None:
@@ -100,10 +101,3 @@ def _run(shown: Path, arguments: Sequence[str]) -> None:
     )
     if done.returncode:
         raise failure(shown, done.returncode, done.stderr)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with reporting_os_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        part.write_bytes(content)

@@ -196,7 +196,7 @@ class Job:
             clash = written in inside
         if clash:
             raise OutputError(
-                f"the results of '{source}' would overwrite it; choose another folder with -o"
+                f"the results of '{source}' would overwrite it; choose another output folder"
             )
         return replace(stimulus, name=place.name), single
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from salcli.atomic import replacing, reporting_os_errors
+from salcli import atomic
+from salcli.atomic import reporting_os_errors
 from salcli.errors import InputError
 from salcli.output import writers
 
@@ -59,8 +60,8 @@ class OutputPaths:
         Raises:
             OutputError: It cannot be written.
         """
-        with replacing(self.record_file(single=record["single"])) as part:
-            part.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        file = self.record_file(single=record["single"])
+        atomic.write(file, json.dumps(record, indent=2) + "\n")
 
     def files(self, record: Mapping[str, Any]) -> Iterator[Path]:
         """Every file that a record stands for."""

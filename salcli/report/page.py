@@ -10,8 +10,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from salcli import atomic
 from salcli._version import __version__
-from salcli.checkpoint import write_atomically
 from salcli.report.tiles import palette
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def write(
         # "</script>" inside a text would end the element
         data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
     )
-    write_atomically(path, page.encode())
+    atomic.write(path, page)
 
 
 def _part(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from salcli.atomic import replacing, reporting_os_errors
+from salcli import atomic
 from salcli.errors import InputError, UsageError
 from salcli.gaze import groundtruth
 from salcli.loading import Loaded
@@ -157,10 +157,7 @@ class PredictedMaps:
             return
         name = recording.name.rpartition("/")[2]
         path = self._save / name / f"{label}.png" if label else self._save / f"{name}.png"
-        with reporting_os_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            part.write_bytes(png.encode(to_8bit(result.saliency, self.rounding)))
+        atomic.write(path, png.encode(to_8bit(result.saliency, self.rounding)))
 
 
 def _batch_start(stills: Sequence[tuple[int, Recording]], start: int, size: int) -> int:

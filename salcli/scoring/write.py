@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from salcli.atomic import replacing, reporting_os_errors
-from salcli.checkpoint import write_atomically
+from salcli import atomic
+from salcli.atomic import replacing
 from salcli.errors import UsageError
 from salcli.scoring import plots, tables
 from salcli.scoring.document import differences
@@ -87,8 +87,6 @@ def frame_table(folder: Path, selection: Selection, metrics: Sequence[str]) -> I
         OutputError: The folder cannot be written.
     """
     path = folder / "scores.csv"
-    with reporting_os_errors(path):
-        folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         yield FrameTable(csv.writer(file), selection, metrics)
 
@@ -106,8 +104,6 @@ def write(folder: Path, document: Mapping[str, Any], results: Results, *, files:
         OutputError: The folder cannot be written.
     """
     metrics = results.metrics
-    with reporting_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     with (
         replacing(folder / "videos.csv") as part,
         part.open("w", newline="", encoding="utf-8") as file,
@@ -122,10 +118,10 @@ def write(folder: Path, document: Mapping[str, Any], results: Results, *, files:
         plots.over_time(folder / "over-time.png", document["name"], results)
     further = resolve(files)(document) if files else {}
     for name, content in further.items():
-        write_atomically(folder / name, content)
-    write_atomically(folder / "scores.md", tables.markdown(document).encode())
+        atomic.write(folder / name, content)
+    atomic.write(folder / "scores.md", tables.markdown(document))
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(folder / SCORES, text.encode())
+    atomic.write(folder / SCORES, text)
 
 
 def _text(value: float | None) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salcli import checkpoint
+from salcli import atomic, checkpoint
 from salcli.atomic import reporting_os_errors
 from salcli.errors import UsageError, WeightsError
 from salcli.scoring.document import differences
@@ -227,4 +227,4 @@ def _trim_log(path: Path, progress: Progress) -> None:
         # A validation ends its epoch, and has no step.
         if (content["epoch"], content.get("step", math.inf)) <= (progress.epoch, progress.step):
             lines.append(line)
-    checkpoint.write_atomically(path, "".join(lines).encode())
+    atomic.write(path, "".join(lines))

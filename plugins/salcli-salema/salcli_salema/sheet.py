@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli.authoring import png, replacing, reporting_os_errors, to_8bit
+from salcli.authoring import atomic, png, to_8bit
 from salcli_salema.model import stretched
 
 if TYPE_CHECKING:
@@ -41,7 +41,4 @@ def save(path: Path, maps: Tensor) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    with reporting_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        part.write_bytes(png.encode(draw(maps)))
+    atomic.write(path, png.encode(draw(maps)))

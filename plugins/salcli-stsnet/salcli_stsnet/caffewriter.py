@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from salcli import UsageError
-from salcli.authoring import replacing, reporting_os_errors
+from salcli.authoring import atomic
 from salcli_stsnet import Net
 from salcli_stsnet.caffemodel import DIMENSIONS, LAYER_FIELDS, LAYERS, NET_NAME, SHAPE
 from salcli_stsnet.network import LAST, STSNet
@@ -40,9 +40,7 @@ def write(path: Path, network: STSNet) -> None:
     if network.net not in NAMES:
         raise UsageError(f"{network.net} is two nets to Caffe; write its two streams one by one")
     state = network.state_dict()
-    with reporting_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part, part.open("wb") as file:
+    with atomic.replacing(path) as part, part.open("wb") as file:
         file.write(_message(NET_NAME, NAMES[network.net].encode()))
         for name, kind in layers(network):
             file.write(_message(LAYERS, _layer(name, kind, state)))

@@ -196,7 +196,7 @@ def _files(inputs: Sequence[Path]) -> dict[Path, Path]:
         if other != file:
             raise UsageError(
                 f"the slices of '{other}' and '{file}' would have the same names; give the folder "
-                "above them instead, or make them one after the other into two folders with -o"
+                "above them instead, or make them one after the other into two output folders"
             )
     return found
 
@@ -220,7 +220,7 @@ def _write(
     """
     import torch
 
-    from salcli.authoring import png, replacing, reporting_os_errors, to_8bit
+    from salcli.authoring import atomic, png, to_8bit
     from salcli_tempsal.slices import fixation_slices, saliency_slices
 
     maps = fixation_slices(fixations, starts)
@@ -231,8 +231,5 @@ def _write(
     }
     for kind, volume in pictures.items():
         folder = output / f"{kind}_volumes_{len(volume)}" / name.parent
-        with reporting_os_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
         for index, picture in enumerate(volume):
-            with replacing(folder / f"{name.name}_{index}.png") as part:
-                part.write_bytes(png.encode(picture))
+            atomic.write(folder / f"{name.name}_{index}.png", png.encode(picture))

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 
 from salcli import TrainingRun
-from salcli.authoring import checkpoint, reporting_os_errors
+from salcli.authoring import atomic, checkpoint
 from salcli_unisal import SOURCES, protocol
 from salcli_unisal.arguments import METRICS, by_file
 from salcli_unisal.network import UNISAL
@@ -44,7 +44,7 @@ def write(run: TrainingRun, network: UNISAL) -> None:
     saved, buffer = checkpoint.read(run.weights), io.BytesIO()
     torch.save(dict(saved.state), buffer)
     weights = "weights_ft_mit1003.pth" if _is_finetuned(run) else "weights_best.pth"
-    checkpoint.write_atomically(run.folder / weights, buffer.getbuffer())
+    atomic.write(run.folder / weights, buffer.getbuffer())
     for name, content in by_file(run, network, saved.metadata).items():
         _write(run.folder / name, content)
     _write(_folder(run) / SCALARS, _scalars(run))
@@ -95,9 +95,7 @@ def _folder(run: TrainingRun) -> Path:
 
 
 def _write(path: Path, content: Any) -> None:
-    with reporting_os_errors(path):
-        path.parent.mkdir(exist_ok=True)
-    checkpoint.write_atomically(path, json.dumps(content, indent=2).encode())
+    atomic.write(path, json.dumps(content, indent=2))
 
 
 def _scalars(run: TrainingRun) -> Scalars:

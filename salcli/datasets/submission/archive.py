@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from salcli.atomic import replacing, reporting_os_errors
+from salcli.atomic import replacing
 from salcli.datasets.submission.find import Entry
 from salcli.media import images
 from salcli.media.video import Video
@@ -27,8 +27,6 @@ def pack(entries: Sequence[Entry], archive: Path, *, method: str) -> None:
         InputError: A map cannot be read.
         OutputError: The archive cannot be written.
     """
-    with reporting_os_errors(archive):
-        archive.parent.mkdir(parents=True, exist_ok=True)
     with (
         replacing(archive) as part,
         zipfile.ZipFile(part, "w", compression=zipfile.ZIP_STORED) as target,
@@ -48,8 +46,6 @@ def pack_apart(entries: Sequence[Entry], folder: Path) -> int:
     by_clip: dict[str, list[Entry]] = {}
     for entry in entries:
         by_clip.setdefault(entry.clip.name, []).append(entry)
-    with reporting_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     for name, own in by_clip.items():
         with replacing(folder / f"{name}.tar") as part, tarfile.open(part, "w:gz") as target:
             for entry in own:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from salcli.atomic import replacing
+from salcli import atomic
 from salcli.errors import InputError, UsageError
 from salcli.media import images
 from salcli.output import greyvideo
@@ -62,8 +62,7 @@ class Task:
         content = greyvideo.encode(
             files, size=images.size_of(files[0]), shown=self.video, fps=self.recording.fps
         )
-        with replacing(self.video) as part:
-            part.write_bytes(content)
+        atomic.write(self.video, content)
         shutil.rmtree(self.place.folder)
         return replace(outcome, results=self.video)
 
