@@ -22,6 +22,9 @@ Frame: TypeAlias = "npt.NDArray[np.uint8]"
 
 Eye: TypeAlias = Literal["both", "left", "right"]
 
+KernelName: TypeAlias = Literal["default", "dhf1k", "hollywood2", "mit", "diem"]
+"""A kernel of `salcli.gaze.kernels` that turns fixations into a density."""
+
 Kind: TypeAlias = Literal["auto", "clip", "stills"]
 """What the frames of a folder are; `auto` decides by its files and by what the model accepts."""
 
@@ -47,6 +50,7 @@ __all__ = [
     "Eye",
     "Format",
     "Frame",
+    "KernelName",
     "Kind",
     "Loss",
     "Precision",

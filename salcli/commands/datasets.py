@@ -1,4 +1,4 @@
-"""`salcli datasets`: what can be read, whether it is complete, and what is made of it."""
+"""`salcli datasets`: lists, checks and prepares datasets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from salcli.commands import _tables
 from salcli.commands._options import DataOptions, Json, Quiet, Roots, Splits, complete_dataset
+from salcli.types import KernelName
 
 if TYPE_CHECKING:
     from salcli.datasets.check import Part
@@ -24,7 +25,7 @@ Name: TypeAlias = Annotated[
     str, typer.Argument(metavar="NAME", help="The dataset.", autocompletion=complete_dataset)
 ]
 SHOWN = 20
-"""Problems of one split that are printed; all are counted."""
+"""Limit of printed problems per split; all are counted."""
 
 
 @app.callback(invoke_without_command=True)
@@ -47,7 +48,7 @@ def list_(
     *,
     as_json: Json = False,
 ) -> None:
-    """List the datasets that can be read, and where they are looked for."""
+    """List the datasets that can be read, and the folders where they are expected."""
     from salcli.plugins import registry
 
     specs = [registry.dataset(name)] if name else list(registry.datasets().values())
@@ -68,12 +69,14 @@ def check(
     split: Splits = None,
     every_file: Annotated[
         bool,
-        typer.Option("--every-file", help="Read all files, not only some frames of each clip."),
+        typer.Option(
+            "--every-file", help="Read all files, not only the first and last frame of each clip."
+        ),
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Count what is there, and say what is missing or wrong; exit code 1 if anything is."""
+    """Count recordings and files, and report problems; exit code 1 if there are any."""
     from salcli.datasets.check import check
     from salcli.datasets.open import open_dataset
     from salcli.progress import watch
@@ -108,16 +111,18 @@ def frames(
     pattern: Annotated[
         str | None,
         typer.Option(
-            metavar="TEXT", help="Path of a frame below it, as in '{clip}/{frame:04d}.png'."
+            metavar="TEXT", help="Path of a frame below DIR, as in '{clip}/{frame:04d}.png'."
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Videos at once.")] = 2,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of videos extracted in parallel.")
+    ] = 2,
     quiet: Quiet = False,
 ) -> None:
     """Extract every frame of videos as PNG.
 
-    Without VIDEO: those of DHF1K, beside its maps, whose number must agree. A video whose frames
-    are there is skipped, so an interrupted run goes on.
+    Without VIDEO: the videos of DHF1K, whose frames go beside the maps and must agree with their
+    number. Videos with existing frames are skipped, so an interrupted run continues.
     """
     from salcli.datasets import extract
     from salcli.progress import watch
@@ -150,26 +155,27 @@ def maps(
     option: DataOptions = None,
     split: Splits = None,
     kernel: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="dhf1k, hollywood2, mit, diem or default."),
+        KernelName | None, typer.Option(help="Overrides the dataset's own kernel.")
     ] = None,
     sigma: Annotated[
-        float | None, typer.Option(min=0.1, help="A Gaussian of so many pixels instead.")
+        float | None,
+        typer.Option(min=0.1, help="Use a Gaussian with this standard deviation in pixels."),
     ] = None,
     dva: Annotated[
-        float | None, typer.Option(min=0.01, help="The same in degrees of visual angle.")
+        float | None,
+        typer.Option(min=0.01, help="The same in degrees of visual angle."),
     ] = None,
     pixels_per_degree: Annotated[
-        float | None, typer.Option(min=0.1, help="Goes with --dva.")
+        float | None, typer.Option(min=0.1, help="Converts --dva to pixels.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make maps again that are there.")
+        bool, typer.Option("--overwrite", help="Overwrite existing maps.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make density maps of fixations: 8-bit PNG of the frame's size, OUTPUT/CLIP/FRAME.png.
+    """Compute density maps from fixations: 8-bit PNG of the frame's size, OUTPUT/CLIP/FRAME.png.
 
-    The kernel is the one by which the dataset's own maps were made, unless you choose another.
+    The default kernel is the one with which the dataset's own maps were made.
     """
     from salcli.datasets.densitymaps import write_maps
     from salcli.datasets.open import open_dataset
@@ -193,7 +199,7 @@ def maps(
             watcher.finish(done.line)
         if not made and not failed:
             failed = True
-            watcher.fail(f"there are no fixations of '{name}' to make maps of")
+            watcher.fail(f"dataset '{name}' has no fixations to compute maps from")
     if failed:
         raise typer.Exit(1)
 
@@ -214,16 +220,18 @@ def pack(
     split: Annotated[str, typer.Option(metavar="NAME", help="Part of the dataset.")] = "test",
     method: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Folder in the archive, if not the name of FILE."),
+        typer.Option(metavar="NAME", help="Folder in the archive; default: the name of FILE."),
     ] = None,
     per_clip: Annotated[
         bool,
-        typer.Option("--per-clip", help="CLIP.tar (gzip) for each clip, in the folder FILE."),
+        typer.Option(
+            "--per-clip", help="Write CLIP.tar (gzip) for each clip into the folder FILE."
+        ),
     ] = False,
 ) -> None:
     """Pack predictions for a benchmark, if names, counts and sizes are right.
 
-    They are compared with the dataset itself; with published names and counts where it is not here.
+    They are compared with the dataset, or with published names and counts if there is no copy.
     """
     from salcli.datasets.submission import archive, find
 
@@ -237,7 +245,6 @@ def pack(
 
 
 def _show_parts(parts: Sequence[Part]) -> None:
-
     titles = ("SPLIT", "RECORDINGS", "FRAMES", "WITH MAPS", "WITH FIXATIONS", "OUTSIDE", "PROBLEMS")
     _tables.show(titles, [tuple(map(str, part.row)) for part in parts])
     for part in parts:
@@ -248,18 +255,20 @@ def _show_parts(parts: Sequence[Part]) -> None:
 
 
 def show_all(specs: Sequence[DatasetSpec]) -> None:
-    """A row for each layout."""
+    """One row for each dataset."""
     rows = [(spec.name, _where(spec), spec.summary) for spec in specs]
     _tables.show(("DATASET", "WHERE", "WHAT"), rows)
 
 
 def show_json(specs: Sequence[DatasetSpec]) -> None:
-    """Everything as one document."""
-    typer.echo(json.dumps([_document(spec) for spec in specs], indent=2))
+    """All datasets as one JSON document."""
+    from salcli.datasets.open import describe
+
+    typer.echo(json.dumps([describe(spec) for spec in specs], indent=2))
 
 
 def show_one(spec: DatasetSpec) -> None:
-    """One layout: where it is looked for, what must lie there, its options."""
+    """One dataset: its root, its layout, its options."""
     from salcli.datasets.open import options_of
 
     rows = {"where": _where(spec), "origin": spec.origin, "licence": spec.licence}
@@ -281,20 +290,3 @@ def _where(spec: DatasetSpec) -> str:
     if not found:
         return f"--root, {spec.variable}" if spec.variable else "--root"
     return str(found[0]) if found[0].is_dir() else f"{found[0]} (not there)"
-
-
-def _document(spec: DatasetSpec) -> dict[str, object]:
-    from salcli.datasets.open import options_of, root_of
-
-    found = root_of(spec)
-    return {
-        "name": spec.name,
-        "summary": spec.summary,
-        "variable": spec.variable or None,
-        "root": str(found[0]) if found else None,
-        "there": bool(found) and found[0].is_dir(),
-        "layout": list(spec.layout),
-        "options": {key: default for key, (default, _) in options_of(spec).items()},
-        "origin": spec.origin or None,
-        "licence": spec.licence or None,
-    }

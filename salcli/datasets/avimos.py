@@ -23,7 +23,7 @@ __all__ = ["open_avimos"]
 SPLIT_FILE = "TrainTestSplit.json"
 EDITIONS = {1500: "AViMoS, AIM 2024", 2000: "NTIRE 2026"}
 NOMINAL_FPS = 30.0
-"""Of a recording; a video that is opened tells its own."""
+"""Frame rate of recordings; an opened video has its own."""
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "train": ("train",),

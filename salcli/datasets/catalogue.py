@@ -1,4 +1,4 @@
-"""What the core can read, as data: names, where the roots are, what must lie below them."""
+"""The datasets that the core reads, as data: names, variables of the roots, layouts."""
 
 from __future__ import annotations
 

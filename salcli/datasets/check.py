@@ -1,4 +1,4 @@
-"""Goes through a dataset: what is there, what is missing, what cannot be read."""
+"""Checks a dataset: counts its files, and finds missing, surplus and unreadable ones."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """What one split has.
+    """Contents of one split.
 
     Attributes:
         split: Its name.
-        recordings, frames: How many there are.
-        densities, fixations: Frames that have a density map, and fixations.
-        outside: Fixations outside their frame, of those that were looked at.
-        problems: What is missing or wrong, in order; empty if nothing is.
+        recordings, frames: Number of recordings and of frames.
+        densities, fixations: Number of frames with a density map, and with fixations.
+        outside: Number of fixations outside their frame, in the files that were read.
+        problems: What is missing or wrong, in order.
     """
 
     split: str
@@ -40,18 +40,18 @@ class Part:
 
     @property
     def row(self) -> tuple[str | int, ...]:
-        """For a table: everything, problems only counted."""
+        """Cells of a table; problems are only counted."""
         counts = (self.recordings, self.frames, self.densities, self.fixations, self.outside)
         return (self.split, *counts, len(self.problems))
 
     def document(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Ready for JSON."""
         return asdict(self)
 
 
 @dataclass
 class _Finding:
-    """What one recording has."""
+    """Contents of one recording."""
 
     frames: int = 0
     densities: int = 0
@@ -67,11 +67,11 @@ def check(
     every_file: bool = False,
     done: Callable[[], None] = lambda: None,
 ) -> Iterator[Part]:
-    """Look at every recording of some splits, all if none is named; each recording once.
+    """Check every recording of the given splits, or of all; each recording once.
 
     Args:
-        dataset: What is looked at.
-        splits: Which parts of it.
+        dataset: The dataset.
+        splits: Names of splits; empty for all.
         every_file: Read all files, not only those of the first and last frame of a clip.
         done: Called after each recording.
 
@@ -132,7 +132,7 @@ def _look(dataset: Dataset, recording: Recording, *, every_file: bool) -> _Findi
 
 
 def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
-    """Count frames, maps and fixations; say where there are too few or too many."""
+    """Count frames, maps and fixations; note missing and surplus ones."""
     annotations = recording.annotations
     lacking: dict[str, list[str]] = {"a map": [], "fixations": []}
     for annotation in annotations:
@@ -157,7 +157,7 @@ def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
 
 
 def _length(recording: Recording) -> list[str]:
-    """Say if a video has another number of frames than there are maps."""
+    """A line if a video and its annotations differ in their number of frames."""
     annotations = recording.annotations
     framewise = all(annotation.index is None for annotation in annotations[:1])
     if not recording.is_clip or recording.frames is not None or not framewise:
@@ -172,7 +172,7 @@ def _length(recording: Recording) -> list[str]:
 
 
 def _misfits(annotation: Annotation, size: Size, finding: _Finding) -> Iterator[str]:
-    """Say what of a frame has another shape than the frame; count fixations outside."""
+    """Lines about files of another shape than the frame; counts fixations outside."""
     if annotation.density is not None:
         height, width = groundtruth.read_density(annotation, size).shape
         if not alike((height, width), size):
@@ -186,7 +186,7 @@ def _misfits(annotation: Annotation, size: Size, finding: _Finding) -> Iterator[
 
 
 def alike(one: Size, other: Size) -> bool:
-    """Whether the sides are in one proportion, up to rounding."""
+    """Whether two sizes have the same aspect ratio, up to rounding."""
     return abs(one[0] * other[1] - one[1] * other[0]) <= max(*one, *other)
 
 

@@ -1,4 +1,4 @@
-"""Folders of clips with `images/`, `maps/` and `fixation/` each, as DHF1K's authors spread them."""
+"""Folders of clips with `images/`, `maps/` and `fixation/` each, DHF1K's format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["clip_folders", "clip_in", "clips_below"]
 
 
 def clip_folders(folder: Path) -> list[Path]:
-    """The folders in a folder in natural order, hidden ones left out."""
+    """Sub-folders in natural order, without hidden ones."""
     if not folder.is_dir():
         return []
     return natsorted(
@@ -25,7 +25,7 @@ def clip_folders(folder: Path) -> list[Path]:
 
 
 def clip_in(folder: Path, name: str, *, fps: float, group: str = "") -> Recording | None:
-    """The clip in a folder; `None` if that has no `images/`."""
+    """The clip in a folder; `None` without `images/`."""
     return clip(
         name,
         frames=[folder / "images"],
@@ -37,7 +37,7 @@ def clip_in(folder: Path, name: str, *, fps: float, group: str = "") -> Recordin
 
 
 def clips_below(root: Path, part: str, *, fps: float, chosen: Callable[[str], bool]) -> Found:
-    """Clips `root/part/NAME/` with `chosen(NAME)`, and which of them are incomplete."""
+    """Clips `root/part/NAME/` with `chosen(NAME)`, and lines about incomplete ones."""
     folder = root / part
     if not folder.is_dir():
         yield f"there is no folder '{folder}'"

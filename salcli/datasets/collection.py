@@ -1,4 +1,4 @@
-"""What every layout makes: recordings by split, and what is missing."""
+"""The dataset class of every layout: recordings by split, and what is missing."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Collection:
 
 
 def _missing(recordings: Sequence[Recording], expected: int | Sequence[str] | None) -> list[str]:
-    """Say what of the published recordings is not there."""
+    """One line about published recordings that are missing, if there are any."""
     if expected is None or not recordings:
         return []
     if isinstance(expected, int):
@@ -87,13 +87,13 @@ def _missing(recordings: Sequence[Recording], expected: int | Sequence[str] | No
 
 
 def lacking(kind: str, files: Mapping[str, Path | None]) -> Iterable[str]:
-    """A line that says of which names there is no such file, if there are any."""
+    """One line about the names without such a file, if there are any."""
     absent = [name for name, file in files.items() if file is None]
     return [f"no {kind} of {some(absent)}"] if absent else []
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few of some names, and how many more there are."""
+    """The first few names, and the number of the others."""
     shown = ", ".join(f"'{name}'" for name in names[:3])
     return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
@@ -105,5 +105,5 @@ def lone_root(name: str, roots: Sequence[Path]) -> Path:
         UsageError: There are several, or none.
     """
     if len(roots) != 1:
-        raise UsageError(f"dataset '{name}' takes one --root, not {len(roots)}")
+        raise UsageError(f"dataset '{name}' has one root folder, not {len(roots)}")
     return roots[0]

@@ -1,4 +1,4 @@
-"""Writes density maps of the fixations of a dataset."""
+"""Writes density maps computed from the fixations of a dataset."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Written", "write_maps"]
 
 @dataclass(frozen=True)
 class Written:
-    """What became of the frames of one recording.
+    """Result of writing the maps of one recording.
 
     Attributes:
-        recording: Which.
-        maps, skipped: How many maps were written, and were there before.
-        outside: Fixations outside their frame, which no map shows.
+        recording: The recording.
+        maps, skipped: Number of maps that were written, and that existed before.
+        outside: Number of fixations outside their frame, which no map shows.
         problems: A line for each frame that could not be read.
     """
 
@@ -36,7 +36,7 @@ class Written:
 
     @property
     def line(self) -> str:
-        """All of it in one line."""
+        """Summary in one line."""
         there = f", {self.skipped} there already" if self.skipped else ""
         outside = f", {self.outside} fixations outside" if self.outside else ""
         return f"{self.recording.name}: {self.maps} maps{there}{outside}"
@@ -45,7 +45,7 @@ class Written:
 def write_maps(
     recording: Recording, output: Path, *, kernel: Kernel, overwrite: bool = False
 ) -> Written:
-    """Maps of one recording: `output/CLIP/LABEL.png`, of a still `output/LABEL.png`.
+    """Write the maps of one recording: `output/CLIP/LABEL.png`, of a still `output/LABEL.png`.
 
     8-bit grey of the frame's size; the peak of each is 255. Without fixations a map is black.
 

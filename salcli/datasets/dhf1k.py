@@ -1,7 +1,7 @@
 """DHF1K: 1000 videos of 640 x 360 at 30 frames/s; ground truth of 701 to 1000 is withheld.
 
-The distribution has videos beside annotation folders. People extract frames, to different places:
-all that the published models read are found, with numbers padded or not.
+The distribution has videos beside annotation folders. Frames are extracted to different places: all
+those that the published models read are found, with numbers padded or not.
 """
 
 from __future__ import annotations

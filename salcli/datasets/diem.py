@@ -1,8 +1,8 @@
 """DIEM (Mital et al. 2011): 84 videos of 30 frames/s with sound, about 50 observers each.
 
 As published: `VIDEO/video/VIDEO.mp4` and `VIDEO/event_data/OBSERVER.txt`, positions on the display,
-on which the video was centred. As spread with STAViS: `video_frames/DIEM/VIDEO/img_00001.jpg` and
-`annotations/DIEM/VIDEO/`.
+on which the video was centred. As distributed with STAViS:
+`video_frames/DIEM/VIDEO/img_00001.jpg` and `annotations/DIEM/VIDEO/`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ TEST = frozenset(
 """The test videos of Borji et al. 2013."""
 
 TESTED_FRAMES = 300
-"""Only so many frames of each test video count (Borji et al. 2013)."""
+"""Number of frames of each test video that count (Borji et al. 2013)."""
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,13 @@ PATTERN = "{clip}/images/{frame:04d}.png"
 
 @dataclass(frozen=True)
 class Extraction:
-    """One video and where its frames go.
+    """One video and the paths of its frames.
 
     Attributes:
         video: The file.
         pattern: Path of a frame below `output`: `{clip}` is the stem of the video, `{number}` the
             same as a whole number, `{frame}` counts from 1.
-        output: The folder that all paths are below.
+        output: The folder below which all paths lie.
         expected: Number of frames, where it is known.
     """
 
@@ -48,19 +48,19 @@ class Extraction:
     expected: int | None = None
 
     def path(self, frame: int) -> Path:
-        """Where the frame with this number, from 1, goes."""
+        """Path of the frame with this number, from 1."""
         return self.output / _fill(self.pattern, self.video.stem, frame)
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """What became of a job.
+    """Result of one extraction.
 
     Attributes:
-        job: Which.
-        frames: How many there are now.
-        skipped: Whether they were there before.
-        problem: What went wrong, or nothing.
+        job: The extraction.
+        frames: Number of frames that exist now.
+        skipped: Whether they existed before.
+        problem: What went wrong; empty if nothing did.
     """
 
     job: Extraction
@@ -75,12 +75,12 @@ def of_videos(
     """A job for each of some videos, or videos in folders.
 
     Raises:
-        UsageError: Nobody says where to, or the pattern is no path of PNG files, one folder for
-            each video.
+        UsageError: There is no output folder, or the pattern is not a path of PNG files, one folder
+            for each video.
         InputError: There is none.
     """
     if output is None:
-        raise UsageError("say with -o where the frames of these videos go")
+        raise UsageError("choose an output folder for the frames of these videos")
     found = [path for path in find_inputs(videos) if not path.is_dir()]
     if not found:
         raise InputError(f"there is no video in {some([str(each) for each in videos])}")
@@ -93,7 +93,7 @@ def of_dhf1k(
     """A job for each video of DHF1K, with the number of its maps, or its published frames.
 
     Raises:
-        UsageError: Nobody says where it lies, or the pattern does not fit.
+        UsageError: The root is not known, or the pattern does not fit.
         InputError: There is none.
     """
     spec = registry.dataset("dhf1k")
@@ -131,9 +131,9 @@ def _fill(pattern: str, clip: str, frame: int) -> Path:
 
 
 def extract(jobs: Sequence[Extraction], *, workers: int) -> Generator[Extracted]:
-    """Do the jobs, several at a time; gives what became of each as soon as it is done.
+    """Extract videos in parallel; yields the result of each as soon as it is finished.
 
-    The frames of a video appear all at once, so what is there is complete, and is skipped.
+    The frames of a video appear all at once, so existing ones are complete, and are skipped.
     """
     stop = Event()
     with ThreadPoolExecutor(max_workers=workers) as pool:
@@ -141,7 +141,7 @@ def extract(jobs: Sequence[Extraction], *, workers: int) -> Generator[Extracted]
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:  # on Ctrl-C: the pool waits for what is running
+        finally:  # on Ctrl-C the pool waits for running jobs
             stop.set()
             for future in futures:
                 future.cancel()
@@ -160,11 +160,11 @@ def _extract(job: Extraction, stop: Event) -> Extracted:
 
 
 def _decode(job: Extraction, folder: Path, stop: Event) -> int:
-    """Write all frames to a folder that gets its name when it is complete."""
+    """Write all frames to a folder that is renamed when it is complete."""
     part = atomic.temporary(folder)
     count = 0
     with atomic.reporting_os_errors(folder):
-        shutil.rmtree(part, ignore_errors=True)  # what a run left that was killed
+        shutil.rmtree(part, ignore_errors=True)  # left by a killed run
         part.mkdir(parents=True)
         try:
             for count, frame in enumerate(Video(job.video), start=1):

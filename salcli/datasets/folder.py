@@ -33,7 +33,7 @@ from salcli.types import Recording, Submission
 __all__ = ["FolderOptions", "open_folder"]
 
 STIMULI = ("images", "frames", "videos", "video")
-"""Folders of a root that hold stimuli."""
+"""Sub-folders of a root with stimuli."""
 
 FIXATION_FOLDERS = ("fixations", "fixation")
 
@@ -48,12 +48,12 @@ class FolderOptions(HoldOutOption):
 
 
 def open_folder(roots: Sequence[Path], options: FolderOptions) -> Collection:
-    """Recordings below one or more roots, each a group named like its folder.
+    """Recordings below one or more roots; each root is a group named like its folder.
 
-    Where two roots have one name, groups are named by their whole path.
+    Groups of roots with the same name are named by their whole path.
 
     Raises:
-        InputError: A root has no stimuli, or two of them would share maps and fixations.
+        InputError: A root has no stimuli, or two stimuli would share maps and fixations.
     """
     rule = HoldOut.parse(options.hold_out)
     named = dict.fromkeys(root if root.name not in ("", "..") else root.resolve() for root in roots)
@@ -79,7 +79,7 @@ def _find(groups: dict[str, list[Recording | str]], split: str, rule: HoldOut) -
 
 
 def _stimuli(root: Path, fps: float) -> list[Recording | str]:
-    """Everything below a root in natural order of names."""
+    """All recordings below a root in natural order of names."""
     holders = [root / name for name in STIMULI if (root / name).is_dir()]
     own = [clip_in(path, path.name, fps=fps) for path in clip_folders(root)]
     if not holders and not any(own):

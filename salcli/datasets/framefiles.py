@@ -1,6 +1,6 @@
-"""Files of one folder and of one clip, listed when they are first looked at.
+"""Files of a folder and of a clip, listed lazily.
 
-A video dataset has half a million frames in three folders each: nobody lists them all to read one.
+A video dataset has half a million frames in three folders each; listing all to read one is slow.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ __all__ = [
 Item = TypeVar("Item")
 
 TRUTH_SUFFIXES = SUFFIXES | {".mat"}
-"""What maps and fixations of single frames come as."""
+"""Suffixes of density maps and fixations of single frames."""
 
 
 class Indexed(Sequence[Item]):
-    """A sequence that makes its items when they are asked for."""
+    """A sequence that creates its items on access."""
 
     @abstractmethod
     def item(self, index: int) -> Item:
@@ -63,11 +63,11 @@ class Indexed(Sequence[Item]):
 
 @dataclass(frozen=True)
 class Files(Indexed[Path]):
-    """Files in natural order of the first of some folders that has any.
+    """Files of the first non-empty folder among some candidates, in natural order.
 
     Attributes:
         candidates: Folders, which need not exist.
-        suffixes: Which files count, in lower case.
+        suffixes: Suffixes of the files that count, in lower case.
     """
 
     candidates: tuple[Path, ...]
@@ -75,7 +75,7 @@ class Files(Indexed[Path]):
 
     @cached_property
     def found(self) -> tuple[Path, Sequence[str]]:
-        """The folder, and the names of the files in it."""
+        """The folder, and the names of its files."""
         for folder in self.candidates:
             if names := listed(folder, self.suffixes):
                 return folder, names
@@ -102,8 +102,8 @@ class FrameAnnotations(Indexed[Annotation]):
     Attributes:
         frames: The frames themselves, if they are files.
         maps, fixations: Files of densities and of fixations.
-        video: Whose frames are counted where there are no files.
-        digits: Frames are labelled by their number with so many digits; by their stem without.
+        video: Its frames are counted if there are no files.
+        digits: Label frames by their number with so many digits; `None` for their stem.
     """
 
     frames: Files | None
@@ -162,10 +162,10 @@ class FrameAnnotations(Indexed[Annotation]):
 
 @dataclass(frozen=True)
 class Whole(Indexed[Annotation]):
-    """Annotations of a clip whose files hold all frames.
+    """Annotations of a clip from files that hold all frames.
 
     Attributes:
-        counter: Counts the frames; called when they are first asked for.
+        counter: Counts the frames; called on first access.
         density, fixations, eye: As in `Annotation`.
     """
 
@@ -216,7 +216,7 @@ def clip(
 
 
 def counter(source: Path, density: Path | None, fixations: Path | None) -> Callable[[], int]:
-    """What counts the frames of a clip whose maps or fixations are one file."""
+    """A function that counts the frames of a clip whose maps or fixations are one file."""
     if fixations is not None:
         return partial(count_frames, fixations)
     return partial(mapvideo.count_frames, density or source)
@@ -229,7 +229,7 @@ def first_folder(candidates: Sequence[Path], *, filled: bool = False) -> Path | 
 
 
 def listed(folder: Path, suffixes: frozenset[str]) -> list[str]:
-    """Names of the files of these kinds in natural order, hidden ones left out."""
+    """Names of the files with these suffixes in natural order, without hidden ones."""
     names = _names(folder, suffixes)
     # numbers of one length, as of almost all frames, are in natural order already
     evenly = {re.sub(r"\d+(?=\.\w+$)", lambda digits: "0" * len(digits[0]), n) for n in names}
@@ -249,7 +249,7 @@ def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:
 
 
 def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, Path]:
-    """Files of these kinds in some folders by their stem; of one stem the first counts."""
+    """Files with these suffixes in some folders by their stem; the first of a stem counts."""
     found: dict[str, Path] = {}
     for folder in candidates:
         for name in _names(folder, suffixes):

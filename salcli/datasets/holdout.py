@@ -1,4 +1,4 @@
-"""Which recordings validate where nobody published a split."""
+"""Holds out recordings for validation where no split is published."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class HoldOut:
-    """Positions `first`, `first + every`, ... from 0 are kept for validation."""
+    """Positions `first`, `first + every`, ... from 0 are held out for validation."""
 
     every: int
     first: int = 0
@@ -38,7 +38,7 @@ class HoldOut:
         return rule
 
     def holds(self, position: int) -> bool:
-        """Whether the recording at this position is kept for validation."""
+        """Whether the recording at this position is held out for validation."""
         return position % self.every == self.first
 
     def part(self, items: Iterable[Item], split: str) -> Sequence[Item]:
@@ -52,6 +52,4 @@ class HoldOut:
 class HoldOutOption:
     """The only option of some layouts."""
 
-    hold_out: str = option(
-        "10", "EVERY or EVERY:FIRST: what is kept of the training part for validation"
-    )
+    hold_out: str = option("10", "EVERY or EVERY:FIRST: part of the training data that is held out")

@@ -1,4 +1,4 @@
-"""Hollywood-2 with eye movements (Mathe and Sminchisescu), cut into shots as spread with DHF1K.
+"""Hollywood-2 with eye movements (Mathe and Sminchisescu), cut into shots, in DHF1K's format.
 
 `{training,testing}/actionclip{train,test}VVVVV_S/{images,maps,fixation}/`: video V, shot S. The
 numbers in the names of the frames go on from shot to shot.

@@ -1,8 +1,8 @@
 """MIT1003 (Judd et al. 2009): 1003 images, 15 observers, and the ten folds that UNISAL made.
 
-`_fixPts.jpg` says where somebody looked, not who. `DATA.zip` has each observer's raw gaze samples,
-and how they become fixations is published as a MATLAB program alone (`DatabaseCode.zip`), so it is
-left to that program: what it finds is read from `fixations/`, one file per image.
+`_fixPts.jpg` has fixations without observers. `DATA.zip` has each observer's raw gaze samples, and
+their conversion to fixations is published as a MATLAB program only (`DatabaseCode.zip`). The output
+of that program is read from `fixations/`, one file per image.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ FOLDS = 10
 IMAGES = 1003
 
 OBSERVED = "fixations"
-"""Folder of fixations that say whose they are, as SALICON publishes them."""
+"""Folder of fixations with observers, in SALICON's format."""
 
 
 @dataclass(frozen=True)
 class Mit1003Options:
     """Options of the layout."""
 
-    fold: int = option(0, "which of the folds validates", min=0, max=FOLDS - 1)
+    fold: int = option(0, "fold that is held out for validation", min=0, max=FOLDS - 1)
 
 
 def open_mit1003(roots: Sequence[Path], options: Mit1003Options) -> Collection:

@@ -1,4 +1,4 @@
-"""MIT300: the benchmark's 300 images; what observers did is withheld."""
+"""MIT300: the benchmark's 300 images; ground truth is withheld."""
 
 from __future__ import annotations
 

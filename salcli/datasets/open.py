@@ -1,4 +1,4 @@
-"""Opens a dataset by name: where its root is, and its options."""
+"""Opens a dataset by name: finds its root, and reads its options."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from salcli.plugins import registry
 from salcli.specs import DatasetSpec, parse_data_options, resolve
 from salcli.types import Dataset
 
-__all__ = ["open_dataset", "options_of", "root_of", "without_root"]
+__all__ = ["describe", "open_dataset", "options_of", "root_of", "without_root"]
 
-NOWHERE = "(no --root)"
-"""Root of a dataset that is not there, as messages show it."""
+NOWHERE = "(no root)"
+"""Stands for the root of a dataset of which there is no copy."""
 
 
 def open_dataset(
@@ -25,23 +25,23 @@ def open_dataset(
     *,
     options: Sequence[str] | Mapping[str, Any] = (),
 ) -> Dataset:
-    """The dataset of this name, below the given roots or the one that its variable names.
+    """The dataset of this name, below the given roots or the one in its environment variable.
 
     Args:
         name: As registered, e.g. `dhf1k`.
-        roots: Where it lies; of most datasets one.
+        roots: Folders of the dataset; most have one.
         options: `key=value` texts, or a mapping; of the layout's own options.
 
     Raises:
         UnknownName: There is no such dataset or option.
-        UsageError: Nobody says where it lies, or an option does not fit.
-        InputError: The root does not exist, or is not this dataset.
+        UsageError: The root is not known, or an option does not fit.
+        InputError: The root does not exist, or holds another dataset.
     """
     spec = registry.dataset(name)
     where = list(roots) or root_of(spec)
     if not where:
-        remedy = f" or set {spec.variable}" if spec.variable else ""
-        raise UsageError(f"where is dataset '{name}'? Give its folder with --root{remedy}")
+        remedy = f", or set {spec.variable}" if spec.variable else ""
+        raise UsageError(f"where is dataset '{name}'? Give its root folder{remedy}")
     for root in where:
         if not root.is_dir():
             raise InputError(f"there is no folder '{root}' for dataset '{name}'")
@@ -50,18 +50,36 @@ def open_dataset(
 
 
 def without_root(name: str) -> Dataset:
-    """A dataset of which only the published names and counts are known.
+    """A dataset without a copy of it: only its published names and counts are known.
 
     Raises:
         UnknownName: There is no such dataset.
-        UsageError: Its names stand in a file of its own.
+        UsageError: Its names are listed in one of its own files only.
     """
     spec = registry.dataset(name)
     try:
         dataset: Dataset = resolve(spec.factory)([Path(NOWHERE)], parse_data_options(spec, {}))
     except InputError as error:
-        raise UsageError(f"only '{name}' itself says what it holds; give its --root") from error
+        raise UsageError(
+            f"only '{name}' itself lists its contents; give its root folder"
+        ) from error
     return dataset
+
+
+def describe(spec: DatasetSpec) -> dict[str, object]:
+    """A dataset and the place of its root, ready for JSON."""
+    found = root_of(spec)
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "variable": spec.variable or None,
+        "root": str(found[0]) if found else None,
+        "there": bool(found) and found[0].is_dir(),
+        "layout": list(spec.layout),
+        "options": {key: default for key, (default, _) in options_of(spec).items()},
+        "origin": spec.origin or None,
+        "licence": spec.licence or None,
+    }
 
 
 def options_of(spec: DatasetSpec) -> dict[str, tuple[str, str]]:
@@ -71,6 +89,6 @@ def options_of(spec: DatasetSpec) -> dict[str, tuple[str, str]]:
 
 
 def root_of(spec: DatasetSpec) -> list[Path]:
-    """The root that the environment names for a dataset, if it does."""
+    """The root of a dataset from its environment variable, if that is set."""
     named = os.environ.get(spec.variable) if spec.variable else None
     return [Path(named).expanduser()] if named else []

@@ -1,7 +1,7 @@
 """OSIE (Xu et al. 2014): 700 scenes of 800 x 600, 15 observers, with SALICON-like fixation files.
 
-Nobody published a split. Of the positions of the 700 images by name, modulo 7, those at 3 validate;
-those at 0 are often kept back as a test set, and are in `all` only.
+No split is published. Images are numbered by name; of their positions modulo 7, 3 is held out for
+validation, and 0, often a test set, is in `all` only.
 """
 
 from __future__ import annotations

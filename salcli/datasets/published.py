@@ -1,4 +1,4 @@
-"""Published counts: which clips there are, and how many frames each has."""
+"""Published names of clips and numbers of their frames."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """SALICON: 20,000 COCO images of 640 x 480, mouse tracking; ground truth of `test` is withheld.
 
-There are two editions with the same file names, from 2015 and 2017, whose fixations differ much
-(one model scores NSS 3.23 on one and 1.87 on the other). Nothing in the files tells which it is.
+SALICON has two editions with the same file names, from 2015 and 2017, whose fixations differ much
+(one model scores NSS 3.23 on one and 1.87 on the other). The files do not tell them apart.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""UCF-Sports with eye movements (Mathe and Sminchisescu), in the form spread with DHF1K.
+"""UCF-Sports with eye movements (Mathe and Sminchisescu), as distributed with DHF1K.
 
 `{training,testing}/NAME-CCC/{images,maps,fixation}/NAME_CCC_FFF.png`, e.g. `Diving-Side-001/` and
 `Diving-Side_001_001.png`.

@@ -1,4 +1,4 @@
-"""Reads the files that say where observers looked, in the formats that datasets publish."""
+"""Reads files of fixations, in the formats that datasets publish."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from salcli.types import Annotation, Eye
 __all__ = ["Gaze", "count_frames", "read", "read_grey", "read_matrix"]
 
 FIXATED = 127
-"""Grey levels above this mark a fixation in a binary fixation map (it was JPEG once, perhaps). In a
-map that has none, which holds 0 and 1 or counts, everything above 0 does."""
+"""Grey levels above this mark a fixation in a binary fixation map, which may have been a JPEG. In a
+map without such levels, which holds 0 and 1 or counts, every level above 0 does."""
 
 DISPLAY = (960, 1280)
-"""Of DIEM's recordings (H, W): videos were shown in its middle, one pixel on one."""
+"""Size (H, W) of the display of DIEM's recordings; videos were shown unscaled at its centre."""
 
 FIXATION = 1
-"""DIEM's code of a fixation, beside -1 error, 0 blink, 2 saccade."""
+"""DIEM's code of a fixation; -1 is an error, 0 a blink, 2 a saccade."""
 
 COLUMNS = 9
-"""Of DIEM's events: frame, then x, y, dilation and event of the left and the right eye."""
+"""Columns of DIEM's events: frame, then x, y, dilation and event of each eye, left first."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Gaze:
 
     Attributes:
         points: `[n, 2]` as (x, y), 0 at the outer edge of the first pixel.
-        observers: `[n]`, whose each is, from 0; -1 where the file does not say.
-        size: `(H, W)` in which points count; `None` for the frame's own.
+        observers: `[n]`, the observer of each point, from 0; -1 where the file does not say.
+        size: `(H, W)` of the coordinates; `None` for the frame's own.
     """
 
     points: npt.NDArray[np.float64]
@@ -50,7 +50,7 @@ class Gaze:
 
 
 def read(annotation: Annotation) -> Gaze:
-    """What the file of fixations says of this frame.
+    """The fixations of one frame from its file.
 
     Raises:
         InputError: The file cannot be read or has another layout.
@@ -176,7 +176,7 @@ def _read_table(path: Path) -> npt.NDArray[np.float64]:
     try:
         table = np.loadtxt(path, dtype=np.float64, ndmin=2)
     except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' is no table of gaze events: {error}") from error
+        raise InputError(f"'{path}' is not a table of gaze events: {error}") from error
     if table.size and table.shape[1] != COLUMNS:
         raise InputError(f"'{path}' has {table.shape[1]} columns, gaze events have {COLUMNS}")
     return table.reshape(-1, COLUMNS)
@@ -216,7 +216,7 @@ def _from_mat(path: Path) -> Gaze:
         points = np.concatenate([np.empty((0, 2)), *records]).astype(np.float64)
         if height < 1 or width < 1:
             raise ValueError(f"the resolution is {height} x {width}")
-    except Exception as error:  # numpy raises many kinds for a struct that is none
+    except Exception as error:  # numpy raises many kinds for another layout
         raise _not_salicon(path, error) from error
     whose = np.repeat(np.arange(len(records)), [len(record) for record in records])
     return Gaze(points - 0.5, whose, (height, width))

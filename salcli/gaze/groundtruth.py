@@ -1,4 +1,4 @@
-"""What observers did on a frame, at the size of the frame: fixations and fixation density."""
+"""Ground truth of a frame at the frame's size: fixations and fixation density."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Fixations:
     Attributes:
         points: `[n, 2]` as (x, y) pixels from 0, inside the frame; pixel (0, 0) reaches from 0 to 1
             and its centre is at 0.5. Repeats are kept.
-        observers: `[n]`, whose each point is, counted from 0; -1 where the file does not say.
-        outside: How many positions were left out since they lie outside the frame.
+        observers: `[n]`, the observer of each point, from 0; -1 where the file does not say.
+        outside: Number of positions that were left out because they lie outside the frame.
     """
 
     points: Points
@@ -125,14 +125,14 @@ def read_density(
 ) -> npt.NDArray[np.float32]:
     """Fixation density `[H', W']`, any scale, of a frame of size (H, W), which is its own.
 
-    The map's own size where there is a map; else it is made of the fixations, at the frame's size,
-    or smaller.
+    Of the map's own size if there is a map; otherwise computed from the fixations, at the frame's
+    size or smaller.
 
     Args:
-        annotation: What observers did.
+        annotation: Files of the frame.
         size: `(H, W)` of the frame.
-        kernel: What is laid over the fixations where there is no map.
-        largest_side: Of a density that is made; `None` for the frame's.
+        kernel: Blurs the fixations if there is no map.
+        largest_side: Limit for a computed density; `None` for the frame's size.
 
     Raises:
         InputError: There is neither a map nor fixations, or the file cannot be read or has another
@@ -142,7 +142,7 @@ def read_density(
     if path is None and annotation.fixations is None:
         raise InputError(f"there is neither a map nor fixations of the frame '{annotation.label}'")
     if path is None:
-        return _made(annotation, size, kernel=kernel, largest_side=largest_side)
+        return _compute(annotation, size, kernel=kernel, largest_side=largest_side)
     if path.suffix.lower() == ".mat":
         return read_matrix(path)
     if annotation.index is not None and path.suffix.lower() not in images.SUFFIXES:
@@ -150,7 +150,7 @@ def read_density(
     return read_grey(path).astype(np.float32)
 
 
-def _made(
+def _compute(
     annotation: Annotation, size: tuple[int, int], *, kernel: Kernel, largest_side: int | None
 ) -> npt.NDArray[np.float32]:
     shrink = min(1.0, (largest_side or max(size)) / max(size))

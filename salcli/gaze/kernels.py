@@ -1,4 +1,4 @@
-"""From fixations to density: the kernels by which the datasets' own maps were made, by name."""
+"""Density from fixations, with the kernels of the datasets' own maps, by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HALF = float(np.log(2))
 
 @dataclass(frozen=True)
 class Kernel:
-    """What is laid over every fixation. Exactly one of `sigma`, `share` and `cycles` is set.
+    """The blur from fixations to a density. Exactly one of `sigma`, `share` and `cycles` is set.
 
     Attributes:
         summary: One line.
@@ -31,9 +31,9 @@ class Kernel:
         share: The same as a share of the stimulus's width.
         cycles: A Gaussian low-pass in Fourier space that halves the amplitude at so many cycles per
             image; periodic, as the Fourier transform is.
-        reach: Where a Gaussian ends, in standard deviations.
-        window: Its number of taps instead, as MATLAB's `fspecial` takes it; the outermost pixels
-            are repeated outside then, where otherwise there is nothing.
+        reach: Where a Gaussian is truncated, in standard deviations.
+        window: Number of taps instead of `reach`, as in MATLAB's `fspecial`; the border is then
+            replicated, otherwise padded with zeros.
         once: Whether several fixations of one pixel count as one (a binary fixation map).
     """
 
@@ -47,7 +47,7 @@ class Kernel:
 
     @property
     def border(self) -> str:
-        """What lies outside of the frame."""
+        """How the frame is padded, in words."""
         if self.cycles is not None:
             return "the other side of the frame"
         return "nothing" if self.window is None else "the outermost pixels again"
@@ -81,7 +81,7 @@ def find(name: str) -> Kernel:
     """The kernel of this name.
 
     Raises:
-        UnknownName: There is none.
+        UnknownName: There is no such kernel.
     """
     if name not in KERNELS:
         raise UnknownName("kernel", name, KERNELS)
@@ -102,9 +102,9 @@ def choose(
         UnknownName: There is no such kernel.
     """
     if sigma is not None and dva is not None:
-        raise UsageError("--sigma and --dva both say how wide the kernel is; drop one")
+        raise UsageError("give the width of the kernel in pixels or in degrees, not both")
     if (dva is None) != (pixels_per_degree is None):
-        raise UsageError("--dva and --pixels-per-degree go together")
+        raise UsageError("a width in degrees and the pixels per degree go together")
     if dva is not None and pixels_per_degree is not None:
         sigma = dva * pixels_per_degree
     if sigma is not None:
@@ -138,7 +138,7 @@ def density(
     Args:
         points: Fixated positions `[n, 2]` as (x, y) pixels from 0, inside `size`.
         size: `(H, W)` of the map.
-        kernel: What is laid over every fixation.
+        kernel: The blur.
         scale: Pixels of the map per pixel of the stimulus.
     """
     counts = count_map(points, size).astype(np.float32)
@@ -158,9 +158,9 @@ def density(
 def _windowed(
     counts: npt.NDArray[np.float32], sigma: float, *, taps: int
 ) -> npt.NDArray[np.float32]:
-    """Filtered by so many taps, as MATLAB's `fspecial` makes them and `imfilter` applies them.
+    """Filter with so many taps, as MATLAB's `fspecial` makes them and `imfilter` applies them.
 
-    Of an even number of taps the middle lies half a pixel beside a pixel, and so does the map.
+    The centre of an even number of taps lies half a pixel beside a pixel, which shifts the map.
     """
     offsets = np.arange(taps) - (taps - 1) / 2
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
@@ -173,7 +173,10 @@ def _windowed(
 
 
 def _low_pass(counts: npt.NDArray[np.float32], cycles: float) -> npt.NDArray[np.float32]:
-    """Under exp(-ln 2 * (f / cycles)^2), f in cycles per longer side of the image, made even."""
+    """Multiply the spectrum by exp(-ln 2 * (f / cycles)^2).
+
+    f is in cycles per longer side of the image, rounded up to an even number of pixels.
+    """
     side = max(counts.shape)
     side += side % 2
     spectrum = np.fft.rfft2(counts, (side, side))

@@ -1,7 +1,7 @@
-"""Density maps that come as a video, one frame at a time, with their full depth.
+"""Reads density maps stored as a video, one frame at a time, at full bit depth.
 
-Frames of a video can only be decoded in order. So the decoder stays open between calls: reading the
-frames of a clip one after the other decodes each once, going back starts again.
+Frames of a video can only be decoded in order, so the decoder stays open between calls: reading the
+frames of a clip in order decodes each once; going back starts again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["count_frames", "read"]
 
 OPEN_DECODERS = 2
-"""Videos that are read in turns at most; a decoder is a process with some frames in memory."""
+"""Limit of open decoders; each is a process with some frames in memory."""
 
 LARGEST = 65535
 
 
 class _Decoder:
-    """One ffmpeg that writes grey 16-bit pictures; `index` is that of the latest."""
+    """An ffmpeg process that writes grey 16-bit pictures; `index` is that of the latest one."""
 
     def __init__(self, path: Path) -> None:
         self.owner, self.index = os.getpid(), -1
@@ -51,7 +51,7 @@ class _Decoder:
         )
 
     def seek(self, index: int) -> npt.NDArray[np.float32]:
-        """The picture at `index`, which is not before the latest."""
+        """The picture at `index`, which must not lie before the latest one."""
         while self.index < index or self._latest is None:
             self._latest = self._next()
             self.index += 1
@@ -74,7 +74,7 @@ class _Decoder:
         return picture / np.float32(LARGEST)
 
     def close(self) -> None:
-        """End the process, unless a fork of this one inherited it."""
+        """End the process, unless this process inherited it by a fork."""
         if self.owner == os.getpid():
             self._process.kill()
             self._process.wait()
@@ -92,7 +92,7 @@ def read(path: Path, index: int) -> npt.NDArray[np.float32]:
     Raises:
         InputError: The file is no video, or has fewer frames.
     """
-    key = os.getpid(), path  # a process that was forked has to open its own
+    key = os.getpid(), path  # a forked process must open its own
     with _lock:
         decoder = _decoders.pop(key, None)
         if decoder is not None and decoder.index > index:

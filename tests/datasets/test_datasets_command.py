@@ -44,7 +44,7 @@ def test_one_of_the_list_with_its_layout(salcli: Run) -> None:
     assert "-D edition=unknown: which of SALICON's two editions" in salicon
     diem = salcli("datasets", "list", "diem").stdout
     assert "-D eye=both: both (the mean of both eyes, where both fixate), left" in diem
-    assert "-D hold_out=10: EVERY or EVERY:FIRST: what is kept" in diem
+    assert "-D hold_out=10: EVERY or EVERY:FIRST: part of the training data" in diem
     assert salcli("datasets", "list", "dhf2k").returncode == 2
 
 
@@ -177,7 +177,7 @@ def test_where_there_is_nothing_to_do_that_is_an_error(
 ) -> None:
     done = salcli("datasets", "maps", "mit300", "--root", miniature("mit300"), "-o", "maps")
     assert done.returncode == 1
-    assert "there are no fixations of 'mit300' to make maps of" in done.stderr
+    assert "dataset 'mit300' has no fixations to compute maps from" in done.stderr
     (tmp_path / "empty").mkdir()
     done = salcli("datasets", "frames", "empty", "-o", "out")
     assert done.returncode == 1

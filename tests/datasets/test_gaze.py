@@ -70,8 +70,8 @@ def test_events_without_a_position_are_no_fixations(tmp_path: Path) -> None:
     [
         ((), "clip_40x30", "holds no event files"),
         (("1 2 3\n",), "clip_40x30", "has 3 columns"),
-        (("one two\n",), "clip_40x30", "no table of gaze events"),
-        (("1 2 3 4 1 6 7 8 1\n1 2\n",), "clip_40x30", "no table of gaze events"),
+        (("one two\n",), "clip_40x30", "is not a table of gaze events"),
+        (("1 2 3 4 1 6 7 8 1\n1 2\n",), "clip_40x30", "is not a table of gaze events"),
         (("1 2 3 4 1 6 7 8 1\n",), "clip", "does not end in the size"),
     ],
 )

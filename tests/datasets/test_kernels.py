@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from salcli.errors import UnknownName, UsageError
 from salcli.gaze import kernels
 from salcli.gaze.kernels import KERNELS, density
+from salcli.types import KernelName
 
 SIZE = (60, 80)
 POINTS = np.array([[10.5, 8.5], [40.2, 30.9], [40.7, 30.1], [79.9, 59.9]])
@@ -70,6 +72,10 @@ def test_mit_is_24_pixels_of_1024() -> None:
     )
 
 
+def test_the_command_offers_every_kernel() -> None:
+    assert get_args(KernelName) == tuple(KERNELS)
+
+
 @pytest.mark.parametrize(("name", "counts"), [("dhf1k", False), ("diem", True), ("default", True)])
 def test_repeats_count_where_the_kernel_says_so(name: str, counts: bool) -> None:
     single = density(POINTS[1:2], SIZE, kernel=KERNELS[name])
@@ -96,7 +102,7 @@ def test_widths_by_number() -> None:
     assert kernels.choose("mit") is KERNELS["mit"]
     assert kernels.choose("mit", sigma=7.5).sigma == 7.5
     assert kernels.choose("mit", dva=1.5, pixels_per_degree=30).sigma == 45
-    with pytest.raises(UsageError, match="drop one"):
+    with pytest.raises(UsageError, match="not both"):
         kernels.choose("mit", sigma=1, dva=1)
     with pytest.raises(UsageError, match="go together"):
         kernels.choose("mit", dva=1)

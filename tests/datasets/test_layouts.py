@@ -373,7 +373,7 @@ def test_what_cannot_be_opened_is_told(tmp_path: Path, miniature: Miniature) -> 
     root = miniature("mit300")
     with pytest.raises(InputError, match="no folder"):
         open_dataset("mit300", [tmp_path / "nowhere"])
-    with pytest.raises(UsageError, match="takes one --root, not 2"):
+    with pytest.raises(UsageError, match="has one root folder, not 2"):
         open_dataset("mit300", [root, tmp_path])
     with pytest.raises(UsageError, match="has no options"):
         open_dataset("mit300", [root], options=["fold=1"])

@@ -80,9 +80,9 @@ def test_published_counts_serve_where_the_dataset_is_not(
     assert "and 280 more like these" in done.stderr
     done = salcli("datasets", "pack", "salicon", "saliency", "-o", "mine.zip")
     assert done.returncode == 2
-    assert "give its --root" in done.stderr
+    assert "give its root folder" in done.stderr
     done = salcli("datasets", "pack", "avimos", "saliency", "-o", "mine.zip")
-    assert "only 'avimos' itself says what it holds; give its --root" in done.stderr
+    assert "only 'avimos' itself lists its contents; give its root folder" in done.stderr
     done = salcli("datasets", "pack", "dhf1k", "saliency", "-o", "mine.zip", "--split", "tset")
     assert "no split of dataset 'dhf1k' named 'tset'; did you mean test?" in done.stderr
 
@@ -142,5 +142,5 @@ def test_what_nobody_collects_is_not_packed(
     command = ("datasets", "pack", "diem", "maps", "--root", miniature("diem"), "-o", "a.zip")
     done = salcli(*command)
     assert done.returncode == 2
-    assert "nobody collects" in done.stderr
+    assert "has no submission format" in done.stderr
     assert count_frames(miniature("diem") / "one_show_1280x712/event_data") == 4

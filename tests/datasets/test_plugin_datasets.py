@@ -49,4 +49,4 @@ def test_predictions_are_packed_without_the_dataset_where_its_contents_are_publi
         assert len(archive.namelist()) == 5
     done = run("datasets", "pack", "plain", "maps", "-o", "other.zip")
     assert done.returncode == 2
-    assert "of 'plain' holds is not published" in done.stderr
+    assert "of 'plain' are not published" in done.stderr

@@ -104,4 +104,4 @@ def test_a_dataset_that_nobody_collects_for_is_refused(salcli: Run, miniature: M
     data = ("--data", "osie", "--root", miniature("osie"), "--split", "valid")
     done = salcli("predict", *data, "-m", "brightness")
     assert done.returncode == 2
-    assert "nobody collects predictions for 'osie'" in done.stderr
+    assert "dataset 'osie' has no submission format" in done.stderr

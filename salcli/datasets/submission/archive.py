@@ -1,4 +1,4 @@
-"""Writes predictions into the archives that benchmarks want."""
+"""Writes predictions into the archives that benchmarks require."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from salcli.output.greyvideo import encode
 __all__ = ["pack", "pack_apart"]
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)
-"""Of the times that a ZIP archive knows; a fixed one makes equal content give equal archives."""
+"""Earliest time stamp of the ZIP format; a fixed one makes archives reproducible."""
 
 
 def pack(entries: Sequence[Entry], archive: Path, *, method: str) -> None:
-    """One ZIP archive `METHOD/...`.
+    """Write one ZIP archive `METHOD/...`.
 
     Raises:
         InputError: A map cannot be read.
@@ -37,7 +37,7 @@ def pack(entries: Sequence[Entry], archive: Path, *, method: str) -> None:
 
 
 def pack_apart(entries: Sequence[Entry], folder: Path) -> int:
-    """An archive `CLIP.tar`, compressed with gzip, for each clip; returns their number.
+    """Write an archive `CLIP.tar`, compressed with gzip, for each clip; returns their number.
 
     Raises:
         InputError: A map cannot be read.

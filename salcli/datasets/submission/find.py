@@ -1,4 +1,4 @@
-"""Finds the predictions that a benchmark wants, and checks their names, counts and sizes."""
+"""Finds the predictions that a benchmark requires; checks their names, counts and sizes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Clip:
-    """What is wanted of one recording.
+    """One recording whose predictions are required.
 
     Attributes:
         name: Last part of the recording's name.
-        labels: Of its frames, in order.
-        size: `(H, W)` of the frames, where it is known.
-        source: The recording itself, if it is there.
+        labels: Labels of its frames, in order.
+        size: `(H, W)` of the frames; `None` if it is not checked.
+        source: File or folder of the recording, if there is a copy.
         still: Whether it is one image.
     """
 
@@ -50,9 +50,9 @@ class Entry:
     """One file of the archive.
 
     Attributes:
-        path: Its name there, below the name of the method.
+        path: Path in the archive, below the name of the method.
         files: The maps that it is made of: one, or those of a whole video.
-        clip: What it belongs to.
+        clip: The recording that it belongs to.
     """
 
     path: Path
@@ -70,11 +70,11 @@ def collect(
 ) -> list[Entry]:
     """Find the maps of a split of a dataset below a folder, and check each.
 
-    They are compared with the dataset below its root; without one with what is published of it.
+    They are compared with the dataset below its root; without one with its published contents.
 
     Raises:
-        UsageError: Nobody collects such predictions, or a root is needed.
-        InputError: Some are missing, too many, unreadable or of a wrong size or kind.
+        UsageError: The dataset has no submission format, or a root is needed.
+        InputError: Maps are missing, surplus, unreadable, or of a wrong size or kind.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder '{folder}'")
@@ -85,15 +85,15 @@ def collect(
         dataset = without_root(name)
         clips = published_clips(dataset, split)
     if dataset.submission is None:
-        raise UsageError(f"nobody collects predictions for '{name}'")
+        raise UsageError(f"dataset '{name}' has no submission format")
     return find_maps(folder, clips, dataset.submission)
 
 
 def wanted_clips(dataset: Dataset, split: str) -> list[Clip]:
-    """What the recordings of a split want.
+    """The predictions that a split requires.
 
     Raises:
-        InputError: The split is not there.
+        InputError: No file of the split is found.
     """
     sized = dataset.submission is not None and dataset.submission.sized
     return [
@@ -109,7 +109,7 @@ def wanted_clips(dataset: Dataset, split: str) -> list[Clip]:
 
 
 def published_clips(dataset: Dataset, split: str) -> list[Clip]:
-    """What a split wants by its published names and counts alone.
+    """The predictions that a split requires, from its published names and counts alone.
 
     Raises:
         UnknownName: There is no such split.
@@ -121,7 +121,8 @@ def published_clips(dataset: Dataset, split: str) -> list[Clip]:
     names = contents.expected.get(split) if contents else None
     if contents is None or names is None or isinstance(names, int):
         raise UsageError(
-            f"what the split '{split}' of '{dataset.name}' holds is not published; give its --root"
+            f"the contents of split '{split}' of '{dataset.name}' are not published; give its root "
+            "folder"
         )
     counts = contents.frame_counts
     return [
@@ -138,8 +139,7 @@ def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> li
     How names are compared is said in `salcli.gaze.pairing`.
 
     Raises:
-        InputError: Some are missing, too many, unreadable or of a wrong size or kind; nothing of
-            this is packed.
+        InputError: Maps are missing, surplus, unreadable, or of a wrong size or kind.
     """
     found: list[Entry] = []
     problems: list[str] = []
@@ -161,7 +161,7 @@ def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> li
     if problems:
         more = f"\nand {len(problems) - 20} more like these" if len(problems) > 20 else ""
         raise InputError(
-            f"'{folder}' is not what the benchmark wants, so nothing was packed:\n"
+            f"'{folder}' is not what the benchmark requires, so nothing was packed:\n"
             + "\n".join(problems[:20])
             + more
         )
@@ -169,15 +169,15 @@ def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> li
 
 
 def _entries(files: Sequence[Path], clip: Clip, submission: Submission) -> Iterator[Entry]:
-    """What the maps of one clip become.
+    """The files of the archive for the maps of one recording.
 
     Raises:
-        InputError: A map is not as it must be.
+        InputError: A map has a wrong size or kind.
     """
     size = clip.size
     for file in files:
         found = _examine(file, size)
-        # the pictures of a video have one size
+        # all frames of a video have one size
         size = found if submission.is_video else size
     if submission.is_video:
         path = Path(submission.pattern.format(clip=clip.name) + submission.suffixes[0])
@@ -230,7 +230,11 @@ def _listed(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
 
 
 def _examine(path: Path, size: tuple[int, int] | None) -> tuple[int, int]:
-    """Its size (H, W); raises `InputError` if it is no 8-bit grey picture, or not of this size."""
+    """Size (H, W) of a map.
+
+    Raises:
+        InputError: It is no 8-bit grey picture, or not of the given size.
+    """
     try:
         with Image.open(path) as picture:
             mode, (width, height) = picture.mode, picture.size

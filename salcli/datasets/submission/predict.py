@@ -1,4 +1,4 @@
-"""Predicts a split of a dataset into the layout in which its benchmark takes maps."""
+"""Predicts a split of a dataset into the layout of its benchmark's submissions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["Task", "tasks"]
 
 @dataclass(frozen=True)
 class Task:
-    """One recording.
+    """One recording to predict.
 
     Attributes:
-        recording: Which.
-        place: Where its maps go.
-        video: The grey video that a benchmark wants in place of maps.
+        recording: The recording.
+        place: Folder of its maps.
+        video: The grey video that a benchmark requires instead of maps.
     """
 
     recording: Recording
@@ -35,7 +35,7 @@ class Task:
     video: Path | None = None
 
     def run(self, job: Job, watcher: Watcher) -> Outcome:
-        """Predict it, unless that has been done.
+        """Predict it, unless its results exist.
 
         Raises:
             SalcliError: As `Job.run`.
@@ -53,7 +53,7 @@ class Task:
         return self._encoded(outcome) if self.video is not None else outcome
 
     def _encoded(self, outcome: Outcome) -> Outcome:
-        """The maps as one video, which replaces their folder."""
+        """Encode the maps as one video, which replaces their folder."""
         assert self.video is not None
         assert self.recording.fps is not None
         files = sorted(self.place.folder.glob("*.png"))
@@ -72,13 +72,14 @@ def tasks(dataset: Dataset, split: str, output: Path) -> Iterator[Task]:
 
     Raises:
         UnknownName: There is no such split.
-        UsageError: Nobody collects predictions for the dataset.
-        InputError: Nothing of the split is there.
+        UsageError: The dataset has no submission format.
+        InputError: No file of the split is found.
     """
     submission = dataset.submission
     if submission is None:
         raise UsageError(
-            f"nobody collects predictions for '{dataset.name}'; name its images or videos as INPUT"
+            f"dataset '{dataset.name}' has no submission format; "
+            "predict its images or videos by path"
         )
     for recording in dataset.recordings(split):
         if not len(recording.annotations):
