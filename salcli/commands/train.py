@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from salcli import logs
 from salcli.commands import _options
@@ -16,6 +17,8 @@ from salcli.commands._options import DataOptions, Roots
 from salcli.progress import watch
 
 __all__ = ["train", "training_command"]
+
+OVERRIDES = "Overrides the recipe's value."
 
 
 def training_command(
@@ -31,35 +34,97 @@ def training_command(
         data: _options.Data = None,
         root: Roots = None,
         fold: Annotated[
-            int | None, typer.Option(min=0, help="Part of a dataset with folds that validates.")
+            int | None, Option(min=0, help="Fold that validates, of a dataset with folds.")
         ] = None,
-        hold_out: _options.HoldOut = None,
+        hold_out: Annotated[
+            str | None,
+            Option(
+                metavar="EVERY[:FIRST]",
+                help="Where a dataset has no validation part: hold out every EVERY-th recording of "
+                "each folder, counting from FIRST (default 0) in the natural order of names.",
+            ),
+        ] = None,
         data_option: DataOptions = None,
-        weights: _options.Start = None,
+        weights: Annotated[
+            Path | None,
+            Option(
+                "--weights",
+                "--start",
+                metavar="FILE",
+                help="Weights to start from: this model's own, or of a backbone that it knows.",
+            ),
+        ] = None,
         recipe: _options.RecipeName = None,
         option: _options.ModelOptions = None,
-        epochs: _options.Epochs = None,
-        batch_size: _options.RecipeBatchSize = None,
-        learning_rate: _options.Rate = None,
-        gamma: _options.RateGamma = None,
-        train_cnn_after: _options.ThawAfter = None,
-        clip_length: _options.ClipLength = None,
-        clip_stride: _options.ClipStride = None,
-        accumulation: _options.Accumulation = None,
-        gradient_clip: _options.GradientClip = None,
-        epoch_steps: _options.EpochSteps = None,
-        patience: _options.Patience = None,
-        seed: _options.Seed = None,
-        evaluate: _options.Evaluate = None,
+        epochs: Annotated[int | None, Option(min=1, help=OVERRIDES)] = None,
+        batch_size: Annotated[int | None, Option(min=1, help=OVERRIDES)] = None,
+        learning_rate: Annotated[float | None, Option("--lr", min=0, help=OVERRIDES)] = None,
+        gamma: Annotated[
+            float | None,
+            Option("--lr-gamma", min=0, help="Multiply the learning rate by this each epoch."),
+        ] = None,
+        train_cnn_after: Annotated[
+            int | None, Option(min=0, help="Freeze the encoder for the first N epochs.")
+        ] = None,
+        clip_length: Annotated[
+            int | None, Option(min=0, help="Frames per sample of a clip; 0 for whole clips.")
+        ] = None,
+        clip_stride: Annotated[
+            int | None, Option(min=1, help="Use every N-th frame of a clip.")
+        ] = None,
+        accumulation: Annotated[
+            int | None, Option(min=1, help="Accumulate gradients over N batches.")
+        ] = None,
+        gradient_clip: Annotated[
+            float | None,
+            Option(min=0, help="Clip the gradient norm to this value, per frame of a loss."),
+        ] = None,
+        epoch_steps: Annotated[
+            int | None,
+            Option(min=1, help="Validate after N optimiser steps; these count as one epoch."),
+        ] = None,
+        patience: Annotated[
+            int | None, Option(min=1, help="Stop after N epochs without improvement.")
+        ] = None,
+        seed: Annotated[int | None, Option(min=0, help="Random seed.")] = None,
+        evaluate: Annotated[
+            list[str] | None,
+            Option(
+                metavar="NAME[:SPLIT][=DIR]",
+                help="Dataset on which to score the best weights, as by 'salcli score'; "
+                "repeatable; 'none' for none.",
+                show_default="those of the recipe that are there",
+            ),
+        ] = None,
         workers: _options.Workers = 2,
         frame_memory: _options.FrameMemory = 512,
         device: _options.Device = "auto",
         precision: _options.Precision = "auto",
-        deterministic: _options.Deterministic = False,
-        checkpoint_minutes: _options.Minutes = 10.0,
-        dry_run: _options.DryRun = False,
-        output: _options.Output = default_output,
-        as_json: _options.JsonLines = False,
+        deterministic: Annotated[
+            bool,
+            Option("--deterministic", help="Use deterministic algorithms; fail where none exists."),
+        ] = False,
+        checkpoint_minutes: Annotated[
+            float,
+            Option(min=0, help="Save the training state every N minutes, and after every epoch."),
+        ] = 10.0,
+        dry_run: Annotated[
+            bool,
+            Option(
+                "--dry-run",
+                help="Take two steps, validate one recording, print the memory and time that the "
+                "training would take, and leave nothing.",
+            ),
+        ] = False,
+        output: Annotated[
+            Path,
+            Option(
+                "--output", "-o", metavar="DIR", help="Folder of the run; resumes what is there."
+            ),
+        ] = default_output,
+        as_json: Annotated[
+            bool, Option("--json", help="One JSON document per line on stdout, nothing else.")
+        ] = False,
         verbose: _options.Verbose = False,
     ) -> None:
         from salcli.training import session

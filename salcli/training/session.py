@@ -19,6 +19,7 @@ from salcli.training.prepare import PreparedTraining, TrainingRequest, prepare
 from salcli.training.rundir import BEST, LOG, ReportLine
 from salcli.training.train import Running
 from salcli.training.train import train as run_loop
+from salcli.types import Precision
 
 __all__ = ["TrainingKeywords", "dry_run", "finetune", "train"]
 
@@ -57,7 +58,7 @@ class TrainingKeywords(RecipeOverrides, total=False):
     workers: int
     frame_memory: int
     device: str
-    precision: str
+    precision: Precision
     deterministic: bool
     checkpoint_minutes: float
 
