@@ -16,9 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import salcli as library
-from salcli.errors import InputError, UsageError
-
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FAKE = ("-m", "brightness")
 HALVES = ("--area", "left=0,0,50%,100%", "--area", "right=50%,0,50%,100%")
@@ -207,54 +204,6 @@ def test_two_cuts_and_areas_that_moved(salcli: Run, tmp_path: Path) -> None:
 
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[1].split()[1:4] == ["100.00%", "100.00%", "+0.00%"]
-
-
-def test_python_does_what_the_command_does(salcli: Run, tmp_path: Path) -> None:
-    save(tmp_path / "old.png", bright=(10, 10, 20, 10))
-    save(tmp_path / "new.png", bright=(25, 10, 20, 10))
-    clip(tmp_path / "spot.mp4", [(5, 5, 10, 10)] * 4 + [(60, 5, 10, 10)] * 4)
-    boxes = {"left": (0, 0, "50%", "100%"), "right": ("50%", 0, "50%", "100%")}
-    assert salcli("aoi", "new.png", "spot.mp4", *FAKE, *HALVES).returncode == 0
-    assert salcli("aoi", "new.png", "--against", "old.png", *FAKE, *HALVES).returncode == 0
-
-    for source in ("new.png", "spot.mp4"):
-        library.aoi(source, boxes, model="brightness", output="python")
-    found = library.aoi("new.png", boxes, against="old.png", model="brightness", output="python")
-
-    names = files(tmp_path / "aoi")
-    assert names == files(tmp_path / "python")
-    assert len(names) == 9
-    for name in names:
-        assert (tmp_path / "aoi" / name).read_bytes() == (tmp_path / "python" / name).read_bytes()
-    assert found.summary()["left"].share == pytest.approx(0.75)
-    assert [change.change for change in found.changes()] == [-0.25, 0.25]
-    written = (tmp_path / "python/new-against-old.aoi.json").read_text("utf-8")
-    assert found.document() == json.loads(written)
-
-
-@pytest.mark.usefixtures("fakes")
-def test_areas_of_frames_in_memory(tmp_path: Path) -> None:
-    frame = np.zeros((60, 80, 3), np.uint8)
-    frame[10:20, 10:30] = 255
-    (tmp_path / "areas.json").write_text('{"areas": [{"name": "edge", "box": [25, 0, 5, 60]}]}')
-    found = library.aoi([frame] * 8, tmp_path / "areas.json", model="brightness", fps=4)
-    assert found.source == "frames"
-    assert len(found.frames) == 8
-    edge = found.summary()["edge"]
-    assert (edge.share, edge.seconds, edge.per_second) == (pytest.approx(0.25), 2, [0.25, 0.25])
-
-
-@pytest.mark.usefixtures("fakes")
-def test_wrong_usage_in_python(tmp_path: Path) -> None:
-    page = save(tmp_path / "page.png", bright=(10, 10, 20, 10))
-    with pytest.raises(UsageError, match="a box is four numbers"):
-        library.aoi(page, {"a": (1, 2)})
-    with pytest.raises(UsageError, match="there are no areas"):
-        library.aoi(page, {})
-    with pytest.raises(UsageError, match="areas of the same names; these are a and b"):
-        library.aoi(page, {"a": (1, 2, 3, 4)}, against=page, against_areas={"b": (1, 2, 3, 4)})
-    with pytest.raises(InputError, match="area 'a' covers nothing of a frame of 80x60"):
-        library.aoi(page, {"a": (100, 100, 3, 4)}, model="brightness")
 
 
 def test_bad_inputs_do_not_stop_the_rest(

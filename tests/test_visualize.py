@@ -241,7 +241,7 @@ def test_a_clip_of_frames_keeps_its_layout_where_maps_are_missing(
     assert float(row.split()[2]) > 0.7  # of the frame that has a map
 
 
-def test_maps_without_images_are_told_and_harmless(salcli: Run, tmp_path: Path) -> None:
+def test_maps_without_images_are_reported_and_harmless(salcli: Run, tmp_path: Path) -> None:
     root = dataset(tmp_path / "set", ["a"])
     save(root / "maps/z.png", density(5, 5))
 
@@ -273,6 +273,12 @@ def test_every_style_changes_the_picture(salcli: Run, tmp_path: Path, style: str
     width = SIZE[0]
     difference = np.abs(board[: SIZE[1], -width:] - board[: SIZE[1], :width])
     assert difference.max() > 30
+
+
+def test_the_help_lists_the_styles_of_core_and_plugins(salcli: Run) -> None:
+    shown = " ".join(salcli("visualize", "--help").stdout.replace("│", " ").split())
+    assert "contour: lines that enclose" in shown
+    assert "tempsal: the panels of TempSAL's project page" in shown
 
 
 def test_colours_by_name(salcli: Run, tmp_path: Path) -> None:
@@ -313,7 +319,7 @@ def test_a_model_that_fails_half_way_leaves_no_movie(
     assert files(tmp_path / "viz_out") == []
 
 
-def test_an_unreadable_map_is_told(salcli: Run, tmp_path: Path) -> None:
+def test_an_unreadable_map_is_reported(salcli: Run, tmp_path: Path) -> None:
     root = dataset(tmp_path / "set", ["a", "b"])
     (root / "maps/b.png").write_bytes(b"no picture")
 
