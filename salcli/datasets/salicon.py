@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from salcli.datasets.collection import Collection, Found, lacking, lone_root
-from salcli.datasets.framefiles import by_stem
+from salcli.datasets.framefiles import by_stem, fixations_by_stem
 from salcli.media.images import SUFFIXES
 from salcli.specs import option
 from salcli.types import Annotation, Recording, Submission
@@ -51,12 +51,7 @@ def _find(root: Path, split: str) -> Found:
     flat = by_stem([root / "images"], SUFFIXES)
     own |= {stem: path for stem, path in flat.items() if stem.startswith(f"COCO_{part}")}
     maps = by_stem([root / "maps" / part], SUFFIXES)
-    # the records first: binary maps have lost repeats and who looked
-    fixations = by_stem([root / "fixations" / part], frozenset({".mat"}))
-    fixations = {
-        **by_stem([root / "fixations" / part, root / "fixation_maps" / part], SUFFIXES),
-        **fixations,
-    }
+    fixations = fixations_by_stem([root / "fixations" / part, root / "fixation_maps" / part])
     if split != "test":
         for kind, there in (("map", maps), ("fixations", fixations)):
             yield from lacking(kind, {own[stem].name: there.get(stem) for stem in sorted(own)})

@@ -16,7 +16,7 @@ from salcli.authoring import Device, Quiet, Verbose, logging_to_terminal
 if TYPE_CHECKING:
     import torch
 
-    from salcli_tempsal.slices import Fixations, Times
+    from salcli_tempsal.slices import TimedFixations, Times
 
 __all__ = ["group"]
 
@@ -88,7 +88,7 @@ def slices(
     from salcli.authoring import devices, watch
     from salcli_tempsal import slices as truth
 
-    def read(file: Path) -> Fixations:
+    def read(file: Path) -> TimedFixations:
         return truth.read(file, timestamp_weight=timestamp_weight, duration=duration)
 
     count = count if isinstance(way, str) else len(way) + 1
@@ -201,7 +201,7 @@ def _files(inputs: Sequence[Path]) -> dict[Path, Path]:
     return found
 
 
-def _all_times(files: Iterable[Path], read: Callable[[Path], Fixations]) -> Iterator[Times]:
+def _all_times(files: Iterable[Path], read: Callable[[Path], TimedFixations]) -> Iterator[Times]:
     """Times of all fixations; a file that cannot be used is reported when its turn comes."""
     from salcli import InputError
 
@@ -211,7 +211,12 @@ def _all_times(files: Iterable[Path], read: Callable[[Path], Fixations]) -> Iter
 
 
 def _write(
-    fixations: Fixations, starts: Sequence[float], output: Path, name: Path, *, device: torch.device
+    fixations: TimedFixations,
+    starts: Sequence[float],
+    output: Path,
+    name: Path,
+    *,
+    device: torch.device,
 ) -> None:
     """One PNG for each slice and kind.
 

@@ -21,7 +21,14 @@ from salcli.authoring import matlab
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Fixations", "boundaries", "fixation_slices", "read", "saliency_slices", "slice_indices"]
+__all__ = [
+    "TimedFixations",
+    "boundaries",
+    "fixation_slices",
+    "read",
+    "saliency_slices",
+    "slice_indices",
+]
 
 Times: TypeAlias = "npt.NDArray[np.float64]"
 """Milliseconds `[n]`."""
@@ -40,7 +47,7 @@ SIGMA, RADIUS = 25.0, 100
 
 
 @dataclass(frozen=True)
-class Fixations:
+class TimedFixations:
     """All fixations on one image, of all observers, sorted by time.
 
     Attributes:
@@ -56,7 +63,7 @@ class Fixations:
     outside: int
 
 
-def read(path: Path, *, timestamp_weight: float, duration: float = DURATION) -> Fixations:
+def read(path: Path, *, timestamp_weight: float, duration: float = DURATION) -> TimedFixations:
     """The fixations of a `.mat` file as SALICON publishes it, with recovered times.
 
     The file's `gaze` has for each observer `location` [n, 2], raw samples as (x, y) from 1;
@@ -92,7 +99,7 @@ def read(path: Path, *, timestamp_weight: float, duration: float = DURATION) -> 
     inside = ((places >= 0) & (places <= (width, height))).all(axis=1)
     if not inside.any():
         raise InputError(f"'{path}' holds no fixation inside of its image ({width}x{height})")
-    return Fixations(
+    return TimedFixations(
         times[inside], places[inside].clip(min=1), (height, width), int((~inside).sum())
     )
 
@@ -164,7 +171,7 @@ def slice_indices(times: Times, starts: Sequence[float]) -> npt.NDArray[np.intp]
     return np.searchsorted(np.asarray(starts), times, side="right")
 
 
-def fixation_slices(fixations: Fixations, starts: Sequence[float]) -> npt.NDArray[np.bool_]:
+def fixation_slices(fixations: TimedFixations, starts: Sequence[float]) -> npt.NDArray[np.bool_]:
     """Binary fixation maps `[T, H, W]`; T is one more than there are `starts`."""
     maps = np.zeros((len(starts) + 1, *fixations.size), dtype=bool)
     x, y = fixations.places.astype(int).T - 1
