@@ -56,7 +56,7 @@ def choose(name: str) -> torch.device:
         return torch.device(names[0])
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in names:
-        raise UsageError(f"--device {name}: not on this machine, which has {', '.join(names)}")
+        raise UsageError(f"no device '{name}' on this machine, which has {', '.join(names)}")
     return torch.device(wanted)
 
 
@@ -79,7 +79,7 @@ def precision(name: str) -> torch.dtype:
         UsageError: No such precision.
     """
     if name not in PRECISIONS:
-        raise UsageError(f"--precision {name}: must be one of {', '.join(PRECISIONS)}")
+        raise UsageError(f"no precision '{name}'; known: {', '.join(PRECISIONS)}")
     return PRECISIONS[name]
 
 

@@ -57,7 +57,7 @@ def test_the_table_says_what_ran_on_a_real_clip(salcli: Run, clip_file: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["--compare", "faster"], 2, "--compare faster: must be one of inverted, auto, float32"),
+        (["--compare", "faster"], 2, "named 'faster'; known: inverted, auto, float32"),
         (["--compare", "speed=9"], 2, "no option of model 'brightness' named 'speed'"),
         (["--size", "64"], 2, "'--size': 64 is not WxH"),
         (["-m", "failing"], 4, "model 'failing' failed"),

@@ -16,7 +16,7 @@ def test_the_processor_is_always_there() -> None:
 
 @pytest.mark.parametrize("name", ["cuda:99", "tpu", "", "CPU", "cpu:1"])
 def test_an_unknown_device_is_refused_with_those_that_exist(name: str) -> None:
-    with pytest.raises(UsageError, match=rf"--device {name}: .*cpu"):
+    with pytest.raises(UsageError, match=rf"no device '{name}' .*cpu"):
         devices.choose(name)
 
 

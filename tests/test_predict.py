@@ -314,7 +314,7 @@ def test_a_model_of_clips_refuses_a_photo(salcli: Run, clip_file: Path, tmp_path
         ((*FAKE, "--scale", "density"), 2, "8-bit PNG"),
         ((*FAKE, "--as", "film"), 2, "'--as': 'film' is not one of 'auto', 'clip'"),
         ((*FAKE, "--batch-size", "0"), 2, "'--batch-size': 0 is neither auto nor"),
-        ((*FAKE, "--device", "cuda:99"), 2, "--device cuda:99"),
+        ((*FAKE, "--device", "cuda:99"), 2, "no device 'cuda:99' on this machine"),
         (
             (*FAKE, "--precision", "int8"),
             2,

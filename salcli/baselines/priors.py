@@ -80,7 +80,9 @@ class MeanMap(Prior):
             InputError: The file holds no map.
         """
         if self.options.map is None:
-            raise UsageError("model 'mean-map' needs the map: -O map=FILE (.npy or an image)")
+            raise UsageError(
+                "model 'mean-map' needs the option map=FILE, the map (.npy or an image)"
+            )
         self.shown = torch.from_numpy(_read_map(self.options.map))
         return super().build()
 

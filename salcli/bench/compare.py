@@ -94,7 +94,7 @@ def ways(spec: ModelSpec, setup: Setup, compare: Sequence[str]) -> dict[str, Set
             found[name] = replace(setup, options=[*setup.options, name])
         else:
             known = ", ".join((*spec.comparisons, *PRECISIONS))
-            raise UsageError(f"--compare {name}: must be one of {known}, or KEY=VALUE")
+            raise UsageError(f"no way to run a model named '{name}'; known: {known}, or KEY=VALUE")
     for way in found.values():
         parse_options(spec, way.options, defaults={})
     return found
@@ -167,7 +167,7 @@ class _Turns:
         except BrokenProcessPool as error:
             raise SalcliError(
                 f"{self._way}: its process was ended from outside, most likely for want of memory; "
-                "choose fewer --frames or a smaller --batch-size"
+                "choose fewer frames or a smaller batch size"
             ) from error
 
 

@@ -65,7 +65,7 @@ def measure(
     if there < ahead + batches:
         raise UsageError(
             f"an epoch has {there} batches, and {ahead} to warm up and {batches} to measure are "
-            "needed; choose fewer --batches or --workers, or a smaller --batch-size"
+            "needed; choose fewer batches or workers, or a smaller batch size"
         )
     loaded = Loader(made, workers=running.workers).epoch(0)
     first, *_ = itertools.islice(loaded, ahead)

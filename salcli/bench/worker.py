@@ -195,4 +195,4 @@ class _First:
 
 def _refuse(text: str) -> None:
     """A smaller batch on the way would make the figures meaningless."""
-    raise SalcliError(f"{text}; choose a --batch-size that fits")
+    raise SalcliError(f"{text}; choose a batch size that fits")

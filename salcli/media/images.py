@@ -218,7 +218,7 @@ class FrameFolder:
             if frame.shape != size:
                 raise InputError(
                     f"'{path}' is {frame.shape[1]}x{frame.shape[0]}, but the clip's first frame "
-                    f"is {size[1]}x{size[0]}; use --as stills for unrelated images"
+                    f"is {size[1]}x{size[0]}; choose stills for unrelated images"
                 )
             yield frame
 

@@ -81,8 +81,8 @@ class Movie:
         if size != self._size:
             raise OutputError(
                 f"cannot write '{self._shown}': frame '{result.label}' is {size[1]}x{size[0]}, the "
-                f"first one {self._size[1]}x{self._size[0]}; use --as stills for pictures of "
-                "different sizes"
+                f"first one {self._size[1]}x{self._size[0]}; choose stills for pictures "
+                "of different sizes"
             )
         self._encoder.write(picture.data)
         self._count += 1

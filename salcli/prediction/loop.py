@@ -67,7 +67,7 @@ def run(
         raise InputError(
             f"'{stimulus.name}' is {'a clip' if stimulus.is_clip else 'not a clip'}, and model "
             f"'{model.spec.name}' takes {' and '.join(sorted(model.spec.accepts))} only; "
-            "see --as and --fps"
+            "a folder can be taken as stills or as a clip"
         )
     wanted = _Wanted(size, scale, extras, keep_frames)
     given = 0
@@ -235,10 +235,10 @@ def _step_of(model: Model) -> Iterator[None]:
 def _halve(model: Model, shortage: str, notice: Callable[[str], None]) -> None:
     if model.batch_size == 1:
         raise SalcliError(
-            f"out of memory on {model.device} with one frame at a time ({shortage}); use --device "
-            "cpu, --precision bfloat16, or smaller frames"
+            f"out of memory on {model.device} with one frame at a time ({shortage}); use the "
+            "CPU, bfloat16 or smaller frames"
         )
     model.batch_size //= 2
     if model.device.type == "cuda":
         torch.cuda.empty_cache()
-    notice(f"out of memory on {model.device}: going on with --batch-size {model.batch_size}")
+    notice(f"out of memory on {model.device}: going on with batches of {model.batch_size}")

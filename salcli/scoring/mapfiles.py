@@ -74,8 +74,5 @@ def _picture(path: Path) -> Map:
             return np.asarray(image).astype(np.float32) / np.float32(LEVELS_16)
         colours = np.asarray(image.convert("RGB"))
     if int(np.ptp(colours, axis=2).max()) > TINT:
-        raise InputError(
-            f"'{path}' is a coloured picture, not a map; score grey maps (salcli predict --save "
-            "png or npy)"
-        )
+        raise InputError(f"'{path}' is a coloured picture, not a map; score grey maps, PNG or NPY")
     return colours[..., 0]

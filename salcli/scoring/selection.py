@@ -136,12 +136,12 @@ def select_frames(dataset: Dataset, split: str, *, limit: int | None, seed: int)
 def _remedy(dataset: Dataset, split: str) -> str:
     if split != dataset.evaluated:
         return (
-            f"the split '{dataset.evaluated}' is usually scored, and 'salcli predict --data "
-            f"{dataset.name}' writes what a benchmark takes"
+            f"the split '{dataset.evaluated}' is usually scored, and 'salcli predict' writes "
+            "what a benchmark takes"
         )
     return (
         f"'salcli datasets list {dataset.name}' shows where they belong; if the benchmark keeps "
-        f"them back, 'salcli predict --data {dataset.name}' writes what it takes"
+        f"them back, 'salcli predict' writes what it takes"
     )
 
 

@@ -186,4 +186,4 @@ def _check_options_class(spec: ModelSpec, options: type) -> None:
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             parsed = parse_options(spec, [f"{field.name}={shown}"], defaults={})
             if getattr(parsed, field.name) != default:
-                raise broken(spec, "options", f"-O {field.name}={shown} does not give the default")
+                raise broken(spec, "options", f"{field.name}={shown} does not give the default")

@@ -299,7 +299,7 @@ def _unavailable(
     name = label(spec, row)
     remedy = (
         f"Put a copy that you downloaded yourself into the folder '{found.path.parent}' under the "
-        f"name '{found.path.name}', or run: salcli weights import FILE --model {name}"
+        f"name '{found.path.name}', or import it as {name} by 'salcli weights import'"
     )
     pinned = row.hash is None and Receipt.read(found.path) is not None
     if pinned:

@@ -161,7 +161,7 @@ def test_what_would_be_meaningless_is_refused_with_a_cure(
     assert "neither density maps nor fixations" in told
     assert "'valid' is usually scored" in told
     told = refused(salcli("score", "--data", "mit300", "--root", miniature("mit300")))
-    assert "if the benchmark keeps them back, 'salcli predict --data mit300'" in told
+    assert "if the benchmark keeps them back, 'salcli predict' writes" in told
     told = refused(salcli("score", *data[:4], "-m", "trail"))
     assert "model 'trail' takes clips only, but dataset 'osie' has stills" in told
     assert salcli("score", *data[:4], "--predictions", "gone").returncode == 1

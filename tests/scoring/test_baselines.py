@@ -137,7 +137,7 @@ def test_the_mean_map_is_read_and_stretched_to_the_frame(tmp_path: Path) -> None
 
 
 def test_a_mean_map_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="-O map=FILE"):
+    with pytest.raises(UsageError, match="option map=FILE"):
         load_model("mean-map")
     with pytest.raises(InputError, match=r"missing\.npy' cannot be read"):
         load_model("mean-map", options={"map": tmp_path / "missing.npy"})

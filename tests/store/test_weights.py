@@ -131,7 +131,7 @@ def test_every_failure_says_why_and_what_to_do(server: Server, content: bytes, p
     assert "no plugin can download 'foo:' addresses" in text
     assert f"'{place.parent}'" in text
     assert "'toy.pth'" in text
-    assert "salcli weights import FILE --model toy:best" in text
+    assert "import it as toy:best by 'salcli weights import'" in text
     assert files(place.parent) == set()
 
 
