@@ -1,4 +1,4 @@
-"""A training recipe is data: what a paper's section on training says, without the loop."""
+"""A training recipe, as data: what a paper's section on training says, without the loop."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Augmentation:
     """Random changes of a still, or of a whole clip, and of its ground truth.
 
     Attributes:
-        flip: Probability of a left-right flip, one draw for a clip.
-        scale: Smallest share of the sides that a random crop keeps; 1 keeps all.
+        flip: Probability of a left-right flip, drawn once per clip.
+        scale: Smallest share of the sides that a random crop keeps; 1 does not crop.
         aspects: Width / height of the crops, with weights; one is drawn for each batch. Empty keeps
             each image's own, and then all images of a batch must have the same.
-        brightness, contrast, saturation: Factors are drawn within so much of 1.
-        hue: The colour circle is turned by at most this share of it, either way.
+        brightness, contrast, saturation: Factors are drawn from [1 - value, 1 + value].
+        hue: Hues are shifted by at most this share of the colour circle, either way.
     """
 
     flip: float = 0.0
@@ -48,15 +48,15 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters whose name starts with `prefix`, treated differently from the rest.
+    """Parameters whose names start with `prefix`, trained differently from the rest.
 
     Attributes:
         prefix: Beginning of the state-dict key.
         suffix: End of the state-dict key, such as `.bias`.
         rate: Factor on the learning rate.
         weight_decay: Overrides the recipe's value.
-        frozen_epochs: Not trained during the first so many epochs.
-        scheduled: Whether the rate follows the schedule; otherwise it stays as after the warm-up.
+        frozen_epochs: Frozen during the first so many epochs.
+        scheduled: Whether the rate follows the schedule; otherwise it stays after the warm-up.
         encoder: Whether this is the pretrained encoder, which `RecipeOverrides` may freeze.
     """
 
@@ -71,24 +71,23 @@ class ParameterGroup:
 
 @dataclass(frozen=True)
 class Source:
-    """One dataset of a training, and how it is used; what is `None` is as the recipe says.
+    """One dataset of a training, and how it is used; `None` takes the recipe's value.
 
     Attributes:
         dataset: Name of the layout, as `--data` takes it.
         domain: `Batch.domain` of its batches, for models that treat datasets differently.
         batch_size: Recordings per batch.
         clip_length: Frames per sample.
-        clip_stride: Every so-many-th frame of a clip is used.
+        clip_stride: Stride between the frames of a sample.
         truth_size: Sides of the ground truth as multiples of the input's.
-        size: (H, W) to which frames and ground truth are brought first, as `fit` says; density maps
-            by Lanczos, fixation maps by the nearest pixel. `None` leaves them as they are.
-        fit: `cover`: resized in their own shape until they cover the size, and cut around the
-            middle. `height`: until they are as high; what is too narrow gets black borders.
-        lanczos: Without `size`, ground truth comes to `truth_size` by the same methods; otherwise
-            density is resized bilinearly and each fixation keeps its place.
-        last_stride: A clip must go on for as many frames after the last one of a sample as lie
-            between two of them.
-        validation_clips: Samples of each clip that validates, evenly spaced; `None` for one in the
+        size: (H, W) to which frames and ground truth are resized first, see `fit`; density maps by
+            Lanczos, fixation maps by nearest neighbour. `None` does not resize.
+        fit: `cover`: keep the aspect ratio, cover the size, crop around the centre. `height`: keep
+            the aspect ratio, match the height, crop or pad the width with black.
+        lanczos: Without `size`, resize ground truth to `truth_size` by these methods; otherwise
+            density is resized bilinearly and each fixation keeps its position.
+        last_stride: A clip must have a whole stride of frames after the last one of a sample.
+        validation_clips: Samples of each validation clip, evenly spaced; `None` for one in the
             middle.
     """
 
@@ -115,52 +114,52 @@ class Recipe:
         optimiser: `sgd` (with `momentum`), `adam`, or `package.module:Class` of a plugin, which is
             called with the parameter groups (dictionaries with `params`, `lr`, `weight_decay`) and
             `lr=` and `momentum=`.
-        learning_rate: At the start, for parameters in no group.
-        momentum: Of every optimiser but `adam`.
+        learning_rate: Initial rate, for parameters in no group.
+        momentum: For every optimiser but `adam`.
         weight_decay: For parameters in no group.
-        groups: Exceptions by parameter name; the first that fits counts.
+        groups: Exceptions by parameter name; the first match counts.
         schedule: `exponential` multiplies the rate by `gamma` after each epoch; `milestones` does
-            so when an epoch of `milestones` begins; `cosine` goes to zero, step by step, over the
-            whole training.
-        gamma: Of the exponential schedule and of milestones.
+            so at the start of each epoch of `milestones`; `cosine` decays to zero, step by step,
+            over the whole training.
+        gamma: Factor of the exponential schedule and of milestones.
         milestones: Epochs, counted from 0.
-        warmup_steps: The rate rises linearly over so many first steps.
-        gradient_clip: Largest global norm of the gradient, for each frame that `Loss.frames`
-            counts; `None` for no limit.
+        warmup_steps: Number of first steps over which the rate rises linearly.
+        gradient_clip: Maximum global norm of the gradient per frame of a loss (`Loss.frames`);
+            `None` does not clip.
         losses: Weight of each part of the model's losses.
         ema: Decay per step of an exponential moving average of the weights, which is then what is
             validated and saved; `None` for none. After n steps the decay is at most (1 + n) / (10 +
             n), so that the start is soon forgotten.
-        augmentation: Random changes of the training data.
+        augmentation: Augmentation of the training data.
         select: Metric by which the best epoch is chosen on the validation recordings, or `loss`,
             the total on validation batches (samples of each recording as its source says).
         select_on: Group of recordings, or dataset of `sources`, whose score counts for that.
-        seed: Of everything random: the network's start, order, augmentation, dropout.
+        seed: Random seed of the network's start, order, augmentation and dropout.
         sources: The published datasets; each batch is of one of them, in random alternation. Empty
-            where `--data` must say.
+            where the user must name data.
         clip_length: Frames per sample of a clip, at a random place; 1 for stills, `WHOLE` for whole
             clips of any length, of which each process takes one at a time: a batch size of 1.
-        clip_stride: Every so-many-th frame of a clip is used.
+        clip_stride: Stride between the frames of a sample.
         targets: Which frames of a sample have ground truth in the batch; with `last` it is `[B, 1,
             ...]`.
         slices: Maps per frame: its annotations in order, where a dataset has several of one frame.
         truth: `density` sums to 1 per map; `brightness` is the annotation's grey, 0 to 255.
         truth_size: Sides of the ground truth as multiples of the input's; 0 keeps the annotation's.
-        epoch_steps: Steps of the optimiser that count as one epoch, the data passed over again and
-            again; `None` for one pass.
-        accumulation: Batches per step of the optimiser.
-        accumulate: Whether their gradients are added or averaged.
-        shuffle: Whether recordings and batches come in random order; otherwise in the dataset's.
+        epoch_steps: Optimiser steps that count as one epoch, over repeated passes of the data;
+            `None` for one pass.
+        accumulation: Batches per optimiser step.
+        accumulate: Whether their gradients are summed or averaged.
+        shuffle: Whether recordings and batches come in random order, or in the dataset's.
         zero_gradients: A parameter that a batch does not touch has the gradient zero and still
             moves by momentum and weight decay, as before PyTorch 1.7; otherwise it stays.
-        patience: The training ends when so many epochs in a row were not the best; `None`: never.
-        validation_frames: Of a validated clip, so many frames around its middle are scored by
-            metrics; 0 for all.
+        patience: Stop after so many epochs in a row without improvement; `None` never stops early.
+        validation_frames: Number of frames around the middle of a validation clip that metrics
+            score; 0 for all.
         select_from: The first epoch, counted from 0, that can be the best.
-        evaluate: Datasets on which the result is scored in the end, as `NAME` or `NAME:SPLIT`.
-        protocol: By which; `None` for what suits the dataset.
-        options: Of the model, where training needs others than prediction has by itself; those of
-            the weights to start from, and `-O`, come before them.
+        evaluate: Datasets on which the best weights are scored, as `NAME` or `NAME:SPLIT`.
+        protocol: Protocol of these scores; `None` for the dataset's default.
+        options: Options of the model that training needs; those of the weights to start from, and
+            the user's, override them.
     """
 
     epochs: int

@@ -1,4 +1,4 @@
-"""Fits, cuts, flips and colours what training sees: frames of a sample and their ground truth."""
+"""Resizes, crops, flips and jitters the colours of a sample's frames and its ground truth."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Resizer:
-    """Brings pictures to one size: resized, then cut or padded around the middle.
+    """Brings pictures to one size: resized, then cropped or padded around the centre.
 
     Attributes:
-        size: (H, W) that they get.
+        size: Target (H, W).
         how: `cover` and `height` as in `recipe.Source`, which keep their shape, or `stretch`.
     """
 
@@ -33,11 +33,11 @@ class Resizer:
     how: Literal["cover", "height", "stretch"]
 
     def frame(self, frame: Frame) -> Frame:
-        """Resized by Lanczos; what is padded is black."""
+        """The frame, resized by Lanczos and padded with black."""
         return np.asarray(self._fitted(frame, Image.Resampling.LANCZOS))
 
     def density(self, density: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The same; grey levels of 8 bit stay such."""
+        """The density map, resized alike; 8-bit grey levels stay 8-bit."""
         grey = density.astype(np.uint8)
         picture: Picture = grey if np.array_equal(grey, density) else density
         return np.asarray(self._fitted(picture, Image.Resampling.LANCZOS), np.float32)
@@ -69,7 +69,7 @@ class Resizer:
 
 @dataclass(frozen=True)
 class Crop:
-    """Which part of an image is used, as shares of its sides, and whether it is mirrored."""
+    """The part of an image that is used, as shares of its sides, and whether it is mirrored."""
 
     left: float = 0.0
     top: float = 0.0
@@ -90,12 +90,12 @@ class Crop:
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to a sample: where it is cut, and how its colours change.
+    """The augmentation of one sample: crop, flip and colours.
 
     Attributes:
         crop: The part that is used.
-        factors: Of brightness, contrast and saturation.
-        hue: Turn of the colour circle, as a share of it.
+        factors: Factors of brightness, contrast and saturation.
+        hue: Shift of the hue, as a share of the colour circle.
     """
 
     crop: Crop
@@ -103,7 +103,7 @@ class Change:
     hue: float = 0.0
 
     def frame(self, frame: Frame) -> Frame:
-        """The changed frame."""
+        """The augmented frame."""
         left, top, right, bottom = (round(side) for side in self.crop.box(frame.shape[:2]))
         picture = Image.fromarray(frame).crop((left, top, right, bottom))
         if self.crop.flipped:
@@ -174,7 +174,7 @@ def _factor(strength: float, random: np.random.Generator) -> float:
 
 
 def _turn_hue(picture: Image.Image, turn: float) -> Image.Image:
-    """The picture with every hue further by a share of the colour circle."""
+    """The picture with all hues shifted by a share of the colour circle."""
     hue, saturation, value = picture.convert("HSV").split()
     turned = Image.fromarray(np.asarray(hue) + np.uint8(int(turn * 255) % 256))
     return Image.merge("HSV", (turned, saturation, value)).convert("RGB")

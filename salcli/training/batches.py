@@ -1,4 +1,4 @@
-"""Turns recordings into batches: read, cut, coloured, preprocessed by the model, stacked."""
+"""Turns recordings into batches: read, augmented, preprocessed by the model, stacked."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ BatchKey: TypeAlias = tuple[int, int]
 """Epoch and position of a batch in it."""
 
 PROBE_SIZES = ((360, 640), (640, 360))
-"""Frames that a model either brings to one size or not."""
+"""Frame sizes that tell whether a model brings all frames to one input size."""
 
 PROBES = 8
-"""Files whose size is looked up at once."""
+"""Threads that look up the sizes of files."""
 
 
 class Batches(Dataset[Batch]):
     """Batch i of an epoch depends on the recipe's seed, the epoch and i only.
 
-    So an interrupted training that resumes sees the same data, with any number of workers, and
-    several processes share each batch among them.
+    So a resumed training sees the same data, with any number of workers, and several processes
+    can share each batch.
 
     Args:
         corpora: The data.
@@ -53,9 +53,9 @@ class Batches(Dataset[Batch]):
         recipe: How recordings become samples.
         training: Random samples of the recordings to train on; otherwise, for validation, samples
             of every recording to validate on, nothing random, no batch dropped.
-        share: This process's number and how many there are. They share each batch of a training,
+        share: Rank of this process and number of processes, which share each batch of a training
             and the batches of a validation.
-        memory: Bytes of decoded frames that each worker remembers.
+        memory: Bytes of decoded frames that each worker caches.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a recipe says of optimisers, rates and moving averages, as PyTorch objects."""
+"""The optimiser, schedule and moving average of a recipe, as PyTorch objects."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def make_average(network: nn.Module, recipe: Recipe) -> AveragedModel:
 
 
 def freeze(network: nn.Module, recipe: Recipe, epoch: int) -> None:
-    """Switch gradients off for the parameters that the recipe keeps still in this epoch."""
+    """Freeze the parameters that the recipe does not train in this epoch."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(epoch >= recipe.group(name).frozen_epochs)
 

@@ -1,4 +1,4 @@
-"""Which recordings make which batch: the plan of an epoch, the same for everybody who asks."""
+"""The plan of an epoch: which recordings make which batch, the same in every process."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ class PlannedBatch:
 
 
 ShapeOf: TypeAlias = Callable[[int, int], Hashable]
-"""Of the sample at a position in a corpus; only samples of one kind can share a batch."""
+"""Shape of the sample at a position in a corpus; a batch has samples of one shape."""
 
 
 def plan_pass(
     sizes: Sequence[tuple[int, int]],
-    kind: ShapeOf,
+    shape: ShapeOf,
     *,
     random: np.random.Generator | None,
     whole: bool,
@@ -100,16 +100,16 @@ def plan_pass(
     """The batches of one pass over all corpora, alternating at random.
 
     Args:
-        sizes: Of each corpus the number of its samples, and its batch size.
-        kind: Tells what can be stacked.
-        random: Decides on the order; `None` keeps that of the samples.
+        sizes: Number of samples and batch size of each corpus.
+        shape: Samples of equal shape can be stacked.
+        random: Shuffles; `None` keeps the order of the samples.
         whole: Whether incomplete batches are dropped.
     """
     batches = []
     for corpus, (count, size) in enumerate(sizes):
         groups: dict[Hashable, list[int]] = defaultdict(list)
         for position in range(count) if random is None else random.permutation(count).tolist():
-            groups[kind(corpus, position)].append(position)
+            groups[shape(corpus, position)].append(position)
         for group in groups.values():
             stop = len(group) - size + 1 if whole else len(group)
             batches += [
