@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -66,10 +66,6 @@ class FrameGroundTruth:
 
     density: npt.NDArray[np.float32]
     fixations: npt.NDArray[np.bool_] | None
-
-    def part(self, needs: Literal["density", "fixations"]) -> npt.NDArray[np.generic] | None:
-        """What a metric compares a map with; `None` if it is not there."""
-        return self.density if needs == "density" else self.fixations
 
 
 def frame_size(recording: Recording, index: int = 0) -> tuple[int, int]:

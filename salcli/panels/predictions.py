@@ -17,7 +17,7 @@ from salcli.panels.board import ComparedFrame, ScoredMap
 from salcli.panels.paired import PairedStimulus, open_paired
 from salcli.plugins import registry
 from salcli.prediction import loop
-from salcli.specs import resolve
+from salcli.protocols.scorer import by_defaults
 from salcli.types import Kind, Result, Stimulus
 
 __all__ = ["SCORES", "PairedPredictions"]
@@ -132,12 +132,5 @@ def _note(truth: FrameGroundTruth | None) -> str:
 
 def _scores(result: Result, truth: FrameGroundTruth | None) -> Mapping[str, float]:
     """Each shown metric at the frame's size; NaN where it is undefined or there is no truth."""
-    known = registry.metrics()
-    scores = {name: float("nan") for name in SCORES if name in known}
-    if truth is None:
-        return scores
-    for name in scores:
-        needed = truth.part(known[name].needs)
-        if needed is not None:
-            scores[name] = float(resolve(known[name].function)(result.saliency, needed))
-    return scores
+    names = [name for name in SCORES if name in registry.metrics()]
+    return by_defaults(result.saliency, truth, names)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from salcli.errors import UnknownName
+from salcli.gaze.groundtruth import FrameGroundTruth
 from salcli.plugins import registry
 from salcli.protocols.description import Protocol, Variant
 from salcli.protocols.preparation import GroundTruth, Map, prepare, prepare_truth, size_of
@@ -209,7 +210,9 @@ def measure(protocol: Protocol, name: str) -> Measure:
     return Measure(specs[name], protocol.variant(name) if name in varied else Variant(name))
 
 
-def by_defaults(saliency: Map, truth: GroundTruth, names: Iterable[str]) -> dict[str, float]:
+def by_defaults(
+    saliency: Map, truth: FrameGroundTruth | None, names: Iterable[str]
+) -> dict[str, float]:
     """Each metric with its own defaults, at the map's size; NaN if it is undefined.
 
     Args:
@@ -218,9 +221,11 @@ def by_defaults(saliency: Map, truth: GroundTruth, names: Iterable[str]) -> dict
         names: Registered metrics.
     """
     specs = registry.metrics()
+    arrays = GroundTruth(truth.fixations, truth.density) if truth else GroundTruth()
     measures = (Measure(specs[name], Variant(name)) for name in names)
     return {
-        each.spec.name: each(saliency, truth, rng=generator(0, each.spec.name)) for each in measures
+        each.spec.name: each(saliency, arrays, rng=generator(0, each.spec.name))
+        for each in measures
     }
 
 

@@ -16,8 +16,8 @@ from salcli.gaze import groundtruth
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop
+from salcli.protocols.scorer import by_defaults
 from salcli.recipe import Recipe
-from salcli.specs import resolve
 from salcli.training.distributed import ALONE, Ranks
 from salcli.training.loader import Loader, moved
 from salcli.training.plan import Corpus
@@ -183,7 +183,5 @@ def _frame_scores(
     if annotation.density is None and annotation.fixations is None:
         return
     truth = groundtruth.read_ground_truth(annotation, size)
-    for name, metric in registry.metrics().items():
-        needed = truth.part(metric.needs)
-        if metric.validates and needed is not None:
-            yield name, resolve(metric.function)(saliency, needed)
+    names = [name for name, metric in registry.metrics().items() if metric.validates]
+    yield from by_defaults(saliency, truth, names).items()
