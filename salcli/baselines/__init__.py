@@ -1,4 +1,4 @@
-"""Baselines, described: models that need no weights, so that scores can be read."""
+"""Descriptions of the baselines: models that need no weights, to read scores against."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["BASELINES", "CentreOptions", "MeanMapOptions", "SpectralResidualOpti
 
 @dataclass(frozen=True)
 class CentreOptions:
-    """What `-O key=value` sets."""
+    """Options of the model."""
 
     sigma_x: float = option(
         0.24,
@@ -27,21 +27,21 @@ class CentreOptions:
 
 @dataclass(frozen=True)
 class MeanMapOptions:
-    """What `-O key=value` sets."""
+    """Options of the model."""
 
     map: Path | None = option(
-        None, "the mean density map, .npy or an 8-bit image, of any size; needed"
+        None, "the mean density map, .npy or an 8-bit image, of any size; required"
     )
 
 
 @dataclass(frozen=True)
 class SpectralResidualOptions:
-    """What `-O key=value` sets."""
+    """Options of the model."""
 
-    width: int = option(64, "width in pixels to which frames are brought first", above=0)
+    width: int = option(64, "width in pixels to which frames are resized first", above=0)
     sigma: float = option(
         2.5,
-        "of the Gaussian that smooths the map, in these pixels; 2.5 as in the "
+        "standard deviation of the Gaussian that smooths the map, in these pixels; 2.5 as in the "
         "authors' code, 8 as in the text of the paper",
         above=0,
     )
@@ -83,4 +83,4 @@ SPECTRAL_RESIDUAL = ModelSpec(
 )
 
 BASELINES = (CENTRE, MEAN_MAP, SPECTRAL_RESIDUAL)
-"""In the order of how much they know of the frame."""
+"""From the one that ignores the frame to the one that looks at it."""

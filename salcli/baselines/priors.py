@@ -27,7 +27,7 @@ Map = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 SIGMAS = (1e-3, 10.0)
-"""Between these the width of a fitted centre prior lies; at the upper end it is flat."""
+"""Range of the width of a fitted centre prior; at the upper end it is flat."""
 
 
 class Prior(Model):
@@ -42,7 +42,7 @@ class Prior(Model):
         return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float().div_(255)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
-        """The same for every frame of a size."""
+        """The same map for every frame of a size."""
         size, map_ = (0, 0), torch.empty(0)
         for frame in stimulus.frames:
             if frame.shape[:2] != size:
@@ -76,13 +76,11 @@ class MeanMap(Prior):
         """Read the map; nothing is learned.
 
         Raises:
-            UsageError: There is no map to read.
+            UsageError: The option `map` is missing.
             InputError: The file holds no map.
         """
         if self.options.map is None:
-            raise UsageError(
-                "model 'mean-map' needs the option map=FILE, the map (.npy or an image)"
-            )
+            raise UsageError("model 'mean-map' needs the option map=FILE (.npy or an image)")
         self.shown = torch.from_numpy(_read_map(self.options.map))
         return super().build()
 
@@ -105,7 +103,7 @@ def gaussian(size: tuple[int, int], *, sigma_x: float, sigma_y: float) -> Floats
 
 
 def fit_centre(fixations: Iterable[tuple[Floats, tuple[int, int]]]) -> CentreOptions:
-    """The centre prior under which fixations are most likely.
+    """Fit the centre prior under which fixations are most likely.
 
     Args:
         fixations: Points `[n, 2]` as (x, y) pixels of frames of size (H, W), one pair per frame.
@@ -122,7 +120,7 @@ def fit_centre(fixations: Iterable[tuple[Floats, tuple[int, int]]]) -> CentreOpt
 
 
 def fit_centre_to_maps(densities: Iterable[Map]) -> CentreOptions:
-    """The centre prior under which density maps `[H, W]` are most likely, each counting the same.
+    """Fit the centre prior under which density maps `[H, W]` are most likely, with equal weights.
 
     Raises:
         ValueError: There are no maps, or all are zero.
@@ -138,7 +136,7 @@ def fit_centre_to_maps(densities: Iterable[Map]) -> CentreOptions:
 
 
 def mean_map(densities: Iterable[Map], size: tuple[int, int]) -> Floats:
-    """Mean of density maps, each brought to (H, W) and to the sum 1; the result sums to 1.
+    """Mean of density maps, each resized to (H, W) and divided by its sum; the result sums to 1.
 
     Maps of zeros do not count.
 
@@ -171,7 +169,7 @@ def _fitted(total: float, squares: Floats) -> CentreOptions:
 
 
 def _most_likely_sigma(moment: float) -> float:
-    """Of a Gaussian that the frame's border cuts off, from its second moment about the centre."""
+    """Width of a Gaussian truncated by the frame, from its second moment about the centre."""
 
     def surprise(logarithm: float) -> float:
         sigma = math.exp(logarithm)

@@ -1,7 +1,7 @@
-"""What the metrics share: checked pairs of arrays, scales of maps, saliency under fixations.
+"""Shared by the metrics: checked pairs of arrays, scales of maps, saliency at the fixations.
 
-Arrays are numpy's or torch's alike, through the array API; a tensor may lie on any device that
-computes in double precision.
+Arrays are numpy's or torch's, through the array API; a tensor may be on any device that computes in
+double precision.
 """
 
 from __future__ import annotations
@@ -66,19 +66,19 @@ def located(saliency: Array, counts: Array) -> tuple[Array, Array]:
 
 def is_constant(p: Array) -> bool:
     """Whether all values are the same."""
-    # Not by the deviation: rounding leaves one that is tiny, but not zero.
+    # not by the deviation, which rounding leaves tiny, but not zero
     return bool(p.min() == p.max())
 
 
 def normalised(p: Array, *, epsilon: float = 0.0, from_minimum: bool = False) -> Array:
     """The map divided by its sum plus `epsilon`; values below zero shift the whole map to zero.
 
-    A map of zeros prefers no place, so it becomes uniform.
+    A map of zeros becomes uniform.
 
     Args:
         p: Map `[H, W]`.
         epsilon: Added to the sum.
-        from_minimum: Take the minimum as zero, also where it is above.
+        from_minimum: Shift the minimum to zero even if it is positive.
     """
     lowest = p.min()
     shifts = bool(lowest < 0) or from_minimum
@@ -93,7 +93,7 @@ def normalised(p: Array, *, epsilon: float = 0.0, from_minimum: bool = False) ->
 
 
 def stretched(p: Array) -> Array:
-    """The map from 0 to 1; a constant map, which has no range, becomes zeros."""
+    """The map rescaled to [0, 1]; a constant map becomes zeros."""
     lowest, highest = p.min(), p.max()
     return (p - lowest) / (float(highest - lowest) or 1.0)
 
@@ -104,15 +104,15 @@ def flat(array: Array) -> Array:
 
 
 def fixated(counts: Array) -> Array:
-    """Places in the flattened map of the pixels that were fixated, `[n]`."""
-    # Of booleans, which is ten times as fast.
+    """Positions `[n]` of the fixated pixels in the flattened map."""
+    # nonzero is ten times as fast on booleans
     return array_namespace(counts).nonzero(flat(counts) != 0)[0]
 
 
 def at(p: Array, counts: Array, *, repeats: bool) -> Array:
     """Saliency `[n]` at the fixations, in double precision.
 
-    With `repeats`, a pixel that was fixated k times (its value in `counts`) is there k times.
+    With `repeats`, a pixel that was fixated k times (its value in `counts`) appears k times.
     """
     xp, where = array_namespace(p), fixated(counts)
     values = _doubles(flat(p)[where])
@@ -121,12 +121,12 @@ def at(p: Array, counts: Array, *, repeats: bool) -> Array:
 
 def rising(values: Array) -> Array:
     """The values `[n]`, sorted."""
-    # A stable sort, which nobody needs here, takes five times as long.
+    # a stable sort takes five times as long
     return array_namespace(values).sort(values, stable=False)
 
 
 def placed(values: npt.NDArray[Any], beside: Array) -> Array:
-    """The values as an array of the kind of another, and on its device."""
+    """The values as an array of the same kind, and on the same device, as another."""
     return array_namespace(beside).asarray(values, device=device(beside))
 
 

@@ -34,17 +34,17 @@ def auc_judd(
     Args:
         saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any, or where all pixels have one.
-        ties: Of fixations with one value, `"joined"` takes the last, so that ties count as the
-            straight line between their ends; `"listed"` takes each as a threshold of its own.
-        repeats: Every fixation counts; else every fixated pixel does. Then several hits share one
-            pixel, so that the area may pass 1.
-        jitter: Uniform noise from 0 to this is added to the map, against ties. Needs `rng`.
-        single: Add it in single precision, where it moves only values near zero.
-        positives: How many pixels the denominator of the false alarms leaves out; `None` leaves out
-            those that were fixated.
+        ties: How fixations of equal value count: `"joined"` draws a straight line over all of them,
+            `"listed"` makes each a threshold of its own.
+        repeats: Count every fixation; otherwise count every fixated pixel. With repeats several
+            hits share one pixel, so the area may exceed 1.
+        jitter: Add uniform noise from 0 to this value to the map, to break ties. Needs `rng`.
+        single: Add the noise in single precision, where it changes only values near zero.
+        positives: Number of pixels left out of the denominator of the false alarms; by default the
+            number of fixated pixels.
         lag: Added to the count of false alarms.
-        decimals: Round both rates to so many.
-        rng: Where the jitter comes from.
+        decimals: Round both rates to this number of decimals.
+        rng: Random generator for the jitter.
     """
     p, counts = located(saliency, fixations)
     xp, found, pixels = array_namespace(p), size(fixated(counts)), size(p)
@@ -53,7 +53,7 @@ def auc_judd(
     if jitter:
         p = _jittered(p, jitter, single=single, rng=rng)
     listed = xp.flip(rising(at(p, counts, repeats=repeats)))
-    # The rest is for a few fixations, and so for the host.
+    # The rest handles a few fixations, so it runs on the host.
     below = on_host(xp.searchsorted(rising(flat(p)), listed, side="left"))
     hits, above, listed = np.arange(1, below.size + 1), pixels - below, on_host(listed)
     if ties == "joined":
@@ -69,14 +69,14 @@ def auc_judd(
 def auc(saliency: Array, fixations: Array, *, repeats: bool = True) -> float:
     """Area under the ROC curve of fixations against all pixels, the fixated ones among them.
 
-    The chance that a fixation lies on a higher value than a pixel drawn at random, ties being worth
-    a half (mid-ranks), as in pysaliency: Kummerer et al., "Saliency benchmarking made easy", ECCV
-    2018. A constant map has 0.5.
+    The probability that a fixation lies on a higher value than a random pixel; ties count a half
+    (mid-ranks), as in pysaliency: Kummerer et al., "Saliency benchmarking made easy", ECCV 2018. A
+    constant map has 0.5.
 
     Args:
         saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
-        repeats: Every fixation counts; else every fixated pixel does.
+        repeats: Count every fixation; otherwise count every fixated pixel.
     """
     p, counts = located(saliency, fixations)
     return _ranked(at(p, counts, repeats=repeats), flat(p))
@@ -87,13 +87,13 @@ def shuffled_auc(
 ) -> float:
     """Area under the ROC curve of fixations against those of other stimuli.
 
-    Exact, with ties worth a half.
+    Exact; ties count a half.
 
     Args:
         saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
         negatives: Fixations of other stimuli per pixel `[H, W]`; NaN without any.
-        repeats: Every fixation counts, of both kinds; else every fixated pixel does.
+        repeats: Count every fixation, of both kinds; otherwise count every fixated pixel.
     """
     p, counts = located(saliency, fixations)
     _, others = located(saliency, negatives)
@@ -101,7 +101,7 @@ def shuffled_auc(
 
 
 def _ranked(positives: Array, negatives: Array) -> float:
-    """Share of pairs in which the positive is higher, a tie being half of one."""
+    """Share of pairs in which the positive is higher; a tie counts a half."""
     if size(positives) == 0 or size(negatives) == 0:
         return math.nan
     xp = array_namespace(positives)
@@ -112,7 +112,7 @@ def _ranked(positives: Array, negatives: Array) -> float:
 
 def _jittered(p: Array, jitter: float, *, single: bool, rng: np.random.Generator | None) -> Array:
     if rng is None:
-        raise ValueError("jitter is random, so a generator is needed: rng=")
+        raise ValueError("jitter needs a random generator: rng=")
     noise = rng.random(tuple(p.shape))
     noise *= jitter
     if not single:

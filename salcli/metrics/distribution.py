@@ -19,7 +19,7 @@ def cc(
 
     Args:
         saliency: Array `[H, W]`.
-        density: Array `[H, W]`; the metric is undefined, NaN, if it is constant.
+        density: Array `[H, W]`; the metric is NaN if it is constant.
         epsilon: Added to both (population) deviations, and under the root of the product.
         constant: Value for a constant saliency map.
     """
@@ -41,9 +41,9 @@ def sim(saliency: Array, density: Array, *, stretch: bool = False, epsilon: floa
 
     Args:
         saliency: Array `[H, W]`.
-        density: Array `[H, W]`; the metric is undefined, NaN, if all is zero.
-        stretch: Bring both maps to 0 ... 1 first, as the MIT benchmark does. Then a constant map is
-            undefined, NaN, but one of zeros stays zeros, with the similarity 0.
+        density: Array `[H, W]`; the metric is NaN if it is zero everywhere.
+        stretch: Rescale both maps to [0, 1] first, as the MIT benchmark does. The metric is then
+            NaN for a constant map, but 0 for a map of zeros.
         epsilon: Added to the sums.
     """
     p, q = pair(saliency, density)
@@ -54,7 +54,7 @@ def sim(saliency: Array, density: Array, *, stretch: bool = False, epsilon: floa
             return 0.0
         if is_constant(p) or is_constant(q):
             return math.nan
-    # how far a map is stretched makes no difference, once it sums to 1
+    # the factor of stretching makes no difference, since maps then sum to 1
     p, q = (normalised(map_, epsilon=epsilon, from_minimum=stretch) for map_ in (p, q))
     return float(array_namespace(p).minimum(p, q, out=p).sum())
 
@@ -64,9 +64,9 @@ def kld(saliency: Array, density: Array, *, epsilon: float = EPSILON) -> float:
 
     Args:
         saliency: Array `[H, W]`.
-        density: Array `[H, W]`; the metric is undefined, NaN, if all is zero.
-        epsilon: Regularises as the MIT benchmark does: `sum q log(eps + q / (p + eps))`. Without
-            it, zero, a prediction of zero where somebody looked is infinitely wrong.
+        density: Array `[H, W]`; the metric is NaN if it is zero everywhere.
+        epsilon: Regularises as the MIT benchmark does: `sum q log(eps + q / (p + eps))`. With
+            zero, a prediction of zero where somebody looked gives infinity.
     """
     p, q = pair(saliency, density)
     if not q.any():
@@ -75,7 +75,7 @@ def kld(saliency: Array, density: Array, *, epsilon: float = EPSILON) -> float:
     if epsilon == 0:
         p, q = p[q > 0], q[q > 0]
     p += epsilon
-    with np.errstate(divide="ignore"):  # a prediction of zero is infinitely wrong
+    with np.errstate(divide="ignore"):  # a prediction of zero gives infinity
         ratio = xp.divide(q, p, out=p)
         ratio += epsilon
         return float(q @ xp.log(ratio, out=ratio))

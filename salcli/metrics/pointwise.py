@@ -26,9 +26,9 @@ def nss(
     Args:
         saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
-        ddof: The variance is divided by n - ddof: 1 is the sample's, 0 the population's.
+        ddof: Divide the variance by n - ddof: 1 for the sample, 0 for the population.
         epsilon: Added to the standard deviation.
-        repeats: Every fixation counts; else every fixated pixel does.
+        repeats: Count every fixation; otherwise count every fixated pixel.
         constant: Value for a constant map, which has no deviation.
     """
     p, counts = located(saliency, fixations)
@@ -58,10 +58,10 @@ def ig(
         saliency: Array `[H, W]`, taken as a density: divided by its sum.
         fixations: Fixations per pixel `[H, W]`; NaN without any.
         baseline: Array `[H, W]` of the baseline, such as a centre prior, taken likewise.
-        epsilon: Added to both densities. Without it, a prediction of zero where somebody looked is
-            infinitely wrong.
-        stretch: Bring both maps to 0 ... 1 first, as the MIT benchmark does.
-        repeats: Every fixation counts; else every fixated pixel does.
+        epsilon: Added to both densities. Without it, a prediction of zero where somebody looked
+            gives minus infinity.
+        stretch: Rescale both maps to [0, 1] first, as the MIT benchmark does.
+        repeats: Count every fixation; otherwise count every fixated pixel.
     """
     p, counts = located(saliency, fixations)
     b, _ = located(baseline, fixations)
@@ -70,13 +70,13 @@ def ig(
     densities = [
         _density_at(map_, counts, stretch=stretch, repeats=repeats) + epsilon for map_ in (p, b)
     ]
-    with np.errstate(divide="ignore"):  # log2(0) is -inf, which is what it should be
+    with np.errstate(divide="ignore"):  # log2(0) is -inf, as it should be
         model, chance = (float(array_namespace(p).log2(values).mean()) for values in densities)
     return model - chance
 
 
 def _density_at(p: Array, counts: Array, *, stretch: bool, repeats: bool) -> Array:
-    """`arrays.normalised`, of the fixations' pixels alone."""
+    """`arrays.normalised`, at the fixations alone."""
     lowest, pixels = float(p.min()), size(p)
     floor = lowest if stretch or lowest < 0 else 0.0
     total = float(p.sum()) - pixels * floor

@@ -14,10 +14,10 @@ from salcli.metrics.arrays import Array, Floats, at, fixated, flat, located, on_
 __all__ = ["area_of_samples", "auc_borji", "shuffled_auc_sampled"]
 
 SPLITS = 100
-"""So many samples are drawn, and their areas averaged."""
+"""Number of samples whose areas are averaged."""
 
 STEP = 0.1
-"""Between the thresholds, on a map from 0 to 1."""
+"""Distance of the thresholds, on a map from 0 to 1."""
 
 
 def auc_borji(
@@ -33,9 +33,9 @@ def auc_borji(
     Args:
         saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any. Each fixated pixel counts once.
-        splits: How many samples of pixels, with replacement, are drawn.
-        step: Distance of the thresholds, on the map brought to 0 ... 1.
-        rng: Where the samples come from.
+        splits: Number of samples of pixels, drawn with replacement.
+        step: Distance of the thresholds, on the map rescaled to [0, 1].
+        rng: Random generator for the samples.
     """
     p, counts = located(saliency, fixations)
     n = size(fixated(counts))
@@ -62,12 +62,12 @@ def shuffled_auc_sampled(
         saliency: Array `[H, W]`.
         fixations: Fixations per pixel `[H, W]`; NaN without any. Each fixated pixel counts once.
         negatives: Fixations of other stimuli per pixel `[H, W]`; NaN without any. Likewise.
-        splits: How many samples are drawn, each of as many negatives as there are fixated pixels,
-            or of all where there are fewer.
-        step: Distance of the thresholds, on the map brought to 0 ... 1.
+        splits: Number of samples, each of as many negatives as there are fixated pixels, or of all
+            negatives if there are fewer.
+        step: Distance of the thresholds, on the map rescaled to [0, 1].
         limit: Whether a threshold that equals the largest value counts.
-        denominator: What false alarms are divided by: the sample's size or that of the fixations.
-        rng: Where the samples come from.
+        denominator: Divisor of the false alarms: the size of the sample, or of the fixations.
+        rng: Random generator for the samples.
     """
     p, counts = located(saliency, fixations)
     _, others = located(saliency, negatives)
@@ -92,7 +92,7 @@ def area_of_samples(
     """Mean over samples of the area under the ROC curve of fixated pixels against each.
 
     Thresholds are 0, step, 2 step, ... up to the largest value among fixations and sample, on the
-    map brought to 0 ... 1; between them the curve is straight.
+    map rescaled to [0, 1]; between them the curve is straight.
 
     Args:
         saliency: Array `[H, W]`.
@@ -100,7 +100,7 @@ def area_of_samples(
         samples: Pixels `[splits, m]`, as positions in the flattened map.
         step: Distance of the thresholds.
         limit: Whether a threshold that equals the largest value counts.
-        over: What false alarms are divided by, instead of m.
+        over: Divisor of the false alarms, by default m.
     """
     lowest, reach = float(saliency.min()), float(saliency.max()) - float(saliency.min())
     values, drawn = (
@@ -112,7 +112,7 @@ def area_of_samples(
     )
     thresholds: Floats = np.arange(int(1 / step) + 2, dtype=np.float64) * step
     largest = np.maximum(values.max(), drawn.max(axis=1))[:, None]
-    # Beyond the largest value nothing is found, which repeats the curve's first point.
+    # Beyond the largest value the curve repeats its first point.
     counts = thresholds <= largest if limit == "included" else thresholds < largest
     found = np.where(counts, _reaching(values[None], thresholds) / values.size, 0.0)
     alarms = np.where(counts, _reaching(drawn, thresholds) / (over or drawn.shape[1]), 0.0)
@@ -120,12 +120,12 @@ def area_of_samples(
 
 
 def _reaching(values: Floats, thresholds: Floats) -> Floats:
-    """How many values `[s, n]` of each row are at or above each threshold `[k]`: `[s, k]`."""
+    """Number of values of each row `[s, n]` at or above each threshold `[k]`, as `[s, k]`."""
     return np.stack([(values >= t).sum(axis=1) for t in thresholds], axis=1).astype(np.float64)
 
 
 def _area(found: Floats, alarms: Floats) -> Floats:
-    """Areas `[s]` under curves `[s, k]` that are given from the lowest threshold on."""
+    """Areas `[s]` under curves `[s, k]`, which start at the lowest threshold."""
     curves = [np.pad(rate[:, ::-1], ((0, 0), (1, 0))) for rate in (found, alarms)]
     ends = [np.pad(rate, ((0, 0), (0, 1)), constant_values=1.0) for rate in curves]
     return np.asarray(np.trapezoid(ends[0], ends[1], axis=1))

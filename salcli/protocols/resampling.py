@@ -1,6 +1,6 @@
-"""Other sizes of maps as MATLAB's and OpenCV's evaluation code makes them, in numpy.
+"""Resizes maps exactly as MATLAB and OpenCV do, in numpy.
 
-`imageops.resize` is what salcli itself does; this is for scores that others can compare with.
+For scores and pictures that must equal published ones; elsewhere salcli uses `maps.resize`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Method: TypeAlias = Literal["bicubic", "bilinear", "area"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 LEVELS = 2048
-"""OpenCV's weights for 8-bit maps between two neighbours are multiples of 1 / 2048."""
+"""OpenCV's weights of two neighbours in 8-bit maps are multiples of 1 / 2048."""
 
 
 def resample(map_: npt.NDArray[Any], size: tuple[int, int], method: Method) -> npt.NDArray[Any]:
-    """A map `[h, w]` at size (H, W): uint8 stays uint8, rounded; all else becomes float64."""
+    """Resize a map `[h, w]` to (H, W): uint8 stays uint8, anything else becomes float64."""
     if map_.shape == tuple(size):
         return map_
     grey = map_.dtype == np.uint8
@@ -47,7 +47,7 @@ def resample(map_: npt.NDArray[Any], size: tuple[int, int], method: Method) -> n
 def _in_integers(
     map_: npt.NDArray[np.uint8], vertical: Any, horizontal: Any
 ) -> npt.NDArray[np.uint8]:
-    """OpenCV's fixed-point arithmetic, cut off where it cuts off."""
+    """OpenCV's fixed-point arithmetic, truncated where OpenCV truncates."""
     (columns, across), (lines, down) = (
         (w.indices.reshape(-1, 2), np.rint(w.data * LEVELS).astype(np.int64).reshape(-1, 2))
         for w in (horizontal, vertical)
@@ -59,10 +59,10 @@ def _in_integers(
 
 
 def halve(map_: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Half the size, as `cv2.resize(map, None, fx=0.5, fy=0.5)` makes it: means of 2 x 2 pixels.
+    """Halve the size as `cv2.resize(map, None, fx=0.5, fy=0.5)` does: means of 2 x 2 pixels.
 
-    A side that is not even is rounded to the nearest even half, so that a row may be missed, or
-    count alone.
+    Half of an odd side is rounded to even, so that the last row or column is dropped, or counts
+    alone.
     """
     height, width = (round(n / 2) for n in map_.shape)
     more = [(0, max(0, 2 * m - n)) for m, n in zip((height, width), map_.shape, strict=True)]
@@ -78,7 +78,7 @@ def halve(map_: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 @lru_cache(maxsize=64)
 def _weights(source: int, target: int, kind: str) -> Any:
-    """What each of `target` values takes from `source` ones: a sparse matrix, rows summing to 1."""
+    """Weights of the source values for each target value: a sparse matrix whose rows sum to 1."""
     if kind == "bicubic":
         places, weights = _cubic(source, target)
     elif kind == "area":
@@ -106,7 +106,7 @@ def _cubic(source: int, target: int) -> tuple[npt.NDArray[np.intp], Floats]:
 
 
 def _shares(source: int, target: int) -> tuple[npt.NDArray[np.intp], Floats]:
-    """How much of each target interval each source interval covers."""
+    """Share of each target interval that each source interval covers."""
     edges = np.arange(target + 1) * (source / target)
     first = np.floor(edges[:-1] + 1e-9).astype(np.intp)
     places = first[:, None] + np.arange(int(np.ceil(source / target)) + 1)

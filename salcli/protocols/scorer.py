@@ -222,11 +222,8 @@ def by_defaults(
     """
     specs = registry.metrics()
     arrays = GroundTruth(truth.fixations, truth.density) if truth else GroundTruth()
-    measures = (Measure(specs[name], Variant(name)) for name in names)
-    return {
-        each.spec.name: each(saliency, arrays, rng=generator(0, each.spec.name))
-        for each in measures
-    }
+    measures = ((name, Measure(specs[name], Variant(name))) for name in names)
+    return {name: each(saliency, arrays, rng=generator(0, name)) for name, each in measures}
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
