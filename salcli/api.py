@@ -43,12 +43,12 @@ def predict(
     """Saliency maps of a video, an image, a folder of frames, or frames in memory, lazily.
 
     Frames in memory are RGB uint8, one `[H, W, 3]` or several, which are a clip if `fps` is given.
-    `load_model` gives more say in how a model is made; `device` only counts for a model's name.
+    `load_model` has more options for making a model; `device` is used only with a model's name.
     Images of a folder that cannot be read are left out, with a `RuntimeWarning` for each.
 
     Raises:
         InputError: The source cannot be read, or the model does not take its kind.
-        UsageError: `kind`, `fps`, `size` or `scale` is none that there is.
+        UsageError: `kind`, `fps`, `size` or `scale` is not a valid value.
         UnknownName, UsageError, WeightsError: See `load_model`.
         PluginError: The model broke its contract.
     """
@@ -85,16 +85,16 @@ def aoi(
             of the frame; or the path of a JSON or CSV file with areas.
         against: Another design or cut to compare with, which becomes `Attention.against`.
         against_areas: The areas there; by default those of `source`.
-        model: A model's name, or what `load_model` gives.
-        device: Only counts for a model's name.
+        model: A model's name, or the result of `load_model`.
+        device: Used only with a model's name.
         kind: As for `predict`, as is `fps`.
         fps: Frames per second where the frames are a clip.
         output: Folder for the document, table and picture that the command writes; by default
             nothing is written.
 
     Returns:
-        Shares in [0, 1] of each area, frame by frame, and what is derived from them: `summary()`
-        and `changes()`, and `document()`, which follows `schemas/aoi-1.schema.json`.
+        Shares in [0, 1] of each area, frame by frame. `summary()`, `changes()` and `document()`,
+        which follows `schemas/aoi-1.schema.json`, are computed from them.
 
     Raises:
         InputError: The source cannot be read, or an area lies outside of it.
@@ -140,7 +140,7 @@ def overlay(
         colour_map: `salcli`, `salcli-diverging`, `jet`, `hot`, or a name that matplotlib knows.
 
     Raises:
-        InputError: The frame or the map is none.
+        InputError: The frame or the map has another shape, type or range.
         UsageError: `alpha` is outside [0, 1].
         UnknownName: There is no such colour map.
     """
@@ -158,7 +158,7 @@ def heatmap(saliency: npt.NDArray[np.floating], *, colour_map: str = colormaps.D
         colour_map: As for `overlay`.
 
     Raises:
-        InputError: The map is none.
+        InputError: The map has another shape or range.
         UnknownName: There is no such colour map.
     """
     return rendering.heatmap(_map(saliency), colour_map=colour_map)

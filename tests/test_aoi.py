@@ -127,7 +127,7 @@ def test_the_table_of_a_clip_and_a_still(salcli: Run, tmp_path: Path) -> None:
     titles, of_clip, of_still = run.stdout.splitlines()
     assert titles.split("  ")[-2:] == ["on screen", "first peak"]
     assert of_clip.split()[-4:] == ["1.00", "s", "0.00", "s"]
-    assert of_still.split()[-1] == "1"  # its rank: nothing is said of times
+    assert of_still.split()[-1] == "1"  # its rank: a still has no times
 
 
 def test_the_real_model_looks_at_the_object(salcli: Run, tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_limits_of_a_comparison(
     run = salcli("aoi", "new.png", "--against", "old.png", *FAKE, *HALVES, *flags, "--json")
 
     assert run.returncode == code, run.stderr
-    told = [line for line in run.stderr.splitlines() if "below the limit" in line]
-    assert len(told) == len(lines)
-    assert all(line in text for line, text in zip(lines, told, strict=True))
+    shown = [line for line in run.stderr.splitlines() if "below the limit" in line]
+    assert len(shown) == len(lines)
+    assert all(line in text for line, text in zip(lines, shown, strict=True))
     assert json.loads(run.stdout)["kind"] == "comparison"
     assert len(files(tmp_path / "aoi")) == 3  # the result is there to be looked at
 

@@ -45,8 +45,8 @@ def test_stills_have_a_map_and_numbers_for_each_model(
 ) -> None:
     run = salcli("report", *photos, "-m", "brightness", "-m", "centre", "-o", "page.html")
     assert run.returncode == 0, run.stderr
-    told = [f"model {name} on cpu, float32" for name in ("brightness", "centre")]
-    assert run.stderr.splitlines()[:2] == told
+    expected = [f"model {name} on cpu, float32" for name in ("brightness", "centre")]
+    assert run.stderr.splitlines()[:2] == expected
     data = data_of(tmp_path / "page.html")
     assert data["models"] == ["brightness", "centre"]
     assert len(data["colours"]) == len(data["cover"]) == 256
@@ -120,7 +120,7 @@ def test_observers_are_shown_and_models_scored_where_maps_lie_beside(
             spot[25:35, 15:25] = 255
             Image.fromarray(spot).save(tmp_path / "set" / "maps" / photo.name)
     run = salcli("report", "set", "-m", "brightness")
-    assert run.returncode == 1  # one map is missing, and told
+    assert run.returncode == 1  # one map is missing, and reported
     assert "right" in run.stderr
     data = data_of(tmp_path / "report.html")
     assert data["models"] == ["brightness", "ground truth"]
@@ -141,8 +141,8 @@ def test_sound_is_kept(salcli: Run, tmp_path: Path) -> None:
     (entry,) = data_of(tmp_path / "report.html")["entries"]
     movie = tmp_path / "movie.mp4"
     movie.write_bytes(base64.b64decode(entry["video"]))
-    told = subprocess.run([program, "-i", movie], capture_output=True, text=True, check=False)
-    assert "Audio: aac" in told.stderr
+    shown = subprocess.run([program, "-i", movie], capture_output=True, text=True, check=False)
+    assert "Audio: aac" in shown.stderr
 
 
 def test_nothing_leads_out_of_the_page_and_equal_input_gives_equal_bytes(
@@ -159,7 +159,7 @@ def test_nothing_leads_out_of_the_page_and_equal_input_gives_equal_bytes(
     assert all(link.startswith("data:") for link in links)
 
 
-def test_models_are_told_with_licence_and_citation(
+def test_models_are_listed_with_licence_and_citation(
     salcli: Run, photos: list[Path], tmp_path: Path
 ) -> None:
     title = "</script><b>A & B"
@@ -187,7 +187,7 @@ def test_long_clips_keep_fewer_maps(salcli: Run, tmp_path: Path, monkeypatch: An
     assert entry["duration"] == pytest.approx(3)
 
 
-def test_bad_inputs_are_told_and_the_rest_is_shown(
+def test_bad_inputs_are_reported_and_the_rest_is_shown(
     salcli: Run, photos: list[Path], tmp_path: Path
 ) -> None:
     damaged = tmp_path / "damaged.png"

@@ -81,8 +81,8 @@ def push(browser: Chrome, slider: str, value: int) -> None:
     browser.execute_script(f"{script} s.dispatchEvent(new Event('input'))", slider, value)
 
 
-def until(browser: Chrome, told: Callable[[], bool]) -> None:
-    WebDriverWait(browser, 10, poll_frequency=0.1).until(lambda _: told())
+def until(browser: Chrome, condition: Callable[[], bool]) -> None:
+    WebDriverWait(browser, 10, poll_frequency=0.1).until(lambda _: condition())
 
 
 def now(browser: Chrome) -> float:

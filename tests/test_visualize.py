@@ -189,11 +189,11 @@ def test_a_clip_becomes_a_movie_with_its_sound(
     assert run.returncode == 0, run.stderr
     out = tmp_path / "out"
     assert files(out) == ["contact_sheet.jpg", "loud_viz.gif", "loud_viz.mp4"]
-    told = ffmpeg("-i", out / "loud_viz.mp4").stderr.decode()
-    assert "Audio: aac" in told
-    assert "10 fps" in told
-    assert re.search(r"Duration: 00:00:01\.0", told)
-    width, height = map(int, re.search(r"Video: .*?, (\d+)x(\d+)", told).groups())
+    described = ffmpeg("-i", out / "loud_viz.mp4").stderr.decode()
+    assert "Audio: aac" in described
+    assert "10 fps" in described
+    assert re.search(r"Duration: 00:00:01\.0", described)
+    width, height = map(int, re.search(r"Video: .*?, (\d+)x(\d+)", described).groups())
     assert width > 2 * 160
     decoded = ffmpeg(
         *("-v", "error", "-i", out / "loud_viz.mp4", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")

@@ -43,7 +43,7 @@ def measure(
         areas: The areas of interest, each name once.
         kind: How a path is read, as is `fps`; see `salcli.media.open.open_stimulus`.
         fps: Frames per second of a folder's frames.
-        watcher: Is told about progress, and what could not be read.
+        watcher: Shows progress, and what could not be read.
 
     Raises:
         InputError: The input cannot be read, or an area is nowhere on it.

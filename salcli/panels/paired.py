@@ -66,7 +66,7 @@ def open_paired(
 ) -> PairedStimulus:
     """Open one input and pair its frames with the ground truth beside them.
 
-    How names are compared is said in `salcli.gaze.pairing`.
+    `salcli.gaze.pairing` describes how names are compared.
 
     Raises:
         UsageError, InputError: See `salcli.media.open.open_stimulus`.

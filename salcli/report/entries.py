@@ -55,7 +55,7 @@ class EntryMaker:
 
     Args:
         models: Whose maps are shown.
-        watcher: Is told about progress.
+        watcher: Shows progress, and what could not be read.
         areas: Areas of interest.
         kind, fps: See `salcli.media.open.open_stimulus`.
     """
