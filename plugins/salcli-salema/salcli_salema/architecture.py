@@ -10,12 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BOTTLENECK", "CHAIN", "CONVOLUTIONS", "ENCODER", "LAST", "RESIDUAL_PLACES", "Layer"]
+__all__ = [
+    "BOTTLENECK",
+    "LAYERS",
+    "CONVOLUTIONS",
+    "ENCODER",
+    "LAST",
+    "RESIDUAL_PLACES",
+    "LayerSpec",
+]
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One layer of the chain; a convolution is 3x3 with padding 1, the last one 1x1."""
+class LayerSpec:
+    """One layer; a convolution is 3x3 with padding 1, the last one 1x1."""
 
     kind: Literal["conv", "relu", "pool", "upsample", "sigmoid"]
     cin: int
@@ -37,35 +45,35 @@ UP = ((512, 512, 512), (512, 512, 512), (256, 256, 256), (128, 128), (64, 64))
 
 def _blocks(
     blocks: tuple[tuple[int, ...], ...], between: Literal["pool", "upsample"], channels: int
-) -> Iterator[Layer]:
+) -> Iterator[LayerSpec]:
     for number, block in enumerate(blocks):
         if number:
-            yield Layer(between, channels, channels)
+            yield LayerSpec(between, channels, channels)
         for wide in block:
-            yield Layer("conv", channels, wide)
-            yield Layer("relu", wide, wide)
+            yield LayerSpec("conv", channels, wide)
+            yield LayerSpec("relu", wide, wide)
             channels = wide
 
 
 ENCODER = tuple(_blocks(DOWN, "pool", 3))
 """Layers 0 to 29."""
 
-CHAIN = (
+LAYERS = (
     *ENCODER,
     *_blocks(UP, "upsample", 512),
-    Layer("conv", 64, 1, kernel=1),
-    Layer("sigmoid", 1, 1),
+    LayerSpec("conv", 64, 1, kernel=1),
+    LayerSpec("sigmoid", 1, 1),
 )
 """Layers 0 to 61."""
 
 BOTTLENECK = len(ENCODER)
 """The first layer of the decoder, 30: where SalEMA averages and SalCLSTM30 puts its cell."""
 
-LAST = len(CHAIN) - 1
+LAST = len(LAYERS) - 1
 """Index of the sigmoid."""
 
-CONVOLUTIONS = tuple(index for index, layer in enumerate(CHAIN) if layer.kind == "conv")
+CONVOLUTIONS = tuple(index for index, layer in enumerate(LAYERS) if layer.kind == "conv")
 """Indices of the layers with weights, in the order of the published arrays."""
 
-RESIDUAL_PLACES = frozenset(index for index, layer in enumerate(CHAIN) if layer.keeps_shape)
+RESIDUAL_PLACES = frozenset(index for index, layer in enumerate(LAYERS) if layer.keeps_shape)
 """Where a residual connection around the layer is possible."""

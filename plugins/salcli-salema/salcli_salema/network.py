@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from salcli_salema.architecture import BOTTLENECK, CHAIN, ENCODER, LAST, Layer
+from salcli_salema.architecture import BOTTLENECK, ENCODER, LAST, LAYERS, LayerSpec
 from salcli_salema.convolutions import (
     phase_kernels,
     upsampled_conv,
@@ -28,7 +28,7 @@ from salcli_salema.convolutions import (
 )
 
 __all__ = [
-    "Chain",
+    "SalGANGenerator",
     "Kernels",
     "SalCLSTM30",
     "SalCLSTM56",
@@ -48,7 +48,7 @@ SEED = 65
 """Of a cell's first weights; the authors picked it among 100 for a plausible first map."""
 
 
-def make(layer: Layer) -> nn.Module:
+def make(layer: LayerSpec) -> nn.Module:
     """The module of a layer."""
     match layer.kind:
         case "conv":
@@ -70,10 +70,10 @@ def no_bias(conv: nn.Conv2d) -> None:
         nn.init.zeros_(conv.bias)
 
 
-class Chain(nn.Sequential):
+class SalGANGenerator(nn.Sequential):
     """Layers of SalGAN's generator, 62 or the first so many of them."""
 
-    def __init__(self, layers: Sequence[Layer] = CHAIN) -> None:
+    def __init__(self, layers: Sequence[LayerSpec] = LAYERS) -> None:
         super().__init__(*map(make, layers))
         for index, layer in enumerate(layers[: len(ENCODER)]):
             if layer.kind == "conv":
@@ -178,7 +178,7 @@ class SalEMA(nn.Module):
         if weights is None:
             self.alpha = nn.Parameter(torch.tensor([alpha]))
         self.places, self.weights, self.residual = tuple(places), weights, residual
-        self.salgan = Chain()
+        self.salgan = SalGANGenerator()
 
     def forward(
         self,
@@ -213,7 +213,7 @@ class SalEMA(nn.Module):
 
     def _rectified(self, place: int) -> bool:
         """Whether the original's next layer, a ReLU in place, overwrites the state."""
-        return place < BOTTLENECK and CHAIN[place].kind == "conv" and not self.residual
+        return place < BOTTLENECK and LAYERS[place].kind == "conv" and not self.residual
 
     def _layer(
         self, x: Tensor, first: int, place: int, *, dropout: bool, kernels: Kernels | None
@@ -225,7 +225,7 @@ class SalEMA(nn.Module):
         around = x
         if dropout:  # functional in the original: a new mask for every frame, in any mode
             x = functional.dropout2d(x, DROPOUT)
-        elif place < BOTTLENECK and CHAIN[place].kind == "relu":
+        elif place < BOTTLENECK and LAYERS[place].kind == "relu":
             around = x.relu()  # the original's ReLU works in place, on the residual's own memory
         x = self.salgan.run(x, place, place, kernels)
         return x, around if self.residual else None
@@ -288,7 +288,7 @@ class SalCLSTM30(nn.Module):
     def __init__(self, *, residual: bool = False) -> None:
         super().__init__()
         self.residual = residual
-        self.salgan = Chain()
+        self.salgan = SalGANGenerator()
         self.Gates = nn.Conv2d(2 * 512, 4 * 512, 3, padding=1)
         start_cells([self.Gates])
 
@@ -321,9 +321,9 @@ class SalCLSTM56(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.salgan = Chain(CHAIN[: self.CUT])
+        self.salgan = SalGANGenerator(LAYERS[: self.CUT])
         self.Gates = nn.Conv2d(2 * 128, 4 * 128, 3, padding=1)
-        self.final_convs = nn.Sequential(*map(make, CHAIN[self.CUT :]))
+        self.final_convs = nn.Sequential(*map(make, LAYERS[self.CUT :]))
         convolutions = [layer for layer in self.final_convs if isinstance(layer, nn.Conv2d)]
         start_cells([self.Gates, *convolutions])
 

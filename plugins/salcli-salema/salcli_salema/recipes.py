@@ -42,7 +42,7 @@ THAWED = (
     {1: 57, 2: 52, 3: 47, 4: 0},
     {1: 51, 2: 46, 3: 41, 4: 0},
 )
-"""Gradual thawing of SalCLSTM30 and of SalCLSTM56: the end of the chain first."""
+"""Gradual thawing of SalCLSTM30 and of SalCLSTM56: the last layers first."""
 
 
 def of(options: Options) -> Mapping[str, Recipe]:
@@ -65,7 +65,7 @@ def _alpha(recipe: Recipe) -> ParameterGroup:
 
 
 def _thawing(schedule: Mapping[int, int]) -> tuple[ParameterGroup, ...]:
-    """One group per convolution of the chain, frozen until its epoch."""
+    """One group per convolution, frozen until its epoch."""
     groups = []
     for index in CONVOLUTIONS:
         epoch = min(epoch for epoch, first in schedule.items() if index >= first)

@@ -64,7 +64,7 @@ def start_state(saved: Checkpoint, wanted: Mapping[str, Tensor]) -> dict[str, Te
         saved: Weights of any variant, SalGAN's generator, or torchvision's VGG-16, which gives the
             encoder alone.
         wanted: The network's state dict. What the file has nothing of (the gates of a ConvLSTM,
-            its last convolutions, a learned alpha) may be left out, the chain may not.
+            its last convolutions, a learned alpha) may be left out, the layers may not.
 
     Raises:
         WeightsError: The file is none of these, keys are missing, or shapes differ.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from salcli_salema.architecture import CHAIN
+from salcli_salema.architecture import LAYERS
 from salcli_salema.convolutions import (
     phase_kernels,
     upsampled_conv,
@@ -19,10 +19,10 @@ from salcli_salema.convolutions import (
     winograd_kernels,
 )
 from salcli_salema.network import (
-    Chain,
     SalCLSTM30,
     SalCLSTM56,
     SalEMA,
+    SalGANGenerator,
     start_cells,
 )
 from torch import Tensor, nn
@@ -162,11 +162,11 @@ def load(kind: Callable[..., nn.Module], state: Weights, **more: Any) -> nn.Modu
 class Original:
     """The specification's pseudo-code, one frame after another, with ReLUs in place as there."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: SalGANGenerator) -> None:
         self.state = chain.state_dict()
 
     def layer(self, index: int, x: Tensor) -> Tensor:
-        match CHAIN[index].kind:
+        match LAYERS[index].kind:
             case "conv":
                 weight = self.state[f"{index}.weight"]
                 padding = weight.shape[-1] // 2
@@ -186,7 +186,7 @@ class Original:
         maps = []
         for frame in x:
             y = frame[None].clone()
-            for index in range(len(CHAIN)):
+            for index in range(len(LAYERS)):
                 around = y
                 y = self.layer(index, y)
                 if index in weights:
@@ -202,19 +202,19 @@ def eighth(channels: int) -> int:
     return channels if channels in (1, 3) else channels // 8
 
 
-THIN = [replace(layer, cin=eighth(layer.cin), cout=eighth(layer.cout)) for layer in CHAIN]
+THIN = [replace(layer, cin=eighth(layer.cin), cout=eighth(layer.cout)) for layer in LAYERS]
 
 
 @pytest.fixture(scope="session")
-def thin(sw1: Callable[..., None]) -> Chain:
+def thin(sw1: Callable[..., None]) -> SalGANGenerator:
     """The chain with an eighth of the channels, which shows the order of things as well."""
-    chain = Chain(THIN)
+    chain = SalGANGenerator(THIN)
     sw1(chain, gains={"0.weight": 0.02})
     return chain.eval()
 
 
 def thinned(
-    chain: Chain, places: tuple[int, ...], weights: tuple[float, ...], **more: Any
+    chain: SalGANGenerator, places: tuple[int, ...], weights: tuple[float, ...], **more: Any
 ) -> SalEMA:
     with torch.device("meta"):
         network = SalEMA(places, weights=weights, **more)
@@ -237,7 +237,7 @@ PLACES = [
 
 @pytest.mark.parametrize(("places", "residual"), PLACES)
 def test_batches_equal_single_frames_at_every_kind_of_place(
-    places: tuple[int, ...], residual: bool, thin: Chain
+    places: tuple[int, ...], residual: bool, thin: SalGANGenerator
 ) -> None:
     x = frames(5)
     weights = (0.3, 0.6)[: len(places)]
@@ -251,7 +251,7 @@ def test_batches_equal_single_frames_at_every_kind_of_place(
         torch.testing.assert_close(maps, wanted, rtol=0, atol=SAME)
 
 
-def test_an_encoder_place_keeps_the_rectified_average(thin: Chain) -> None:
+def test_an_encoder_place_keeps_the_rectified_average(thin: SalGANGenerator) -> None:
     """The original's habit makes a difference, so the test above would notice its absence."""
     x, network = frames(3), thinned(thin, (7,), (0.3,))
     with torch.inference_mode():
@@ -263,7 +263,7 @@ def test_an_encoder_place_keeps_the_rectified_average(thin: Chain) -> None:
 
 
 @pytest.mark.parametrize("kind", ["clstm30", "clstm30-residual", "clstm56"])
-def test_batches_equal_single_frames_with_a_cell(kind: str, thin: Chain) -> None:
+def test_batches_equal_single_frames_with_a_cell(kind: str, thin: SalGANGenerator) -> None:
     x, network = frames(4), thin_with_cell(thin, kind)
     wanted = run(network, x, (1, 2, 3), fast=False)
     assert (wanted[1:] - wanted[:-1]).abs().max() > 100 * SAME
@@ -271,7 +271,7 @@ def test_batches_equal_single_frames_with_a_cell(kind: str, thin: Chain) -> None
         torch.testing.assert_close(run(network, x, cuts, fast=True), wanted, rtol=0, atol=SAME)
 
 
-def thin_with_cell(thin: Chain, kind: str) -> nn.Module:
+def thin_with_cell(thin: SalGANGenerator, kind: str) -> nn.Module:
     torch.manual_seed(0)
     with torch.device("meta"):
         full = kind == "clstm56"
@@ -280,7 +280,7 @@ def thin_with_cell(thin: Chain, kind: str) -> nn.Module:
     network.Gates = nn.Conv2d(2 * channels, 4 * channels, 3, padding=1)
     network.salgan = thin
     if full:
-        network.salgan = Chain(THIN[:56]).eval()
+        network.salgan = SalGANGenerator(THIN[:56]).eval()
         network.salgan.load_state_dict(thin.state_dict(), strict=False)
         network.final_convs = nn.Sequential(*list(thin)[56:])
     return network.eval()
@@ -304,14 +304,14 @@ def test_a_cell_is_the_one_that_the_paper_s_code_has() -> None:
         torch.testing.assert_close(network(x)[0][0], torch.stack(found))
 
 
-def test_first_frame_equals_the_static_network(thin: Chain) -> None:
+def test_first_frame_equals_the_static_network(thin: SalGANGenerator) -> None:
     x, static = frames(1), thinned(thin, (), ())
     wanted = run(static, x, (), fast=False)
     for place in (2, 30, 61):
         assert torch.equal(run(thinned(thin, (place,), (0.2,)), x, (), fast=False), wanted)
 
 
-def test_several_runs_at_once_are_independent(thin: Chain) -> None:
+def test_several_runs_at_once_are_independent(thin: SalGANGenerator) -> None:
     network = thinned(thin, (30,), (W,))
     one, other = frames(3), frames(4)[:3]
     with torch.inference_mode():
@@ -350,7 +350,7 @@ def test_sides_that_are_odd_take_the_plain_convolution(make_ema: Callable[..., S
 
 
 @pytest.mark.parametrize("place", [3, 30])
-def test_dropout_takes_whole_channels_and_is_asked_for(place: int, thin: Chain) -> None:
+def test_dropout_takes_whole_channels_and_is_asked_for(place: int, thin: SalGANGenerator) -> None:
     network = thinned(thin, (place,), (W,))
     x = frames(2)
     assert torch.equal(run(network, x, (), fast=False), run(network, x, (), fast=False))
@@ -379,7 +379,7 @@ def test_multiplications_are_those_of_the_card(make_ema: Callable[..., SalEMA]) 
     """At 192x256: 4 of 9 behind an upsampling, and where Winograd's products pay."""
     kernels = make_ema((30,), (W,)).prepared()
     height, width, plain, fast = 192, 256, 0, 0
-    for index, layer in enumerate(CHAIN):
+    for index, layer in enumerate(LAYERS):
         if layer.kind == "pool":
             height, width = height // 2, width // 2
         if layer.kind == "upsample":

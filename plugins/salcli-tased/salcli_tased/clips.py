@@ -18,12 +18,12 @@ from torch import Tensor
 from salcli import InputError, Prediction
 from salcli_tased.streaming import Sliding
 
-__all__ = ["Course", "interpolated"]
+__all__ = ["WindowSchedule", "interpolated"]
 
 Short = Literal["cyclic", "mirror", "strict"]
 
 
-class Course:
+class WindowSchedule:
     """How a video is gone through.
 
     Args:

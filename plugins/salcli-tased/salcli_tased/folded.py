@@ -8,7 +8,7 @@ from itertools import accumulate
 from torch import Tensor
 
 from salcli_tased import folding, layers
-from salcli_tased.layers import Taps
+from salcli_tased.layers import Slices
 from salcli_tased.levels import Compute
 from salcli_tased.network import Mixed, TasedNet
 
@@ -35,17 +35,17 @@ class FoldedMixed:
             "pooled": layers.neighbours(x, stride=1),
         }
 
-    def output(self, taps: Taps) -> Tensor:
+    def output(self, slices: Slices) -> Tensor:
         """The block's output `[moments, n, H, W, C]` from the parts of neighbouring slices."""
-        pooled = layers.convolve(layers.largest(taps("pooled")), self.pooled)
+        pooled = layers.convolve(layers.largest(slices("pooled")), self.pooled)
         widths = [layer.width for layer in (self.plain, self.temporal1, self.temporal2)]
         out = pooled.new_empty(*pooled.shape[:-1], sum(widths) + self.pooled.width)
         plain, branch1, branch2, last = out.tensor_split(list(accumulate(widths)), dim=-1)
-        for result, (_, x, _) in zip(plain, taps("plain"), strict=True):
+        for result, (_, x, _) in zip(plain, slices("plain"), strict=True):
             assert x is not None  # for the type checker: the middle one is never padding
             result.copy_(x)
-        layers.join(taps("branch1"), self.temporal1, branch1)
-        layers.join(taps("branch2"), self.temporal2, branch2)
+        layers.join(slices("branch1"), self.temporal1, branch1)
+        layers.join(slices("branch2"), self.temporal2, branch2)
         last.copy_(pooled)
         return out.relu_()
 
@@ -94,41 +94,41 @@ class Folded:
         """What the stem makes of single frames `[n, 3, h, w]`: `[n, H, W, 64]`."""
         return layers.convolve(frames.permute(0, 2, 3, 1), self.stem, stride=2)
 
-    def stem_slices(self, taps: Taps) -> dict[str, Tensor]:
+    def stem_slices(self, slices: Slices) -> dict[str, Tensor]:
         """Up to the spatial convolution of the last layer of `base1`."""
-        x = layers.neighbours(layers.joined(taps("frame"), self.stem_over_time), stride=2)
+        x = layers.neighbours(layers.joined(slices("frame"), self.stem_over_time), stride=2)
         return {"u": layers.convolve(layers.convolve(x, self.point), self.front)}
 
-    def front_slices(self, taps: Taps) -> dict[str, Tensor]:
+    def front_slices(self, slices: Slices) -> dict[str, Tensor]:
         """y3, and what Mixed_3b makes of single slices."""
-        y3 = layers.joined(taps("u"), self.front_over_time)
+        y3 = layers.joined(slices("u"), self.front_over_time)
         return {"y3": y3, **self.mixed[0].parts(layers.neighbours(y3, stride=2))}
 
     def next_slices(self, number: int) -> Compute:
         """From the parts of one block to those of the next."""
-        return lambda taps: self.mixed[number + 1].parts(self.mixed[number].output(taps))
+        return lambda slices: self.mixed[number + 1].parts(self.mixed[number].output(slices))
 
-    def y2_slices(self, taps: Taps) -> dict[str, Tensor]:
+    def y2_slices(self, slices: Slices) -> dict[str, Tensor]:
         """The output of Mixed_3c, whole and pooled over space."""
-        y2 = self.mixed[1].output(taps)
+        y2 = self.mixed[1].output(slices)
         return {"y2": y2, "pooled": layers.neighbours(y2, stride=2)}
 
-    def half_slices(self, taps: Taps) -> dict[str, Tensor]:
+    def half_slices(self, slices: Slices) -> dict[str, Tensor]:
         """What Mixed_4b makes of single slices."""
-        return self.mixed[2].parts(layers.largest(taps("pooled")))
+        return self.mixed[2].parts(layers.largest(slices("pooled")))
 
-    def y1_slices(self, taps: Taps) -> dict[str, Tensor]:
+    def y1_slices(self, slices: Slices) -> dict[str, Tensor]:
         """The output of Mixed_4f."""
-        return {"y1": self.mixed[6].output(taps)}
+        return {"y1": self.mixed[6].output(slices)}
 
-    def pooled_slices(self, taps: Taps) -> dict[str, Tensor]:
+    def pooled_slices(self, slices: Slices) -> dict[str, Tensor]:
         """What Mixed_5b makes of single slices, and the switches i0."""
-        pooled, i0 = layers.quarters(layers.largest(taps("y1")))
+        pooled, i0 = layers.quarters(layers.largest(slices("y1")))
         return {"i0": i0, **self.mixed[7].parts(pooled)}
 
-    def y0_slices(self, taps: Taps) -> dict[str, Tensor]:
+    def y0_slices(self, slices: Slices) -> dict[str, Tensor]:
         """The output of Mixed_5c."""
-        return {"y0": self.mixed[8].output(taps)}
+        return {"y0": self.mixed[8].output(slices)}
 
     def decode(self, encoded: Encoded) -> Tensor:
         """Saliency maps `[n, h, w]` in [0, 1]."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from salcli_tased.network import Separable, Unit
+from salcli_tased.network import SeparableUnit, Unit
 
 __all__ = [
-    "Layer",
+    "FoldedConvolution",
     "composed",
     "mirrored",
     "separable",
@@ -22,7 +22,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Layer:
+class FoldedConvolution:
     """A convolution with its norm folded in.
 
     Attributes:
@@ -51,39 +51,39 @@ def folded(weight: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
     return scaled.to(weight.dtype).detach(), bias.to(weight.dtype).detach()
 
 
-def in_space(weight: Tensor, bias: Tensor) -> Layer:
+def in_space(weight: Tensor, bias: Tensor) -> FoldedConvolution:
     """A layer from a kernel `[a, b, 1, k, k]`."""
-    return Layer(weight[:, :, 0].contiguous(memory_format=torch.channels_last), bias)
+    return FoldedConvolution(weight[:, :, 0].contiguous(memory_format=torch.channels_last), bias)
 
 
-def spatial(convolution: nn.Module, norm: nn.Module) -> Layer:
+def spatial(convolution: nn.Module, norm: nn.Module) -> FoldedConvolution:
     """A convolution over space."""
     assert isinstance(convolution, nn.Conv3d)
     return in_space(*folded(convolution.weight, norm))
 
 
-def temporal(convolution: nn.Module, norm: nn.Module) -> Layer:
+def temporal(convolution: nn.Module, norm: nn.Module) -> FoldedConvolution:
     """A convolution over time."""
     assert isinstance(convolution, nn.Conv3d)
     weight, bias = folded(convolution.weight, norm)
-    return Layer(weight[..., 0, 0].permute(2, 1, 0).contiguous(), bias)
+    return FoldedConvolution(weight[..., 0, 0].permute(2, 1, 0).contiguous(), bias)
 
 
-def transposed(convolution: nn.Module, norm: nn.Module) -> Layer:
+def transposed(convolution: nn.Module, norm: nn.Module) -> FoldedConvolution:
     """A transposed convolution with stride 2."""
     assert isinstance(convolution, nn.ConvTranspose3d)
     weight, bias = folded(convolution.weight.transpose(0, 1), norm)
     return in_space(weight.transpose(0, 1), bias)
 
 
-def mirrored(convolution: nn.Module, norm: nn.Module) -> Layer:
+def mirrored(convolution: nn.Module, norm: nn.Module) -> FoldedConvolution:
     """A transposed convolution with stride 1, as the ordinary one with a mirrored kernel."""
     assert isinstance(convolution, nn.ConvTranspose3d)
     weight, bias = folded(convolution.weight.transpose(0, 1), norm)
     return in_space(weight.flip(-1, -2), bias)
 
 
-def composed(convolution: nn.Module, mixture: nn.Module) -> Layer:
+def composed(convolution: nn.Module, mixture: nn.Module) -> FoldedConvolution:
     """A transposed convolution with stride 2 and the mixture of its outputs, with bias."""
     assert isinstance(convolution, nn.ConvTranspose3d)
     assert isinstance(mixture, nn.Conv3d)
@@ -92,13 +92,13 @@ def composed(convolution: nn.Module, mixture: nn.Module) -> Layer:
     return in_space(weight.detach(), mixture.bias.detach())
 
 
-def unit(module: nn.Module) -> Layer:
+def unit(module: nn.Module) -> FoldedConvolution:
     """The layer of a `Unit`."""
     assert isinstance(module, Unit)
     return spatial(module.conv, module.bn)
 
 
-def separable(module: nn.Module) -> tuple[Layer, Layer]:
-    """The layers of a `Separable`, over space and over time."""
-    assert isinstance(module, Separable)
+def separable(module: nn.Module) -> tuple[FoldedConvolution, FoldedConvolution]:
+    """The layers of a `SeparableUnit`, over space and over time."""
+    assert isinstance(module, SeparableUnit)
     return spatial(module.conv_s, module.bn_s), temporal(module.conv_t, module.bn_t)

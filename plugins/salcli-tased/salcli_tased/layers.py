@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from salcli_tased.folding import Layer
+from salcli_tased.folding import FoldedConvolution
 
 __all__ = [
     "Moments",
-    "Taps",
+    "Slices",
     "convolve",
     "double",
     "join",
@@ -34,11 +34,11 @@ __all__ = [
 Moments: TypeAlias = Sequence[Sequence[Tensor | None]]
 """For each moment the slices that a kernel over time reaches, in order; `None` is padding."""
 
-Taps: TypeAlias = Callable[[str], Moments]
+Slices: TypeAlias = Callable[[str], Moments]
 """The moments of a named kind of slice."""
 
 
-def convolve(x: Tensor, layer: Layer, *, stride: int = 1) -> Tensor:
+def convolve(x: Tensor, layer: FoldedConvolution, *, stride: int = 1) -> Tensor:
     """Convolution over space and ReLU of slices `[..., H, W, C]`; odd kernels keep the size."""
     flat = x.flatten(0, -4).permute(0, 3, 1, 2)
     padding = layer.weight.shape[-1] // 2
@@ -46,7 +46,7 @@ def convolve(x: Tensor, layer: Layer, *, stride: int = 1) -> Tensor:
     return channels_inside(y, like=x)
 
 
-def double(x: Tensor, layer: Layer) -> Tensor:
+def double(x: Tensor, layer: FoldedConvolution) -> Tensor:
     """Transposed convolution, without ReLU, that doubles the sides of slices `[..., H, W, C]`."""
     flat = x.flatten(0, -4).permute(0, 3, 1, 2)
     y = functional.conv_transpose2d(flat, layer.weight, layer.bias, stride=2, padding=1)
@@ -59,7 +59,7 @@ def channels_inside(y: Tensor, *, like: Tensor) -> Tensor:
     return y.reshape(*like.shape[:-3], *y.shape[1:])
 
 
-def join(moments: Moments, layer: Layer, out: Tensor) -> None:
+def join(moments: Moments, layer: FoldedConvolution, out: Tensor) -> None:
     """Convolution over time, without ReLU, into `out [moments, n, H, W, C]`; skips padding."""
     for result, slices in zip(out, moments, strict=True):
         rows = result.view(-1, layer.width)
@@ -70,7 +70,7 @@ def join(moments: Moments, layer: Layer, out: Tensor) -> None:
                 start = rows
 
 
-def joined(moments: Moments, layer: Layer) -> Tensor:
+def joined(moments: Moments, layer: FoldedConvolution) -> Tensor:
     """Convolution over time and ReLU: `[moments, n, H, W, C]`."""
     like = next(x for x in moments[0] if x is not None)
     out = like.new_empty(len(moments), *like.shape[:-1], layer.width)

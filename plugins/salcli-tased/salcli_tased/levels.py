@@ -14,14 +14,14 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from salcli_tased.layers import Moments, Taps
+from salcli_tased.layers import Moments, Slices
 
-__all__ = ["Compute", "Depth", "Frames", "Level", "Reach"]
+__all__ = ["Compute", "Depth", "Frames", "Level", "Kernel"]
 
-Compute: TypeAlias = Callable[[Taps], Mapping[str, Tensor]]
+Compute: TypeAlias = Callable[[Slices], Mapping[str, Tensor]]
 """From slices of the level below to slices of this one, by name: `[moments, n, ...]`."""
 
-Reach: TypeAlias = tuple[int, int, int]
+Kernel: TypeAlias = tuple[int, int, int]
 """`(taps, ratio, half)`: slice j is made of slices `ratio j - half + 0 ... taps - 1` below."""
 
 
@@ -107,19 +107,19 @@ class Level(Depth):
 
     Args:
         below: What they are made of.
-        reach: Of one slice into the level below.
+        kernel: Which slices of the level below make one of this.
         compute: Makes them.
         most: Frames that are pushed, and windows that are looked at, in one go.
     """
 
-    def __init__(self, below: Depth, reach: Reach, compute: Compute, *, most: int) -> None:
-        taps, ratio, half = reach
+    def __init__(self, below: Depth, kernel: Kernel, compute: Compute, *, most: int) -> None:
+        taps, ratio, half = kernel
         first = -(-(below.interior.start + half) // ratio)
         interior = range(first, (below.interior.stop - taps + half) // ratio + 1)
         if len(interior) < 2:  # no other window has it
             interior = range(0)
         super().__init__(below.length // ratio, below.distance * ratio, interior, most=most)
-        self.below, self.reach, self.compute = below, reach, compute
+        self.below, self.kernel, self.compute = below, kernel, compute
 
     def advance(self, latest: int) -> None:
         """Make the interior slices of the windows up to the one that begins at `latest`.
@@ -128,7 +128,7 @@ class Level(Depth):
         """
         if not self.interior:
             return
-        taps, _, half = self.reach
+        taps, _, half = self.kernel
         count = latest + self.distance * self.interior[-1] + 1 - self.next
         if count <= 0:
             return
@@ -143,7 +143,7 @@ class Level(Depth):
 
     def look(self, starts: range) -> None:
         """Make the edges of the windows that begin at `starts`."""
-        taps, ratio, half = self.reach
+        taps, ratio, half = self.kernel
 
         def reached(name: str) -> Moments:
             return [

@@ -25,7 +25,7 @@ from salcli import (
 )
 from salcli.authoring import Checkpoint, Model, batched, prefetch, resize
 from salcli_tased import Options, s3d
-from salcli_tased.clips import Course, interpolated
+from salcli_tased.clips import WindowSchedule, interpolated
 from salcli_tased.finishing import Finish
 from salcli_tased.folded import Folded
 from salcli_tased.network import TasedNet
@@ -112,7 +112,7 @@ class Tased(Model):
 
         The extra map `raw` is the network's own.
         """
-        course = Course(
+        schedule = WindowSchedule(
             self.options.clip_length,
             stride=self.options.stride,
             most=self.batch_size,
@@ -120,7 +120,7 @@ class Tased(Model):
             finish=Finish(self.options.input_size, self.device),
         )
         inputs = (self.inputs(chunk) for chunk in batched(stimulus.frames, self.batch_size))
-        yield from interpolated(course.maps(prefetch(inputs, AHEAD), self.options.short))
+        yield from interpolated(schedule.maps(prefetch(inputs, AHEAD), self.options.short))
 
     def sliding(self) -> Callable[[], Sliding]:
         """What makes a pass over a video."""

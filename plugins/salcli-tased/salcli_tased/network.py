@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Features", "Mixed", "Separable", "TasedNet", "Unit", "unpool"]
+__all__ = ["Features", "Mixed", "SeparableUnit", "TasedNet", "Unit", "unpool"]
 
 
 def norm(channels: int) -> nn.BatchNorm3d:
@@ -33,7 +33,7 @@ class Unit(nn.Module):
         return functional.relu(self.bn(self.conv(x)), inplace=True)
 
 
-class Separable(nn.Module):
+class SeparableUnit(nn.Module):
     """Convolution over space, norm, ReLU; then over time, norm, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
@@ -77,8 +77,8 @@ class Mixed(nn.Module):
         super().__init__()
         plain, reduced1, out1, reduced2, out2, pooled = widths
         self.branch0 = nn.Sequential(Unit(inputs, plain))
-        self.branch1 = nn.Sequential(Unit(inputs, reduced1), Separable(reduced1, out1, 3))
-        self.branch2 = nn.Sequential(Unit(inputs, reduced2), Separable(reduced2, out2, 3))
+        self.branch1 = nn.Sequential(Unit(inputs, reduced1), SeparableUnit(reduced1, out1, 3))
+        self.branch2 = nn.Sequential(Unit(inputs, reduced2), SeparableUnit(reduced2, out2, 3))
         self.branch3 = nn.Sequential(nn.MaxPool3d(3, stride=1, padding=1), Unit(inputs, pooled))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,7 +192,7 @@ class TasedNet(nn.Module):
     def __init__(self, clip_length: int = 32) -> None:
         super().__init__()
         self.base1 = nn.Sequential(
-            Separable(3, 64, 7, 2), over_space(), Unit(64, 64), Separable(64, 192, 3)
+            SeparableUnit(3, 64, 7, 2), over_space(), Unit(64, 64), SeparableUnit(64, 192, 3)
         )
         self.base2 = nn.Sequential(
             Mixed(192, (64, 96, 128, 16, 32, 32)), Mixed(256, (128, 128, 192, 32, 96, 64))

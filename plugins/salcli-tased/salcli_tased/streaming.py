@@ -10,15 +10,15 @@ from torch import Tensor
 
 from salcli_tased import layers
 from salcli_tased.folded import Encoded, Folded
-from salcli_tased.layers import Taps
-from salcli_tased.levels import Compute, Depth, Frames, Level, Reach
+from salcli_tased.layers import Slices
+from salcli_tased.levels import Compute, Depth, Frames, Kernel, Level
 from salcli_tased.network import TasedNet
 
 __all__ = ["Naive", "Sliding", "Streaming"]
 
-STEM: Reach = (7, 2, 3)
-HALVING: Reach = (3, 2, 1)
-NEIGHBOURS: Reach = (3, 1, 1)
+STEM: Kernel = (7, 2, 3)
+HALVING: Kernel = (3, 2, 1)
+NEIGHBOURS: Kernel = (3, 1, 1)
 
 
 class Sliding(Protocol):
@@ -59,8 +59,8 @@ class Streaming:
     """Windows of one video, each slice that several of them share computed once."""
 
     def __init__(self, network: Folded, length: int, *, most: int) -> None:
-        def level(below: Depth, reach: Reach, compute: Compute) -> Level:
-            self.levels.append(Level(below, reach, compute, most=most))
+        def level(below: Depth, kernel: Kernel, compute: Compute) -> Level:
+            self.levels.append(Level(below, kernel, compute, most=most))
             return self.levels[-1]
 
         quarter, sixteenth = length // 8, length // 16
@@ -109,7 +109,7 @@ class Streaming:
 def switched(pooled: str, name: str) -> Compute:
     """Maximum over a group of slices, then the switches of its pooling over space."""
 
-    def compute(taps: Taps) -> dict[str, Tensor]:
-        return {name: layers.switches(layers.largest(taps(pooled)))}
+    def compute(slices: Slices) -> dict[str, Tensor]:
+        return {name: layers.switches(layers.largest(slices(pooled)))}
 
     return compute

@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 import torch
 from salcli_tased import fits
-from salcli_tased.clips import Course
+from salcli_tased.clips import WindowSchedule
 from salcli_tased.finishing import Finish
 from salcli_tased.folded import Folded
 from salcli_tased.model import Tased
@@ -86,14 +86,14 @@ def windows(
     """The frames that each computed map is made of."""
     numbered = (torch.arange(a, min(a + most, count)) for a in range(0, count, most))
     chunks = (numbers.view(-1, 1, 1, 1).expand(-1, 3, 1, 1) for numbers in numbered)
-    course = Course(
+    schedule = WindowSchedule(
         length,
         stride=stride,
         most=most,
         sliding=lambda: Recorder(length, most),
         finish=lambda maps: maps,
     )
-    found = list(course.maps(chunks, short))
+    found = list(schedule.maps(chunks, short))
     assert [index for index, _ in found] == sorted({index for index, _ in found})
     return {index: map_[0].int().tolist() for index, map_ in found}
 

@@ -74,7 +74,7 @@ def strided_convolution(x: Tensor, layer: nn.Conv2d, first: int) -> Tensor:
     return F.conv2d(F.pad(x, (0, 1, 0, 1)), layer.weight, stride=2, groups=layer.groups)
 
 
-class Encoder(nn.Module):
+class MobileNetV2(nn.Module):
     """MobileNetV2 without its classifier, with two taps (section 3.1 of the paper)."""
 
     def __init__(self, *, first: int) -> None:

@@ -1,4 +1,4 @@
-"""What UNISAL is built of: batch norms that know domains, chains of layers, inverted residuals."""
+"""What UNISAL is built of: batch norms that know domains, layers in a row, inverted residuals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DomainNorm(nn.Module):
         return normalised
 
 
-class Chain(nn.ModuleList):
+class DomainSequential(nn.ModuleList):
     """Layers in a row; those that know domains are told which one."""
 
     def forward(self, x: Tensor, domain: str = "", *, start: int = 0) -> Tensor:
@@ -44,9 +44,9 @@ class Chain(nn.ModuleList):
         return x
 
 
-def chain(*layers: nn.Module) -> Chain:
-    """The layers as a `Chain`."""
-    return Chain(layers)
+def sequential(*layers: nn.Module) -> DomainSequential:
+    """The layers as a `DomainSequential`."""
+    return DomainSequential(layers)
 
 
 class Norms:
@@ -62,11 +62,11 @@ class Norms:
         return PlainNorm(channels, momentum=SHARED_MOMENTUM)
 
 
-def expansion(cin: int, cout: int, factor: int, norm: Norms) -> Chain:
+def expansion(cin: int, cout: int, factor: int, norm: Norms) -> DomainSequential:
     """The layers of an inverted residual: 1x1 expansion (if any), 3x3 depthwise, 1x1 projection."""
     wide = cin * factor
     widen = [nn.Conv2d(cin, wide, 1, bias=False), norm(wide), nn.ReLU6()] if factor > 1 else []
-    return chain(
+    return sequential(
         *widen,
         nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False),
         norm(wide),

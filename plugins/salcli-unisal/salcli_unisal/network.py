@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from salcli_unisal import DOMAINS
-from salcli_unisal.encoder import Encoder
-from salcli_unisal.layers import OTHER_MOMENTUM, Chain, Norms, chain, expansion
+from salcli_unisal.encoder import MobileNetV2
+from salcli_unisal.layers import OTHER_MOMENTUM, DomainSequential, Norms, expansion, sequential
 
 HIDDEN = 256
 PRIOR_GAIN = 6.0
@@ -34,9 +34,9 @@ class Skip(nn.Module):
     def __init__(self, cin: int, cout: int, norm: Norms, *, dropout: float) -> None:
         super().__init__()
         wide = 2 * cin
-        self.expansion = chain(nn.Conv2d(cin, wide, 1, bias=False), norm(wide), nn.ReLU6())
+        self.expansion = sequential(nn.Conv2d(cin, wide, 1, bias=False), norm(wide), nn.ReLU6())
         self.dropout = nn.Dropout2d(dropout)
-        self.reduction = chain(nn.Conv2d(wide, cout, 1), norm(cout))
+        self.reduction = sequential(nn.Conv2d(wide, cout, 1), norm(cout))
 
     def forward(self, x: Tensor, domain: str) -> Tensor:
         """`[N, cin, h, w]` -> `[N, cout, h, w]`."""
@@ -47,7 +47,7 @@ class Skip(nn.Module):
 class Block(nn.Module):
     """Holds layers under the published name `conv`."""
 
-    def __init__(self, layers: Chain) -> None:
+    def __init__(self, layers: DomainSequential) -> None:
         super().__init__()
         self.conv = layers
 
@@ -60,7 +60,7 @@ class Stage(nn.Module):
         self.inv_res = Block(expansion(cin, cout, factor, norm))
 
     @property
-    def layers(self) -> Chain:
+    def layers(self) -> DomainSequential:
         """The block's layers."""
         return self.inv_res.conv
 
@@ -224,7 +224,7 @@ class UNISAL(nn.Module):
         self.ds_gaussians, self.ds_adaptation = ds_gaussians, ds_adaptation
         self.ds_smoothing, self.ds_bn, self.state_dropout = ds_smoothing, ds_bn, state_dropout
         norm = Norms(self.sources, specific=ds_bn)
-        self.cnn = Encoder(first=first)
+        self.cnn = MobileNetV2(first=first)
         if n_gaussians:
             for name in self._names("coarse_gaussians", ds_gaussians):
                 self.register_parameter(name, nn.Parameter(manual_gaussians()))
@@ -234,7 +234,7 @@ class UNISAL(nn.Module):
                 layer.momentum = OTHER_MOMENTUM
         if not (bypass_rnn and set(self.sources) == {"SALICON"}):
             self.rnn = Recurrent(norm, dropout=state_dropout)
-            self.post_rnn = chain(
+            self.post_rnn = sequential(
                 nn.Conv2d(HIDDEN, HIDDEN, 1, bias=False), norm(HIDDEN), nn.ReLU6()
             )
         self.skip_2x = Skip(160, 128, norm, dropout=drop_probs[0])

@@ -1,6 +1,6 @@
 """Datasets that share no class with those of the core."""
 
-from salcli.types import Annotation, Recording, Submission
+from salcli import Annotation, Recording, Submission
 
 
 class Plain:
