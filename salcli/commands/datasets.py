@@ -14,7 +14,7 @@ from salcli.commands._options import DataOptions, Json, Quiet, Roots, Splits, co
 from salcli.types import KernelName
 
 if TYPE_CHECKING:
-    from salcli.datasets.check import Part
+    from salcli.datasets.check import SplitContents
     from salcli.specs import DatasetSpec
 
 __all__ = ["app"]
@@ -244,7 +244,7 @@ def pack(
         typer.echo(f"{output}: {len(entries)} files")
 
 
-def _show_parts(parts: Sequence[Part]) -> None:
+def _show_parts(parts: Sequence[SplitContents]) -> None:
     titles = ("SPLIT", "RECORDINGS", "FRAMES", "WITH MAPS", "WITH FIXATIONS", "OUTSIDE", "PROBLEMS")
     _tables.show(titles, [tuple(map(str, part.row)) for part in parts])
     for part in parts:

@@ -17,13 +17,13 @@ from salcli.plugins import registry
 from salcli.types import Format, Scale, Size
 
 if TYPE_CHECKING:
-    from salcli.datasets.submission.predict import Task
+    from salcli.datasets.submission.predict import PredictionTask
     from salcli.loading import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.manifest import OutputPaths
     from salcli.progress import Watcher
 
-    Todo = tuple[Path, OutputPaths, Task | None]
+    Todo = tuple[Path, OutputPaths, PredictionTask | None]
 
 __all__ = ["predict"]
 

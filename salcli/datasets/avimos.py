@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from salcli.datasets.collection import Collection, Found, lone_root, some
-from salcli.datasets.framefiles import Whole, counter
+from salcli.datasets.framefiles import WholeClip, counter
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.errors import InputError
 from salcli.types import Recording, Submission
@@ -88,7 +88,7 @@ def _find(root: Path, split: str, names: Sequence[str]) -> Found:
             yield f"neither density video nor fixations of '{name}'"
         count = counter(video, density, fixations)
         yield Recording(
-            f"{part.lower()}/{name}", video, Whole(count, density, fixations), fps=NOMINAL_FPS
+            f"{part.lower()}/{name}", video, WholeClip(count, density, fixations), fps=NOMINAL_FPS
         )
     if missing:
         yield f"no video of {some(missing)} in '{root / 'Videos'}'"

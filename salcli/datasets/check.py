@@ -13,13 +13,13 @@ from salcli.gaze.files import read
 from salcli.media import mapvideo
 from salcli.types import Annotation, Dataset, PublishedContents, Recording
 
-__all__ = ["Part", "alike", "check"]
+__all__ = ["SplitContents", "alike", "check"]
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitContents:
     """Contents of one split.
 
     Attributes:
@@ -66,7 +66,7 @@ def check(
     *,
     every_file: bool = False,
     done: Callable[[], None] = lambda: None,
-) -> Iterator[Part]:
+) -> Iterator[SplitContents]:
     """Check every recording of the given splits, or of all; each recording once.
 
     Args:
@@ -84,7 +84,7 @@ def check(
         try:
             recordings = dataset.recordings(split)
         except InputError as error:
-            yield Part(split, problems=[str(error)])
+            yield SplitContents(split, problems=[str(error)])
             continue
         for recording in recordings:
             if recording.name not in findings:
@@ -93,8 +93,8 @@ def check(
         yield _sum(split, [findings[r.name] for r in recordings], dataset.problems[known:])
 
 
-def _sum(split: str, findings: Sequence[_Finding], problems: Sequence[str]) -> Part:
-    return Part(
+def _sum(split: str, findings: Sequence[_Finding], problems: Sequence[str]) -> SplitContents:
+    return SplitContents(
         split,
         recordings=len(findings),
         frames=sum(each.frames for each in findings),

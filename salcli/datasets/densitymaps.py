@@ -14,11 +14,11 @@ from salcli.maps import to_8bit
 from salcli.output import png
 from salcli.types import Recording
 
-__all__ = ["Written", "write_maps"]
+__all__ = ["WrittenMaps", "write_maps"]
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenMaps:
     """Result of writing the maps of one recording.
 
     Attributes:
@@ -44,7 +44,7 @@ class Written:
 
 def write_maps(
     recording: Recording, output: Path, *, kernel: Kernel, overwrite: bool = False
-) -> Written:
+) -> WrittenMaps:
     """Write the maps of one recording: `output/CLIP/LABEL.png`, of a still `output/LABEL.png`.
 
     8-bit grey of the frame's size; the peak of each is 255. Without fixations a map is black.
@@ -73,7 +73,7 @@ def write_maps(
         peak = float(density.max())
         atomic.write(path, png.encode(to_8bit(density / (peak or 1.0), "nearest")))
         maps += 1
-    return Written(recording, maps, skipped, outside, tuple(problems))
+    return WrittenMaps(recording, maps, skipped, outside, tuple(problems))
 
 
 def _annotated(recording: Recording) -> Iterator[tuple[int, str]]:

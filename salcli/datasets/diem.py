@@ -14,7 +14,7 @@ from pathlib import Path
 
 from salcli.datasets.cliptree import clip_folders
 from salcli.datasets.collection import Collection, Found, lone_root
-from salcli.datasets.framefiles import Whole, clip
+from salcli.datasets.framefiles import WholeClip, clip
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.gaze.files import count_frames
 from salcli.media import mapvideo
@@ -98,7 +98,7 @@ def _published(folder: Path, eye: Eye, *, tested: bool) -> Iterator[Recording | 
         yield f"no folder '{events}'"
     count = partial(_count, video, events, TESTED_FRAMES if tested else None)
     fixations = events if events.is_dir() else None
-    annotations = Whole(count, fixations=fixations, eye=eye)
+    annotations = WholeClip(count, fixations=fixations, eye=eye)
     yield Recording(f"diem/{folder.name}", video, annotations, fps=FPS)
 
 

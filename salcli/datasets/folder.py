@@ -15,7 +15,7 @@ from salcli.datasets.collection import Collection, Found
 from salcli.datasets.framefiles import (
     TRUTH_SUFFIXES,
     Files,
-    Whole,
+    WholeClip,
     by_stem,
     clip,
     counter,
@@ -132,7 +132,7 @@ def _clips(root: Path, holders: Sequence[Path], fps: float) -> Iterator[Recordin
     for name, source in sources.items():
         density, gaze = densities.get(name), gazes.get(name)
         if density is not None or gaze is not None:
-            annotations = Whole(counter(source, density, gaze), density, gaze)
+            annotations = WholeClip(counter(source, density, gaze), density, gaze)
             frames = Files((source,)) if source.is_dir() else None
             yield Recording(name, source, annotations, fps=fps, frames=frames)
             continue

@@ -25,7 +25,7 @@ from salcli.types import Annotation, Eye, Recording
 __all__ = [
     "Files",
     "FrameAnnotations",
-    "Whole",
+    "WholeClip",
     "by_stem",
     "clip",
     "counter",
@@ -161,7 +161,7 @@ class FrameAnnotations(Indexed[Annotation]):
 
 
 @dataclass(frozen=True)
-class Whole(Indexed[Annotation]):
+class WholeClip(Indexed[Annotation]):
     """Annotations of a clip from files that hold all frames.
 
     Attributes:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from salcli.atomic import replacing
-from salcli.datasets.submission.find import Entry
+from salcli.datasets.submission.find import ArchiveEntry
 from salcli.media import images
 from salcli.media.video import Video
 from salcli.output.greyvideo import encode
@@ -20,7 +20,7 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 """Earliest time stamp of the ZIP format; a fixed one makes archives reproducible."""
 
 
-def pack(entries: Sequence[Entry], archive: Path, *, method: str) -> None:
+def pack(entries: Sequence[ArchiveEntry], archive: Path, *, method: str) -> None:
     """Write one ZIP archive `METHOD/...`.
 
     Raises:
@@ -36,14 +36,14 @@ def pack(entries: Sequence[Entry], archive: Path, *, method: str) -> None:
             target.writestr(information, _content(entry))
 
 
-def pack_apart(entries: Sequence[Entry], folder: Path) -> int:
+def pack_apart(entries: Sequence[ArchiveEntry], folder: Path) -> int:
     """Write an archive `CLIP.tar`, compressed with gzip, for each clip; returns their number.
 
     Raises:
         InputError: A map cannot be read.
         OutputError: The folder cannot be written.
     """
-    by_clip: dict[str, list[Entry]] = {}
+    by_clip: dict[str, list[ArchiveEntry]] = {}
     for entry in entries:
         by_clip.setdefault(entry.clip.name, []).append(entry)
     for name, own in by_clip.items():
@@ -56,7 +56,7 @@ def pack_apart(entries: Sequence[Entry], folder: Path) -> int:
     return len(by_clip)
 
 
-def _content(entry: Entry) -> bytes:
+def _content(entry: ArchiveEntry) -> bytes:
     if len(entry.files) == 1 and entry.files[0].suffix.lower() == entry.path.suffix.lower():
         return entry.files[0].read_bytes()
     fps = Video(entry.clip.source).fps if entry.clip.source is not None else 30.0

@@ -17,8 +17,8 @@ from salcli.plugins import registry
 from salcli.types import Dataset, PublishedContents, Submission
 
 __all__ = [
-    "Clip",
-    "Entry",
+    "ArchiveEntry",
+    "WantedClip",
     "collect",
     "find_maps",
     "published_clips",
@@ -27,7 +27,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Clip:
+class WantedClip:
     """One recording whose predictions are required.
 
     Attributes:
@@ -46,7 +46,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArchiveEntry:
     """One file of the archive.
 
     Attributes:
@@ -57,7 +57,7 @@ class Entry:
 
     path: Path
     files: Sequence[Path]
-    clip: Clip
+    clip: WantedClip
 
 
 def collect(
@@ -67,7 +67,7 @@ def collect(
     split: str,
     roots: Sequence[Path] = (),
     options: Sequence[str] = (),
-) -> list[Entry]:
+) -> list[ArchiveEntry]:
     """Find the maps of a split of a dataset below a folder, and check each.
 
     They are compared with the dataset below its root; without one with its published contents.
@@ -89,7 +89,7 @@ def collect(
     return find_maps(folder, clips, dataset.submission)
 
 
-def wanted_clips(dataset: Dataset, split: str) -> list[Clip]:
+def wanted_clips(dataset: Dataset, split: str) -> list[WantedClip]:
     """The predictions that a split requires.
 
     Raises:
@@ -97,7 +97,7 @@ def wanted_clips(dataset: Dataset, split: str) -> list[Clip]:
     """
     sized = dataset.submission is not None and dataset.submission.sized
     return [
-        Clip(
+        WantedClip(
             recording.name.rpartition("/")[2],
             [annotation.label for annotation in recording.annotations],
             images.size_of(recording.source) if sized else None,
@@ -108,7 +108,7 @@ def wanted_clips(dataset: Dataset, split: str) -> list[Clip]:
     ]
 
 
-def published_clips(dataset: Dataset, split: str) -> list[Clip]:
+def published_clips(dataset: Dataset, split: str) -> list[WantedClip]:
     """The predictions that a split requires, from its published names and counts alone.
 
     Raises:
@@ -126,14 +126,16 @@ def published_clips(dataset: Dataset, split: str) -> list[Clip]:
         )
     counts = contents.frame_counts
     return [
-        Clip(name, [f"{i + 1:04d}" for i in range(counts[name])])
+        WantedClip(name, [f"{i + 1:04d}" for i in range(counts[name])])
         if name in counts
-        else Clip(name, [name], still=True)
+        else WantedClip(name, [name], still=True)
         for name in names
     ]
 
 
-def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> list[Entry]:
+def find_maps(
+    folder: Path, clips: Sequence[WantedClip], submission: Submission
+) -> list[ArchiveEntry]:
     """Find the maps of all clips below a folder, and check each.
 
     How names are compared is said in `salcli.gaze.pairing`.
@@ -141,7 +143,7 @@ def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> li
     Raises:
         InputError: Maps are missing, surplus, unreadable, or of a wrong size or kind.
     """
-    found: list[Entry] = []
+    found: list[ArchiveEntry] = []
     problems: list[str] = []
     maps = _listed(folder, submission.suffixes)
     stills = pair([clip.labels[0] for clip in clips if clip.still], maps)
@@ -168,7 +170,9 @@ def find_maps(folder: Path, clips: Sequence[Clip], submission: Submission) -> li
     return found
 
 
-def _entries(files: Sequence[Path], clip: Clip, submission: Submission) -> Iterator[Entry]:
+def _entries(
+    files: Sequence[Path], clip: WantedClip, submission: Submission
+) -> Iterator[ArchiveEntry]:
     """The files of the archive for the maps of one recording.
 
     Raises:
@@ -181,28 +185,28 @@ def _entries(files: Sequence[Path], clip: Clip, submission: Submission) -> Itera
         size = found if submission.is_video else size
     if submission.is_video:
         path = Path(submission.pattern.format(clip=clip.name) + submission.suffixes[0])
-        yield Entry(path, files, clip)
+        yield ArchiveEntry(path, files, clip)
         return
     for label, file in zip(clip.labels, files, strict=True):
         stem = submission.pattern.format(clip=clip.name, label=label)
-        yield Entry(Path(stem + file.suffix.lower()), [file], clip)
+        yield ArchiveEntry(Path(stem + file.suffix.lower()), [file], clip)
 
 
-def _movie(file: Path, clip: Clip, submission: Submission) -> Entry:
+def _movie(file: Path, clip: WantedClip, submission: Submission) -> ArchiveEntry:
     count = mapvideo.count_frames(file)
     if count != len(clip.labels):
         raise InputError(f"'{file}' has {count} frames, not {len(clip.labels)}")
-    return Entry(Path(submission.pattern.format(clip=clip.name) + file.suffix), [file], clip)
+    return ArchiveEntry(Path(submission.pattern.format(clip=clip.name) + file.suffix), [file], clip)
 
 
-def _still_map(stills: Mapping[str, Path], clip: Clip) -> list[Path]:
+def _still_map(stills: Mapping[str, Path], clip: WantedClip) -> list[Path]:
     label = clip.labels[0]
     if label not in stills:
         raise InputError(f"no map of {some([label])}")
     return [stills[label]]
 
 
-def _maps(folder: Path | None, clip: Clip, submission: Submission) -> list[Path]:
+def _maps(folder: Path | None, clip: WantedClip, submission: Submission) -> list[Path]:
     """The map of each frame of a clip, in order.
 
     Raises:

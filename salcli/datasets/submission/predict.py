@@ -17,11 +17,11 @@ from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
 from salcli.types import Dataset, Recording
 
-__all__ = ["Task", "tasks"]
+__all__ = ["PredictionTask", "tasks"]
 
 
 @dataclass(frozen=True)
-class Task:
+class PredictionTask:
     """One recording to predict.
 
     Attributes:
@@ -67,7 +67,7 @@ class Task:
         return replace(outcome, results=self.video)
 
 
-def tasks(dataset: Dataset, split: str, output: Path) -> Iterator[Task]:
+def tasks(dataset: Dataset, split: str, output: Path) -> Iterator[PredictionTask]:
     """One for each recording of a split.
 
     Raises:
@@ -86,8 +86,8 @@ def tasks(dataset: Dataset, split: str, output: Path) -> Iterator[Task]:
             raise InputError(f"'{recording.source}' has no frames")
         path = output / submission.path(recording, recording.annotations[0])
         if submission.is_video:
-            yield Task(recording, OutputPaths(path.parent, path.stem), path)
+            yield PredictionTask(recording, OutputPaths(path.parent, path.stem), path)
         elif recording.is_clip:
-            yield Task(recording, OutputPaths(path.parent.parent, path.parent.name))
+            yield PredictionTask(recording, OutputPaths(path.parent.parent, path.parent.name))
         else:
-            yield Task(recording, OutputPaths(path.parent, path.stem))
+            yield PredictionTask(recording, OutputPaths(path.parent, path.stem))
