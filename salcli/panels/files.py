@@ -59,13 +59,14 @@ def write_gif(path: Path, pictures: Sequence[Frame], *, seconds: float) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    first, *others = (
-        Image.fromarray(picture).quantize(256, Image.Quantize.MEDIANCUT) for picture in pictures
-    )
-    content = io.BytesIO()
+    import imageio.v3 as imageio  # takes time, and few runs need it
+
+    shown = np.stack(pictures)
     duration = round(1000 * seconds)
-    first.save(content, "GIF", save_all=True, append_images=others, duration=duration, loop=0)
-    atomic.write(path, content.getvalue())
+    content = imageio.imwrite(
+        "<bytes>", shown, extension=".gif", plugin="pillow", duration=duration, loop=0
+    )
+    atomic.write(path, content)
 
 
 def write_gif_of_movie(path: Path, movie: Path) -> None:
