@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salcli.errors import PluginError
-from salcli.prediction.frametap import Tap
+from salcli.prediction.frametap import FrameTap
 from salcli.stream import batched, checked, paired, prefetch, sliding
 from salcli.types import Frame, Prediction
 
@@ -111,7 +111,7 @@ def test_what_is_no_map_is_refused(bad: Prediction, text: str) -> None:
 
 def test_a_tap_remembers_what_has_no_map_yet() -> None:
     some = [np.full((2, 3 + n, 3), n, np.uint8) for n in range(4)]
-    tap = Tap(some, keep=False)
+    tap = FrameTap(some, keep=False)
     reading = iter(tap)
     next(reading)
     next(reading)
@@ -126,9 +126,9 @@ def test_a_tap_remembers_what_has_no_map_yet() -> None:
 
 def test_a_tap_sees_what_is_left() -> None:
     some = [np.zeros((2, 2, 3), np.uint8)] * 2
-    untouched, begun = Tap(iter(some), keep=True), Tap((f for f in some), keep=True)
+    untouched, begun = FrameTap(iter(some), keep=True), FrameTap((f for f in some), keep=True)
     next(iter(begun))
 
     assert untouched.has_more()
     assert begun.has_more()
-    assert not Tap([], keep=True).has_more()
+    assert not FrameTap([], keep=True).has_more()

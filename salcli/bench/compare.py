@@ -23,12 +23,12 @@ import torch
 
 from salcli import devices
 from salcli.bench import worker
-from salcli.bench.worker import Lap, Setup
+from salcli.bench.worker import RunSettings, Workload
 from salcli.devices import PRECISIONS
 from salcli.errors import SalcliError, UsageError
 from salcli.specs import ModelSpec, parse_options
 
-__all__ = ["Figures", "convolution_peak", "run", "ways"]
+__all__ = ["Measurement", "convolution_peak", "run", "ways"]
 
 DEFAULT = "default"
 """Name of the way that the others are compared with."""
@@ -41,7 +41,7 @@ PEAK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Figures:
+class Measurement:
     """What was measured of one way.
 
     Attributes:
@@ -75,7 +75,7 @@ class Figures:
         return self.maps / self.seconds
 
 
-def ways(spec: ModelSpec, setup: Setup, compare: Sequence[str]) -> dict[str, Setup]:
+def ways(spec: ModelSpec, setup: RunSettings, compare: Sequence[str]) -> dict[str, RunSettings]:
     """The default way and those that are compared with it, by name.
 
     Each of `compare` is a name of `spec.comparisons`, a precision, or an option as `KEY=VALUE`.
@@ -101,8 +101,12 @@ def ways(spec: ModelSpec, setup: Setup, compare: Sequence[str]) -> dict[str, Set
 
 
 def run(
-    setups: Mapping[str, Setup], course: Lap, *, laps: int, notice: Callable[[str], None]
-) -> list[Figures]:
+    setups: Mapping[str, RunSettings],
+    workload: Workload,
+    *,
+    laps: int,
+    notice: Callable[[str], None],
+) -> list[Measurement]:
     """Run all ways on the same frames, in turns; the first is the default.
 
     Raises:
@@ -114,7 +118,7 @@ def run(
         for index, (name, setup) in enumerate(setups.items()):
             turns[name] = _Turns(name, folder / f"{index}.npy", stack)
             notice(f"{name}: loading and warming up")
-            turns[name].prepare(setup, course)
+            turns[name].prepare(setup, workload)
         for lap in range(laps):
             for name, turn in turns.items():
                 notice(f"{name}: timed run {lap + 1} of {laps}")
@@ -138,8 +142,8 @@ class _Turns:
         self._seconds = math.inf
         self._peaks: dict[str, int] = {}
 
-    def prepare(self, setup: Setup, course: Lap) -> None:
-        self._about = self._call(worker.prepare, setup, course)
+    def prepare(self, setup: RunSettings, workload: Workload) -> None:
+        self._about = self._call(worker.prepare, setup, workload)
 
     def lap(self) -> None:
         self._seconds = min(self._seconds, self._call(worker.lap))
@@ -148,8 +152,8 @@ class _Turns:
         self._peaks = self._call(worker.peak_bytes)
         self._maps, self._macs = self._call(worker.count, self._maps_file)
 
-    def figures(self, default: _Turns) -> Figures:
-        return Figures(
+    def figures(self, default: _Turns) -> Measurement:
+        return Measurement(
             self._way,
             *self._about,
             maps=self._maps,

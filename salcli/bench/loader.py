@@ -21,11 +21,11 @@ from salcli.training.plan import Corpus
 from salcli.training.train import Running
 from salcli.types import Batch
 
-__all__ = ["Supply", "measure"]
+__all__ = ["LoaderSpeed", "measure"]
 
 
 @dataclass(frozen=True)
-class Supply:
+class LoaderSpeed:
     """Samples per second of both sides of a training; a sample is a still or a clip.
 
     Attributes:
@@ -47,7 +47,7 @@ class Supply:
 
 def measure(
     model: Model, corpora: Sequence[Corpus], recipe: Recipe, running: Running, *, batches: int
-) -> Supply:
+) -> LoaderSpeed:
     """Load and train on so many batches, one after the other; the first of each is warm-up.
 
     The weights of `model.network` are not those from before.
@@ -73,7 +73,7 @@ def measure(
     samples = sum(len(batch.inputs) for batch in itertools.islice(loaded, batches))
     delivered = samples / (time.perf_counter() - started)
     seconds = _step_seconds(model, moved(first, model.device), recipe, running, steps=batches)
-    return Supply(len(first.inputs), delivered, len(first.inputs) / seconds)
+    return LoaderSpeed(len(first.inputs), delivered, len(first.inputs) / seconds)
 
 
 @exactly(torch.float32)

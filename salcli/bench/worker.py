@@ -25,14 +25,14 @@ from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.types import Frame, Stimulus
 
-__all__ = ["Lap", "Setup", "count", "lap", "peak_bytes", "prepare"]
+__all__ = ["Workload", "RunSettings", "count", "lap", "peak_bytes", "prepare"]
 
 DISC_SHARE = 1 / 8
 """Radius of the disc that crosses the generated clip, as a share of its height."""
 
 
 @dataclass(frozen=True)
-class Lap:
+class Workload:
     """What every way looks at: a real input, or a generated clip.
 
     Attributes:
@@ -47,7 +47,7 @@ class Lap:
 
 
 @dataclass(frozen=True)
-class Setup:
+class RunSettings:
     """One way of running a model; see `salcli.loading.load_model`.
 
     Attributes:
@@ -112,9 +112,9 @@ class DriftingClip:
 class Runner:
     """A loaded model and what it looks at."""
 
-    def __init__(self, label: str, model: Model, course: Lap) -> None:
+    def __init__(self, label: str, model: Model, workload: Workload) -> None:
         self.label, self.model = label, model
-        self.stimulus = _stimulus(course, model.spec.accepts)
+        self.stimulus = _stimulus(workload, model.spec.accepts)
 
     def maps(self) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
         """The maps at the published size, as `salcli predict` makes them."""
@@ -132,10 +132,10 @@ WARM_UP = 2
 """Frames that are predicted before anything is timed."""
 
 
-def prepare(setup: Setup, course: Lap) -> tuple[str, str, str]:
+def prepare(setup: RunSettings, workload: Workload) -> tuple[str, str, str]:
     """Load the model and warm up; gives what runs, on which device, in which precision."""
-    runner = Runner(*setup.load(), course)
-    for _ in Runner(runner.label, runner.model, replace(course, frames=WARM_UP)).maps():
+    runner = Runner(*setup.load(), workload)
+    for _ in Runner(runner.label, runner.model, replace(workload, frames=WARM_UP)).maps():
         pass
     _runners[:] = [runner]
     device = runner.model.device
@@ -172,13 +172,13 @@ def count(target: Path) -> tuple[int, int]:
     return maps, counter.get_total_flops() // 2
 
 
-def _stimulus(course: Lap, accepts: frozenset[str]) -> Stimulus:
-    if course.source is None:
-        frames = DriftingClip(course.frames, course.size)
+def _stimulus(workload: Workload, accepts: frozenset[str]) -> Stimulus:
+    if workload.source is None:
+        frames = DriftingClip(workload.frames, workload.size)
         fps = 25.0 if "clips" in accepts else None
-        return Stimulus("generated", frames, fps=fps, size=course.size, count=course.frames)
-    stimulus = open_stimulus(course.source, accepts=accepts)
-    first = _First(stimulus.frames, course.frames)
+        return Stimulus("generated", frames, fps=fps, size=workload.size, count=workload.frames)
+    stimulus = open_stimulus(workload.source, accepts=accepts)
+    first = _First(stimulus.frames, workload.frames)
     return Stimulus(stimulus.name, first, fps=stimulus.fps, size=stimulus.size)
 
 

@@ -49,18 +49,17 @@ __all__ = [
     "each_input",
     "introduction",
     "load_models",
-    "one_of",
     "parse_size",
 ]
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """What `--model` may go on with; for shell completion."""
+    """Models that begin like this, for shell completion."""
     return [name for name in registry.model_names() if name.startswith(incomplete)]
 
 
 def complete_dataset(incomplete: str) -> list[str]:
-    """What `--data` may go on with; for shell completion."""
+    """Datasets that begin like this, for shell completion."""
     return [name for name in registry.datasets() if name.startswith(incomplete)]
 
 
@@ -86,11 +85,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 Kind: TypeAlias = Annotated[
-    types.Kind, typer.Option("--as", help="What the frames of a folder are.")
+    types.Kind, typer.Option("--as", help="How the frames of a folder are taken.")
 ]
 Fps: TypeAlias = Annotated[
     float | None,
-    typer.Option(min=0.001, help="The frames of a folder are a clip of this rate."),
+    typer.Option(min=0.001, help="Take the frames of a folder as a clip of this rate."),
 ]
 AreasFile: TypeAlias = Annotated[
     Path | None,
@@ -106,7 +105,7 @@ ModelName: TypeAlias = Annotated[
         "--model",
         "-m",
         metavar="NAME[:TAG]",
-        help="Model, and which of its weights; see 'salcli models'.",
+        help="Model, and tag of its weights; see 'salcli models'.",
         autocompletion=complete_model,
     ),
 ]
@@ -116,7 +115,7 @@ ModelNames: TypeAlias = Annotated[
         "--model",
         "-m",
         metavar="NAME[:TAG]",
-        help="Model, and which of its weights; see 'salcli models'. Repeatable.",
+        help="Model, and tag of its weights; see 'salcli models'. Repeatable.",
         show_default=registry.DEFAULT_MODEL,
         autocompletion=complete_model,
     ),
@@ -135,7 +134,7 @@ WeightsFile: TypeAlias = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Your own weights file, as the model's authors or salcli save it.",
+        help="Your own weights file, saved by the model's authors' code or by salcli.",
     ),
 ]
 Device: TypeAlias = Annotated[
@@ -150,7 +149,7 @@ BatchSize: TypeAlias = Annotated[
     typer.Option(
         metavar="N",
         parser=_batch_size,
-        help="Frames at once; halved by itself if memory is short.",
+        help="Batch size in frames; halved automatically when memory runs out.",
         show_default="auto",
     ),
 ]
@@ -160,17 +159,17 @@ Offline: TypeAlias = Annotated[
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")
 ]
-Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Verbose: TypeAlias = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say what is done, and where an error happened.")
+    bool, typer.Option("--verbose", "-v", help="Log progress, and show the traceback of an error.")
 ]
 Roots: TypeAlias = Annotated[
     list[Path] | None,
     typer.Option(
         "--root",
         metavar="DIR",
-        help="Folder of the dataset; repeatable for one that may have several, such as 'folder'. "
-        "Without it, the dataset's environment variable says where.",
+        help="Folder of the dataset, overriding its environment variable. Repeatable for datasets "
+        "of several folders, such as 'folder'.",
         show_default=False,
     ),
 ]
@@ -203,17 +202,6 @@ Workers: TypeAlias = Annotated[int, typer.Option(min=0, help="Processes that pre
 FrameMemory: TypeAlias = Annotated[
     int, typer.Option(metavar="MB", min=0, help="Cache for decoded frames.")
 ]
-
-
-def one_of(option: str, value: str, known: Sequence[str]) -> str:
-    """The value, if it is a known one.
-
-    Raises:
-        UsageError: It is not.
-    """
-    if value not in known:
-        raise UsageError(f"{option} {value}: must be one of {', '.join(known)}")
-    return value
 
 
 def each_input(
@@ -288,11 +276,11 @@ def load_models(
     Raises:
         UnknownName, UsageError: No such model, tag, option or device; or what belongs to one model
             is given for several.
-        WeightsError: The weights cannot be had, verified or loaded.
+        WeightsError: The weights could not be obtained, verified or loaded.
     """
     chosen = list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))
     if len(chosen) > 1 and (weights or option):
-        raise UsageError("--weights and --option are of one model, but --model names several")
+        raise UsageError("--weights and --option belong to one model, but --model names several")
     for name in chosen:
         registry.model(name)  # before any of them is downloaded
 

@@ -16,7 +16,7 @@ from salcli.plugins import registry
 from salcli.types import Precision
 
 if TYPE_CHECKING:
-    from salcli.bench.compare import Figures
+    from salcli.bench.compare import Measurement
     from salcli.training.prepare import TrainingRequest
 
 __all__ = ["bench"]
@@ -99,10 +99,10 @@ def bench(
         return
 
     from salcli.bench import compare as benchmark
-    from salcli.bench.worker import Lap, Setup
+    from salcli.bench.worker import RunSettings, Workload
 
     spec, _ = registry.model(model)
-    setup = Setup(
+    setup = RunSettings(
         model,
         options=option or (),
         weights_file=weights,
@@ -113,13 +113,13 @@ def bench(
         offline=offline,
     )
     setups = benchmark.ways(spec, setup, compare or ())
-    course = Lap(source, frames, size)
+    workload = Workload(source, frames, size)
 
     def notice(text: str) -> None:
         if not quiet:
             typer.echo(text, err=True)
 
-    figures = benchmark.run(setups, course, laps=laps, notice=notice)
+    figures = benchmark.run(setups, workload, laps=laps, notice=notice)
     peak = benchmark.convolution_peak(device, precision)
     if as_json:
         typer.echo(json.dumps(_document(figures, peak), indent=2))
@@ -158,7 +158,7 @@ def _data(
     typer.echo(f"the data come {ratio:.2g} times as fast as the network takes them{more}")
 
 
-def _document(figures: Sequence[Figures], peak: float) -> dict[str, Any]:
+def _document(figures: Sequence[Measurement], peak: float) -> dict[str, Any]:
     import torch
 
     return {
@@ -171,7 +171,7 @@ def _document(figures: Sequence[Figures], peak: float) -> dict[str, Any]:
     }
 
 
-def _show(figures: Sequence[Figures], peak: float) -> None:
+def _show(figures: Sequence[Measurement], peak: float) -> None:
     import torch
 
     first = figures[0]

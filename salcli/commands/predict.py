@@ -58,7 +58,8 @@ def predict(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="A dataset in place of INPUT: maps lie as its benchmark wants."
+            metavar="NAME",
+            help="Predict a dataset instead of INPUT, in the layout that its benchmark expects.",
         ),
     ] = None,
     root: Roots = None,
@@ -100,13 +101,11 @@ def predict(
         ),
     ] = "published",
     extras: Annotated[
-        bool, typer.Option("--extras", help="Save the model's further maps, too.")
+        bool, typer.Option("--extras", help="Also save the model's extra maps.")
     ] = False,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Do again what is finished.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo finished inputs.")] = False,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
     quiet: _options.Quiet = False,

@@ -7,10 +7,10 @@ from collections.abc import Generator, Iterable, Iterator
 
 from salcli.types import Frame
 
-__all__ = ["Tap"]
+__all__ = ["FrameTap"]
 
 
-class Tap:
+class FrameTap:
     """Frames on their way to a model; remembers those for which no map has come back yet.
 
     Memory is bounded by how far the model looks ahead. A model may iterate more than once.
@@ -30,7 +30,7 @@ class Tap:
 
     def __iter__(self) -> Iterator[Frame]:
         self._latest = iter(self._frames)
-        return _Tapped(self, self._latest)
+        return _TappedFrames(self, self._latest)
 
     def remember(self, index: int, frame: Frame) -> None:
         """Note that the frame at `index` is being taken, unless it was taken before."""
@@ -51,10 +51,10 @@ class Tap:
             self._latest.close()
 
 
-class _Tapped(Iterator["Frame"]):
-    """No generator: dropping one would close the source before `Tap.has_more` can look at it."""
+class _TappedFrames(Iterator["Frame"]):
+    """No generator: dropping one would close the source before `FrameTap.has_more` looks at it."""
 
-    def __init__(self, tap: Tap, frames: Iterator[Frame]) -> None:
+    def __init__(self, tap: FrameTap, frames: Iterator[Frame]) -> None:
         self._tap, self._frames, self._index = tap, frames, 0
 
     def __next__(self) -> Frame:

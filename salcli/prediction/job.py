@@ -55,7 +55,7 @@ class Outcome:
 
 
 @dataclass
-class _Given:
+class _Written:
     """What a run has given to the writer: labels of the maps, names of the extras."""
 
     labels: list[str] = field(default_factory=list)
@@ -208,9 +208,9 @@ class Job:
         *,
         single: bool,
         watcher: Watcher,
-    ) -> _Given:
+    ) -> _Written:
         """Predict and write what is not written yet."""
-        given = _Given()
+        given = _Written()
         finished = None
         # one table of all stills needs them all, and how many extras there are is not known before
         resumable = stimulus.source is not None and stimulus.source.is_dir()

@@ -18,7 +18,7 @@ from salcli.errors import InputError, PluginError, SalcliError
 from salcli.maps import rescale, resize
 from salcli.model import Model
 from salcli.plugins import loader
-from salcli.prediction.frametap import Tap
+from salcli.prediction.frametap import FrameTap
 from salcli.types import Frame, Prediction, Result, Scale, Size, Stimulus
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run(
             f"'{model.spec.name}' takes {' and '.join(sorted(model.spec.accepts))} only; "
             "a folder can be taken as stills or as a clip"
         )
-    wanted = _Wanted(size, scale, extras, keep_frames)
+    wanted = _OutputSettings(size, scale, extras, keep_frames)
     given = 0
     while True:
         try:
@@ -86,7 +86,7 @@ def run(
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _OutputSettings:
     """What the user asked for; see `run`."""
 
     size: Size
@@ -128,10 +128,10 @@ class _Pending:
 
 
 def _attempt(
-    model: Model, stimulus: Stimulus, wanted: _Wanted, *, skip: int
+    model: Model, stimulus: Stimulus, wanted: _OutputSettings, *, skip: int
 ) -> Generator[Result, None, None]:
     """The results from frame `skip` on, or `OutOfMemoryError` on the way."""
-    tap = Tap(stimulus.frames, keep=wanted.keep_frames)
+    tap = FrameTap(stimulus.frames, keep=wanted.keep_frames)
     group: list[_Pending] = []
     index = -1
     with closing(tap), closing(_steps(model, replace(stimulus, frames=tap))) as steps:
@@ -180,7 +180,7 @@ def _steps(model: Model, stimulus: Stimulus) -> Generator[Prediction, None, None
 
 
 def _finished(
-    model: Model, stimulus: Stimulus, wanted: _Wanted, *, group: Sequence[_Pending]
+    model: Model, stimulus: Stimulus, wanted: _OutputSettings, *, group: Sequence[_Pending]
 ) -> list[Result]:
     """Check, resize and scale maps of one shape on their device, and move them in one go."""
     arrays: dict[str, npt.NDArray[np.float32]] = {}

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 from salcli._version import __version__
 from salcli.errors import WeightsError
 from salcli.weights import drives
-from salcli.weights.ranges import Begun, body_length, retry_after, size, total_length
+from salcli.weights.ranges import PartialDownload, body_length, retry_after, size, total_length
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -133,7 +133,7 @@ def _attempt(session: Session, link: str, target: Path, report: ReportBytes) -> 
 
 
 def _transfer(session: Session, link: str, target: Path, report: ReportBytes) -> None:
-    begun = Begun.read(target, link)
+    begun = PartialDownload.read(target, link)
     if begun.offset and begun.offset == begun.total:
         return report(begun.offset, begun.total)
     address = link
@@ -157,7 +157,11 @@ def _transfer(session: Session, link: str, target: Path, report: ReportBytes) ->
 
 
 def _save(
-    response: Response, blocks: Iterator[bytes], target: Path, begun: Begun, report: ReportBytes
+    response: Response,
+    blocks: Iterator[bytes],
+    target: Path,
+    begun: PartialDownload,
+    report: ReportBytes,
 ) -> None:
     continued = response.status_code == 206
     total = total_length(response) or (begun.total if continued else None)
@@ -175,7 +179,7 @@ def _save(
         raise _TransientError(f"{done:,} of {total:,} bytes came")
 
 
-def _check_status(response: Response, target: Path, begun: Begun) -> None:
+def _check_status(response: Response, target: Path, begun: PartialDownload) -> None:
     """Raise unless the body is the whole file, or the rest of what was begun."""
     status = response.status_code
     if status == 200 or (status == 206 and begun.offset and begun.is_continued_by(response)):

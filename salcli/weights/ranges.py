@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from requests import Response
 
 __all__ = [
-    "Begun",
+    "PartialDownload",
     "body_length",
     "note_path",
     "retry_after",
@@ -30,7 +30,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Begun:
+class PartialDownload:
     """An interrupted download: what its note says, and how far it came."""
 
     link: str
@@ -40,7 +40,7 @@ class Begun:
     continued: bool = False
 
     @classmethod
-    def read(cls, target: Path, link: str) -> Begun:
+    def read(cls, target: Path, link: str) -> PartialDownload:
         """What can be continued; `offset` 0 if there is nothing, or if it is of another link."""
         try:
             note = json.loads(note_path(target).read_text(encoding="utf-8"))
@@ -49,12 +49,12 @@ class Begun:
             return cls(link)
         return begun if begun.link == link and begun.validator else cls(link)
 
-    def of(self, response: Response, total: int | None) -> Begun:
+    def of(self, response: Response, total: int | None) -> PartialDownload:
         """A new download of the same link, as this response describes it."""
         encoded = "Content-Encoding" in response.headers  # then offsets here and there differ
-        return Begun(self.link, "" if encoded else _validator(response), total)
+        return PartialDownload(self.link, "" if encoded else _validator(response), total)
 
-    def going_on(self) -> Begun:
+    def going_on(self) -> PartialDownload:
         """The same download, once a second answer adds to it."""
         return replace(self, continued=True)
 
