@@ -90,6 +90,12 @@ def score(
         WeightsError: Weights could not be obtained, verified or loaded.
         PluginError: A model or plugin is broken.
     """
+    loading: dict[str, Any] = {
+        "options": options or {},
+        "weights_file": Path(weights) if weights else None,
+        "device": device,
+        "offline": offline,
+    }
     folders = [predictions] if isinstance(predictions, str | Path) else predictions
     stored = [StoredMaps(Path(folder)) for folder in folders]
     dataset = data
@@ -105,17 +111,9 @@ def score(
         baselines=baselines,
         device=devices.for_metrics(device),
     )
-    named = [models] if isinstance(models, str | Loaded) else list(models)
+    named = [models] if isinstance(models, str | Loaded) else models
     loaded = [
-        load_model(
-            each,
-            options=options or {},
-            weights_file=Path(weights) if weights else None,
-            device=device,
-            offline=offline,
-        )
-        if isinstance(each, str)
-        else each
+        each if isinstance(each, Loaded) else load_model(each, **loading)
         for each in named or ([] if stored else [registry.DEFAULT_MODEL])
     ]
     watcher = Warnings()

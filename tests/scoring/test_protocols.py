@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from salcli.errors import UnknownName
+from salcli.errors import PluginError, UnknownName
 from salcli.plugins import registry
 from salcli.protocols import Negatives, Preparation, protocol
 from salcli.protocols.preparation import GroundTruth, prepare, prepare_truth
@@ -101,6 +101,18 @@ def test_a_metric_of_a_plugin_is_measured_with_its_defaults(
 
     assert scorer.frame(saliency, truth, key="a")["peak"] == pytest.approx(1)
     assert scorer.statement()["metrics"]["peak"]["settings"] == {"factor": 1.0}
+
+
+def test_a_protocol_of_a_plugin_varies_its_metric(
+    install_plugins: Callable[..., None], make_site: Callable[..., Path]
+) -> None:
+    install_plugins(make_site("salcli_metric"))
+    saliency, truth = example()
+
+    assert Scorer(protocol("peaks")).frame(saliency, truth, key="a")["peak"] == pytest.approx(2)
+    assert Scorer(protocol("mit"), ["peak"]).measures[0].settings == {"factor": 1.0}
+    with pytest.raises(PluginError, match=r"peak' is no protocol named 'no-protocol'"):
+        protocol("no-protocol")
 
 
 def test_random_parts_depend_on_seed_and_frame_alone() -> None:

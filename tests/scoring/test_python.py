@@ -86,6 +86,22 @@ def test_problems_are_warnings_and_nothing_at_all_an_error(
         package.score("osie", predictions=maps, protocol="mti", **scoring)
 
 
+def test_a_protocol_of_a_plugin_writes_its_own_files(
+    install_plugins: Callable[..., None],
+    make_site: Callable[..., Path],
+    osie: Path,
+    store: Store,
+    tmp_path: Path,
+) -> None:
+    install_plugins(make_site("salcli_metric"))
+    maps = store(osie, tmp_path / "maps")
+    (document,) = package.score(
+        "osie", roots=[osie], predictions=maps, protocol="peaks", output=tmp_path / "scores"
+    )
+    written = (tmp_path / "scores" / "maps" / "peaks.txt").read_text()
+    assert float(written) == document["scores"]["peak"]["images"]["mean"]
+
+
 def test_a_comparison_is_that_of_the_command(
     salcli: Run, osie: Path, tmp_path: Path, store: Store
 ) -> None:

@@ -1,6 +1,6 @@
-"""A plugin that brings a metric and nothing else."""
+"""A plugin that brings a metric, and protocols that use it."""
 
-from salcli import MetricSpec, hookimpl
+from salcli import MetricSpec, ProtocolSpec, hookimpl
 
 
 @hookimpl
@@ -8,3 +8,9 @@ def register_metrics():
     yield MetricSpec(
         "peak", "saliency at the highest fixation", "salcli_metric.peak:peak", "fixations"
     )
+
+
+@hookimpl
+def register_protocols():
+    yield ProtocolSpec("peaks", "salcli_metric.protocol:PEAKS")
+    yield ProtocolSpec("no-protocol", "salcli_metric.peak:peak")
