@@ -363,7 +363,7 @@ def test_roots_come_from_the_environment(
     miniature: Miniature, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MIT300_DATA_DIR", raising=False)
-    with pytest.raises(UsageError, match=r"--root or set MIT300_DATA_DIR"):
+    with pytest.raises(UsageError, match="root folder, or set MIT300_DATA_DIR"):
         open_dataset("mit300")
     monkeypatch.setenv("MIT300_DATA_DIR", str(miniature("mit300")))
     assert len(open_dataset("mit300").recordings("test")) == 4
