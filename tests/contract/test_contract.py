@@ -1,4 +1,4 @@
-"""Every installed model keeps the contract; every model that breaks it is caught."""
+"""Every model of the core keeps the contract; every model that breaks it is caught."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,28 +42,25 @@ WRONG = {
     "no-source": "weights",
 }
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
-
-TRIALS: dict[str, dict[str, Any]] = {
-    "mean-map": {"map": GOLDENS / "baselines" / "mean-map.npy"},
-    "stsnet": {"input_size": (16, 20)},
-    "tased": {"input_size": (32, 32)},
-    # in the other mode, its kernels would be transformed anew for each of some forty stimuli
-    "salema": {"input_size": (32, 32), "mode": "frames"},
-    "tempsal": {"network": "slices", "input_size": 32},
-}
-"""Options that a model cannot do without, or that make a slow network small enough for a trial."""
+MAP = Path(__file__).parents[1] / "goldens" / "baselines" / "mean-map.npy"
 
 
-@pytest.mark.parametrize("name", sorted(registry.models()))
-def test_every_installed_model_keeps_the_contract(name: str) -> None:
-    check_model(registry.model(name)[0], options=TRIALS.get(name, {}))
+@pytest.mark.parametrize(
+    ("name", "options"), [("centre", {}), ("mean-map", {"map": MAP}), ("spectral-residual", {})]
+)
+def test_every_model_of_the_core_keeps_the_contract(name: str, options: dict[str, Any]) -> None:
+    check_model(name, options=options)
+
+
+def test_every_model_of_the_core_is_tried() -> None:
+    own = {name for name in registry.models() if registry.provider(name).name == "core"}
+    assert own == {"centre", "mean-map", "spectral-residual"}
 
 
 @pytest.mark.parametrize("name", ["brightness", "trail", "hungry"])
 @pytest.mark.usefixtures("fakes")
 def test_an_obedient_model_passes(name: str) -> None:
-    check_model(registry.model(name)[0])
+    check_model(name)
 
 
 @pytest.mark.parametrize(("name", "law"), WRONG.items())
