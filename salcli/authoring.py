@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from salcli.gaze.pairing import FileNames
     from salcli.loading import create
     from salcli.logs import logging_to_terminal
-    from salcli.maps import gaussian_blur, rescale, resize, to_8bit
+    from salcli.maps import gaussian_blur, rescale, resize, stretch, to_8bit
     from salcli.media import images
     from salcli.media.open import open_stimulus
     from salcli.model import Model
@@ -109,6 +109,7 @@ __all__ = [
     "resize",
     "sliding",
     "store",
+    "stretch",
     "to_8bit",
     "ucf_sports_clips",
     "validation_clips",
@@ -175,6 +176,7 @@ __getattr__ = lazily(
         "resize": "salcli.maps",
         "sliding": "salcli.stream",
         "store": "salcli.weights.store",
+        "stretch": "salcli.maps",
         "to_8bit": "salcli.maps",
         "ucf_sports_clips": "salcli.datasets.published",
         "validation_clips": "salcli.datasets.ucfsports",

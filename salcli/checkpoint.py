@@ -28,7 +28,16 @@ from torch import Tensor, nn
 from salcli.atomic import replacing
 from salcli.errors import WeightsError
 
-__all__ = ["Checkpoint", "load_strict", "read", "read_training", "save", "save_training", "sha256"]
+__all__ = [
+    "Checkpoint",
+    "fold_inputs",
+    "load_strict",
+    "read",
+    "read_training",
+    "save",
+    "save_training",
+    "sha256",
+]
 
 WRAPPERS = ("model_state_dict", "state_dict", "model")
 """Keys under which training checkpoints keep the state dict."""
@@ -151,6 +160,23 @@ def load_strict(network: nn.Module, saved: Checkpoint) -> None:
     if complaints:
         raise WeightsError(f"'{saved.path}' does not fit the network: {'; '.join(complaints)}")
     network.load_state_dict({**wanted, **saved.state})
+
+
+def fold_inputs(weight: Tensor, *, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+    """Make a first convolution that takes x take z instead, where x = scale * z + offset.
+
+    Args:
+        weight: `[outputs, inputs, ...]`.
+        scale: `[inputs]`.
+        offset: `[inputs]`.
+
+    Returns:
+        The weight for z, and what to add to each output `[outputs]`. Where the convolution pads
+        with zeros, this is exact but for the border.
+    """
+    channels = (1, -1, *[1] * (weight.ndim - 2))
+    constant = (weight * offset.view(channels)).flatten(1).sum(1)
+    return weight * scale.view(channels), constant
 
 
 def save(

@@ -14,7 +14,7 @@ from salcli.types import Rounding, Scale
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["gaussian_blur", "rescale", "resize", "to_8bit"]
+__all__ = ["gaussian_blur", "rescale", "resize", "stretch", "to_8bit"]
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -45,6 +45,21 @@ def rescale(maps: Tensor, scale: Scale) -> Tensor:
     sums = maps.sum(dim=(-2, -1), keepdim=True)
     uniform = torch.full_like(maps, 1 / (maps.shape[-2] * maps.shape[-1]))
     return torch.where(sums > 0, maps / sums, uniform)
+
+
+def stretch(maps: Tensor, *, together: bool = False, least: float = 0.0) -> Tensor:
+    """Maps `[N, H, W]`, floating point, from minimum 0 to maximum 1; a constant one becomes 0.
+
+    Args:
+        maps: What to stretch.
+        together: By the range of all, instead of each by its own.
+        least: A smaller range counts as this one, so that noise is not stretched.
+    """
+    if not len(maps):
+        return maps
+    dims = (0, 1, 2) if together else (1, 2)
+    low, high = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
+    return (maps - low) / (high - low).clamp(min=max(least, torch.finfo(maps.dtype).tiny))
 
 
 def to_8bit(saliency: npt.NDArray[np.float32], rounding: Rounding) -> npt.NDArray[np.uint8]:

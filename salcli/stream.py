@@ -106,7 +106,7 @@ def _complaint(map_: Tensor) -> str:
     return ""
 
 
-def prefetch(iterable: Iterable[T], depth: int) -> Iterator[T]:
+def prefetch(iterable: Iterable[T], depth: int = 2) -> Iterator[T]:
     """Yield the items of `iterable`, computed in a background thread at most `depth` ahead.
 
     The thread starts with the first item asked for. An exception of `iterable` is raised here,

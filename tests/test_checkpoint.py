@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional
 
 from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
@@ -269,3 +270,14 @@ def test_the_disk_is_named_however_deep_its_error_lies(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No space left on device"):
         checkpoint.save_training(tmp_path / "last.pt", {"part": Unwritable()})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_first_convolution_takes_other_inputs() -> None:
+    torch.manual_seed(0)
+    first = nn.Conv2d(3, 4, 3)
+    scale, offset = torch.tensor([2.0, 0.5, 1.0]), torch.tensor([-1.0, 0.25, 0.0])
+    z = torch.rand(1, 3, 6, 5)
+    x = z * scale.view(3, 1, 1) + offset.view(3, 1, 1)
+    weight, constant = checkpoint.fold_inputs(first.weight, scale=scale, offset=offset)
+    folded = functional.conv2d(z, weight, first.bias + constant)
+    torch.testing.assert_close(folded, first(x))

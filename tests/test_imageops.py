@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from salcli.maps import gaussian_blur, rescale, resize, to_8bit
+from salcli.maps import gaussian_blur, rescale, resize, stretch, to_8bit
 
 
 def test_a_map_of_the_right_size_is_left_alone():
@@ -74,3 +74,12 @@ def test_blur_is_that_of_scipy(sigma, truncate):
     for got, image in zip(blurred, counts, strict=True):
         wanted = gaussian_filter(image.numpy(), sigma, mode="constant", truncate=truncate)
         np.testing.assert_allclose(got.numpy(), wanted, atol=1e-6)
+
+
+def test_maps_are_stretched_each_or_together() -> None:
+    maps = torch.tensor([[[0.2, 0.4]], [[0.5, 0.5]]])
+    assert stretch(maps).tolist() == [[[0, 1]], [[0, 0]]]
+    together = torch.tensor([[[0, 2 / 3]], [[1, 1]]])
+    torch.testing.assert_close(stretch(maps, together=True), together)
+    torch.testing.assert_close(stretch(maps, least=0.4)[0], torch.tensor([[0, 0.5]]))
+    assert stretch(maps[:0], together=True).shape == (0, 1, 2)

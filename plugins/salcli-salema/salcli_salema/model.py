@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from salcli import Batch, Frame, InputError, Loss, Prediction, Recipe, Stimulus, UsageError
-from salcli.authoring import Checkpoint, Model, batched, checkpoint, prefetch
+from salcli.authoring import Checkpoint, Model, batched, checkpoint, prefetch, stretch
 from salcli_salema import Options, recipes, starts
 from salcli_salema.architecture import LAST
 from salcli_salema.network import Kernels, SalCLSTM30, SalCLSTM56, SalEMA, State
@@ -31,20 +31,10 @@ PUBLISHED_LOGIT = 0.1
 DOUBLE_WEIGHT = 0.3
 """Of both averages, where there are two."""
 
-AHEAD = 2
-"""Chunks that are resized while the network works on another one."""
-
 
 def sigmoid(logit: float) -> float:
     """Weight of the moving average for `alpha`, which may be any number."""
     return 0.5 * (1 + math.tanh(logit / 2))
-
-
-def stretched(maps: Tensor) -> Tensor:
-    """Each map `[N, h, w]` from its minimum, 0, to its maximum, 1; a constant one becomes 0."""
-    low, high = torch.aminmax(maps.flatten(1), dim=1)
-    span = (high - low)[:, None, None]
-    return (maps - low[:, None, None]) / torch.where(span > 0, span, torch.ones_like(span))
 
 
 def ground_truth(density: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -53,7 +43,7 @@ def ground_truth(density: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor
         flat = functional.interpolate(density.flatten(0, 1), size=size, mode="area")
         density = flat.view(*density.shape[:3], *size)
     low, high = torch.aminmax(density.flatten(2), dim=2)
-    truth = stretched(density.flatten(0, 2)).view_as(density)
+    truth = stretch(density.flatten(0, 2)).view_as(density)
     return truth, high > low
 
 
@@ -166,7 +156,7 @@ class Salema(Model):
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Each map from its minimum to its maximum, at the input size; stills have no past."""
         for maps in self._outputs(stimulus, last=LAST):
-            for saliency in stretched(maps[:, 0].float()):
+            for saliency in stretch(maps[:, 0].float()):
                 yield Prediction(saliency)
 
     def feature_maps(self, stimulus: Stimulus, layer: int, *, frame: int) -> Tensor:
@@ -200,7 +190,7 @@ class Salema(Model):
         frames = itertools.islice(stimulus.frames, stop)
         chunks = map(self.inputs, batched(frames, self.batch_size if fast else 1))
         state: State | None = None
-        for inputs in prefetch(chunks, AHEAD):
+        for inputs in prefetch(chunks):
             x = inputs.contiguous(memory_format=layout)
             if clip:
                 maps, state = self._run(x[None], state, kernels=kernels, last=last)

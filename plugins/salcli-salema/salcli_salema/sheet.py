@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from salcli.authoring import atomic, png, to_8bit
-from salcli_salema.model import stretched
+from salcli.authoring import atomic, png, stretch, to_8bit
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +25,7 @@ def draw(maps: Tensor) -> npt.NDArray[np.uint8]:
     channels, height, width = maps.shape
     columns = min(channels, max(1, round(math.sqrt(channels * height / width))))
     rows = -(-channels // columns)
-    tiles = to_8bit(stretched(maps).cpu().numpy(), "nearest")
+    tiles = to_8bit(stretch(maps).cpu().numpy(), "nearest")
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), GREY, np.uint8)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from salcli import WeightsError
-from salcli.authoring import Checkpoint
+from salcli.authoring import Checkpoint, checkpoint
 from salcli_salema import Variant
 from salcli_salema.architecture import BOTTLENECK, CONVOLUTIONS
 
@@ -122,6 +122,6 @@ def _from_vgg16(saved: Checkpoint) -> dict[str, Tensor]:
     if weight is not None and bias is not None and weight.shape[1:2] == (3,):
         std, mean = torch.tensor(TORCHVISION_STD), torch.tensor(TORCHVISION_MEAN)
         offset = (torch.tensor(MEAN[::-1]) / 255 - mean) / std
-        state[bias_key] = bias + (weight * offset[:, None, None]).sum((1, 2, 3))
-        state[weight_key] = (weight / (255 * std[:, None, None])).flip(1)
+        folded, constant = checkpoint.fold_inputs(weight, scale=1 / (255 * std), offset=offset)
+        state[weight_key], state[bias_key] = folded.flip(1), bias + constant
     return state

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from salcli_salema import SALEMA, Options
-from salcli_salema.model import Salema, sigmoid, stretched
+from salcli_salema.model import Salema, sigmoid
 from salcli_salema.network import SalCLSTM30, SalEMA
 from torch import Tensor
 
 from salcli import InputError, Stimulus, UsageError, WeightsError
-from salcli.authoring import Checkpoint, create, parse_options
+from salcli.authoring import Checkpoint, create, parse_options, stretch
 
 SMALL = "input_size=32,48"
 PLAIN = (SMALL, "mode=frames")
@@ -62,7 +62,7 @@ def test_shrinking_averages_areas(make_model: Make) -> None:
 def test_maps_stretch_from_zero_to_one_and_a_constant_one_is_zero() -> None:
     maps = torch.tensor([[[0.2, 0.4], [0.3, 0.4]], [[0.7, 0.7], [0.7, 0.7]]])
     wanted = torch.tensor([[[0.0, 1.0], [0.5, 1.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    torch.testing.assert_close(stretched(maps), wanted)
+    torch.testing.assert_close(stretch(maps), wanted)
 
 
 @pytest.mark.parametrize("options", [(), ("variant=clstm30",), ("ema_loc=7,54",)])

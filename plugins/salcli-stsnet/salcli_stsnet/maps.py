@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from salcli.authoring import rescale
 from salcli_stsnet import Options
 
 __all__ = ["finish"]
@@ -35,8 +36,9 @@ def finish(
     maps = grey[:, 0].clamp(0, WHITE)
     if options.stretch == "none":
         return maps / WHITE
-    peaks = maps.amax(dim=(1, 2), keepdim=True) if peak is None else WHITE * peak
-    return maps / torch.where(peaks > 0, peaks, torch.ones_like(peaks))
+    if peak is None:
+        return rescale(maps, "max")
+    return maps / torch.where(peak > 0, WHITE * peak, torch.ones_like(peak))
 
 
 def _blurred(maps: Tensor, side: int) -> Tensor:

@@ -44,9 +44,6 @@ __all__ = ["Stsnet"]
 
 logger = logging.getLogger(__name__)
 
-AHEAD = 2
-"""Chunks that are resized, and whose flow is computed, while the network works on another one."""
-
 CPU_PIXELS = 512 * 512
 """So much goes through the network of a CPU at once: more would take memory and no less time."""
 
@@ -152,7 +149,7 @@ class Stsnet(Model):
         """Saliency divided by its maximum, at the frame's size."""
         whole = self.options.stretch == "video" and stimulus.is_clip
         peak = self._peak(stimulus) if whole else None
-        for frames, flows, size in prefetch(self._chunks(stimulus), AHEAD):
+        for frames, flows, size in prefetch(self._chunks(stimulus)):
             output = self._forward(frames, flows)
             for saliency in finish(output.float(), size, self.options, peak=peak):
                 yield Prediction(saliency)
@@ -160,7 +157,7 @@ class Stsnet(Model):
     def _peak(self, stimulus: Stimulus) -> Tensor | None:
         """The largest value in all maps of a clip, in [0, 1]; `None` if there are none."""
         plain, peak = dataclasses.replace(self.options, stretch="none"), None
-        for frames, flows, size in prefetch(self._chunks(stimulus), AHEAD):
+        for frames, flows, size in prefetch(self._chunks(stimulus)):
             largest = finish(self._forward(frames, flows).float(), size, plain).amax()
             peak = largest if peak is None else torch.maximum(peak, largest)
         return peak

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from salcli.authoring import rescale
+
 __all__ = ["Finish"]
 
 SIGMA, RADIUS = 7.0, 28
@@ -36,8 +38,7 @@ class Finish:
         raw = maps.float()
         quantised = torch.floor(raw * 255).to(self.precision) / 255
         blurred = self.vertical @ quantised @ self.horizontal
-        peaks = blurred.amax(dim=(1, 2), keepdim=True)
-        return torch.stack(((blurred / torch.where(peaks > 0, peaks, 1)).float(), raw), dim=1)
+        return torch.stack((rescale(blurred, "max").float(), raw), dim=1)
 
 
 def blur_matrix(n: int) -> npt.NDArray[np.float64]:

@@ -31,9 +31,6 @@ from salcli_tased.folded import Folded
 from salcli_tased.network import TasedNet
 from salcli_tased.streaming import Naive, Sliding, Streaming
 
-AHEAD = 2
-"""Chunks that are resized while the network works on another one."""
-
 EPSILON = 2.220446049250313e-16
 """Keeps the published loss from dividing by zero: what float64 can tell from 1."""
 
@@ -120,7 +117,7 @@ class Tased(Model):
             finish=Finish(self.options.input_size, self.device),
         )
         inputs = (self.inputs(chunk) for chunk in batched(stimulus.frames, self.batch_size))
-        yield from interpolated(schedule.maps(prefetch(inputs, AHEAD), self.options.short))
+        yield from interpolated(schedule.maps(prefetch(inputs), self.options.short))
 
     def sliding(self) -> Callable[[], Sliding]:
         """What makes a pass over a video."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from salcli import WeightsError
-from salcli.authoring import COUNTER, Checkpoint, load_strict
+from salcli.authoring import COUNTER, Checkpoint, checkpoint, load_strict
 from salcli_tased.network import TasedNet
 
 __all__ = ["is_s3d", "load"]
@@ -85,8 +85,8 @@ def take_inputs_from_minus_one(state: dict[str, Tensor]) -> None:
     With x in -1..1 the standardised input is x / (2 std) + (0.5 - mean) / std: the weights are
     scaled per input channel, and the constant goes into the mean of the norm behind.
     """
-    weight = state["base1.0.conv_s.weight"]
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1, 1) for v in (MEAN, STD))
-    constant = (weight * (0.5 - mean) / std).sum(dim=(1, 2, 3, 4))
-    state["base1.0.conv_s.weight"] = weight / (2 * std)
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    state["base1.0.conv_s.weight"], constant = checkpoint.fold_inputs(
+        state["base1.0.conv_s.weight"], scale=1 / (2 * std), offset=(0.5 - mean) / std
+    )
     state["base1.0.bn_s.running_mean"] = state["base1.0.bn_s.running_mean"] - constant

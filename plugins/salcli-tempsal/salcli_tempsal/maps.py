@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from salcli.authoring import losses
+from salcli.authoring import losses, stretch
 
 __all__ = ["blurred", "compared", "end_to_end", "log_density", "resized", "stretched"]
 
@@ -21,11 +21,7 @@ BLUR_SIGMA, BLUR_RADIUS = 2.0, 5
 
 def stretched(maps: Tensor, *, together: bool = False) -> Tensor:
     """Maps `[N, h, w]` from 0 to 1, each by its own range or all by one, as torchvision does it."""
-    if not len(maps):
-        return maps
-    dims = (0, 1, 2) if together else (1, 2)
-    low, high = maps.amin(dims, keepdim=True), maps.amax(dims, keepdim=True)
-    return (maps - low) / (high - low).clamp(min=FLATTEST)
+    return stretch(maps, together=together, least=FLATTEST)
 
 
 def blurred(maps: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -37,9 +37,6 @@ SLICES = 5
 
 Network: TypeAlias = TempSAL | SliceBranch | ImageBranch
 
-AHEAD = 2
-"""Batches that are resized while the network works on another one."""
-
 FOREVER = 10**9
 """Epochs, more than anybody asks for."""
 
@@ -162,7 +159,7 @@ class TempSal(Model):
         """The aggregate map, and as extras `slice1` ... in the order of viewing."""
         # One by one, since pictures of any sizes may share a batch.
         inputs = ((self.inputs([frame]), frame.shape[:2]) for frame in stimulus.frames)
-        for batch in prefetch(_grouped(inputs, self.batch_size), AHEAD):
+        for batch in prefetch(_grouped(inputs, self.batch_size)):
             given: Maps = self.network(
                 torch.cat([tensor for tensor, _ in batch]),
                 batchwide=self.options.maximum == "batch",

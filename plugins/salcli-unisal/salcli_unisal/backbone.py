@@ -7,7 +7,7 @@ import re
 import torch
 from torch import Tensor
 
-from salcli.authoring import Checkpoint, load_strict
+from salcli.authoring import Checkpoint, checkpoint, load_strict
 from salcli_unisal.network import UNISAL
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -66,8 +66,10 @@ def fold_normalisation(state: dict[str, Tensor]) -> None:
     x = 2 (std z + mean) - 1 for the standardised z, so the weights are scaled per input channel and
     the constant goes to the bias of the norm behind (whose statistics are 0 and 1).
     """
-    weight, bias = state["features.0.0.weight"], state["features.0.1.bias"]
-    mean, std = torch.tensor(MEAN)[None, :, None, None], torch.tensor(STD)[None, :, None, None]
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    weight = state["features.0.0.weight"]
+    state["features.0.0.weight"], constant = checkpoint.fold_inputs(
+        weight, scale=2 * std, offset=2 * mean - 1
+    )
     scale = state["features.0.1.weight"] / (state["features.0.1.running_var"] + 1e-5).sqrt()
-    state["features.0.1.bias"] = bias + scale * (weight * (2 * mean - 1)).sum(dim=(1, 2, 3))
-    state["features.0.0.weight"] = weight * 2 * std
+    state["features.0.1.bias"] = state["features.0.1.bias"] + scale * constant

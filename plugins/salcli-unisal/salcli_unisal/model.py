@@ -32,9 +32,6 @@ DHF1K_FRAME, DHF1K_INPUT = (360, 640), (224, 384)
 LANES = {"DHF1K": 5, "Hollywood": 4, "UCFSports": 4}
 """How many recurrences take turns: the network was trained on every fifth or fourth frame."""
 
-AHEAD = 2
-"""Chunks that are resized while the network works on another one."""
-
 MIT1003_SIZES = ((256, 416), (288, 416), (288, 384), (384, 288), (416, 288))
 """Input sizes for training on MIT1003, as published: the nearest aspect ratio is taken."""
 
@@ -149,7 +146,7 @@ class Unisal(Model):
         size = self.batch_size if lanes is None else -(-self.batch_size // lanes) * lanes
         chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
         state: Tensor | None = None
-        for inputs, frame_size in prefetch(chunks, AHEAD):
+        for inputs, frame_size in prefetch(chunks):
             feature, skip_2x, skip_4x = self.network.encode(inputs, domain)
             if lanes is not None:
                 feature, state = self.network.recur(feature, state, lanes=lanes, domain=domain)
