@@ -246,6 +246,12 @@ def read_training(path: Path) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
+    """SHA-256 of a weights file's content, hexadecimal.
+
+    Raises:
+        WeightsError: The file is missing.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights file '{path}' does not exist")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
