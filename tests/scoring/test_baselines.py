@@ -234,5 +234,5 @@ def test_one_observer_alone_has_nobody_to_predict_him() -> None:
     scorer, truth = Scorer(protocol("tuebingen"), ["NSS"]), GroundTruth(np.zeros((4, 4), int))
     found = observers.leave_one_out(scorer, [np.ones((2, 2))], truth, sigma=1, key="")
     assert math.isnan(found["NSS"])
-    with pytest.raises(ValueError, match="size is not known"):
+    with pytest.raises(ValueError, match="size is unknown"):
         observers.leave_one_out(scorer, [], GroundTruth(), sigma=1, key="")
