@@ -19,47 +19,47 @@ CELL = 32
 
 @dataclass(frozen=True)
 class Options:
-    """What `-O key=value` sets.
+    """The model's options.
 
     Raises:
-        ValueError: There is no network of this input size.
+        ValueError: The network does not support this input size.
     """
 
     network: Literal["auto", "full", "slices", "image"] = option(
         "auto",
         "full: aggregate map and slices; slices or image: one branch alone, at less "
-        "than half the cost, from its own weights or out of the full network's; auto: what "
+        "than half the cost, from its own weights or from the full network's; auto: what "
         "the weights hold",
     )
     slices: int | None = option(
-        None, "spans of viewing time; none: as many as the weights have, else 5", min=1
+        None, "number of slices of viewing time; none: as many as the weights have, else 5", min=1
     )
     range: Literal["common", "own", "raw"] = option(
         "common",
-        "common: the aggregate is stretched to 0 ... 1, the slices of an image "
-        "together; own: each slice by itself, as in the files that the original writes; raw: "
-        "as the network gives them",
+        "common: stretch the aggregate to 0 ... 1, and the slices of an image by one common scale; "
+        "own: stretch each slice by itself, as in the files that the original writes; raw: leave "
+        "the network's values unchanged",
     )
     blur: bool = option(
         False,
-        "maps at the frame's size under a Gaussian of 11x11 pixels, as in the "
-        "original's test script",
+        "resize maps to the frame and blur them with an 11x11 Gaussian, as in the original's test "
+        "script",
     )
     maximum: Literal["image", "batch"] = option(
         "image",
-        "slices are divided by the maximum of their image, or of all images of a "
-        "batch, as in the original; there a map depends on which images share its batch",
+        "divide slices by the maximum of their image, or of the whole batch as in the original; a "
+        "map then depends on which images share its batch",
     )
     share_encoder: Literal["auto", "never"] = option(
         "auto",
-        "auto: where both branches have equal encoders, or equal first stages, these "
-        "are run once; the maps are the same",
+        "auto: if both branches have equal encoders, or equal first stages, run these only once; "
+        "the maps are the same",
     )
-    input_size: int = option(256, "side in pixels of the square input; published weights know 256")
+    input_size: int = option(256, "side of the square input in pixels; published weights use 256")
     norms: Literal["still", "batch"] = option(
         "still",
-        "training of the mixing module: whether batch norms of the resting branches "
-        "keep still, or use and follow the batch, as in the original",
+        "training of the mixing module: still freezes the batch norms of the frozen branches; "
+        "batch lets them use and follow the batch, as in the original",
     )
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ WEIGHTS = (
         filename="multilevel_tempsal.pt",
         licence="CC-BY-SA-4.0",
         trained_on="SALICON (2017), encoders started from ImageNet",
-        note="about 972 MB; nobody published its hash. The authors share it in the Google Drive "
+        note="about 972 MB; no hash was published. The authors share it in the Google Drive "
         "folder 1W92oXYra_OPYkR1W56D80iDexWIR7f7Z; the file's own address is known from another "
         "project (numediart/UniRare)",
     ),
@@ -117,15 +117,15 @@ TEMPSAL = ModelSpec(
         "slices alone, 35.6 for the image branch alone",
         "input": "RGB, 256x256, the aspect ratio is not kept",
         "output": "256x256, stretched to 0 ... 1; extras slice1 ... slice5, one for each second of "
-        "viewing; of the slice branch alone, the mean of its slices",
-        "time": "none: every frame of a clip is a still of its own",
+        "viewing; for the slice branch alone, the mean of its slices",
+        "time": "none: every frame of a clip is treated as a still",
     },
     comparisons={"two-encoders": {"share_encoder": "never"}},
 )
 
 SLICES = DatasetSpec(
     name="salicon-slices",
-    summary="SALICON's images with maps of each slice of viewing time, to train TempSAL's slices",
+    summary="SALICON's images with maps for each slice of viewing time, to train TempSAL's slices",
     factory="salcli_tempsal.volumes:open_slices",
     options="salcli_tempsal.volumes:SliceOptions",
     variable="SALICON_DATA_DIR",
@@ -152,7 +152,7 @@ def register_protocols() -> Iterable[ProtocolSpec]:
 
 @hookimpl
 def register_datasets() -> Iterable[DatasetSpec]:
-    """What `salcli tempsal slices` writes, as data to train on."""
+    """The files that `salcli tempsal slices` writes, as a dataset for training."""
     yield SLICES
 
 

@@ -1,4 +1,4 @@
-"""`salcli tempsal`: what the plugin can do besides predicting."""
+"""`salcli tempsal`: commands besides prediction and training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 group = typer.Typer(
     no_args_is_help=True,
-    help="TempSAL besides prediction: ground truth for slices of time, and networks put together.",
+    help="Make ground truth for TempSAL's time slices, and join trained branches.",
 )
 
 WAYS = ("equal-duration", "equal-distribution", "quantiles")
@@ -42,41 +42,41 @@ def slices(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")
     ] = Path(),
     count: Annotated[
-        int, typer.Option("--slices", "-n", min=1, metavar="N", help="How many slices.")
+        int, typer.Option("--slices", "-n", min=1, metavar="N", help="Number of slices.")
     ] = 5,
     slicing: Annotated[
         str,
         typer.Option(
             metavar="WAY",
-            help="equal-duration; equal-distribution (as many fixations in each slice; five have "
-            "SALICON's boundaries); quantiles (likewise, of the given files); or the boundaries "
-            "in ms, with commas between.",
+            help="equal-duration; equal-distribution (the same number of fixations in each slice; "
+            "five slices have SALICON's boundaries); quantiles (the same, computed from the given "
+            "files); or the boundaries in ms, separated by commas.",
         ),
     ] = "equal-duration",
     duration: Annotated[
         float,
-        typer.Option(min=1.0, metavar="MS", help="Milliseconds for which an image was shown."),
+        typer.Option(min=1.0, metavar="MS", help="Viewing time of an image in milliseconds."),
     ] = 5000.0,
     timestamp_weight: Annotated[
         float,
         typer.Option(
             min=0.0,
             metavar="W",
-            help="Pixels that a millisecond counts when times are recovered: 0.006 as in the "
-            "original's code, 0.017 as in the paper.",
+            help="Weight of a millisecond, in pixels, when fixation times are recovered: 0.006 as "
+            "in the original's code, 0.017 as in the paper.",
         ),
     ] = 0.006,
     device: Device = "auto",
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make ground truth of slices of viewing time from SALICON's fixations.
+    """Make ground truth for slices of viewing time from SALICON's fixations.
 
-    Of FILE.mat and slice I, from 0, the maps go to DIR/saliency_volumes_N/FILE_I.png and
-    DIR/fixation_volumes_N/FILE_I.png; below them, files of a folder keep their subfolders.
+    The maps of FILE.mat for slice I, counted from 0, go to DIR/saliency_volumes_N/FILE_I.png and
+    DIR/fixation_volumes_N/FILE_I.png; subfolders of an input folder are kept.
 
     Exit codes: 0 all done, 1 some files could not be used or had fixations outside of the image, 2
     wrong usage.
@@ -126,19 +126,19 @@ def join(
         typer.Argument(metavar="IMAGE", help="Weights of the image branch, or a full net."),
     ],
     slices: Annotated[
-        Path, typer.Argument(metavar="SLICES", help="Weights of the slice branch, or likewise.")
+        Path, typer.Argument(metavar="SLICES", help="Weights of the slice branch, or a full net.")
     ],
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="A .safetensors file.")],
     mixing: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A full network whose mixing module is kept; without it there is none.",
+            help="A full network whose mixing module is added; by default the result has none.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Put two trained branches together: what the recipe 'mixing' starts from."""
+    """Join two trained branches into a file from which the recipe 'mixing' starts."""
     from salcli.authoring import checkpoint
     from salcli_tempsal import TEMPSAL, published
 
@@ -176,7 +176,7 @@ def _way(slicing: str) -> str | list[float]:
 
 
 def _files(inputs: Sequence[Path]) -> dict[Path, Path]:
-    """All files, each with the folder of its results below the output folder.
+    """All files, each with its subfolder of the output folder.
 
     Raises:
         UsageError: There are none, or two whose results would have the same names.
@@ -202,7 +202,7 @@ def _files(inputs: Sequence[Path]) -> dict[Path, Path]:
 
 
 def _all_times(files: Iterable[Path], read: Callable[[Path], TimedFixations]) -> Iterator[Times]:
-    """Times of all fixations; a file that cannot be used is reported when its turn comes."""
+    """Times of all fixations; skips unusable files, which are reported when processed."""
     from salcli import InputError
 
     for file in files:

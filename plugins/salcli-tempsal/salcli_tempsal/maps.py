@@ -1,4 +1,4 @@
-"""What is done to TempSAL's maps: stretching, blurring, and comparing with ground truth."""
+"""Operations on TempSAL's maps: stretching, blurring and comparison with ground truth."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from salcli.authoring import losses, stretch
 __all__ = ["blurred", "compared", "end_to_end", "log_density", "resized", "stretched"]
 
 FLATTEST = 1e-5
-"""A map is not stretched more than if its range were this, as torchvision's `save_image` has it."""
+"""The smallest range by which a map is stretched, as in torchvision's `save_image`."""
 
 BLUR_SIGMA, BLUR_RADIUS = 2.0, 5
 """Pixels: OpenCV's 11x11 Gaussian, whose sigma is 0.3 ((11 - 1) / 2 - 1) + 0.8."""
 
 
 def stretched(maps: Tensor, *, together: bool = False) -> Tensor:
-    """Maps `[N, h, w]` from 0 to 1, each by its own range or all by one, as torchvision does it."""
+    """Stretch maps `[N, h, w]` to 0 ... 1 like torchvision, each by its own range or all by one."""
     return stretch(maps, together=together, least=FLATTEST)
 
 
 def blurred(maps: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Maps `[N, h, w]` at the size of the frame, under the Gaussian of the original's test script.
+    """Resize maps `[N, h, w]` to the frame and blur them as in the original's test script.
 
     Equal to OpenCV's bilinear `resize` and `GaussianBlur(11x11, 0)` with mirrored borders.
     """
@@ -50,19 +50,19 @@ def compared(predicted: Tensor, density: Tensor) -> dict[str, Tensor]:
 
 
 def _shares(maps: Tensor) -> Tensor:
-    """Maps `[B, H, W]` stretched to begin at 0, then as shares of their sums."""
+    """Maps `[B, H, W]` stretched to begin at 0, then divided by their sums."""
     above = maps - maps.amin(dim=(1, 2), keepdim=True)
     return above / above.sum(dim=(1, 2), keepdim=True)
 
 
 def log_density(maps: Tensor) -> Tensor:
-    """The logarithm of maps `[B, H, W]`, not negative, as shares of their sums."""
+    """The logarithm of non-negative maps `[B, H, W]` divided by their sums."""
     maps = maps.clamp(min=torch.finfo(maps.dtype).tiny)
     return maps.log() - maps.sum(dim=(1, 2), keepdim=True).log()
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Maps `[B, T, h, w]` at (H, W): bilinear without antialiasing, as OpenCV's."""
+    """Resize maps `[B, T, h, w]` to (H, W): bilinear without antialiasing, as OpenCV does."""
     return functional.interpolate(maps, size=tuple(size), mode="bilinear")
 
 

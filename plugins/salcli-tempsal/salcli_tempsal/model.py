@@ -33,15 +33,15 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 SLICES = 5
-"""Of the published network: one a second."""
+"""Number of slices of the published network: one per second."""
 
 Network: TypeAlias = TempSAL | SliceBranch | ImageBranch
 
 FOREVER = 10**9
-"""Epochs, more than anybody asks for."""
+"""More epochs than any training has."""
 
 OWN_SIZE = 0
-"""Of ground truth: SALICON's images are of one size, and `losses` resizes as the original does."""
+"""Keep the ground truth's size: SALICON's images all have one size, and `losses` resizes them."""
 
 IMAGE = Recipe(
     epochs=40,
@@ -59,7 +59,7 @@ TEMPORAL = dataclasses.replace(
     truth="brightness",
     sources=(Source("salicon-slices", truth_size=OWN_SIZE),),
 )
-"""Brightness, since maps that sum to 1 would hide how much each slice has of the fixations."""
+"""Brightness: maps normalised to sum to 1 would hide each slice's share of the fixations."""
 
 MIXING = dataclasses.replace(
     IMAGE,
@@ -68,7 +68,7 @@ MIXING = dataclasses.replace(
     groups=(ParameterGroup("pnas_", frozen_epochs=FOREVER),),
     select="loss",
 )
-"""The best epoch is that of the highest CC - KL, which is the lowest loss."""
+"""The best epoch has the highest CC - KL, which is the lowest loss."""
 
 
 class TempSal(Model):
@@ -85,7 +85,7 @@ class TempSal(Model):
 
     @property
     def _wanted(self) -> Literal["full", "slices", "image"]:
-        """What to build; nobody knows what `auto` is before a file has been read."""
+        """What to build; `auto` is resolved only once a file has been read."""
         return "full" if self.options.network == "auto" else self.options.network
 
     @property
@@ -93,7 +93,7 @@ class TempSal(Model):
         return self.options.slices or SLICES
 
     def load(self, saved: Checkpoint) -> None:
-        """Become the network that the file holds, unless the options say which, and fill it.
+        """Load the network that the file holds, unless the options choose another.
 
         Raises:
             WeightsError: The file does not hold that network.
@@ -106,9 +106,9 @@ class TempSal(Model):
     def start_from(self, saved: Checkpoint) -> None:
         """Whole networks, a branch of the full one, and PNASNet-5-Large trained on ImageNet.
 
-        The encoder's file may have the original's names or timm's. The full network starts from
-        both branches, too, as `salcli tempsal join` puts them together: then the mixing module
-        stays as it is.
+        The encoder's file may have the original's names or timm's. The full network can also start
+        from two branches joined by `salcli tempsal join`; the mixing module then keeps its initial
+        values.
         """
         found = published.content(saved)
         if found == "encoder":
@@ -121,13 +121,13 @@ class TempSal(Model):
             self._fill(saved)
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
-        """Move the network, laid out as its convolutions are fastest: maps move by 2e-5 at most."""
+        """Move the network, in its fastest memory layout; this changes maps by 2e-5 at most."""
         super().to(device, precision)
         if device.type in ("cpu", "cuda"):
             self.network.to(memory_format=torch.channels_last)
 
     def _become(self, saved: Checkpoint) -> None:
-        """Decide what the options leave open by what the file holds."""
+        """Resolve options that are left open from what the file holds."""
         found = published.content(saved)
         built = (self._wanted, self._slices)
         if self.options.network == "auto" and found != "encoder" and found != "branches":
@@ -168,7 +168,7 @@ class TempSal(Model):
                 yield self._prediction(aggregate[None], slices, size)
 
     def _prediction(self, aggregate: Tensor, slices: Tensor, size: tuple[int, ...]) -> Prediction:
-        """What the published code writes, before it rounds, of maps `[1, h, w]` and `[T, h, w]`."""
+        """Maps `[1, h, w]` and `[T, h, w]` as the published code writes them, before rounding."""
         if self.options.blur:
             aggregate, slices = maps.blurred(torch.cat([aggregate, slices]), size).tensor_split([1])
         if self.options.range != "raw":
@@ -181,9 +181,9 @@ class TempSal(Model):
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """KL divergence, CC, SIM and NSS.
 
-        Of slices, `density` and `fixations` have one map for each, whose sums are relative to each
-        other: the maps of a picture are laid end to end and compared as one, so that how bright a
-        slice is beside the others is learned, too. The full network learns from its aggregate.
+        For slices, `density` and `fixations` have one map per slice, with sums relative to each
+        other: the maps of a picture are laid end to end and compared as one, so that the relative
+        brightness of the slices is learned, too. The full network learns from its aggregate.
 
         Raises:
             UsageError: There are not as many ground-truth maps as the network gives.
@@ -203,7 +203,7 @@ class TempSal(Model):
         yield Loss({name: value.mean() for name, value in parts.items()})
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """How the published code trains this network; the mixing module has branches that rest."""
+        """How the published code trains this network; for the mixing module branches are frozen."""
         if self._wanted == "full":
             return {"mixing": MIXING}
         if self._wanted == "image":
@@ -211,7 +211,7 @@ class TempSal(Model):
         return {"temporal": dataclasses.replace(TEMPORAL, slices=self._slices)}
 
     def start_epoch(self, epoch: int) -> None:
-        """Training mode; batch norms of the full network's resting branches keep still, or not."""
+        """Training mode; the option `norms` says how batch norms of frozen branches behave."""
         self.network.train()
         if isinstance(self.network, TempSAL) and self.options.norms == "still":
             for branch in self._branches():
@@ -219,7 +219,7 @@ class TempSal(Model):
 
 
 def _tell(shared: int, stages: int) -> None:
-    """Say how much of the encoders is shared."""
+    """Log how much of the encoders is shared."""
     if shared == stages:
         logger.info("both branches have the same encoder: it is kept once and run once")
     elif shared:
@@ -229,11 +229,11 @@ def _tell(shared: int, stages: int) -> None:
             stages,
         )
     else:
-        logger.info("the branches have encoders of their own: both are run")
+        logger.info("the branches have different encoders: both are run")
 
 
 def _grouped(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """As many items at a time, in order."""
+    """Lists of `size` items, in order."""
     iterator = iter(items)
     while group := list(islice(iterator, size)):
         yield group

@@ -29,11 +29,11 @@ DECODED = (512, 256, 270, 96, 128)
 
 
 class Maps(NamedTuple):
-    """What every network gives, float32 in [0, 1].
+    """What every network returns, float32 in [0, 1].
 
     Attributes:
         aggregate: `[N, h, w]`, for the whole viewing time.
-        slices: `[N, T, h, w]`, T spans of it in order, on one scale whose maximum is 1; T is 0 for
+        slices: `[N, T, h, w]`, T spans of it in order, on a common scale with maximum 1; T is 0 for
             a network without slices.
     """
 
@@ -68,7 +68,7 @@ def chain(*channels: int) -> nn.Sequential:
 
 
 class Branch(nn.Module):
-    """An encoder with a decoder of its own; `widths` are the channels of the last convolutions."""
+    """An encoder and its own decoder; `widths` are the channels of the last convolutions."""
 
     def __init__(self, *widths: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Branch(nn.Module):
         self.deconv_layer5 = chain(DECODED[-1], *widths)
 
     def decode(self, stages: Sequence[Tensor]) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Decode what the encoder gave.
+        """Decode the encoder's features.
 
         Returns:
             The first layer's output at 1/16, the features at 1/2 to 1/16, and logits at full size.
@@ -100,7 +100,7 @@ class ImageBranch(Branch):
         super().__init__(128, 1)
 
     def forward(self, x: Tensor, *, batchwide: bool = False) -> Maps:
-        """`x` is `[N, 3, h, w]` in [-1, 1]; there are no slices, so `batchwide` says nothing."""
+        """`x` is `[N, 3, h, w]` in [-1, 1]; there are no slices, so `batchwide` has no effect."""
         aggregate = self.map(self.decode(self.pnas(x))[2])
         return Maps(aggregate[:, 0], aggregate[:, :0])
 
@@ -118,8 +118,8 @@ class SliceBranch(Branch):
     def forward(self, x: Tensor, *, batchwide: bool = False) -> Maps:
         """`x` is `[N, 3, h, w]` in [-1, 1].
 
-        Nothing is published about an aggregate of slices without the mixing module: it is their
-        mean here, as fixations of the whole viewing time are those of its spans together.
+        No aggregate of slices without the mixing module was published: here it is their mean, as
+        the fixations of the whole viewing time are those of all its spans.
         """
         slices = self.maps(self.decode(self.pnas(x))[2], batchwide=batchwide)
         return Maps(slices.mean(dim=1), slices)
@@ -134,7 +134,7 @@ class SliceBranch(Branch):
 
 
 class TempSAL(nn.Module):
-    """Both branches, and the spatiotemporal mixing module that decodes once more with their maps.
+    """Both branches, and the spatiotemporal mixing module that decodes again with their maps.
 
     The features that are decoded again are those of the slice branch.
     """
@@ -164,15 +164,15 @@ class TempSAL(nn.Module):
         return Maps(torch.sigmoid(mixed.float())[:, 0], slices)
 
     def shared_stages(self) -> int:
-        """How many of the encoder's first stages the branches have in common; see `share`."""
+        """Number of first encoder stages that both branches share; see `share`."""
         pairs = zip(self.pnas_vol.pnas.stages(), self.pnas_sal.pnas.stages(), strict=True)
         modules = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
         return max(modules - 1, 0)  # the first convolution and its batch norm are one stage
 
     def share(self) -> int:
-        """Give the branches in common what is equal in the first stages of both encoders.
+        """Share the first stages that are equal in both encoders between the branches.
 
-        It then is in memory once and runs once. Only for prediction: in a training, what is shared
+        They are then stored once and run once. Only for prediction: in training, shared stages
         would learn from both branches.
 
         Returns:
@@ -188,7 +188,7 @@ class TempSAL(nn.Module):
 
 
 def equal(some: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules of one kind hold the same numbers; batch norms' counters do not count."""
+    """Whether two modules of one kind hold the same numbers; ignores batch norms' counters."""
     theirs = other.state_dict()
     return all(
         torch.equal(tensor, theirs[key])

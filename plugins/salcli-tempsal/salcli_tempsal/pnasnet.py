@@ -16,7 +16,7 @@ from torch.nn import functional
 __all__ = ["PNASNet5Large"]
 
 EPSILON = 1e-3
-"""Of every batch norm, as in the TensorFlow original."""
+"""Epsilon of every batch norm, as in the TensorFlow original."""
 
 FIRST = 96
 """Channels of the first convolution."""
@@ -57,7 +57,7 @@ class ReluConvNorm(nn.Module):
 class Separable(nn.Module):
     """Two depthwise-separable k x k convolutions, with a ReLU between.
 
-    The published module begins with a ReLU, too; the cell rectifies its input once for all.
+    The published module begins with a ReLU, too; the cell rectifies its input only once.
     """
 
     def __init__(self, cin: int, cout: int, *, k: int, stride: int = 1) -> None:
@@ -86,7 +86,7 @@ class Separable(nn.Module):
 
 
 class FactorizedReduction(nn.Module):
-    """Halves resolution by two 1x1 convolutions of stride 2, the second one pixel further on."""
+    """Halves resolution by two 1x1 convolutions of stride 2, the second shifted by one pixel."""
 
     def __init__(self, cin: int, cout: int) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Cell(nn.Module):
         )
 
     def forward(self, before: Tensor, previous: Tensor) -> Tensor:
-        """The outputs of the last but one and of the last cell -> `[N, 5 filters, h, w]`."""
+        """The outputs of the previous two cells -> `[N, 5 filters, h, w]`."""
         ops = self._ops
         s0, s1 = self.preprocess0(before), self.preprocess1(previous)
         r0, r1 = functional.relu(s0), functional.relu(s1)
@@ -189,7 +189,7 @@ class PNASNet5Large(nn.Module):
 
         Args:
             x: `[N, 3, h, w]` in [-1, 1], sides multiples of 32.
-            begun: Outputs of the first stages, where they are known already.
+            begun: Outputs of the first stages, if already computed.
         """
         outputs = list(begun) or [self.conv0_bn(self.conv0(x))]
         for index, cell in enumerate((self.stem1, self.stem2, *self.cells), start=1):

@@ -1,7 +1,7 @@
-"""Which of the published weights files a file is, told by its keys, and what of it a network needs.
+"""Recognises the published weights files by their keys, and picks what a network needs from them.
 
-The wrappers that training left in the keys, two of them around each branch, are gone when a file
-has been read (`salcli.checkpoint.read`).
+`salcli.checkpoint.read` has already removed the wrappers that training left in the keys, two around
+each branch.
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ NAMES: Mapping[Content, str] = {
 }
 
 REMEDIES: Mapping[Content, str] = {
-    "full": "use -O network=full",
-    "branches": "'salcli train --model tempsal --recipe mixing' starts from it",
-    "slices": "use -O network=slices, or put both branches together by 'salcli tempsal join'",
-    "image": "use -O network=image, or put both branches together by 'salcli tempsal join'",
-    "encoder": "only the training of a branch starts from it",
+    "full": "set the option 'network' to 'full'",
+    "branches": "it is for training with the recipe 'mixing'",
+    "slices": "set the option 'network' to 'slices', or join both branches by "
+    "'salcli tempsal join'",
+    "image": "set the option 'network' to 'image', or join both branches by 'salcli tempsal join'",
+    "encoder": "it is only for training a branch",
 }
-"""What to do with a file that is not what was wanted."""
+"""What to do with a file that does not hold the wanted network."""
 
 CLASSIFIERS = ("classifier.", "last_linear.")
-"""For ImageNet: a part of every published file, but of no prediction."""
+"""The ImageNet classifier: in every published file, but unused in prediction."""
 
 TIMM = (
     (r"^conv_0\.conv\.", "conv0."),
@@ -75,7 +76,7 @@ def content(saved: Checkpoint) -> Content:
     """What the file holds.
 
     Raises:
-        WeightsError: It is none of TempSAL's files.
+        WeightsError: It is not a weights file of TempSAL.
     """
     keys = saved.state.keys()
     if "conv0.weight" in keys or "conv_0.conv.weight" in keys:
@@ -93,20 +94,20 @@ def content(saved: Checkpoint) -> Content:
     if "deconv_layer5.2.weight" in keys:
         return "image"
     raise WeightsError(
-        f"'{saved.path}' is no weights file of TempSAL: it has neither pnas_vol.*, deconv_layer5.* "
-        f"nor conv0.*, but {', '.join(list(keys)[:5])}"
+        f"'{saved.path}' is not a weights file of TempSAL: it has neither pnas_vol.*, "
+        f"deconv_layer5.* nor conv0.*, but {', '.join(list(keys)[:5])}"
     )
 
 
 def slices(saved: Checkpoint) -> int | None:
-    """How many slices the file's network gives; `None` where it gives none."""
+    """Number of slices that the file's network predicts; `None` if it predicts none."""
     last = saved.state.get("pnas_vol.deconv_layer5.4.weight")
     last = saved.state.get("deconv_layer5.4.weight") if last is None else last
     return None if last is None else last.shape[0]
 
 
 def branch(saved: Checkpoint, wanted: Literal["full", "slices", "image"]) -> Checkpoint:
-    """What the network `wanted` needs of a file, which may hold more; no classifiers.
+    """The part of a file that the network `wanted` needs, without classifiers.
 
     Raises:
         WeightsError: The file does not hold it.
@@ -124,7 +125,7 @@ def joined(image: Checkpoint, slices: Checkpoint, mixing: Checkpoint | None) -> 
     """Keys and tensors of both branches, and of the mixing module of a full network if given.
 
     Raises:
-        WeightsError: A file does not hold what is to be taken from it.
+        WeightsError: A file does not hold the part it should provide.
     """
     branches = {"slices": branch(slices, "slices"), "image": branch(image, "image")}
     state = {
@@ -153,7 +154,7 @@ def _ours(key: str) -> str:
 
 
 def _kept(saved: Checkpoint, state: Mapping[str, Tensor]) -> Checkpoint:
-    """The checkpoint without classifiers, whatever they are of."""
+    """The checkpoint without any classifiers."""
     classifiers = (*CLASSIFIERS, *(f"pnas.{name}" for name in CLASSIFIERS))
     kept = {
         key: tensor

@@ -37,24 +37,24 @@ Places: TypeAlias = "npt.NDArray[np.float64]"
 """(x, y) in pixels from 1, `[n, 2]`."""
 
 DURATION = 5000.0
-"""Milliseconds for which SALICON shows an image."""
+"""Viewing time of a SALICON image in milliseconds."""
 
 EQUAL_DISTRIBUTION = (1205.0, 2057.0, 2974.0, 3966.0)
-"""Milliseconds between five slices with as many fixations each, of all of SALICON (supplement)."""
+"""Boundaries in ms of five slices with equally many of SALICON's fixations (supplement)."""
 
 SIGMA, RADIUS = 25.0, 100
-"""Pixels of the Gaussian around a fixation, and where it ends."""
+"""Sigma of the Gaussian around a fixation, and the radius where it ends, in pixels."""
 
 
 @dataclass(frozen=True)
 class TimedFixations:
-    """All fixations on one image, of all observers, sorted by time.
+    """All observers' fixations on one image, sorted by time.
 
     Attributes:
-        times: At most the duration of viewing.
+        times: At most the viewing time.
         places: Within the image.
         size: (H, W) of the image.
-        outside: How many more there are outside of the image.
+        outside: Number of fixations outside of the image, which are left out.
     """
 
     times: Times
@@ -66,13 +66,13 @@ class TimedFixations:
 def read(path: Path, *, timestamp_weight: float, duration: float = DURATION) -> TimedFixations:
     """The fixations of a `.mat` file as SALICON publishes it, with recovered times.
 
-    The file's `gaze` has for each observer `location` [n, 2], raw samples as (x, y) from 1;
+    The file's `gaze` has, for each observer, `location` [n, 2], raw samples as (x, y) from 1;
     `timestamp` [n] in milliseconds; and `fixations` [m, 2]. A coordinate of 0 counts as 1.
 
     Args:
         path: The file.
-        timestamp_weight: Of a millisecond in relation to a pixel; see `_times`.
-        duration: Milliseconds for which the image was shown.
+        timestamp_weight: Weight of a millisecond relative to a pixel; see `_times`.
+        duration: Viewing time of the image in milliseconds.
 
     Raises:
         InputError: The file cannot be read, has another layout, or holds no fixation.
@@ -142,15 +142,15 @@ def boundaries(
     """Milliseconds at which slices 2 to `count` begin.
 
     Args:
-        slicing: `equal-duration`; `equal-distribution`, as many fixations in each slice: SALICON's
-            boundaries for five slices of its duration, else `quantiles`; `quantiles`, of the given
-            times; or the boundaries themselves.
+        slicing: `equal-duration`; `equal-distribution`, the same number of fixations in each slice:
+            SALICON's boundaries for five slices of its duration, else `quantiles`; `quantiles` of
+            the given times; or the boundaries themselves.
         count: Number of slices.
-        times: Gives those of all fixations, image by image; only quantiles ask for them.
-        duration: Milliseconds for which an image was shown.
+        times: Returns the times of all fixations, image by image; called only for quantiles.
+        duration: Viewing time of an image in milliseconds.
 
     Raises:
-        InputError: There are no times to take quantiles of.
+        InputError: Quantiles are wanted, and there are no fixations.
     """
     if not isinstance(slicing, str):
         return list(slicing)
@@ -180,10 +180,10 @@ def fixation_slices(fixations: TimedFixations, starts: Sequence[float]) -> npt.N
 
 
 def saliency_slices(maps: Tensor) -> Tensor:
-    """Fixation maps `[T, H, W]` under a Gaussian, divided by the maximum over all of them.
+    """Blur fixation maps `[T, H, W]` by a Gaussian and divide them by the maximum over all.
 
-    Outside of the image is zero. In each direction it is one product with a banded matrix, which
-    beats a convolution by far at this width.
+    The border is padded with zeros. Each direction is one product with a banded matrix, which is
+    far faster than a convolution at this width.
     """
     height, width = maps.shape[-2:]
     blurred = _band(height, maps) @ maps @ _band(width, maps)

@@ -40,7 +40,7 @@ class TempsalPanels:
     """Heat and spotlight of the ground truth, of the prediction, and difference and image.
 
     These are three rows of two. Without a ground truth there are heat and spotlight of the
-    prediction, and the image. Further models add rows. The look makes no difference.
+    prediction, and the image. Further models add rows. The look is ignored.
     """
 
     def __init__(self, look: Look) -> None:
