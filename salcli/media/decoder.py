@@ -1,8 +1,8 @@
-"""Runs ffmpeg as a decoder: pictures through a pipe, their times beside them, no trust in metadata.
+"""Runs ffmpeg as a decoder: pictures arrive through a pipe, their times through a file.
 
-Each frame arrives as a PPM picture, which states its size. The times come through a small file
-beside the log, a line for each frame, written before the frame itself. Frames are never duplicated
-or dropped (`-fps_mode passthrough`).
+Each frame arrives as a PPM picture, which states its size; no metadata are trusted. Each time is a
+line in a small file beside the log, written before the frame itself. Frames are never duplicated or
+dropped (`-fps_mode passthrough`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from salcli.types import Frame
 __all__ = ["DecoderProcess", "decoding"]
 
 NO_TIME = -(2**63)
-"""How ffmpeg writes that a frame has no time stamp of its own."""
+"""What ffmpeg writes for a frame without a timestamp."""
 
 DAMAGE = re.compile(
     r"corrupt input packet|corrupt decoded frame|File ended prematurely|partial file|"
     r"Decoding error: .*|Error during demuxing: .*"
 )
-"""What ffmpeg logs when data are missing, although it ends as if all was well."""
+"""What ffmpeg logs when data are missing, although it exits successfully."""
 
 
 class DecoderProcess:
-    """One ffmpeg process: gives (frame, time in seconds, whether the file itself states it)."""
+    """One ffmpeg process: yields (frame, time in seconds, whether the file itself states it)."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         self.process, self.log, self.clock = process, folder / "log", folder / "times"
@@ -56,9 +56,9 @@ class DecoderProcess:
                 yield frame, time, timed
 
     def failure(self) -> str | None:
-        """Why ffmpeg stopped, in its own words; `None` if it read everything and all was sound."""
+        """Why ffmpeg stopped, in its own words; `None` if it read everything without error."""
         if self.process.stdout:
-            self.process.stdout.close()  # or ffmpeg could wait for us while we wait for it
+            self.process.stdout.close()  # otherwise ffmpeg could wait for us while we wait for it
         code = self.process.wait()
         log = self.text()
         if damage := DAMAGE.search(log):
@@ -72,13 +72,13 @@ class DecoderProcess:
         return causes[0] if causes else lines[-1] if lines else f"ffmpeg ended with code {code}"
 
     def text(self) -> str:
-        """Everything that ffmpeg has said so far."""
+        """Everything that ffmpeg has logged so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
 @contextmanager
 def decoding(path: Path, options: list[str]) -> Iterator[DecoderProcess]:
-    """Decode in a process that is gone when the block ends, however it ends.
+    """Decode in a process that is always terminated when the block ends.
 
     Raises:
         SalcliError: ffmpeg cannot be run, or the temporary folder cannot be written.
@@ -109,7 +109,7 @@ def _started(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for us: ffmpeg must not seem to fail first
+            start_new_session=True,  # salcli handles Ctrl-C: ffmpeg must not appear to fail first
         ) as process,
     ):
         try:
@@ -119,7 +119,7 @@ def _started(
 
 
 def _read_ppm(pipe: BufferedReader) -> Frame | None:
-    """The next whole picture, `None` at the end of the stream (also where it breaks off)."""
+    """The next whole picture; `None` at the end of the stream, even if it is cut short."""
     if pipe.readline() != b"P6\n":
         return None
     width, height = map(int, pipe.readline().split())

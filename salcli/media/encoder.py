@@ -1,6 +1,6 @@
 """H.264 in MP4 by ffmpeg, fed through a pipe.
 
-Nothing in a file depends on the time, on the number of cores or on ffmpeg's version text, so equal
+The output does not depend on the time, the number of cores or ffmpeg's version text, so equal
 pictures give equal bytes.
 """
 
@@ -23,12 +23,12 @@ from salcli.media import program
 __all__ = ["REPRODUCIBLE", "Encoder", "failure", "ffmpeg"]
 
 QUALITY = 18
-"""Hardly told from the original."""
+"""Hardly distinguishable from the original."""
 
 NEEDED = "reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg program"
 
 THREADS = "4"
-"""Fixed, because what x264 writes depends on it."""
+"""Fixed, because the output of x264 depends on it."""
 
 REPRODUCIBLE = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
 
@@ -36,17 +36,17 @@ REPRODUCIBLE = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitex
 class Encoder:
     """One running ffmpeg that writes RGB pictures of one size into an MP4 file.
 
-    `end` or `kill` must be called in the end.
+    Call `end` or `kill` when done.
 
     Args:
         path: Where the file is written.
-        shown: What errors call it.
+        shown: Path named in error messages.
         size: `(H, W)` of every picture; the movie has exactly this size.
         rate: Pictures per second.
         quality: x264's constant rate factor.
 
     Raises:
-        OutputError: There is no ffmpeg.
+        OutputError: ffmpeg was not found.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Encoder:
     ) -> None:
         self._shown = shown
         height, width = size
-        # 4:2:0, which every player knows, halves both sides
+        # 4:2:0, which every player supports, halves both sides
         layout = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         command = [
             *ffmpeg(),
@@ -71,14 +71,14 @@ class Encoder:
             *("-f", "mp4", f"file:{path}"),
         ]
         with reporting_os_errors(shown), ExitStack() as stack:
-            # a file, since a pipe that nobody empties would block ffmpeg
+            # a file, since a pipe that nobody reads would block ffmpeg
             self._messages = stack.enter_context(tempfile.TemporaryFile())
             try:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
                     stderr=self._messages,
-                    start_new_session=True,  # Ctrl-C is salcli's to handle
+                    start_new_session=True,  # salcli handles Ctrl-C
                 )
             except OSError as error:
                 raise OutputError(
@@ -113,29 +113,29 @@ class Encoder:
             raise failure(self._shown, code, messages)
 
     def kill(self) -> None:
-        """Stop at once and leave the file as it is; does no harm after `end`."""
+        """Stop at once and leave the file as it is; harmless after `end`."""
         with self._resources:
             self._process.kill()
             self._wait()
 
     def _wait(self) -> int:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # then the exit code tells
+        with suppress(BrokenPipeError):  # the exit code then tells why
             self._process.stdin.close()
         return self._process.wait()
 
 
 def ffmpeg() -> list[str]:
-    """The beginning of a command line that asks nothing and speaks of errors only.
+    """The start of a command line that never prompts and logs only errors.
 
     Raises:
-        SalcliError: There is no ffmpeg.
+        SalcliError: ffmpeg was not found.
     """
     return [program.ffmpeg(), "-v", "error", "-nostdin", "-y"]
 
 
 def failure(shown: Path, code: int, messages: bytes) -> OutputError:
-    """What ffmpeg's exit code and messages mean for the file `shown`."""
+    """The error for the file `shown`, from ffmpeg's exit code and messages."""
     text = messages.decode(errors="replace")
     for number, remedy in REASONS.items():
         too_large = number == errno.EFBIG and code == -getattr(signal, "SIGXFSZ", 0)
@@ -150,7 +150,7 @@ def failure(shown: Path, code: int, messages: bytes) -> OutputError:
 
 
 def _matrix(layout: str) -> str:
-    """The filter to BT.709, and its tags: untagged, some players take HD for it and some do not."""
+    """The filter to BT.709, with tags: players disagree about the colours of untagged files."""
     tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     scale = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
     return f"{scale},format={layout},setparams={tags}"

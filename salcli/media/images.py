@@ -1,9 +1,9 @@
-"""Decodes images with Pillow to RGB uint8 `[H, W, 3]`, and what consists of them: stills, clips.
+"""Decodes images with Pillow to RGB uint8 `[H, W, 3]`, singly, as stills or as a clip.
 
-What every format becomes: EXIF orientation is applied; grey is repeated; 16 bit keeps its upper 8;
-CMYK, palettes and 1 bit are converted; transparency lies on mid-grey, on which neither dark nor
-light content vanishes. Colour profiles are ignored, as the published models ignored them. Of a file
-with several pages (TIFF, MPO) the first is taken; only GIF, PNG, WebP and AVIF hold animations.
+Conversions: EXIF orientation is applied; grey is repeated; 16 bit keeps its upper 8; CMYK, palettes
+and 1 bit are converted; transparency is composited on mid-grey, where neither dark nor light
+content vanishes. Colour profiles are ignored, as the published models ignored them. A file with
+several pages (TIFF, MPO) gives its first; only GIF, PNG, WebP and AVIF hold animations.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ SUFFIXES = frozenset(
         *("pbm", "pgm", "png", "pnm", "ppm", "tif", "tiff", "webp"),
     )
 )
-"""What counts as an image inside a folder; a file that is named itself is judged by its content."""
+"""What counts as an image inside a folder; a file named directly is judged by its content."""
 
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
-"""Of one picture, also of a video's; larger ones take gigabytes."""
+"""Limit for one picture or video frame; larger ones take gigabytes."""
 
 ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 STILL_FORMATS = frozenset({"JPEG", "MPO", "TIFF", "BMP", "PPM", "JPEG2000"})
 MID_GREY = (128, 128, 128, 255)
 QUARTER_TURNED = 5
-"""EXIF orientations from this one on exchange the sides."""
+"""EXIF orientations from this one on swap width and height."""
 
 DECODED_AHEAD = 4
-"""Images that wait for the network at most."""
+"""Limit of images that wait for the network."""
 AHEAD_BYTES = 2**27
-"""Of frames of a known size that wait, where these would be more: five of 4K."""
+"""Limit in bytes of waiting frames of a known size: five frames of 4K."""
 
 UNTIMED_SECONDS = 0.1
-"""How long a frame of an animation is shown that does not say; browsers do the same."""
+"""Duration of an animation frame that states none; browsers use the same."""
 
 WARNING_FILTERS = Lock()
-"""Held while the process's warning filters are changed, since threads share them."""
+"""Held while the warning filters are changed, since all threads share them."""
 
 
 def ahead(size: tuple[int, int]) -> int:
@@ -61,7 +61,7 @@ def ahead(size: tuple[int, int]) -> int:
 
 
 def kind_of(path: Path) -> Literal["still", "animation"] | None:
-    """What Pillow recognises in the file's content; `None` if it is no image.
+    """What Pillow recognises in the file's content; `None` if it is not an image.
 
     Raises:
         InputError: The file cannot be opened, or is an image that is too large.
@@ -85,7 +85,7 @@ def read(path: Path) -> Frame:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """`(H, W)` of what `read` gives, from the file's header alone.
+    """`(H, W)` of the picture that `read` returns, from the file's header alone.
 
     Raises:
         InputError: The file cannot be read as an image.
@@ -97,7 +97,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 class _NotAnImageError(InputError):
-    """Nothing that Pillow recognises."""
+    """Pillow does not recognise the file."""
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     Image.init()
     formats = sorted((ANIMATED_FORMATS | STILL_FORMATS) & Image.OPEN.keys())
     try:
-        # Not by name: Pillow would map the file into memory, which scrambles turned TIFF files.
+        # Not by name: Pillow would memory-map the file, which scrambles rotated TIFF files.
         with path.open("rb") as file, _bounded(file, formats) as image:
             yield image
     except UnidentifiedImageError as error:
@@ -115,7 +115,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(
             f"'{path}' has more than {MOST_PIXELS:,} pixels; shrink it first"
         ) from error
-    except Exception as error:  # Pillow raises many kinds for a damaged file
+    except Exception as error:  # Pillow raises many types for a damaged file
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise InputError(f"'{path}' cannot be read as an image: {reason}") from error
 
@@ -150,7 +150,7 @@ def _grey_8bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 class Stills:
-    """Unrelated images; those that cannot be read are left out and reported.
+    """Unrelated images; those that cannot be read are skipped and reported.
 
     Attributes:
         files: Label and path of every image, in order.
@@ -168,7 +168,7 @@ class Stills:
         return prefetch(self._decode(), DECODED_AHEAD)
 
     def __length_hint__(self) -> int:
-        """Number of images, readable or not; good for progress only."""
+        """Number of images, readable or not; for progress only."""
         return len(self.files)
 
     def _decode(self) -> Iterator[Frame]:
@@ -186,18 +186,18 @@ class Stills:
             yield frame
 
     def first_size(self) -> tuple[int, int] | None:
-        """`(H, W)` of the first image that can be read; `None` if there is none."""
+        """`(H, W)` of the first readable image; `None` if there is none."""
         for frame in self._decode():
             return frame.shape[0], frame.shape[1]
         return None
 
     def without(self, done: Callable[[str], bool]) -> Stills:
-        """The images whose label is not done; nothing is decoded."""
+        """The images whose label is not done; decodes nothing."""
         return Stills([(label, path) for label, path in self.files if not done(label)])
 
 
 class FrameFolder:
-    """The frames of one clip as image files, all of one size."""
+    """The frames of one clip as image files, all of the same size."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = tuple(files)
@@ -206,7 +206,7 @@ class FrameFolder:
         """RGB uint8 `[H, W, 3]`, decoded in the background.
 
         Raises:
-            InputError: A frame cannot be read, or has another size than the first.
+            InputError: A frame cannot be read, or differs in size from the first.
         """
         return prefetch(self._decode(), DECODED_AHEAD)
 
@@ -234,7 +234,7 @@ class Animation:
     """
 
     def __init__(self, path: Path) -> None:
-        """Decode all frames once, to know how long each is shown.
+        """Decode all frames once, to learn how long each is shown.
 
         Raises:
             InputError: Not even the first frame can be decoded.
@@ -259,7 +259,7 @@ class Animation:
         """RGB uint8 `[H, W, 3]`, decoded in the background.
 
         Raises:
-            InputError: The file is damaged; the frames that decode come before.
+            InputError: The file is damaged; raised after the frames that decode.
         """
         return prefetch(self._decode(), DECODED_AHEAD)
 
@@ -270,10 +270,10 @@ class Animation:
             yield frame
 
     def _timed(self) -> Iterator[tuple[Frame, float, float]]:
-        """Each frame with the seconds at which it appears and goes."""
+        """Each frame with the seconds at which it appears and disappears."""
         start = 0.0
         with _opened(self.path) as image:
-            # The picture that an APNG shows where animation is unknown is not part of it.
+            # The picture that an APNG shows in viewers without animation is not part of it.
             first = 1 if getattr(image, "default_image", False) else 0
             for index in range(first, getattr(image, "n_frames", 1)):
                 image.seek(index)

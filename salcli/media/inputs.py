@@ -1,8 +1,8 @@
-"""Finds the inputs that files, folders and globs stand for, by the names in them.
+"""Finds the inputs that files, folders and globs stand for, by file names alone.
 
-A folder with images, or with a sub-folder `images` that has some (the layout of DHF1K, UCF Sports
+A folder with images, or with a subfolder `images` that has some (the layout of DHF1K, UCF Sports
 and SALICON), is one input: a folder of frames; videos beside the images are inputs too. Any other
-folder stands for what is in it, at any depth. Hidden files and files of other kinds are ignored.
+folder stands for its contents, at any depth. Hidden files and files of other kinds are ignored.
 Order is natural: `2.png` comes before `10.png`.
 """
 
@@ -29,17 +29,17 @@ VIDEO_SUFFIXES = frozenset(
         *("ogv", "rm", "rmvb", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )
-"""What counts as a video inside a folder without a look at its content."""
+"""What counts as a video inside a folder, without looking at its content."""
 
 
 def find_inputs(patterns: Sequence[str]) -> list[Path]:
     """List the stimuli that files, folders and globs (also `**`) stand for, each once.
 
-    A path that does not exist, a glob without a match and a folder without media are kept as they
-    are: `open_stimulus` says what is wrong with them.
+    A path that does not exist, a glob without a match and a folder without media are returned
+    unchanged: `open_stimulus` says what is wrong with them.
 
     Raises:
-        UsageError: An input is the empty text, which would mean the working folder.
+        UsageError: An input is an empty string, which would mean the working folder.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -51,7 +51,7 @@ def find_inputs(patterns: Sequence[str]) -> list[Path]:
         folders = {path for path in paths if path.is_dir()}
         for path in paths:
             if not folders.isdisjoint(path.parents):
-                continue  # `**` names a folder and what is in it; the folder stands for both
+                continue  # `**` matches a folder and its contents; the folder stands for both
             inputs = _expanded(path) if path in folders else []
             found.update(dict.fromkeys(inputs or [path]))
     return list(found)
@@ -60,7 +60,7 @@ def find_inputs(patterns: Sequence[str]) -> list[Path]:
 def is_address(text: str) -> bool:
     """Whether a text is an address such as `https://...` or `s3://...`, not a path.
 
-    A `Path` of it has one slash only; a letter alone is a drive.
+    A `Path` of it has only one slash; a single letter is a drive.
     """
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
 
@@ -69,13 +69,13 @@ def _matches(pattern: str) -> list[Path]:
     path = Path(pattern).expanduser()
     if path.exists() or not glob.has_magic(pattern):
         return [path]
-    # Not Path.glob: it takes no absolute patterns, and it gives hidden files.
+    # Not Path.glob: it rejects absolute patterns, and includes hidden files.
     found = glob.glob(str(path), recursive=True)  # noqa: PTH207
     return _sorted(map(Path, found)) or [path]
 
 
 def _sorted(paths: Iterable[Path]) -> list[Path]:
-    # By parts, so that a folder's files stay together whatever characters its name holds.
+    # By parts, so that a folder's files stay together whatever characters its name contains.
     return natsorted(paths, key=lambda path: path.parts, alg=ns.IGNORECASE)
 
 
@@ -87,22 +87,22 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Image files in the folder itself, else in its sub-folder `images`."""
+    """Image files in the folder itself, otherwise in its subfolder `images`."""
     own = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
     nested = folder / "images"
     return own if own or not nested.is_dir() else images_in(nested)
 
 
 def _expanded(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
-    """Stimuli in a folder: itself if it holds frames, its videos, else those of its sub-folders."""
+    """Stimuli in a folder: itself if it holds frames, its videos, or those of its subfolders."""
     real = folder.resolve()
     if real in above:
-        return []  # a link that leads back up
+        return []  # a link that points back up
     try:
         entries = _entries(folder)
         found = [folder] if images_in(folder) else []
     except InputError:
-        return [folder]  # opening it will say why; the other inputs must not suffer
+        return [folder]  # opening it will say why; the other inputs are unaffected
     for entry in entries:
         if entry.is_dir() and folder not in found:
             found += _expanded(entry, above | {real})

@@ -1,7 +1,7 @@
 """Reads density maps stored as a video, one frame at a time, at full bit depth.
 
 Frames of a video can only be decoded in order, so the decoder stays open between calls: reading the
-frames of a clip in order decodes each once; going back starts again.
+frames of a clip in order decodes each once; going back restarts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LARGEST = 65535
 
 
 class _Decoder:
-    """An ffmpeg process that writes grey 16-bit pictures; `index` is that of the latest one."""
+    """An ffmpeg process that writes grey 16-bit pictures; `index` is the latest one's."""
 
     def __init__(self, path: Path) -> None:
         self.owner, self.index = os.getpid(), -1
@@ -51,7 +51,7 @@ class _Decoder:
         )
 
     def seek(self, index: int) -> npt.NDArray[np.float32]:
-        """The picture at `index`, which must not lie before the latest one."""
+        """The picture at `index`, which must not precede the latest one."""
         while self.index < index or self._latest is None:
             self._latest = self._next()
             self.index += 1
@@ -74,7 +74,7 @@ class _Decoder:
         return picture / np.float32(LARGEST)
 
     def close(self) -> None:
-        """End the process, unless this process inherited it by a fork."""
+        """End the decoder, unless it was inherited through a fork."""
         if self.owner == os.getpid():
             self._process.kill()
             self._process.wait()
@@ -87,10 +87,10 @@ _lock = threading.Lock()
 
 
 def read(path: Path, index: int) -> npt.NDArray[np.float32]:
-    """The map `[H, W]` in [0, 1] at a position, from 0.
+    """The map `[H, W]` in [0, 1] at an index, from 0.
 
     Raises:
-        InputError: The file is no video, or has fewer frames.
+        InputError: The file is not a video, or has fewer frames.
     """
     key = os.getpid(), path  # a forked process must open its own
     with _lock:
@@ -117,10 +117,10 @@ def _close_all() -> None:
 
 
 def count_frames(path: Path) -> int:
-    """Number of frames in a video by its packets, without decoding any.
+    """Number of frames in a video, counted by packets without decoding.
 
     Raises:
-        InputError: The file is no video.
+        InputError: The file is not a video.
     """
     done = subprocess.run(
         [

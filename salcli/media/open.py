@@ -1,7 +1,7 @@
-"""Opens whatever the user names: a video, an image, an animation, or a folder of frames.
+"""Opens what the user names: a video, an image, an animation, or a folder of frames.
 
-What a file is, its content decides. A folder of frames is a clip if its files are numbered without
-a gap, stills otherwise, unless the user says which. `salcli.media.inputs` finds inputs in folders.
+The content decides what a file is. A folder of frames is a clip if its files are numbered without
+gaps, otherwise stills, unless the user says which. `salcli.media.inputs` finds inputs in folders.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from salcli.types import Kind, Stimulus
 __all__ = ["find_inputs", "open_stimulus", "remaining"]
 
 FOLDER_FPS = 30.0
-"""Frame rate of a clip that is a folder of frames, where the user does not say."""
+"""Default frame rate of a clip that is a folder of frames."""
 
 BOTH = frozenset({"stills", "clips"})
 
@@ -32,19 +32,19 @@ def open_stimulus(
     fps: float | None = None,
     accepts: frozenset[str] = BOTH,
 ) -> Stimulus:
-    """Open one input; only its first frame is decoded (of an animation all, for its frame rate).
+    """Open one input; decodes only its first frame (all of an animation, for its frame rate).
 
     Args:
         path: A video, an image, an animation, or a folder of frames.
-        kind: `clip` or `stills` where the user decides. `auto`: a folder of frames is a clip if
-            `fps` is given, or if its files are numbered without a gap and the model accepts clips.
-        fps: Frame rate of a folder of frames, 30 if not given. A video or animation has its own.
+        kind: `clip` or `stills` if the user decides. `auto`: a folder of frames is a clip if
+            `fps` is given, or if its files are numbered without gaps and the model accepts clips.
+        fps: Frame rate of a folder of frames, 30 by default. A video or animation has its own.
         accepts: What the model takes: `stills`, `clips` or both.
 
     Raises:
         UsageError: `fps` is not above 0.
-        InputError: There is nothing at `path` that can be read. Damage further on is raised when
-            the frames are decoded.
+        InputError: Nothing at `path` can be read. Damage further on raises an error when the
+            frames are decoded.
     """
     if fps is not None and not fps > 0:
         raise UsageError(f"the frame rate must be above 0, not {fps:g}")
@@ -59,7 +59,7 @@ def open_stimulus(
 def remaining(stimulus: Stimulus, done: Callable[[str], bool]) -> Stimulus:
     """Return the stills whose label is not done, without decoding the others.
 
-    A clip comes back as it is: what a model sees of a frame may depend on all those before it.
+    A clip is returned unchanged: the map of a frame may depend on all frames before it.
     """
     stills = stimulus.frames
     if not isinstance(stills, Stills):
@@ -103,7 +103,7 @@ def _open_folder(path: Path, kind: Kind, *, fps: float | None, accepts: frozense
 
 
 def _numbered(files: Sequence[Path]) -> bool:
-    """Whether the stems are whole numbers that follow each other."""
+    """Whether the stems are consecutive whole numbers."""
     if len(files) < 2 or not all(path.stem.isascii() and path.stem.isdigit() for path in files):
         return False
     numbers = [int(path.stem) for path in files]
@@ -164,9 +164,9 @@ def _name(source: Path) -> str:
 
 
 def _labelled(files: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Give each file its stem as a label; a later one whose stem is taken keeps its suffix.
+    """Label each file with its stem; a later file whose stem is taken keeps its suffix.
 
-    Letter case does not tell labels apart, because it does not on every file system.
+    Labels must differ by more than letter case, because some file systems ignore it.
     """
     taken: set[str] = set()
     labelled = []

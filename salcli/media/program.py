@@ -13,10 +13,10 @@ __all__ = ["ffmpeg", "reading"]
 
 
 def ffmpeg() -> str:
-    """Path of the program: that of the package imageio-ffmpeg, or of `IMAGEIO_FFMPEG_EXE`.
+    """Path of the program: from the package imageio-ffmpeg, or from `IMAGEIO_FFMPEG_EXE`.
 
     Raises:
-        SalcliError: There is none.
+        SalcliError: ffmpeg was not found.
     """
     try:
         program: str = imageio_ffmpeg.get_ffmpeg_exe()
@@ -28,10 +28,10 @@ def ffmpeg() -> str:
 
 
 def reading(path: Path) -> list[str]:
-    """Arguments for a file as input.
+    """Arguments for reading a file.
 
-    A playlist may name other files, but nothing that makes us talk to the network, and a picture
-    may not be larger than an image may be.
+    A playlist may name other files, but nothing that needs the network, and pictures have the same
+    size limit as images.
     """
     limits = ["-protocol_whitelist", "file,crypto,data", "-max_pixels", str(MOST_PIXELS)]
     return [*limits, "-i", f"file:{path}"]

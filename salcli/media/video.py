@@ -1,9 +1,9 @@
-"""Decodes any video that ffmpeg reads: every frame once, with its own presentation time.
+"""Decodes any video that ffmpeg reads: every frame once, with its presentation time.
 
 Edit lists and rotation are honoured by ffmpeg. Pixels keep their stored grid (a sample aspect ratio
 other than 1 is not resampled) and their stored colours, as the published models saw them; HDR (PQ,
-HLG) is tone-mapped to the range that they were made for. Of several video streams the one that
-ffmpeg prefers is taken: the largest that is not a cover picture.
+HLG) is tone-mapped to the range that they were made for. Among several video streams, ffmpeg's
+choice is used: the largest that is not a cover picture.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from salcli.types import Frame
 __all__ = ["Video", "is_video"]
 
 MOST_FRAMES = 10_000_000
-"""No estimate of a length goes beyond this (four days at 30 frames/s): headers can say anything."""
+"""Cap on estimated lengths (four days at 30 frames/s), since headers can say anything."""
 
 REFUSED_DEMUXERS = frozenset({"tty", "bin", "xbin", "idf", "adf"})
-"""ffmpeg renders text files as pictures of a terminal; nobody means that."""
+"""ffmpeg renders text files as pictures of a terminal; nobody wants that."""
 
 TONE_MAP = (
     "zscale=tin={transfer}:pin=bt2020:min={matrix}:t=linear:npl=100,format=gbrpf32le,"
@@ -36,7 +36,7 @@ HDR = re.compile(r"(?P<matrix>[\w-]+)/[\w-]+/(?P<transfer>smpte2084|arib-std-b67
 
 @dataclass(frozen=True)
 class _Header:
-    """What one decoded frame and ffmpeg's log tell of a video."""
+    """What one decoded frame and ffmpeg's log say about a video."""
 
     size: tuple[int, int]
     fps: float
@@ -45,21 +45,21 @@ class _Header:
 
 
 class Video:
-    """The frames of a video file; iterating again decodes again from the first frame.
+    """The frames of a video file; each iteration decodes from the first frame.
 
     Attributes:
         path: The file.
         size: `(H, W)` as shown, after rotation.
         fps: Average frame rate.
-        times: Presentation times in seconds as they stand in the file, one for each frame decoded
-            so far.
+        times: Presentation times in seconds as stored in the file, one for each frame decoded so
+            far.
     """
 
     def __init__(self, path: Path) -> None:
         """Decode the first frame.
 
         Raises:
-            InputError: The file is no video, has no picture, or cannot be read.
+            InputError: The file is not a video, has no picture, or cannot be read.
         """
         self.path = path
         self.times: list[float] = []
@@ -71,12 +71,12 @@ class Video:
         """RGB uint8 `[H, W, 3]`, decoded in the background.
 
         Raises:
-            InputError: The stream is damaged or cut short; the frames that decode come before.
+            InputError: The stream is damaged or cut short; raised after the frames that decode.
         """
         return prefetch(self._decode(), ahead(self.size))
 
     def excerpt(self, positions: range) -> list[Frame]:
-        """The frames at these positions alone; the others are decoded, but not handed over.
+        """Only the frames at these positions; the others are decoded, but not returned.
 
         Raises:
             InputError: The video is damaged, or has fewer frames.
@@ -95,7 +95,7 @@ class Video:
         )
 
     def __length_hint__(self) -> int:
-        """Number of frames that the file's header promises, 0 if none; good for progress only."""
+        """Number of frames according to the file's header, 0 if unknown; for progress only."""
         return self._estimate
 
     def _decode(self) -> Iterator[Frame]:
@@ -152,7 +152,7 @@ def _probe(path: Path) -> _Header:
 
 
 def _check_pixels(path: Path, log: str) -> None:
-    """Say so if a video was refused for the size of its pictures."""
+    """Raise if a video was refused because its pictures are too large."""
     if found := re.search(r"Picture size (\d+x\d+) exceeds specified max pixel count", log):
         raise InputError(
             f"'{path}' has pictures of {found[1]}, more than {MOST_PIXELS:,} pixels; "
@@ -161,9 +161,9 @@ def _check_pixels(path: Path, log: str) -> None:
 
 
 def _frame_rate(log: str, rate: float, *, timed: bool) -> float:
-    """The average rate, exact where the log's two decimals agree with ffmpeg's own ratio.
+    """The average rate, exact if the log's two decimals agree with ffmpeg's own ratio.
 
-    Frames without time stamps are numbered by ffmpeg at `rate`, so that is theirs.
+    ffmpeg times frames without timestamps at `rate`, so they have that rate.
     """
     stated = re.search(r"Video: .*?, ([\d.]+)(k?) fps", log)
     if not timed or not stated:
@@ -188,7 +188,7 @@ def _promised(log: str, fps: float) -> int:
 
 
 def _missing_bytes(path: Path) -> str | None:
-    """Say how many bytes an AVI file lacks; ffmpeg plays what is left of it without a word."""
+    """Say how many bytes an AVI file lacks; ffmpeg plays the rest without a warning."""
     with path.open("rb") as file:
         start = file.read(12)
     if start[:4] != b"RIFF" or start[8:] != b"AVI ":

@@ -1,4 +1,4 @@
-"""Counts the frames that a model takes, and remembers those for which no map has come back."""
+"""Counts the frames that a model takes, and keeps those for which no map has come back yet."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["FrameTap"]
 
 
 class FrameTap:
-    """Frames on their way to a model; remembers those for which no map has come back yet.
+    """Passes frames to a model, and keeps those for which no map has come back yet.
 
     Memory is bounded by how far the model looks ahead. A model may iterate more than once.
 
     Attributes:
         taken: How many frames the model has taken.
         pending: Size `(H, W)` of each frame without a map, and with `keep` the frame itself.
-            Whoever gets a map takes the first.
+            Whoever receives a map pops the first.
     """
 
     def __init__(self, frames: Iterable[Frame], *, keep: bool) -> None:
@@ -40,7 +40,7 @@ class FrameTap:
             self.pending.append((size, frame if self._keep else None))
 
     def has_more(self) -> bool:
-        """Whether there are frames that the model has left; to be asked when it has ended."""
+        """Whether the model left frames unread; call this once it has ended."""
         if self.taken == 0:
             self._latest = iter(self._frames)
         return next(self._latest, None) is not None
@@ -52,7 +52,7 @@ class FrameTap:
 
 
 class _TappedFrames(Iterator["Frame"]):
-    """No generator: dropping one would close the source before `FrameTap.has_more` looks at it."""
+    """Not a generator: dropping one would close the source before `FrameTap.has_more` reads it."""
 
     def __init__(self, tap: FrameTap, frames: Iterator[Frame]) -> None:
         self._tap, self._frames, self._index = tap, frames, 0

@@ -1,4 +1,4 @@
-"""From one input to one folder of results: skip, continue or do it, and record what was done."""
+"""Predicts one input into one folder: skips, resumes or runs it, and writes the record."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Outcome:
 
     Attributes:
         source: The input.
-        results: The folder that its results are in.
-        status: `done`, `skipped` (it was done before) or `failed`.
-        frames: How many maps there are.
+        results: The folder that holds its results.
+        status: `done`, `skipped` (it was finished before) or `failed`.
+        frames: Number of maps.
         seconds: How long it took.
-        problems: Stills that were left out, with the reason.
+        problems: Stills that were skipped, with the reason.
         error: Why it failed.
     """
 
@@ -50,13 +50,13 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether there is a map for everything."""
+        """Whether every frame has a map."""
         return self.status != "failed" and not self.problems
 
 
 @dataclass
 class _Written:
-    """What a run has given to the writer: labels of the maps, names of the extras."""
+    """What a run has passed to the writer: labels of the maps, names of the extras."""
 
     labels: list[str] = field(default_factory=list)
     interpolated: list[str] = field(default_factory=list)
@@ -66,16 +66,16 @@ class _Written:
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with every input.
+    """The settings that apply to every input.
 
     Attributes:
         loaded: The model.
         formats: What to write; see `salcli.output.writers.FORMATS`.
         size, scale, extras: Of the maps; see `salcli.prediction.loop.run`.
-        kind, fps: How inputs are taken; see `salcli.media.open.open_stimulus`.
-        overwrite: Whether what is finished is done again.
-        labels: Output names of the frames of a clip that is a folder, where its files are not
-            called so.
+        kind, fps: How inputs are opened; see `salcli.media.open.open_stimulus`.
+        overwrite: Whether finished inputs are predicted again.
+        labels: Output names of the frames of a clip that is a folder, where they differ from the
+            names of its files.
     """
 
     loaded: Loaded
@@ -89,13 +89,13 @@ class Job:
     labels: Sequence[str] | None = None
 
     def run(self, source: Path, place: OutputPaths, *, watcher: Watcher) -> Outcome:
-        """Predict one input, unless that has been done.
+        """Predict one input, unless it is finished already.
 
         Raises:
             InputError: It cannot be read.
             OutputError: Results cannot be written.
             PluginError: The model broke its contract.
-            SalcliError: The memory does not suffice.
+            SalcliError: Out of memory.
         """
         began = time.monotonic()
         settings = self._settings(source)
@@ -107,7 +107,7 @@ class Job:
             problems = tuple(kept["problems"])
             return Outcome(source, results, "skipped", kept["frames"], problems=problems)
         stimulus, single = self._open(source, place)
-        replaced = records[single]  # the other one, if any, is of another input
+        replaced = records[single]  # the other one, if any, belongs to another input
         if replaced and replaced is not kept:
             if not self.overwrite:
                 watcher.note(f"{source}: was done with other settings; doing it again")
@@ -133,7 +133,7 @@ class Job:
         return Outcome(source, results, "done", new["frames"], new["seconds"], given.problems)
 
     def _settings(self, source: Path) -> dict[str, Any]:
-        """Everything that decides about the bytes of the results, as JSON gives it back."""
+        """Everything that determines the bytes of the results, as it reads back from JSON."""
         model, row = self.loaded.model, self.loaded.row
         options = dataclasses.asdict(model.options) if model.options else {}
         return {
@@ -151,7 +151,7 @@ class Job:
         }
 
     def _facts(self, stimulus: Stimulus) -> dict[str, Any]:
-        """What else is worth knowing about a run."""
+        """Further facts about a run."""
         plugin = registry.provider(self.loaded.model.spec.name)
         path = self.loaded.path
         height, width = stimulus.size
@@ -209,10 +209,10 @@ class Job:
         single: bool,
         watcher: Watcher,
     ) -> _Written:
-        """Predict and write what is not written yet."""
+        """Predict and write whatever is not written yet."""
         given = _Written()
         finished = None
-        # one table of all stills needs them all, and how many extras there are is not known before
+        # a table of all stills needs them all, and the number of extras is not known beforehand
         resumable = stimulus.source is not None and stimulus.source.is_dir()
         if resumable and not stimulus.is_clip and "csv" not in self.formats and not self.extras:
             finished = stills.FinishedStills(
@@ -255,7 +255,7 @@ class Job:
 
 
 def _plain(value: Any) -> Any:
-    """The value as it comes back from JSON."""
+    """The value as it reads back from JSON."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

@@ -1,4 +1,4 @@
-"""A file of JSON lines that says how far a run came, so that a killed run can be continued."""
+"""A file of JSON lines that records how far a run got, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Journal", "read"]
 
 
 class Journal:
-    """One JSON line, the head, that describes the run, and then one for each entry.
+    """A JSON line that describes the run, the head, followed by one line per entry.
 
     Attributes:
         path: The file, which need not exist.
-        head: The description; entries of a run with another one do not count.
+        head: The description; entries of a run with a different head are ignored.
     """
 
     def __init__(self, path: Path, head: Any) -> None:
         self.path, self.head = path, json.loads(json.dumps(head))
 
     def entries(self) -> Iterator[Any]:
-        """What earlier runs with this head added, read lazily."""
+        """The entries that earlier runs with this head added, read lazily."""
         lines = read(self.path)
         if next(lines, None) == self.head:
             yield from lines
@@ -41,7 +41,7 @@ class Journal:
             end = sum(map(len, islice(_whole_lines(self.path), count + 1)))
             with self.path.open("r+b" if count else "wb") as file:
                 if count:
-                    file.truncate(end)  # drops what a killed run did not finish
+                    file.truncate(end)  # drops a line that a killed run left incomplete
                 else:
                     file.write(_line(self.head))
 
@@ -66,7 +66,7 @@ class Journal:
 
 
 def read(path: Path) -> Iterator[Any]:
-    """Head and entries of any journal, up to the first damaged line; nothing without a file."""
+    """Head and entries of any journal, up to the first damaged line; nothing if no file exists."""
     try:
         yield from map(json.loads, _whole_lines(path))
     except (OSError, ValueError):

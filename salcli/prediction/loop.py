@@ -30,7 +30,7 @@ ROUNDING = 1e-5
 """How far float32 arithmetic may leave [0, 1]."""
 
 MOVED_BYTES = 64 * 2**20
-"""At most so many bytes of finished maps leave the device in one go: eight maps of 1080p."""
+"""Limit in bytes of finished maps moved off the device at once: eight maps of 1080p."""
 
 
 def run(
@@ -45,17 +45,17 @@ def run(
 ) -> Generator[Result, None, None]:
     """One finished map per frame, in order, lazily.
 
-    A batch that does not fit into memory is halved, for good, and the stimulus is started again;
-    maps that were already given are not given twice.
+    If a batch does not fit into memory, the batch size is halved for good and the stimulus is
+    restarted; maps that were already yielded are not yielded again.
 
     Args:
         model: Ready to run (see `load_model`).
         stimulus: What to look at.
-        size: Of the maps given.
-        scale: Of the values given.
-        extras: Whether each result carries the model's further maps.
-        keep_frames: Whether each result carries its frame.
-        notice: Called with a line for the user.
+        size: Size of the maps.
+        scale: Scale of their values.
+        extras: Whether each result includes the model's extra maps.
+        keep_frames: Whether each result includes its frame.
+        notice: Called with a line of text for the user.
 
     Raises:
         InputError: The frames cannot be read, or the model does not take stimuli of this kind.
@@ -81,13 +81,13 @@ def run(
             return
         except OutOfMemoryError as error:
             shortage = str(error)
-        # outside of the handler, because the exception holds the tensors that must be freed
+        # outside the handler, because the exception holds the tensors that must be freed
         _halve(model, shortage, notice)
 
 
 @dataclass(frozen=True)
 class _OutputSettings:
-    """What the user asked for; see `run`."""
+    """What the user requested; see `run`."""
 
     size: Size
     scale: Scale
@@ -102,7 +102,7 @@ class _OutputSettings:
         return height, width
 
     def room(self, pending: _Pending, batch_size: int) -> int:
-        """How many maps like this one are finished and moved off the device together."""
+        """How many maps like this one to finish and move off the device together."""
         sizes = (self.target(map_, pending.frame_size) for map_ in pending.maps.values())
         float_bytes = sum(4 * height * width for height, width in sizes)
         return max(1, min(batch_size, MOVED_BYTES // float_bytes))
@@ -110,7 +110,7 @@ class _OutputSettings:
 
 @dataclass(frozen=True)
 class _Pending:
-    """A map that is still on the device, with what belongs to its frame."""
+    """A map that is still on the device, with the facts about its frame."""
 
     index: int
     prediction: Prediction
@@ -123,14 +123,14 @@ class _Pending:
         return {"": self.prediction.saliency, **self.prediction.extras}
 
     def shapes(self) -> object:
-        """What must agree for maps to be finished together."""
+        """Maps can be finished together only if this is equal."""
         return self.frame_size, {name: map_.shape for name, map_ in self.maps.items()}
 
 
 def _attempt(
     model: Model, stimulus: Stimulus, wanted: _OutputSettings, *, skip: int
 ) -> Generator[Result, None, None]:
-    """The results from frame `skip` on, or `OutOfMemoryError` on the way."""
+    """The results from frame `skip` on; may raise `OutOfMemoryError` at any of them."""
     tap = FrameTap(stimulus.frames, keep=wanted.keep_frames)
     group: list[_Pending] = []
     index = -1
@@ -163,12 +163,12 @@ def _attempt(
 
 
 def _steps(model: Model, stimulus: Stimulus) -> Generator[Prediction, None, None]:
-    """What the `predict` hook gives, step by step."""
+    """The predictions of the `predict` hook, step by step."""
     with _step_of(model):
         predictions = iter(loader.load().hook.predict(model=model, stimulus=stimulus))
     try:
         while True:
-            # never across the yield, where the modes would leak into the consumer
+            # not held across the yield, or the modes would leak into the consumer
             with _step_of(model):
                 prediction = next(predictions, None)
             if prediction is None:
@@ -182,7 +182,7 @@ def _steps(model: Model, stimulus: Stimulus) -> Generator[Prediction, None, None
 def _finished(
     model: Model, stimulus: Stimulus, wanted: _OutputSettings, *, group: Sequence[_Pending]
 ) -> list[Result]:
-    """Check, resize and scale maps of one shape on their device, and move them in one go."""
+    """Check, resize and scale maps of one shape on their device, and move them off it together."""
     arrays: dict[str, npt.NDArray[np.float32]] = {}
     with shortage_told(), torch.inference_mode():
         for name in group[0].maps:
@@ -206,7 +206,7 @@ def _finished(
 
 
 def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
-    """Refuse what is not finite or not in [0, 1]; waits for the device once per group."""
+    """Reject values that are not finite or not in [0, 1]; synchronises once per group."""
     ranges = torch.stack(torch.aminmax(maps.flatten(1), dim=1), dim=1).tolist()
     for row, (low, high) in enumerate(ranges):
         if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # both are NaN if any value is
@@ -219,7 +219,7 @@ def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
 
 @contextmanager
 def _step_of(model: Model) -> Iterator[None]:
-    """Inference mode and exact float32; an error that a plugin lets through names its model."""
+    """Inference mode and exact float32; an unhandled error of a plugin names its model."""
     try:
         with shortage_told(), torch.inference_mode(), exactly(model.precision):
             yield

@@ -1,6 +1,6 @@
-"""What the results of one input were made with (`salcli.json`), and where they go.
+"""The record of how the results of one input were made (`salcli.json`), and where they go.
 
-`salcli.json` is written last, so that its presence means that everything beside it is complete.
+`salcli.json` is written last, so its presence means that everything beside it is complete.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["OutputPaths", "fingerprint", "places"]
 
 
 MOST_FRAMES = 10_000_000
-"""No record speaks of more: four days at 30 frames/s."""
+"""Limit of frames in a valid record: four days at 30 frames/s."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class OutputPaths:
 
     Attributes:
         output: The folder that the user named.
-        name: The input's own name in there.
+        name: The input's own name in that folder.
     """
 
     output: Path
@@ -38,24 +38,24 @@ class OutputPaths:
 
     @property
     def folder(self) -> Path:
-        """Of a clip or of several stills; a lone image goes straight into `output`."""
+        """The folder of a clip or of several stills; a single image goes directly into `output`."""
         return self.output / self.name
 
     def record_file(self, *, single: bool) -> Path:
-        """Where the record is kept."""
+        """Path of the record."""
         return self.output / f"{self.name}.salcli.json" if single else self.folder / "salcli.json"
 
     def read(self, *, single: bool) -> dict[str, Any] | None:
-        """The record of a finished run; `None` if there is none that can be read."""
+        """The record of a finished run; `None` if it is missing or unreadable."""
         try:
             record = json.loads(self.record_file(single=single).read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
-            return None  # there is none, or it is not ours: the input counts as unfinished
+            return None  # missing, or not ours: the input counts as unfinished
         ours = isinstance(record, dict) and _is_ours(record) and record["single"] is single
         return record if ours else None
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Keep the record: from now on the input is finished.
+        """Write the record: from now on the input is finished.
 
         Raises:
             OutputError: It cannot be written.
@@ -64,7 +64,7 @@ class OutputPaths:
         atomic.write(file, json.dumps(record, indent=2) + "\n")
 
     def files(self, record: Mapping[str, Any]) -> Iterator[Path]:
-        """Every file that a record stands for."""
+        """Every file that a record covers."""
         single, clip, formats = record["single"], record["kind"] == "clip", record["formats"]
         folder = self.output if single else self.folder
         names = record["labels"] or [f"{n + 1:04d}" for n in range(record["frames"])]
@@ -75,7 +75,7 @@ class OutputPaths:
         yield from writers.shared_files(formats, folder, single=single, clip=clip)
 
     def discard(self, record: Mapping[str, Any]) -> None:
-        """Remove what a record stands for, itself first, so that no other run's files stay behind.
+        """Remove the record, then the files it covers, so that no other run's files stay behind.
 
         Raises:
             OutputError: A file cannot be removed.
@@ -88,13 +88,13 @@ class OutputPaths:
 
 
 def is_plain_name(name: object) -> bool:
-    """Whether a text names something inside of a folder, and nothing above or beside it."""
+    """Whether a text names something inside a folder, and nothing above or beside it."""
     plain = isinstance(name, str) and "\0" not in name and PurePath(name).name == name
     return plain and name not in ("", "..")
 
 
 def _is_ours(record: Mapping[str, Any]) -> bool:
-    """Whether a record has the shape of ours; it decides which files are removed."""
+    """Whether a record has the shape of ours; this decides which files are removed."""
     frames, labels = record.get("frames"), record.get("labels")
     formats, extras, problems = (record.get(key) for key in ("formats", "extras", "problems"))
     return (
@@ -114,9 +114,9 @@ def _is_ours(record: Mapping[str, Any]) -> bool:
 
 
 def places(inputs: Sequence[Path], output: Path) -> list[OutputPaths]:
-    """A place for each input, no two the same, also where names differ in case only.
+    """A distinct output path for each input, even where names differ only in case.
 
-    The first input of a name gets its stem, later ones keep their extension, then their parent's
+    The first input with a name gets its stem; later ones add their extension, then their parent's
     name, then a number.
     """
     taken: set[str] = set()
@@ -141,10 +141,10 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Tell whether an input has changed, without reading it: files, bytes, latest change.
+    """Identify the state of an input without reading it: files, bytes, latest modification.
 
     Raises:
-        InputError: It cannot be looked at.
+        InputError: It cannot be accessed.
     """
     try:
         files = [path]

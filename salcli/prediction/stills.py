@@ -1,4 +1,4 @@
-"""The stills that a run has finished so far, so that a killed run can be continued."""
+"""The stills that a run has finished so far, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "salcli.part.json"
 
 
 def forget(folder: Path) -> None:
-    """The run in this folder is finished, or will not be continued.
+    """Delete the journal: the run in this folder is finished, or will not be resumed.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -26,10 +26,10 @@ def forget(folder: Path) -> None:
 
 
 class FinishedStills:
-    """A journal whose entries are label and shape of the frame of each still.
+    """A journal with the label and the frame shape of each still.
 
-    A run is continued after its last whole batch, because a network's last bits may depend on the
-    pictures in a batch: so the bytes are those of an undisturbed run.
+    A run resumes after its last whole batch, because the last bits of a network's output may depend
+    on the pictures in a batch: this way the bytes equal those of an uninterrupted run.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class FinishedStills:
         self._journal = Journal(folder / NAME, head)
 
     def resume(self) -> list[str]:
-        """Labels of the stills that need not be predicted again; the journal is cut to them.
+        """Labels of the stills that need not be predicted again; truncates the journal to them.
 
-        Results of a run with other settings are removed.
+        Removes the results of a run with other settings.
 
         Raises:
             OutputError: The folder cannot be written.
