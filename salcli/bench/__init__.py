@@ -1,1 +1,1 @@
-"""How fast ways of running a model are, and how their maps differ."""
+"""How fast different ways of running a model are, and how their maps differ."""

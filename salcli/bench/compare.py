@@ -1,7 +1,7 @@
 """Compares ways of running a model: maps per second, work, memory, and how far their maps differ.
 
-Every way runs in a process of its own (`salcli.bench.worker`), and they take turns, so that what
-else the machine does meanwhile falls on all of them. Speeds are comparable within one run only.
+Every way runs in its own process (`salcli.bench.worker`), and they take turns, so that any other
+load on the machine affects all of them. Speeds are comparable within one run only.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ from salcli.specs import ModelSpec, parse_options
 __all__ = ["Measurement", "convolution_peak", "run", "ways"]
 
 DEFAULT = "default"
-"""Name of the way that the others are compared with."""
+"""Name of the way that is the baseline."""
 
 PEAK_SHAPES = ((64, 112), (256, 56), (512, 28))
-"""Channels and side of the 3x3 convolutions among which the machine's best is found."""
+"""Channels and side of the 3x3 convolutions tried to find the machine's peak."""
 
 PEAK_SECONDS = 0.5
-"""How long each of them is repeated."""
+"""How long each is repeated."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured of one way.
+    """The measurements of one way.
 
     Attributes:
         way: Its name.
         label: Model and weights.
         device, precision: Where and in what it ran.
-        maps: How many maps one lap gives.
-        seconds: Of the fastest lap.
+        maps: Number of maps per lap.
+        seconds: Duration of the fastest lap.
         macs: Multiply-accumulates per map, in convolutions and matrix products.
-        memory: Largest resident memory of the process in bytes, where the system tells.
-        device_memory: Largest memory of the accelerator in bytes, where there is one.
+        memory: Peak resident memory of the process in bytes, if the system reports it.
+        device_memory: Peak memory of the accelerator in bytes, if there is one.
         speed_up: How many times faster the default way is.
-        difference: Largest difference of the maps from the default way's, in [0, 1].
+        difference: Largest difference from the maps of the default way, in [0, 1].
     """
 
     way: str
@@ -71,14 +71,14 @@ class Measurement:
 
     @property
     def maps_per_second(self) -> float:
-        """Of the fastest lap."""
+        """Speed of the fastest lap."""
         return self.maps / self.seconds
 
 
 def ways(spec: ModelSpec, setup: RunSettings, compare: Sequence[str]) -> dict[str, RunSettings]:
-    """The default way and those that are compared with it, by name.
+    """The default way and those compared with it, by name.
 
-    Each of `compare` is a name of `spec.comparisons`, a precision, or an option as `KEY=VALUE`.
+    Each of `compare` is a name in `spec.comparisons`, a precision, or an option `KEY=VALUE`.
 
     Raises:
         UsageError: It is none of these, or the model has no such option.
@@ -107,7 +107,7 @@ def run(
     laps: int,
     notice: Callable[[str], None],
 ) -> list[Measurement]:
-    """Run all ways on the same frames, in turns; the first is the default.
+    """Run all ways on the same frames, taking turns; the first is the default.
 
     Raises:
         SalcliError: A way cannot run; see `load_model` and `salcli.prediction.loop.run`.
@@ -131,7 +131,7 @@ def run(
 
 
 class _Turns:
-    """One way: its process, and what has been measured so far."""
+    """One way: its process, and the measurements so far."""
 
     def __init__(self, way: str, maps_file: Path, stack: ExitStack) -> None:
         pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))

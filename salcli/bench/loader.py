@@ -1,4 +1,4 @@
-"""Measures whether the data of a training arrive as fast as the network could take them."""
+"""Measures whether training data arrive as fast as the network can consume them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["LoaderSpeed", "measure"]
 
 @dataclass(frozen=True)
 class LoaderSpeed:
-    """Samples per second of both sides of a training; a sample is a still or a clip.
+    """Samples per second of the loader and of the network; a sample is a still or a clip.
 
     Attributes:
-        batch: Samples in the batch that the network was given.
-        delivered: By the loader, once its processes run; with no process of its own, what it
+        batch: Samples per batch given to the network.
+        delivered: By the loader, once its processes run; without processes of its own, what it
             could deliver if the network waited.
-        eaten: By the network, in steps on a batch that is there.
+        eaten: By the network, in steps on a batch that is already loaded.
     """
 
     batch: int
@@ -48,19 +48,19 @@ class LoaderSpeed:
 def measure(
     model: Model, corpora: Sequence[Corpus], recipe: Recipe, running: Running, *, batches: int
 ) -> LoaderSpeed:
-    """Load and train on so many batches, one after the other; the first of each is warm-up.
+    """Load this many batches, then train on as many; the first of each is warm-up.
 
-    The weights of `model.network` are not those from before.
+    Changes the weights of `model.network`.
 
     Raises:
-        UsageError: There are not as many batches, and one more for warm-up, in an epoch; or
-            whole clips are to share a batch.
+        UsageError: An epoch has too few batches, warm-up included; or whole clips would share a
+            batch.
         InputError: A file of a recording cannot be read.
     """
     check_shares(corpora, running.ranks)
     memory = running.memory // max(1, running.workers)
     made = Batches(corpora, model, recipe=recipe, memory=memory)
-    ahead = 1 + 2 * running.workers  # as many as the processes prepare before one is asked for
+    ahead = 1 + 2 * running.workers  # as many as the processes prepare ahead
     there = len(made.plan(0))
     if there < ahead + batches:
         raise UsageError(
@@ -80,7 +80,7 @@ def measure(
 def _step_seconds(
     model: Model, batch: Batch, recipe: Recipe, running: Running, *, steps: int
 ) -> float:
-    """Of one step of the optimiser on this batch, without loading it."""
+    """Duration of one optimiser step on this batch, without loading it."""
     model.network = to_channels_last(model.network)
     optimiser = make_optimiser(model.network, recipe)
     scaler = torch.amp.GradScaler(model.device.type, enabled=running.precision == torch.float16)

@@ -1,8 +1,8 @@
-"""One way of running a model, in a process of its own: how fast, how much work, how much memory.
+"""One way of running a model, in its own process: how fast, how much work, how much memory.
 
-A fresh process for each way keeps its peak memory apart from that of the others. Its functions are
-called one after another by `salcli.bench.compare`, in this order: `prepare`, `lap` once or more,
-`peak_bytes`, `count`. Counting comes last because what counts takes memory of its own.
+A fresh process for each way keeps its peak memory separate from that of the others.
+`salcli.bench.compare` calls its functions in this order: `prepare`, `lap` once or more,
+`peak_bytes`, `count`. Counting comes last because the counter itself takes memory.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ DISC_SHARE = 1 / 8
 
 @dataclass(frozen=True)
 class Workload:
-    """What every way looks at: a real input, or a generated clip.
+    """The input of every way: a real one, or a generated clip.
 
     Attributes:
         source: A file or folder; `None` for a generated clip.
-        frames: At most so many frames.
+        frames: Maximum number of frames.
         size: `(H, W)` of the generated clip.
     """
 
@@ -52,11 +52,11 @@ class RunSettings:
 
     Attributes:
         model: `NAME[:TAG]`.
-        options: As `-O` takes them, later ones win.
+        options: `key=value` texts; later ones win.
         weights_file: A local file.
-        untrained: Keep the network's random start: speed does not depend on the weights.
-        device, precision: As on the command line.
-        batch_size: Frames at once; `None` for the device's default.
+        untrained: Use random weights: speed does not depend on them.
+        device, precision: Names; see `salcli.devices`.
+        batch_size: In frames; `None` for the device's default.
         offline: Never use the network.
     """
 
@@ -70,7 +70,7 @@ class RunSettings:
     offline: bool = False
 
     def load(self) -> tuple[str, Model]:
-        """What runs, in words, and the model, ready to run."""
+        """A label for the model and its weights, and the model, ready to run."""
         if not self.untrained:
             loaded = loading.load_model(
                 self.model,
@@ -91,7 +91,7 @@ class RunSettings:
 
 
 class DriftingClip:
-    """A picture that drifts to the left while a disc crosses it; the same at every iteration."""
+    """A picture that drifts to the left while a disc crosses it; each iteration is the same."""
 
     def __init__(self, count: int, size: tuple[int, int]) -> None:
         self._count, self._size = count, size
@@ -110,7 +110,7 @@ class DriftingClip:
 
 
 class Runner:
-    """A loaded model and what it looks at."""
+    """A loaded model and its input."""
 
     def __init__(self, label: str, model: Model, workload: Workload) -> None:
         self.label, self.model = label, model
@@ -125,15 +125,15 @@ class Runner:
 
 
 _runners: list[Runner] = []
-"""The one runner of this process, once there is one."""
+"""The runner of this process, once `prepare` has created it."""
 
 
 WARM_UP = 2
-"""Frames that are predicted before anything is timed."""
+"""Frames to predict before timing starts."""
 
 
 def prepare(setup: RunSettings, workload: Workload) -> tuple[str, str, str]:
-    """Load the model and warm up; gives what runs, on which device, in which precision."""
+    """Load the model and warm up; returns its label, device and precision."""
     runner = Runner(*setup.load(), workload)
     for _ in Runner(runner.label, runner.model, replace(workload, frames=WARM_UP)).maps():
         pass
@@ -144,7 +144,7 @@ def prepare(setup: RunSettings, workload: Workload) -> tuple[str, str, str]:
 
 
 def lap() -> float:
-    """Seconds from the first frame to the last map, the frames' decoding included."""
+    """Seconds from the first frame to the last map, including decoding."""
     started = time.perf_counter()
     for _ in _runners[0].maps():
         pass
@@ -152,7 +152,7 @@ def lap() -> float:
 
 
 def peak_bytes() -> dict[str, int]:
-    """Most memory that the process ever held, and most that the accelerator ever gave it."""
+    """Peak memory of the process and of the accelerator."""
     peaks = {}
     memory = devices.peak_memory()
     if memory is not None:
@@ -163,7 +163,7 @@ def peak_bytes() -> dict[str, int]:
 
 
 def count(target: Path) -> tuple[int, int]:
-    """Number of maps, and of multiply-accumulates for all; the maps go to a file."""
+    """Number of maps and total multiply-accumulates; writes the maps to a file."""
     maps = 0
     with FlopCounterMode(display=False) as counter, target.open("wb") as file:
         for map_ in _runners[0].maps():
@@ -183,7 +183,7 @@ def _stimulus(workload: Workload, accepts: frozenset[str]) -> Stimulus:
 
 
 class _First:
-    """The first frames of many; may be iterated again."""
+    """The first frames of a sequence; may be iterated again."""
 
     def __init__(self, frames: Any, count: int) -> None:
         self._frames, self._count = frames, count
@@ -194,5 +194,5 @@ class _First:
 
 
 def _refuse(text: str) -> None:
-    """A smaller batch on the way would make the figures meaningless."""
+    """Fail: reducing the batch size midway would make the figures meaningless."""
     raise SalcliError(f"{text}; choose a batch size that fits")

@@ -1,1 +1,1 @@
-"""The files that results are written to."""
+"""Writes results to files."""

@@ -1,4 +1,4 @@
-"""The CSV table: one row per frame, saying in numbers where its map is salient."""
+"""The CSV table: one row per frame, with numbers that say where its map is salient."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ COLUMNS = (
     "peak_y",
     "centroid_x",  # mean column and row, weighted by saliency
     "centroid_y",
-    "entropy_bits",  # of the map normalised to sum 1: log2(H * W) if it prefers no place
+    "entropy_bits",  # of the map normalised to sum 1: log2(H * W) if it is uniform
 )
 
 
 class Table:
-    """Writes the table to `path` while the rows come in; errors speak of `shown`.
+    """Writes the table to `path` as rows come in; error messages name `shown`.
 
     Raises:
-        OutputError: From any method; the file cannot be written.
+        OutputError: The file cannot be written (from any method).
     """
 
     def __init__(self, path: Path, *, shown: Path) -> None:
@@ -79,7 +79,7 @@ class Summary:
     Attributes:
         peak: Column and row of the highest value, from 0; the first one in reading order.
         centroid: Mean column and row, weighted by saliency.
-        entropy: In bits, of the map normalised to sum 1.
+        entropy: Entropy in bits of the map normalised to sum 1.
     """
 
     peak: tuple[int, int]
@@ -88,7 +88,7 @@ class Summary:
 
 
 def summary(saliency: npt.NDArray[np.float32]) -> Summary | None:
-    """Where a map `[H, W]`, not negative, is salient; `None` for a map of zeros."""
+    """Where a non-negative map `[H, W]` is salient; `None` for a map of zeros."""
     total = saliency.sum(dtype=np.float64)
     if total <= 0:
         return None

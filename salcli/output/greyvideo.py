@@ -1,4 +1,4 @@
-"""Encodes grey maps as a video without loss, as NTIRE wants predictions."""
+"""Encodes grey maps as a lossless video, the format of NTIRE submissions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["encode"]
 
 
 def encode(files: Sequence[Path], *, size: tuple[int, int], shown: Path, fps: float) -> bytes:
-    """An MP4 file of 8-bit grey PNG files of size (H, W); errors call it `shown`.
+    """An MP4 file made of 8-bit grey PNG files of size (H, W); error messages name `shown`.
 
-    H.264 at full range without loss: all 256 levels stay what they are.
+    Lossless H.264 at full range: all 256 levels are preserved.
 
     Raises:
         OutputError: ffmpeg fails.
@@ -33,7 +33,7 @@ def encode(files: Sequence[Path], *, size: tuple[int, int], shown: Path, fps: fl
             *("-c:v", "libx264", "-preset", "veryfast", "-qp", "0", *REPRODUCIBLE),
             *("-f", "mp4", f"file:{target}"),
         ]
-        # a map is some ten kilobytes, so those of a clip may lie in memory
+        # a map takes about ten kilobytes, so those of a clip fit into memory
         pictures = b"".join(file.read_bytes() for file in files)
         done = subprocess.run(
             command, input=pictures, stderr=subprocess.PIPE, check=False, start_new_session=True

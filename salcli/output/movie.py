@@ -1,7 +1,7 @@
-"""MP4 movies of what is drawn for each frame of a clip, with the clip's sound.
+"""MP4 movies of a picture drawn for each frame of a clip, with the clip's sound.
 
-The pictures are encoded first. The sound joins them in the end, when their length is known, and
-whether the container can hold its codec shows by itself.
+The pictures are encoded first. The sound is added at the end, when their length is known; trying
+shows whether the container can hold its codec.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["Movie"]
 
 LARGEST_DENOMINATOR = 100_000
-"""Of a frame rate: finer than NTSC's n * 1000 / 1001, and still what a container can hold."""
+"""For frame rates: finer than NTSC's n * 1000 / 1001, and still allowed in a container."""
 
 
 class Movie:
-    """Encodes pictures into the MP4 file `path`, of which errors speak as `shown`.
+    """Encodes pictures into the MP4 file `path`; error messages name `shown`.
 
     Args:
         path: Where the file is written.
-        shown: The name that it gets in the end.
-        draw: Makes the picture `[H, W, 3]` of a result; all must have one size, odd or even.
+        shown: Its final name.
+        draw: Draws the picture `[H, W, 3]` of a result; all must have the same size, odd or even.
         fps: Pictures per second.
-        source: What the pictures come from. If it has sound, its first track is copied, from the
-            first picture on and as long as the pictures last.
+        source: The file that the pictures come from. If it has sound, its first track is copied,
+            from the first picture to the last.
         quality: x264's constant rate factor.
     """
 
@@ -65,7 +65,7 @@ class Movie:
         """Append the picture of a result.
 
         Raises:
-            OutputError: The file cannot be written, or the picture has another size.
+            OutputError: The file cannot be written, or the picture differs in size.
         """
         picture = self._draw(result)
         size = (picture.shape[0], picture.shape[1])
@@ -88,10 +88,10 @@ class Movie:
         self._count += 1
 
     def finish(self) -> None:
-        """Complete the file, and give it the sound of the source.
+        """Complete the file, and add the sound of the source.
 
         Raises:
-            OutputError: The file cannot be written, or the sound neither copied nor converted.
+            OutputError: The file cannot be written, or the sound cannot be copied or converted.
         """
         if self._encoder is not None:
             self._encoder.end()
@@ -112,7 +112,7 @@ class Movie:
             self._path.unlink(missing_ok=True)
 
     def _join(self, source: Path, lead: float) -> None:
-        """Put pictures and sound together; the sound is converted only if it cannot be copied."""
+        """Combine pictures and sound; converts the sound only if it cannot be copied."""
         length = self._count / float(self._rate)
         command = [
             *ffmpeg(),
@@ -137,8 +137,8 @@ class Movie:
 def _lead(source: Path | None) -> float | None:
     """Seconds from the start of the file to its first picture; `None` for a source without sound.
 
-    Found by decoding, since containers start at any time, cut pictures off by edit lists, and may
-    let the sound begin first.
+    Measured by decoding, since containers start at any time, cut pictures by edit lists, and may
+    start the sound first.
     """
     if source is None or not source.is_file():
         return None
@@ -151,7 +151,7 @@ def _lead(source: Path | None) -> float | None:
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # most often: there is no sound to map
+        stderr=subprocess.DEVNULL,  # usually: there is no sound to map
         check=False,
         start_new_session=True,
     )

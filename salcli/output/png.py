@@ -1,4 +1,4 @@
-"""PNG files, written several times faster than an image library does for smooth pictures."""
+"""Encodes smooth pictures as PNG, several times faster than an image library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["encode"]
 
 LEVEL = 1
-"""Of zlib: higher ones take much longer for little, since the filter has done most of the work."""
+"""For zlib: higher levels are much slower for little gain, as the filter does most of the work."""
 
 GREY, RGB = 0, 2
 UP = 2

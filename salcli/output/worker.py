@@ -1,4 +1,4 @@
-"""Work in background threads, with a bounded number of jobs waiting."""
+"""Runs jobs in background threads behind a bounded queue."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Task: TypeAlias = Callable[[], None]
 
 
 class Background:
-    """Threads that do jobs behind a bounded queue; a single thread does them in order.
+    """Threads that run jobs from a bounded queue; a single thread runs them in order.
 
-    After the first job that fails no further job is done; the error is raised to whoever submits or
-    finishes next. `finish` or `cancel` must be called in the end.
+    After the first job that fails, no further job is run; the next `submit` or `finish` raises the
+    error. Call `finish` or `cancel` when done.
     """
 
     def __init__(self, *, threads: int = 1, waiting: int = 4) -> None:
@@ -31,17 +31,17 @@ class Background:
             thread.start()
 
     def submit(self, job: Task) -> None:
-        """Have `job` done; waits only while the queue is full."""
+        """Queue `job`; waits only while the queue is full."""
         self._raise()
         self._jobs.put(job)
 
     def finish(self) -> None:
-        """Wait until everything is done and end the threads."""
+        """Wait until all jobs are done, and end the threads."""
         self._end()
         self._raise()
 
     def cancel(self) -> None:
-        """Forget what is waiting, let what is running end, and end the threads."""
+        """Drop queued jobs, wait for running ones, and end the threads."""
         self._stopped = True
         self._end()
 
@@ -57,7 +57,7 @@ class Background:
         self._threads = []
 
     def _work(self) -> None:
-        # goes on taking jobs after a failure, or a full queue would block who submits
+        # keeps taking jobs after a failure, or a full queue would block `submit`
         while (job := self._jobs.get()) is not None:
             if self._stopped:
                 continue

@@ -1,4 +1,4 @@
-"""Writes results in the formats that the user asked for: in the background, and atomically."""
+"""Writes results in the requested formats: in the background, and atomically."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ __all__ = ["FORMATS", "Writer", "files_of", "open_writer", "shared_files"]
 FORMATS = get_args(Format)
 
 MAPS = ("png", "npy", "npz")
-"""Formats of which every frame has a file, and every extra map too."""
+"""Formats with one file per frame, and one per extra map."""
 
 PICTURES = ("heatmap", "overlay")
-"""Formats that are a movie for clips and a PNG per frame for stills."""
+"""Formats that give a movie for clips and a PNG per frame for stills."""
 
 FILE_THREADS = 2
-"""Compressing releases the interpreter, and is faster than most networks."""
+"""Compression releases the interpreter lock, and is faster than most networks."""
 
 
 def files_of(
     label: str, formats: Sequence[str], folder: Path, *, single: bool, clip: bool
 ) -> list[Path]:
-    """The files that one frame has for itself; extra maps come on top.
+    """The files of one frame, without those of extra maps.
 
-    All of them exist exactly if the frame is done, as far as `shared_files` do not need it.
+    A frame is done if and only if all exist, and no `shared_files` still need it.
     """
     names = [f"{label}.{format_}" for format_ in formats if format_ in MAPS]
     if not clip:
@@ -58,7 +58,7 @@ def files_of(
 
 
 def shared_files(formats: Sequence[str], folder: Path, *, single: bool, clip: bool) -> list[Path]:
-    """The files that several frames have together: they need all of the frames in one run."""
+    """The files that all frames share: writing them needs all frames in one run."""
     if single:
         return []
     return list(_collected(formats, folder, name="", single=False, clip=clip).values())
@@ -76,18 +76,18 @@ def open_writer(
     """A writer for the results of one stimulus, in the order of its frames.
 
     On a clean exit everything has its final name. On an exception the files of finished frames
-    stay, movies and tables are removed. Nothing is ever half-written under a final name.
+    are kept, movies and tables removed. No file with a final name is ever incomplete.
 
     Args:
         formats: Of `FORMATS`.
-        folder: Where the files go; made if it does not exist. What killed runs left is removed.
-        stimulus: What the results are of.
-        rounding: How maps become 8 bit.
-        single: Whether it is one still, in a folder that it shares with others.
+        folder: Where the files go; created if missing. Leftovers of killed runs are removed.
+        stimulus: The stimulus of the results.
+        rounding: How maps are rounded to 8 bit.
+        single: Whether it is a single still, in a folder shared with others.
 
     Raises:
         UnknownName: No such format.
-        OutputError: Something cannot be written: at once, at a later `write`, or on exit.
+        OutputError: Something cannot be written; raised now, by a later `write`, or on exit.
     """
     for format_ in formats:
         if format_ not in FORMATS:
@@ -129,7 +129,7 @@ class Writer:
         self._empty = True
 
     def write(self, result: Result) -> None:
-        """Have a result written; returns at once unless writing is behind by several frames.
+        """Queue a result for writing; returns at once unless writing is several frames behind.
 
         Raises:
             OutputError: This or an earlier result cannot be written.
@@ -158,7 +158,7 @@ class Writer:
                 temporary(lane.path).replace(lane.path)
 
     def cancel(self) -> None:
-        """Stop, and remove what has no final name yet."""
+        """Stop, and remove files that do not have their final name yet."""
         self._files.cancel()
         for lane in self._lanes:
             lane.background.cancel()
@@ -185,7 +185,7 @@ class Writer:
 
 
 class _Collector(Protocol):
-    """Makes one file of many results."""
+    """Makes one file out of many results."""
 
     def add(self, result: Result) -> None: ...
     def finish(self) -> None: ...
@@ -193,7 +193,7 @@ class _Collector(Protocol):
 
 
 class _Lane:
-    """The file `path`, what makes it under its temporary name, and the thread that this is in."""
+    """A file, the collector that writes it under a temporary name, and the thread for that."""
 
     def __init__(self, path: Path, collector: _Collector) -> None:
         self.path = path
@@ -214,7 +214,7 @@ def _collected(
 def _collector(format_: str, path: Path, stimulus: Stimulus) -> _Collector:
     if format_ == "csv":
         return Table(temporary(path), shown=path)
-    assert stimulus.fps is not None  # what is no clip has no movies
+    assert stimulus.fps is not None  # only clips have movies
     return Movie(
         temporary(path),
         shown=path,
@@ -225,7 +225,7 @@ def _collector(format_: str, path: Path, stimulus: Stimulus) -> _Collector:
 
 
 def _draw(format_: str, result: Result, *, size: tuple[int, int] | None = None) -> Frame:
-    """The picture of one result; a heat map has the map's own size, or the one that is given."""
+    """The picture of one result; a heat map has the map's size unless `size` is given."""
     if format_ == "heatmap":
         return heatmap.heatmap(heatmap.fitted(result.saliency, size or result.saliency.shape))
     if result.frame is None:

@@ -1,1 +1,1 @@
-"""The store of weights files: found, downloaded, verified, kept."""
+"""The store of weights files: finds, downloads, verifies and caches them."""

@@ -1,4 +1,4 @@
-"""Where weights files lie: one place each in the cache, or inside the plugin that ships them."""
+"""Where weights files are: at a fixed path in the cache, or inside the plugin that ships them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from salcli.specs import ModelSpec, Weights
 __all__ = ["cache_path", "cache_root", "discard_parts", "label", "locked", "part_path"]
 
 FORBIDDEN = set('/\\:*?"<>|')
-"""Characters that some file system cannot have in a name."""
+"""Characters that some file systems do not allow in a name."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def cache_root() -> Path:
 
 
 def cache_path(spec: ModelSpec, row: Weights) -> Path:
-    """Where the file is once it is there; a bundled one is inside its plugin's package.
+    """Where the file is once obtained; a bundled one is inside its plugin's package.
 
     Raises:
         PluginError: The row has no usable file name, or the package cannot be found.
@@ -54,10 +54,10 @@ def cache_path(spec: ModelSpec, row: Weights) -> Path:
 
 
 def part_path(path: Path, source: str) -> Path:
-    """Where the bytes of one source gather until they are verified and get the name `path`.
+    """Where the bytes of one source collect until they are verified and renamed to `path`.
 
     Each source has its own, so that bytes of two servers are never mixed; it is the same in every
-    process, so that an interrupted download can be continued.
+    process, so that an interrupted download can be resumed.
     """
     return path.with_name(f".{path.name}.{sha256(source.encode()).hexdigest()[:8]}.part")
 
@@ -70,7 +70,7 @@ def discard_parts(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of one cached file among all processes; its folder is made if need be.
+    """Hold the lock of one cached file across processes; creates its folder if necessary.
 
     Raises:
         WeightsError: The folder cannot be written.

@@ -1,4 +1,4 @@
-"""Downloads one URL into one file: continues what was interrupted, and distrusts web pages."""
+"""Downloads one URL into one file: resumes interrupted downloads, and rejects web pages."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 __all__ = ["ReportBytes", "fetch"]
 
 ReportBytes = Callable[[int, int | None], None]
-"""`report(done, total)` in bytes; `total` is `None` where unknown."""
+"""`report(done, total)` in bytes; `total` is `None` if unknown."""
 
 CHUNK = 1 << 16
-"""Bytes between two reports; a cut connection costs the chunk that was begun."""
+"""Bytes between two reports; a cut connection loses the chunk in progress."""
 HEAD = 512
-"""Bytes that are looked at to recognise a web page."""
+"""Bytes examined to recognise a web page."""
 PAGE_CHUNKS = 16
 PAGES = 2
-"""How many confirmation pages in a row are followed."""
+"""Limit of confirmation pages followed in a row."""
 
 TIMEOUT = (10.0, 30.0)
-"""Seconds to connect, and between two arrivals of bytes."""
+"""Timeouts in seconds, to connect and between two arrivals of bytes."""
 RETRIES = 4
-"""Further attempts that may bring no new byte before a download is given up."""
+"""Retries in a row without a new byte before a download is given up."""
 BACKOFF = 0.5
-"""Seconds before the first of them; each next one waits twice as long."""
+"""Seconds before the first retry; each further one waits twice as long."""
 LONGEST_WAIT = 60.0
-"""Cap in seconds on every wait, also on one that the server asks for."""
+"""Cap in seconds on every wait, including one that the server asks for."""
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def fetch(url: str, target: Path, report: ReportBytes) -> bool | None:
     """Download `url` (http, https, file; share links of Google Drive and Dropbox) into `target`.
 
-    Bytes that an earlier call left in `target` are continued where the server allows it.
+    Resumes from bytes that an earlier call left in `target`, if the server allows it.
 
     Returns:
-        `True` when `target` holds all bytes, `None` for a scheme that is not handled here.
+        `True` when `target` holds all bytes, `None` for an unsupported scheme.
 
     Raises:
-        WeightsError: The URL cannot be had, a web page came, or `target` cannot be written.
+        WeightsError: The download failed or gave a web page, or `target` cannot be written.
     """
     scheme = urlsplit(url).scheme.lower()
     try:
@@ -82,7 +82,7 @@ def _copy(url: str, target: Path, report: ReportBytes) -> None:
 
 
 class _TransientError(Exception):
-    """This attempt failed in a way that may pass; `wait` seconds, or the usual back-off."""
+    """A failure worth a retry, after `wait` seconds or the usual back-off."""
 
     def __init__(self, reason: str, *, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -111,7 +111,7 @@ def _download(link: str, target: Path, report: ReportBytes) -> None:
 
 
 def _attempt(session: Session, link: str, target: Path, report: ReportBytes) -> None:
-    """`_transfer` with what requests raises sorted into what may pass and what will not."""
+    """`_transfer`, with the errors of requests sorted into transient and permanent ones."""
     import requests
 
     host = urlsplit(link).netloc
@@ -124,7 +124,7 @@ def _attempt(session: Session, link: str, target: Path, report: ReportBytes) -> 
     except requests.Timeout as error:
         raise _TransientError(f"{host} did not answer in time") from error
     except requests.ConnectionError as error:
-        if "timed out" in str(error):  # requests has no class of its own for the body's timeout
+        if "timed out" in str(error):  # requests has no separate class for a timeout of the body
             raise _TransientError(f"{host} did not answer in time") from error
         cause = _root_cause(error)
         raise _TransientError(f"no connection to {host}{f' ({cause})' if cause else ''}") from error
@@ -167,7 +167,7 @@ def _save(
     total = total_length(response) or (begun.total if continued else None)
     done = begun.offset if continued else 0
     with target.open("ab" if continued else "wb") as file:
-        # the old bytes of a new start are gone by now, so the old note cannot belong to them
+        # on a restart the old bytes are gone by now, so the old note cannot belong to them
         note = begun.going_on() if continued else begun.of(response, total)
         note.write(target)
         for block in blocks:
@@ -180,7 +180,7 @@ def _save(
 
 
 def _check_status(response: Response, target: Path, begun: PartialDownload) -> None:
-    """Raise unless the body is the whole file, or the rest of what was begun."""
+    """Raise unless the body is the whole file, or the rest of an interrupted download."""
     status = response.status_code
     if status == 200 or (status == 206 and begun.offset and begun.is_continued_by(response)):
         return
@@ -201,7 +201,7 @@ def _content_type(response: Response) -> str:
 
 
 def _head(blocks: Iterator[bytes]) -> bytes:
-    """The first bytes, at least `HEAD` of them if there are as many; blocks may be tiny."""
+    """The first bytes, at least `HEAD` if there are that many; blocks may be tiny."""
     head = b""
     for block in blocks:
         head += block
@@ -211,7 +211,7 @@ def _head(blocks: Iterator[bytes]) -> bytes:
 
 
 def _text(head: bytes, blocks: Iterator[bytes]) -> str:
-    """The beginning of a page; nobody's page is longer than `PAGE_CHUNKS` blocks."""
+    """The text of a page, up to `PAGE_CHUNKS` blocks."""
     rest = b"".join(block for _, block in zip(range(PAGE_CHUNKS), blocks, strict=False))
     return (head + rest).decode("utf-8", errors="replace")
 

@@ -1,4 +1,4 @@
-"""File-sharing sites: their links, and the pages that they serve in place of a file.
+"""File-sharing sites: their links, and the pages that they serve instead of a file.
 
 Google Drive's pages are recognised by what they contain, not by their host, because a mirror or a
 proxy may serve them as well.
@@ -19,14 +19,14 @@ DROPBOX_HOSTS = ("dropbox.com", "www.dropbox.com")
 PAGE_START = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|script|!--|\?xml)", re.IGNORECASE
 )
-"""How a web page begins; a bare `<` would not do, a safetensors file may begin with that byte."""
+"""How a web page begins; `<` alone is not enough: a safetensors file may begin with it."""
 
 QUOTA = ("quota exceeded", "too many users have viewed or downloaded this file")
 SIGN_IN = ("accounts.google.com/signin", "accounts.google.com/v3/signin", "you need access")
 
 
 def direct_link(url: str) -> str:
-    """The address of the bytes behind a share link of Google Drive or Dropbox; others unchanged."""
+    """The download address behind a share link of Google Drive or Dropbox; others unchanged."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     if parts.hostname in DROPBOX_HOSTS:
@@ -69,7 +69,7 @@ def confirmed_link(page: str, url: str) -> str | None:
 
 
 def explain(page: str) -> str:
-    """Why a page came in place of the file, and what to do about it."""
+    """Why the site served a page instead of the file, and what to do about it."""
     lowered = page.lower()
     if any(sign in lowered for sign in QUOTA):
         return "Google Drive's download quota for this file is exceeded; try again in 24 hours"

@@ -1,8 +1,8 @@
-"""How far an interrupted download came, and what HTTP headers say about continuing it.
+"""How far an interrupted download got, and what HTTP headers say about resuming it.
 
 Beside the target lies a note (`<target>.json`) of the file's validator (ETag or Last-Modified) and
-length, so that also a later process can continue, and of whether it was continued. Without a
-validator a download starts over, because nothing would tell that the rest belongs to the beginning.
+length, so that a later process can resume, and of whether it was resumed. Without a validator a
+download starts over, because nothing could prove that the rest belongs to the beginning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class PartialDownload:
-    """An interrupted download: what its note says, and how far it came."""
+    """An interrupted download: what its note says, and how far it got."""
 
     link: str
     validator: str = ""
@@ -41,7 +41,7 @@ class PartialDownload:
 
     @classmethod
     def read(cls, target: Path, link: str) -> PartialDownload:
-        """What can be continued; `offset` 0 if there is nothing, or if it is of another link."""
+        """The download to resume; `offset` is 0 if there is none, or if it is of another link."""
         try:
             note = json.loads(note_path(target).read_text(encoding="utf-8"))
             begun = cls(note["link"], note["validator"], note["total"], size(target))
@@ -51,26 +51,26 @@ class PartialDownload:
 
     def of(self, response: Response, total: int | None) -> PartialDownload:
         """A new download of the same link, as this response describes it."""
-        encoded = "Content-Encoding" in response.headers  # then offsets here and there differ
+        encoded = "Content-Encoding" in response.headers  # then offsets differ
         return PartialDownload(self.link, "" if encoded else _validator(response), total)
 
     def going_on(self) -> PartialDownload:
-        """The same download, once a second answer adds to it."""
+        """The same download, marked as resumed by a second response."""
         return replace(self, continued=True)
 
     def write(self, target: Path) -> None:
-        """Leave the note beside `target`."""
+        """Write the note beside `target`."""
         note = {key: value for key, value in asdict(self).items() if key != "offset"}
         note_path(target).write_text(json.dumps(note), encoding="utf-8")
 
     def headers(self) -> dict[str, str]:
-        """Ask for the rest only, on condition that the file is still the same."""
+        """Headers that request only the rest, provided that the file is unchanged."""
         if not self.offset:
             return {}
         return {"Range": f"bytes={self.offset}-", "If-Range": self.validator}
 
     def is_continued_by(self, response: Response) -> bool:
-        """Whether a 206 begins where the file ends, and is of the same version."""
+        """Whether a 206 starts where the file ends, and is of the same version."""
         start, total = _content_range(response)
         return (
             start == self.offset
@@ -80,7 +80,7 @@ class PartialDownload:
 
 
 def retry_after(response: Response) -> float | None:
-    """The wait in seconds that the server asks for, as a number or as a date."""
+    """The wait in seconds that the server asks for (as a number or as a date)."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
@@ -92,7 +92,7 @@ def retry_after(response: Response) -> float | None:
 
 
 def _validator(response: Response) -> str:
-    """What If-Range takes: a strong ETag, else Last-Modified, else nothing."""
+    """A validator for If-Range: a strong ETag, otherwise Last-Modified, otherwise nothing."""
     tag: str = response.headers.get("ETag", "")
     if tag and not tag.startswith("W/"):
         return tag
@@ -109,25 +109,25 @@ def _content_range(response: Response) -> tuple[int | None, int | None]:
 
 
 def total_length(response: Response) -> int | None:
-    """Length of the whole file in bytes, where the server states it."""
+    """Length of the whole file in bytes, if the server states it."""
     if response.status_code == 206:
         return _content_range(response)[1]
     return None if "Content-Encoding" in response.headers else body_length(response)
 
 
 def body_length(response: Response) -> int | None:
-    """Bytes that are to come, where the server states it."""
+    """Length of the response body in bytes, if the server states it."""
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
 
 
 def note_path(target: Path) -> Path:
-    """Where the note about an interrupted download into `target` lies."""
+    """Path of the note about an interrupted download into `target`."""
     return target.with_name(f"{target.name}.json")
 
 
 def was_continued(target: Path) -> bool:
-    """Whether the bytes in `target` came in more than one answer."""
+    """Whether the bytes in `target` came in more than one response."""
     try:
         note = json.loads(note_path(target).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -136,5 +136,5 @@ def was_continued(target: Path) -> bool:
 
 
 def size(path: Path) -> int:
-    """Bytes in a file; 0 if there is none."""
+    """Size of a file in bytes; 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0

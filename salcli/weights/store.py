@@ -1,7 +1,7 @@
-"""The store of published weights: where a file lies, whether it is sound, and how it gets there.
+"""The store of published weights: where a file is, whether it is intact, how to obtain it.
 
-Every file has one place, `<cache>/weights/<model>/<tag>/<file>`, and gets its name there only after
-it was verified. A copy that was put there by hand is verified when first used. Notices (trust on
+Every file has one path, `<cache>/weights/<model>/<tag>/<file>`, and gets its name there only after
+it is verified. A copy placed there by hand is verified on first use. Notices (trust on
 first use, a damaged file) are warnings of the logger `salcli.weights.store`.
 """
 
@@ -37,19 +37,19 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LARGEST = 2**36
-"""Bytes at which a download ends of which nobody has said how long it is: 64 GiB."""
+"""Limit in bytes for a download of unknown length: 64 GiB."""
 
 
 class _TooLongError(Exception):
-    """More bytes came than there can be."""
+    """The download exceeds its size limit."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What is known of one weights file on this machine.
+    """The state of one weights file on this machine.
 
     Attributes:
-        state: `bundled` files lie inside their plugin, `cached` ones in the cache, both verified.
+        state: `bundled` files are inside their plugin, `cached` ones in the cache, both verified.
         path: Where the file is, or would be.
         fault: What is wrong with a damaged file.
     """
@@ -60,12 +60,12 @@ class Condition:
 
 
 def examine(spec: ModelSpec, row: Weights, *, thorough: bool = False) -> Condition:
-    """Look at what is on the disk; never downloads.
+    """Check what is on the disk; never downloads.
 
     Args:
         spec: The model.
         row: The weights.
-        thorough: Hash a file also if it looks untouched since it was last verified.
+        thorough: Hash a file even if it looks unchanged since it was last verified.
     """
     path = cache_path(spec, row)
     if not path.is_file():
@@ -89,14 +89,14 @@ def locate(
     thorough: bool = False,
     report: ReportBytes | None = None,
 ) -> Path:
-    """The verified file, downloaded first if need be.
+    """The verified file, downloaded first if necessary.
 
     Args:
         spec: The model.
         row: The weights.
-        offline: Use no network; `SALCLI_OFFLINE=1` says the same.
-        thorough: Hash the file also if it looks untouched since it was last verified.
-        report: Called with the bytes that are there and the total, if known, while downloading.
+        offline: Do not use the network; `SALCLI_OFFLINE=1` does the same.
+        thorough: Hash the file even if it looks unchanged since it was last verified.
+        report: Called during a download with the bytes received and the total, if known.
 
     Raises:
         WeightsError: The file can neither be found nor downloaded, or is not the published one.
@@ -118,13 +118,13 @@ def locate(
     with locked(found.path):
         if (
             examine(spec, row, thorough=thorough).state != "cached"
-        ):  # else another process was faster
+        ):  # otherwise another process was faster
             _download(spec, row, found, urls, report)
     return found.path
 
 
 def import_file(spec: ModelSpec, row: Weights, source: Path) -> Path:
-    """Copy a hand-downloaded file to its place in the cache, verified.
+    """Verify a manually downloaded file, and copy it to its path in the cache.
 
     Raises:
         UsageError: These weights ship with their plugin.
@@ -153,7 +153,7 @@ def import_file(spec: ModelSpec, row: Weights, source: Path) -> Path:
 
 
 def remove(spec: ModelSpec, row: Weights) -> bool:
-    """Delete the cached file with its receipt and interrupted downloads; whether there was a file.
+    """Delete the cached file, its receipt and partial downloads; returns whether one existed.
 
     Raises:
         UsageError: These weights ship with their plugin.
@@ -176,12 +176,12 @@ def remove(spec: ModelSpec, row: Weights) -> bool:
 
 
 def _kind(path: Path, row: Weights) -> str:
-    """Which hash the file at `path` is verified with."""
+    """The kind of hash that verifies the file at `path`."""
     return (expected_hash(path, row) or "sha256").partition(":")[0]
 
 
 def _fault_on_disk(spec: ModelSpec, row: Weights, path: Path, *, thorough: bool) -> str:
-    """What is wrong with the file at its place; leaves a receipt if nothing is."""
+    """What is wrong with the file on disk; writes a receipt if nothing is."""
     expected = expected_hash(path, row)
     receipt = Receipt.read(path)
     if row.resource is not None and not thorough:
@@ -196,7 +196,7 @@ def _fault_on_disk(spec: ModelSpec, row: Weights, path: Path, *, thorough: bool)
 
 
 def _accept(spec: ModelSpec, row: Weights, part: Path, path: Path, digest: Digest) -> str:
-    """Give a verified temporary file its final name; what is wrong with it otherwise."""
+    """Rename a temporary file if it is intact; otherwise return what is wrong with it."""
     expected = expected_hash(path, row)
     wrong = fault(part, row, expected=expected, digest=digest)
     if not wrong:
@@ -218,7 +218,7 @@ def _record(spec: ModelSpec, row: Weights, path: Path, digest: str, *, first_use
 
 
 def _urls(spec: ModelSpec, row: Weights, path: Path) -> list[str]:
-    """Where to try, in order: the mirror if there is one, then the published addresses."""
+    """Where to download, in order: the mirror if there is one, then the published URLs."""
     mirror = os.environ.get("SALCLI_WEIGHTS_MIRROR", "").rstrip("/")
     mirrored = "/".join(quote(part) for part in (spec.name, row.tag, path.name))
     return [*([f"{mirror}/{mirrored}"] if mirror else []), *row.urls]
@@ -227,7 +227,7 @@ def _urls(spec: ModelSpec, row: Weights, path: Path) -> list[str]:
 def _download(
     spec: ModelSpec, row: Weights, found: Condition, urls: list[str], report: ReportBytes | None
 ) -> None:
-    """Try the URLs in order until one gives the published file."""
+    """Try the URLs in order until one yields the published file."""
     reasons = []
     for url in urls:
         try:
@@ -243,9 +243,9 @@ def _download(
 def _fetch(
     spec: ModelSpec, row: Weights, path: Path, *, url: str, report: ReportBytes | None
 ) -> str:
-    """Have one URL downloaded, verify what came and give it its name; what is wrong otherwise.
+    """Download one URL, verify and rename the file; otherwise return what is wrong with it.
 
-    What came in several answers may be of two files. If it is wrong, it is fetched once more.
+    A resumed download may mix two versions of the file. If it is wrong, it is fetched once more.
     """
     part = part_path(path, url)
     wrong = ""
@@ -269,7 +269,7 @@ def _fetch(
 def _request(
     row: Weights, url: str, part: Path, *, digest: Digest, report: ReportBytes | None
 ) -> None:
-    """Let the plugins download into `part`, hash what arrives, and stop what has no end."""
+    """Let the plugins download into `part`, hash what arrives, and enforce the size limit."""
     most = LARGEST if row.size is None else row.size
 
     def arrived(done: int, total: int | None) -> None:
@@ -285,14 +285,14 @@ def _request(
             raise WeightsError(f"no plugin can download '{urlsplit(url).scheme}:' addresses")
     except (SalcliError, _TooLongError):
         raise
-    except Exception as error:  # a guest cannot burn the house
+    except Exception as error:  # a plugin may raise anything
         raise WeightsError(f"{type(error).__name__}: {error}") from error
 
 
 def _unavailable(
     spec: ModelSpec, row: Weights, found: Condition, reasons: list[str]
 ) -> WeightsError:
-    """Says why, and where a copy that was downloaded by hand may be put."""
+    """The error that says why, and where to put a copy downloaded by hand."""
     if found.fault:
         reasons = [f"{found.path}: {found.fault}", *reasons]
     listed = "".join(f"\n  {reason}" for reason in reasons)

@@ -1,8 +1,8 @@
 """Whether a weights file is the published one: hashes, and the receipt beside a verified file.
 
-The receipt (`<file>.verified.json`) remembers size, modification time and hash of a file that was
-verified, so that a gigabyte is not hashed at every start. Where nobody knows the hash, the receipt
-of the first download is what later ones are compared with (trust on first use).
+The receipt (`<file>.verified.json`) stores size, modification time and hash of a verified file, so
+that a gigabyte is not hashed at every start. If no hash is published, later downloads are compared
+with the receipt of the first one (trust on first use).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 class Digest:
     """The hash of a file, `"sha256:<hex>"` or `"gitblob:<hex>"`, computed while it is written.
 
-    `follow` reads what is new at the end of a growing file, from the page cache; so it works for
-    whoever writes it. `finish` reads the rest, or everything if nothing was followed.
+    `follow` reads what is new at the end of a growing file, from the page cache, so it works no
+    matter who writes the file. `finish` reads the rest, or everything if nothing was followed.
     """
 
     def __init__(self, kind: str) -> None:
@@ -46,9 +46,9 @@ class Digest:
         self._hash: _Hash | None = None
 
     def follow(self, path: Path, done: int, total: int | None) -> None:
-        """Take in the bytes up to `done` of a file that will have `total` bytes, if that is known.
+        """Hash the bytes up to `done` of a file that will have `total` bytes, if that is known.
 
-        Git's hash begins with the size, so nothing is taken in as long as that is unknown.
+        Git's hash begins with the size, so nothing is hashed while that is unknown.
         """
         if self._kind == "gitblob" and total is None:
             return
@@ -71,7 +71,7 @@ class Digest:
             self._hash = hashlib.sha256()
 
     def _read(self, path: Path, end: int) -> _Hash:
-        assert self._hash is not None  # every caller has started
+        assert self._hash is not None  # every caller has called `_start`
         with path.open("rb") as file:
             file.seek(self._done)
             while self._done < end and (block := file.read(min(CHUNK, end - self._done))):
@@ -82,12 +82,12 @@ class Digest:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was true of a file when it was verified.
+    """The facts about a file when it was verified.
 
     Attributes:
-        hash: With its kind, as in `Weights.hash`.
-        size: Bytes.
-        mtime_ns: Modification time.
+        hash: Prefixed with its kind, as in `Weights.hash`.
+        size: In bytes.
+        mtime_ns: Modification time in nanoseconds.
     """
 
     hash: str
@@ -96,12 +96,12 @@ class Receipt:
 
     @staticmethod
     def path(file: Path) -> Path:
-        """Where the receipt of `file` lies."""
+        """Path of the receipt of `file`."""
         return file.with_name(f"{file.name}.verified.json")
 
     @classmethod
     def read(cls, file: Path) -> Receipt | None:
-        """The receipt of `file`; `None` if there is none that makes sense."""
+        """The receipt of `file`; `None` if it is missing or invalid."""
         try:
             return cls(**json.loads(cls.path(file).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -109,7 +109,7 @@ class Receipt:
 
     @classmethod
     def write(cls, file: Path, digest: str) -> None:
-        """Remember that `file` was verified; where that cannot be written it is verified again."""
+        """Record that `file` was verified; if that fails, it will be verified again."""
         stat = file.stat()
         receipt = cls(digest, stat.st_size, stat.st_mtime_ns)
         path = cls.path(file)
@@ -121,13 +121,13 @@ class Receipt:
             logger.info("cannot remember that %s is verified: %s", file, error)
 
     def fits(self, file: Path) -> bool:
-        """Whether the file looks untouched since."""
+        """Whether the file looks unchanged since."""
         stat = file.stat()
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 def expected_hash(file: Path, row: Weights) -> str | None:
-    """The hash that the file must have: the published one, else that of the first download, if any.
+    """The hash that the file must have: the published one, or that of the first download, if any.
 
     Raises:
         PluginError: The row states a hash of another form.
@@ -145,7 +145,7 @@ def expected_hash(file: Path, row: Weights) -> str | None:
 
 
 def is_intact(file: Path, row: Weights, sha256: str) -> bool:
-    """Whether a file with this SHA-256 has the hash that it must have, whatever its receipt says.
+    """Whether a file with this SHA-256 has the required hash, whatever its receipt says.
 
     Raises:
         PluginError: The row states a hash of another form.
@@ -157,7 +157,7 @@ def is_intact(file: Path, row: Weights, sha256: str) -> bool:
 
 
 def fault(file: Path, row: Weights, *, expected: str | None, digest: Digest) -> str:
-    """What is wrong with the content of a file, as the end of a sentence; empty if nothing is."""
+    """What is wrong with a file's content, as the end of a sentence; empty if nothing is."""
     with file.open("rb") as opened:
         head = opened.read(HEAD)
     if not head:
