@@ -21,10 +21,10 @@ def fits(side: int) -> bool:
 
 @dataclass(frozen=True)
 class Options:
-    """What `-O key=value` sets.
+    """The model's options.
 
     Raises:
-        ValueError: The network cannot take that input size.
+        ValueError: The network does not support this input size.
     """
 
     mode: Literal["stream", "naive"] = option(
@@ -33,30 +33,32 @@ class Options:
         "operators on every clip by itself. The maps agree within rounding",
     )
     stride: int = option(
-        1, "one map is computed for so many frames; those between are interpolated", min=1
+        1, "compute one map for every N frames and interpolate those between", min=1
     )
     short: Literal["cyclic", "mirror", "strict"] = option(
         "cyclic",
-        "clips of fewer frames than two windows need (62): repeat them from the start, "
-        "or forwards and backwards, or refuse them as the original does",
+        "how to treat clips of fewer than 62 frames (2 clip_length - 2): repeat them from the "
+        "start (cyclic), play them forwards and backwards (mirror), or refuse them as the original "
+        "does (strict)",
     )
     input_size: tuple[int, int] = option(
-        (224, 384), "height and width of the network's input; the weights know the default"
+        (224, 384),
+        "height and width of the network's input; the weights were trained at the default",
     )
     clip_length: Literal[16, 32, 64] = option(
         32,
-        "frames that one map is computed from; the published weights were trained with "
-        "32, others only change poolings over time",
+        "frames from which one map is computed; the published weights were trained with 32, other "
+        "values only change the poolings over time",
     )
     loss: Literal["batch", "each"] = option(
         "batch",
-        "training: a batch of maps is one distribution, as published, so bright ones "
-        "weigh more; or each map is",
+        "training: treat the whole batch of maps as one distribution, as published, so that bright "
+        "maps weigh more (batch), or each map by itself (each)",
     )
     frozen_norms: Literal["none", "encoder", "all"] = option(
         "none",
-        "training: batch norms that keep their statistics, since those of a few clips "
-        "are poor; the published training has none",
+        "training: batch norms to freeze, since the statistics of a few clips are poor; the "
+        "published training freezes none",
     )
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Options:
 
 
 DRIVE = "https://drive.google.com/file/d/{}/view"
-NO_HASH = "nobody published a checksum"
+NO_HASH = "no checksum was published"
 
 WEIGHTS = (
     Weights(
@@ -82,7 +84,7 @@ WEIGHTS = (
             DRIVE.format("1pn_ioHdeUzBcX7FBTP8S0f_Ebxpp1Hlf"),
         ),
         filename="TASED_updated.pt",
-        licence="MIT (of the repository that links it; no separate licence is stated)",
+        licence="MIT (licence of the repository that links it; none is stated for the file)",
         trained_on="DHF1K, from S3D trained on Kinetics-400",
         note=f"what the authors recommend; about 85 MB; {NO_HASH}",
     ),
@@ -90,9 +92,9 @@ WEIGHTS = (
         tag="v2",
         urls=(DRIVE.format("11DLJkuhRHHdRziYc2dQBiyPzf6QGn041"),),
         filename="TASED_v2.pt",
-        licence="MIT (of the repository that linked it; no separate licence is stated)",
+        licence="MIT (licence of the repository that linked it; none is stated for the file)",
         trained_on="DHF1K, from S3D trained on Kinetics-400",
-        note=f"the first public file, of 2019; its link may be dead; about 85 MB; {NO_HASH}",
+        note=f"the first public file, from 2019; its link may be dead; about 85 MB; {NO_HASH}",
     ),
     Weights(
         tag="s3d",
@@ -105,7 +107,7 @@ WEIGHTS = (
         filename="S3D_kinetics400_torchified.pt",
         licence="MIT (of the S3D repository, Copyright 2019 Kyle Min)",
         trained_on="Kinetics-400",
-        note="S3D, from which a training starts; a copy of S3D_kinetics400.pt in another project",
+        note="S3D, the start for training; a copy of S3D_kinetics400.pt in another project",
     ),
 )
 
@@ -143,7 +145,7 @@ TASED = ModelSpec(
         "input": "RGB in -1..1, 224 x 384, 32 frames per map",
         "output": "224 x 384: floor(255 p), blurred (sigma 7), divided by its maximum",
         "extras": "raw: the network's own map p, in [0, 1]",
-        "time": "the last 32 frames; of the first 31 frames the next 32, in reversed order",
+        "time": "the last 32 frames; for the first 31 frames the next 32, in reversed order",
     },
     comparisons={"naive": {"mode": "naive"}},
 )

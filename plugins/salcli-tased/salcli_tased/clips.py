@@ -1,9 +1,9 @@
 """Which window of frames predicts which frame, and the windows of a whole video in order.
 
-With windows of L frames, frame i is predicted by frames i - L + 1 ... i. For the first L - 1 frames
-there are not so many before; they are predicted by frames i + L - 1 ... i, backwards, so that frame
-i is the last of its window again. These windows are a pass over the first 2 L - 2 frames in
-reversed order.
+With windows of L frames, frame i is predicted by frames i - L + 1 ... i. The first L - 1 frames
+have fewer before them; they are predicted by frames i + L - 1 ... i, backwards, so that frame i is
+again the last of its window. These windows are a pass over the first 2 L - 2 frames in reversed
+order.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Short = Literal["cyclic", "mirror", "strict"]
 
 
 class WindowSchedule:
-    """How a video is gone through.
+    """How to process a video.
 
     Args:
         length: Frames of a window.
-        stride: Every so-many-th frame gets a computed map, and the last one.
-        most: Frames that are taken, and windows that are computed, in one go.
-        sliding: Makes what a pass runs on.
-        finish: Makes `[n, ...]` of the network's maps `[n, h, w]`.
+        stride: A map is computed for every `stride`-th frame and for the last one.
+        most: Maximum number of frames taken, and of windows computed, at once.
+        sliding: Creates the window predictor of a pass.
+        finish: Turns the network's maps `[n, h, w]` into `[n, ...]`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class WindowSchedule:
         self.sliding, self.finish = sliding, finish
 
     def maps(self, chunks: Iterator[Tensor], short: Short) -> Iterator[tuple[int, Tensor]]:
-        """Frame, and what was made of its map, of every computed frame, in order.
+        """Every computed frame's index and its finished map, in order.
 
         Args:
             chunks: The video's frames, `[n, 3, h, w]`, at most `most` at a time.
@@ -74,7 +74,7 @@ class WindowSchedule:
                 yield start + self.length - 1, map_
 
     def early(self, head: Tensor, order: Callable[[int], int]) -> list[tuple[int, Tensor]]:
-        """The frames that are predicted backwards."""
+        """The frames predicted backwards."""
         count = min(len(head), self.length - 1)
         chosen = set(range(0, count, self.stride))
         if len(head) < self.length:
@@ -104,15 +104,15 @@ class WindowSchedule:
 
 
 def extension(count: int, length: int, short: Short) -> Callable[[int], int]:
-    """Which frame of a video of `count` stands at a place, also past its end.
+    """The function from a position, also past the end, to a frame of a video of `count` frames.
 
     Raises:
         InputError: The video is too short, and `short` is strict.
     """
     if short == "strict" and count < 2 * length - 2:
         raise InputError(
-            f"it has {count} frames, and TASED-Net needs {2 * length - 2}; use -O short=cyclic to "
-            "have it repeated"
+            f"it has {count} frames, and TASED-Net needs {2 * length - 2}; set the option 'short' "
+            "to 'cyclic' to repeat it"
         )
     if short == "mirror":
         return lambda place: min(place % (2 * count), 2 * count - 1 - place % (2 * count))
@@ -120,7 +120,7 @@ def extension(count: int, length: int, short: Short) -> Callable[[int], int]:
 
 
 def runs(starts: range, wanted: Callable[[int], bool]) -> Iterator[range]:
-    """The wanted starts, as ranges without gaps."""
+    """The wanted starts, as contiguous ranges."""
     begin = None
     for start in range(starts.start, starts.stop + 1):
         inside = start in starts and wanted(start)
@@ -132,7 +132,7 @@ def runs(starts: range, wanted: Callable[[int], bool]) -> Iterator[range]:
 
 
 def interpolated(computed: Iterable[tuple[int, Tensor]]) -> Iterator[Prediction]:
-    """A prediction for every frame; those between computed ones are interpolated linearly.
+    """A prediction for every frame, interpolated linearly between computed ones.
 
     Args:
         computed: Frame, and its finished and raw map `[2, h, w]`.

@@ -1,4 +1,4 @@
-"""What TASED-Net's original does to a map before it writes it."""
+"""What the original TASED-Net does to a map before writing it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from salcli.authoring import rescale
 __all__ = ["Finish"]
 
 SIGMA, RADIUS = 7.0, 28
-"""Of the blur, in pixels; the radius is 4 sigma, as SciPy has it by default."""
+"""Of the blur, in pixels; the radius is 4 sigma, SciPy's default."""
 
 
 class Finish:
@@ -24,16 +24,16 @@ class Finish:
     """
 
     def __init__(self, size: tuple[int, int], device: torch.device) -> None:
-        # the original blurs in float64, which Apple's GPUs do not have
+        # the original blurs in float64, which Apple's GPUs do not support
         self.precision = torch.float32 if device.type == "mps" else torch.float64
         vertical, horizontal = map(blur_matrix, size)
         self.vertical = torch.from_numpy(vertical).to(device, self.precision)
         self.horizontal = torch.from_numpy(horizontal).to(device, self.precision).T.contiguous()
 
     def __call__(self, maps: Tensor) -> Tensor:
-        """Maps `[n, h, w]` in [0, 1], finished and as they were: float32 `[n, 2, h, w]`.
+        """Maps `[n, h, w]` in [0, 1], finished and unchanged: float32 `[n, 2, h, w]`.
 
-        The maximum of a finished map is 1; one of zeros stays one.
+        The maximum of a finished map is 1; a map of zeros stays zero.
         """
         raw = maps.float()
         quantised = torch.floor(raw * 255).to(self.precision) / 255

@@ -1,4 +1,4 @@
-"""TASED-Net for prediction: norms folded into the convolutions, to be used slice by slice."""
+"""TASED-Net for prediction: norms folded into the convolutions, applied slice by slice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Encoded", "Folded", "FoldedMixed"]
 
 
 class FoldedMixed:
-    """An Inception block, cut in two: what needs one slice only, and what joins slices."""
+    """An Inception block in two parts: the one needs single slices only, the other joins slices."""
 
     def __init__(self, block: Mixed) -> None:
         self.plain = folding.unit(block.branch0[0])
@@ -27,7 +27,7 @@ class FoldedMixed:
         self.pooled = folding.unit(block.branch3[1])
 
     def parts(self, x: Tensor) -> dict[str, Tensor]:
-        """What the four branches make of slices `[..., H, W, C]` by themselves."""
+        """The four branches' outputs for single slices `[..., H, W, C]`."""
         return {
             "plain": layers.convolve(x, self.plain),
             "branch1": layers.convolve(layers.convolve(x, self.reduced1), self.spatial1),
@@ -52,7 +52,7 @@ class FoldedMixed:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder gives to the decoder; slices `[4, n, H, W, C]`.
+    """What the encoder passes to the decoder; slices `[4, n, H, W, C]`.
 
     Attributes:
         y0: Output of the last block.
@@ -69,7 +69,7 @@ class Encoded:
 
 
 class Folded:
-    """A TASED-Net whose norms are folded into its convolutions, to be used slice by slice."""
+    """A TASED-Net whose norms are folded into its convolutions, applied slice by slice."""
 
     def __init__(self, network: TasedNet) -> None:
         stem, _, point, front = network.base1
@@ -91,7 +91,7 @@ class Folded:
         self.last = folding.composed(four[12], four[13])
 
     def frame(self, frames: Tensor) -> Tensor:
-        """What the stem makes of single frames `[n, 3, h, w]`: `[n, H, W, 64]`."""
+        """The stem's output for single frames `[n, 3, h, w]`: `[n, H, W, 64]`."""
         return layers.convolve(frames.permute(0, 2, 3, 1), self.stem, stride=2)
 
     def stem_slices(self, slices: Slices) -> dict[str, Tensor]:
@@ -100,7 +100,7 @@ class Folded:
         return {"u": layers.convolve(layers.convolve(x, self.point), self.front)}
 
     def front_slices(self, slices: Slices) -> dict[str, Tensor]:
-        """y3, and what Mixed_3b makes of single slices."""
+        """y3, and the parts of Mixed_3b for single slices."""
         y3 = layers.joined(slices("u"), self.front_over_time)
         return {"y3": y3, **self.mixed[0].parts(layers.neighbours(y3, stride=2))}
 
@@ -114,7 +114,7 @@ class Folded:
         return {"y2": y2, "pooled": layers.neighbours(y2, stride=2)}
 
     def half_slices(self, slices: Slices) -> dict[str, Tensor]:
-        """What Mixed_4b makes of single slices."""
+        """The parts of Mixed_4b for single slices."""
         return self.mixed[2].parts(layers.largest(slices("pooled")))
 
     def y1_slices(self, slices: Slices) -> dict[str, Tensor]:
@@ -122,7 +122,7 @@ class Folded:
         return {"y1": self.mixed[6].output(slices)}
 
     def pooled_slices(self, slices: Slices) -> dict[str, Tensor]:
-        """What Mixed_5b makes of single slices, and the switches i0."""
+        """The parts of Mixed_5b for single slices, and the switches i0."""
         pooled, i0 = layers.quarters(layers.largest(slices("y1")))
         return {"i0": i0, **self.mixed[7].parts(pooled)}
 

@@ -1,4 +1,4 @@
-"""Convolutions with their norms folded in, laid out as `salcli_tased.layers` uses them."""
+"""Convolutions with their norms folded in, in the memory layout of `salcli_tased.layers`."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class FoldedConvolution:
 
     @property
     def width(self) -> int:
-        """Channels out."""
+        """Output channels."""
         return len(self.bias)
 
 
 def folded(weight: Tensor, norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weights with outputs first, and bias, that do what the convolution and the norm did."""
+    """Weights, outputs first, and bias that are equivalent to the convolution and its norm."""
     assert isinstance(norm, nn.BatchNorm3d)
     assert norm.running_mean is not None  # for the type checker: all norms here have statistics
     assert norm.running_var is not None
@@ -77,7 +77,7 @@ def transposed(convolution: nn.Module, norm: nn.Module) -> FoldedConvolution:
 
 
 def mirrored(convolution: nn.Module, norm: nn.Module) -> FoldedConvolution:
-    """A transposed convolution with stride 1, as the ordinary one with a mirrored kernel."""
+    """A transposed convolution with stride 1, as an ordinary one with a mirrored kernel."""
     assert isinstance(convolution, nn.ConvTranspose3d)
     weight, bias = folded(convolution.weight.transpose(0, 1), norm)
     return in_space(weight.flip(-1, -2), bias)

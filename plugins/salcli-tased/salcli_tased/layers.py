@@ -1,8 +1,8 @@
-"""What TASED-Net's layers do, slice by slice; prediction only.
+"""TASED-Net's layers, applied slice by slice; for prediction only.
 
-A slice is what a layer makes of one moment. Slices are `[n, H, W, C]`, channels innermost: a
-convolution over space is then at its fastest, and one over time is a matrix product per tap. `n`
-counts windows; several moments are stacked in front, `[moments, n, H, W, C]`.
+A slice is a layer's output for one moment. Slices are `[n, H, W, C]`, channels last: this is
+fastest for a convolution over space, and one over time is a matrix product per tap. `n` counts
+windows; several moments are stacked in front, `[moments, n, H, W, C]`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def neighbours(x: Tensor, *, stride: int) -> Tensor:
 def switches(x: Tensor) -> Tensor:
     """Where in its 3x3 window (stride 2, padding 1) each maximum of `[..., H, W, C]` is.
 
-    Int32 `[..., h, w, C]`: row * W + column, both 0 ... 2; of equal ones the first.
+    Int32 `[..., h, w, C]`: row * W + column, both 0 ... 2; the first of equal ones.
     """
     flat = x.flatten(0, -4).permute(0, 3, 1, 2)
     _, places = functional.max_pool2d(flat, 3, 2, 1, return_indices=True)
@@ -128,7 +128,7 @@ def unpool(x: Tensor, codes: Tensor, size: tuple[int, int]) -> Tensor:
                     columns = slice(right, right + target.shape[2])
                     hit = (codes[:, rows, columns] == code).to(x.dtype)
                     place = target[:, : hit.shape[1], : hit.shape[2]]
-                    # weight 0 or 1 gives exactly the one or the other, and is faster than `where`
+                    # weights of 0 and 1 select exactly, and faster than `where`
                     torch.lerp(place, x[:, rows, columns], hit, out=place)
     return out
 

@@ -1,9 +1,9 @@
-"""Which slices windows share, and where the shared ones are kept.
+"""Which slices windows share, and the cache of the shared ones.
 
 A window is a clip of L consecutive frames; window s begins at frame s, and the next one at s + 1.
 A level is a depth of the network. Its slices lie d frames apart: slice j of window s is centred on
-frame c = s + d j. A slice that no padding of the time axis reaches is *interior*: it depends on c
-alone, so all windows that hold it share it. The others are *edges* of one window.
+frame c = s + d j. A slice that the padding of the time axis does not reach is *interior*: it
+depends on c alone, so all windows that contain it share it. The others are *edges* of one window.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Kernel: TypeAlias = tuple[int, int, int]
 
 
 class Track:
-    """Interior slices of one kind by centre, the latest `room` of them, in a ring."""
+    """The latest `room` interior slices of one kind, by centre, in a ring buffer."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -42,8 +42,8 @@ class Track:
         self.rows[: len(slices) - fitting] = slices[fitting:]
 
     def get(self, centre: int, count: int) -> Tensor:
-        """Slices `[count, ...]` from a centre on: a view, unless they go over the ring's end."""
-        assert self.rows is not None  # for the type checker: whoever asks has put
+        """Slices `[count, ...]` from a centre on: a view, unless they wrap around the ring."""
+        assert self.rows is not None  # for the type checker: callers have put
         first = centre % self.room
         beyond = first + count - self.room
         if beyond <= 0:
@@ -59,7 +59,7 @@ class Depth:
         distance: Frames from one slice to the next.
         interior: Positions of the interior slices.
         tracks: Interior slices by name.
-        edges: Edges by name, `[edges, n, ...]`, of the windows that were looked at last.
+        edges: Edges by name, `[edges, n, ...]`, of the latest windows.
         outside: Positions of the edges.
     """
 
@@ -70,10 +70,10 @@ class Depth:
         self.tracks: dict[str, Track] = {}
         self.edges: Mapping[str, Tensor] = {}
         self.next = distance * interior.start
-        """Centre of the interior slice to come."""
+        """Centre of the next interior slice."""
 
     def keep(self, name: str, slices: Tensor) -> None:
-        """Keep the interior slices `[n, ...]` to come."""
+        """Keep the next interior slices `[n, ...]`."""
         self.tracks.setdefault(name, Track(self.room)).put(self.next, slices)
 
     def slices(self, name: str, position: int, starts: range) -> Tensor | None:
@@ -91,7 +91,7 @@ class Depth:
 
 
 class Frames(Depth):
-    """The lowest depth: what is made of single frames, all of it interior."""
+    """The lowest depth: outputs for single frames, all of them interior."""
 
     def __init__(self, length: int, *, most: int) -> None:
         super().__init__(length, 1, range(length), most=most)
@@ -103,28 +103,28 @@ class Frames(Depth):
 
 
 class Level(Depth):
-    """Slices that are made of those below.
+    """Slices computed from those below.
 
     Args:
-        below: What they are made of.
-        kernel: Which slices of the level below make one of this.
-        compute: Makes them.
-        most: Frames that are pushed, and windows that are looked at, in one go.
+        below: The level they are computed from.
+        kernel: Which slices of the level below one slice of this level needs.
+        compute: Computes them.
+        most: Maximum number of frames pushed, and of windows requested, at once.
     """
 
     def __init__(self, below: Depth, kernel: Kernel, compute: Compute, *, most: int) -> None:
         taps, ratio, half = kernel
         first = -(-(below.interior.start + half) // ratio)
         interior = range(first, (below.interior.stop - taps + half) // ratio + 1)
-        if len(interior) < 2:  # no other window has it
+        if len(interior) < 2:  # no other window needs it
             interior = range(0)
         super().__init__(below.length // ratio, below.distance * ratio, interior, most=most)
         self.below, self.kernel, self.compute = below, kernel, compute
 
     def advance(self, latest: int) -> None:
-        """Make the interior slices of the windows up to the one that begins at `latest`.
+        """Compute the interior slices of the windows up to the one that begins at `latest`.
 
-        That one may begin before the video: its later slices are there nevertheless.
+        That one may begin before the video: its later slices exist nevertheless.
         """
         if not self.interior:
             return
@@ -142,7 +142,7 @@ class Level(Depth):
         self.next += count
 
     def look(self, starts: range) -> None:
-        """Make the edges of the windows that begin at `starts`."""
+        """Compute the edges of the windows that begin at `starts`."""
         taps, ratio, half = self.kernel
 
         def reached(name: str) -> Moments:

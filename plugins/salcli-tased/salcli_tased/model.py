@@ -32,7 +32,7 @@ from salcli_tased.network import TasedNet
 from salcli_tased.streaming import Naive, Sliding, Streaming
 
 EPSILON = 2.220446049250313e-16
-"""Keeps the published loss from dividing by zero: what float64 can tell from 1."""
+"""Keeps the published loss from dividing by zero: the machine epsilon of float64."""
 
 DHF1K = Recipe(
     epochs=40,
@@ -59,12 +59,12 @@ DHF1K = Recipe(
 )
 """As published, from S3D: 1000 steps of 5 batches; the decoder's rate falls after 750 and 950.
 
-The authors did not validate. Maps of all validation frames would take many times longer than the
-training itself; the loss takes a clip of each video.
+The authors did not validate. Predicting all validation frames would take many times longer than the
+training itself; the loss needs one clip of each video.
 """
 
 DHF1K_SMALL = replace(DHF1K, batch_size=2, epochs=70, milestones=(40, 60))
-"""The author's advice for small GPUs: batches of 2, 1750 steps, falls after 1000 and 1500."""
+"""The author's advice for small GPUs: batches of 2, 1750 steps, rate drops at 1000 and 1500."""
 
 
 class Tased(Model):
@@ -78,27 +78,27 @@ class Tased(Model):
         return TasedNet(self.options.clip_length)
 
     def load(self, saved: Checkpoint) -> None:
-        """Whole networks only.
+        """Load a whole network.
 
         Raises:
-            WeightsError: The file is an S3D, or no TASED-Net.
+            WeightsError: The file is an S3D, or not a TASED-Net.
         """
         if s3d.is_s3d(saved):
             raise WeightsError(
-                f"'{saved.path}' is an S3D, without TASED-Net's decoder: a training may start from "
-                "it, as by salcli train --model tased:s3d"
+                f"'{saved.path}' is an S3D, without TASED-Net's decoder: it is only a start for "
+                "training, by salcli train"
             )
         super().load(saved)
 
     def start_from(self, saved: Checkpoint) -> None:
-        """Whole networks, and S3D files of its author or of torchvision."""
+        """Start from a whole network, or from an S3D file of its author or of torchvision."""
         if s3d.is_s3d(saved):
             s3d.load(self.network, saved)
         else:
             self.load(saved)
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
-        """Resized by OpenCV in 8 bit, as published, then in [-1, 1]: `[N, 3, h, w]`."""
+        """Resized by OpenCV in 8 bit, as published, then scaled to [-1, 1]: `[N, 3, h, w]`."""
         height, width = self.options.input_size
         pictures = [cv2.resize(frame, (width, height)) for frame in frames]
         pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
@@ -120,7 +120,7 @@ class Tased(Model):
         yield from interpolated(schedule.maps(prefetch(inputs), self.options.short))
 
     def sliding(self) -> Callable[[], Sliding]:
-        """What makes a pass over a video."""
+        """The window predictor for a pass over a video."""
         length, most = self.options.clip_length, self.batch_size
         if self.options.mode == "naive":
             return lambda: Naive(self.network, length, most=most)
@@ -130,17 +130,17 @@ class Tased(Model):
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """KLD of the last frames' maps: `kld` as published, `kld_each` the mean over the maps.
 
-        `kld` takes the whole batch for one distribution, so that a map with a brighter annotation
-        weighs more. A batch of blank annotations has no loss, and is left out.
+        `kld` treats the whole batch as one distribution, so that a map with a brighter annotation
+        weighs more. A batch of blank annotations has no loss and is skipped.
 
         Raises:
-            UsageError: The clips have another length than the network takes.
+            UsageError: The clips do not have the network's length.
         """
         length = batch.inputs.shape[1]
         if length != self.options.clip_length:
             raise UsageError(
                 f"model 'tased' is trained with clips of {self.options.clip_length} frames, not "
-                f"{length}; change the recipe, or -O clip_length"
+                f"{length}; change the recipe, or the option 'clip_length'"
             )
         seen = batch.density[:, -1].flatten(1).sum(dim=1) > 0
         if not seen.any():
@@ -159,7 +159,7 @@ class Tased(Model):
         }
 
     def start_epoch(self, epoch: int) -> None:
-        """Training mode, but for the batch norms that the options freeze."""
+        """Training mode, except for the batch norms that the options freeze."""
         super().start_epoch(epoch)
         beginning = {"none": None, "encoder": "base", "all": ""}[self.options.frozen_norms]
         for name, module in self.network.named_modules():
@@ -168,7 +168,7 @@ class Tased(Model):
 
 
 def kld(saliency: Tensor, density: Tensor) -> Tensor:
-    """Kullback-Leibler divergence in nats of tensors of one shape, each taken as one distribution.
+    """Kullback-Leibler divergence in nats of tensors of one shape, each as one distribution.
 
     With the epsilon of the published code.
     """

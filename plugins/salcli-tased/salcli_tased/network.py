@@ -68,9 +68,9 @@ class Mixed(nn.Module):
     """Inception block: four branches side by side.
 
     Args:
-        inputs: Channels in.
-        widths: Channels of: branch 0; branch 1, reduced and out; branch 2, reduced and out;
-            branch 3.
+        inputs: Input channels.
+        widths: Output channels of: branch 0; branch 1, reduced and final; branch 2, reduced and
+            final; branch 3.
     """
 
     def __init__(self, inputs: int, widths: tuple[int, int, int, int, int, int]) -> None:
@@ -88,9 +88,9 @@ class Mixed(nn.Module):
 
 
 class Unpool(torch.autograd.Function):
-    """Max-unpooling in which the last source in raster order wins, on every device.
+    """Max-unpooling in which the last source in raster order wins on every device.
 
-    The gradient is the published one: every source gets that of its target, also where another
+    The gradient is the published one: every source gets its target's gradient, even where another
     source has overwritten it.
     """
 
@@ -117,8 +117,8 @@ class Unpool(torch.autograd.Function):
 def unpool(x: Tensor, switches: Tensor, size: torch.Size) -> Tensor:
     """Put `x [B, C, t, h, w]` where the maxima were, in zeros `[B, C, *size]`.
 
-    Windows of the decoder overlap, so that sources collide. PyTorch's own operator then keeps
-    whichever comes last, which on a GPU, or with some numbers of threads, is a race.
+    The decoder's windows overlap, so sources collide. PyTorch's own operator then keeps whichever
+    is written last, which is a race on a GPU or with several threads.
 
     Args:
         x: The sources.
@@ -131,7 +131,7 @@ def unpool(x: Tensor, switches: Tensor, size: torch.Size) -> Tensor:
 
 @dataclass(frozen=True)
 class Features:
-    """What the encoder gives to the decoder.
+    """What the encoder passes to the decoder.
 
     Attributes:
         y3, y2: Outputs of `base1` and `base2`.
@@ -182,11 +182,11 @@ def halving(channels: int) -> list[nn.Module]:
 
 
 class TasedNet(nn.Module):
-    """A clip in, the saliency map of its last frame out.
+    """Predicts the saliency map of the last frame of a clip.
 
     Args:
-        clip_length: Frames of a clip: 32 as published; 16 and 64 by other poolings over time, which
-            have no weights.
+        clip_length: Frames of a clip: 32 as published; 16 and 64 change only the poolings over
+            time, which have no weights.
     """
 
     def __init__(self, clip_length: int = 32) -> None:
@@ -258,7 +258,7 @@ class TasedNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The maps `[B, h, w]` of the last frames of clips `[B, 3, T, h, w]`.
 
-        Height and width must be such that all poolings fit, see `salcli_tased.Options`.
+        All poolings must fit the height and width, see `salcli_tased.Options`.
         """
         return self.decode(self.encode(x))
 

@@ -14,26 +14,26 @@ from salcli_tased.network import TasedNet
 __all__ = ["is_s3d", "load"]
 
 TRUNK = (5, 8, 14)
-"""Places in S3D's trunk at which `base2`, `base3` and `base4` begin."""
+"""Indices in S3D's trunk at which `base2`, `base3` and `base4` begin."""
 
 CLASSIFIER = ("fc.0.weight", "fc.0.bias")
 
 ORIGINAL = re.compile(r"base\.(\d+)\.(.+)")
 
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-"""By which torchvision's S3D standardises RGB in 0..1."""
+"""Mean and deviation by which torchvision's S3D standardises RGB in 0..1."""
 
 
 def is_s3d(saved: Checkpoint) -> bool:
-    """Whether a file holds an S3D, as its author or as torchvision keeps it."""
+    """Whether a file holds an S3D, in its author's or torchvision's format."""
     return any(key.startswith(("base.", "features.")) for key in saved.state)
 
 
 def load(network: TasedNet, saved: Checkpoint) -> None:
-    """Fill the encoder; the classifier is left out.
+    """Load the encoder, without the classifier.
 
     Raises:
-        WeightsError: The file is not this S3D.
+        WeightsError: The file is not a complete S3D.
     """
     parts = ("base1", "base2", "base3", "base4")
     encoder = nn.ModuleDict({name: getattr(network, name) for name in parts})
@@ -47,7 +47,7 @@ def load(network: TasedNet, saved: Checkpoint) -> None:
 
 
 def our_name(key: str) -> str:
-    """The name in TASED-Net of what S3D calls `base.N.REST`; others are left as they are."""
+    """TASED-Net's name for S3D's `base.N.REST`; other names stay unchanged."""
     match = ORIGINAL.fullmatch(key)
     if match is None:
         return key
@@ -57,7 +57,7 @@ def our_name(key: str) -> str:
 
 
 def from_torchvision(encoder: nn.Module, saved: Checkpoint) -> dict[str, Tensor]:
-    """The entries of torchvision in our names: they are the same ones in the same order.
+    """Torchvision's entries under our names: they are the same, in the same order.
 
     Raises:
         WeightsError: There are more or fewer.
@@ -80,10 +80,10 @@ def from_torchvision(encoder: nn.Module, saved: Checkpoint) -> dict[str, Tensor]
 
 
 def take_inputs_from_minus_one(state: dict[str, Tensor]) -> None:
-    """Make a first layer for (p / 255 - mean) / std take p / 127.5 - 1 instead; same function.
+    """Adapt a first layer for (p / 255 - mean) / std to p / 127.5 - 1; the function is the same.
 
     With x in -1..1 the standardised input is x / (2 std) + (0.5 - mean) / std: the weights are
-    scaled per input channel, and the constant goes into the mean of the norm behind.
+    scaled per input channel, and the constant goes into the mean of the norm that follows.
     """
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     state["base1.0.conv_s.weight"], constant = checkpoint.fold_inputs(

@@ -1,4 +1,4 @@
-"""Windows of frames to saliency maps: every window by itself, or sharing what windows share."""
+"""Windows of frames to saliency maps: each window by itself, or with shared computations."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NEIGHBOURS: Kernel = (3, 1, 1)
 
 
 class Sliding(Protocol):
-    """Sees a video frame by frame and tells the maps of windows."""
+    """Takes a video frame by frame and returns the maps of windows."""
 
     def push(self, frames: Tensor) -> None:
-        """Take the next frames `[n, 3, h, w]`, at most as many as were announced."""
+        """Take the next frames `[n, 3, h, w]`, at most the announced number."""
 
     def maps(self, starts: range) -> Tensor:
         """Maps `[n, h, w]` of the windows that begin at these frames.
@@ -35,7 +35,7 @@ class Sliding(Protocol):
 
 
 class Naive:
-    """Every window by itself, one at a time, with the operators of the original."""
+    """Each window by itself, one at a time, with the original's operators."""
 
     def __init__(self, network: TasedNet, length: int, *, most: int) -> None:
         self.network, self.length = network, length
@@ -56,7 +56,7 @@ class Naive:
 
 
 class Streaming:
-    """Windows of one video, each slice that several of them share computed once."""
+    """Windows of one video; a slice that several of them share is computed once."""
 
     def __init__(self, network: Folded, length: int, *, most: int) -> None:
         def level(below: Depth, kernel: Kernel, compute: Compute) -> Level:

@@ -191,6 +191,6 @@ def test_a_strict_clip_is_refused_with_a_remedy(
         *("-O", "input_size=32,32", "-o", tmp_path / "maps"),
     )
     assert ran.returncode == 1
-    assert "it has 3 frames, and TASED-Net needs 62; use -O short=cyclic" in " ".join(
-        ran.stderr.split()
+    assert "it has 3 frames, and TASED-Net needs 62; set the option 'short' to 'cyclic'" in (
+        " ".join(ran.stderr.split())
     )
