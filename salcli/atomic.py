@@ -1,4 +1,4 @@
-"""Files that have either their final name and their whole content, or neither."""
+"""Writes files atomically: a file has its final name only with its whole content."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ REASONS = {
     errno.ENAMETOOLONG: "give the input a shorter name",
     errno.EIO: "the disk or network share fails; choose another output folder",
 }
-"""What to do about an operating system error."""
+"""What to do about each operating system error."""
 
 
 def temporary(path: Path) -> Path:
-    """Where the content of `path` is collected: beside it, so that renaming is atomic."""
+    """Where the content of `path` is written first: beside it, so that renaming is atomic."""
     return path.with_name(PREFIX + path.name)
 
 
@@ -38,7 +38,7 @@ def temporary(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which becomes `path` if the block ends without an exception.
 
-    The folder is made if need be.
+    The folder is created if necessary.
 
     Raises:
         OutputError: The folder cannot be written or is full.
@@ -55,7 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: str | bytes | memoryview) -> None:
-    """Write a whole file, a text as UTF-8; its folder is made if need be.
+    """Write a whole file, text as UTF-8; creates its folder if necessary.
 
     Raises:
         OutputError: The folder cannot be written or is full.
@@ -65,7 +65,7 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
 
 
 def sweep(folder: Path, pattern: str = "*") -> None:
-    """Remove what killed runs left of files whose final names match `pattern`."""
+    """Remove the leftovers of killed runs for files whose final names match `pattern`."""
     with reporting_os_errors(folder):
         for leftover in folder.glob(PREFIX + pattern):
             leftover.unlink(missing_ok=True)

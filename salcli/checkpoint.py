@@ -1,8 +1,8 @@
 """Reads published weights files safely and writes salcli's own.
 
-Only tensors, arrays and plain containers are ever read (`weights_only=True`, no pickled objects); a
-file that needs arbitrary code is refused. salcli writes safetensors, with a JSON text under the
-metadata key `salcli`.
+Only tensors, arrays and plain containers are read (`weights_only=True`, no pickled objects); a file
+that needs arbitrary code is refused. salcli writes safetensors, with JSON text under the metadata
+key `salcli`.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ __all__ = [
 ]
 
 WRAPPERS = ("model_state_dict", "state_dict", "model")
-"""Keys under which training checkpoints keep the state dict."""
+"""Keys under which training checkpoints store the state dict."""
 
 COUNTER = "num_batches_tracked"
-"""Last part of the key of a batch norm's counter."""
+"""Last part of the key of a batch norm counter."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A state dict, and what its file says of itself.
+    """A state dict, and the metadata of its file.
 
     Attributes:
         state: Tensors on the CPU by published key.
         path: The file.
-        metadata: What salcli wrote beside the tensors; empty for published files.
+        metadata: What salcli wrote with the tensors; empty for published files.
     """
 
     state: Mapping[str, Tensor]
@@ -62,7 +62,7 @@ class Checkpoint:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """Model options that the file says it needs."""
+        """Model options that the file requires."""
         options: Mapping[str, Any] = self.metadata.get("options", {})
         return options
 
@@ -71,7 +71,7 @@ def read(path: Path) -> Checkpoint:
     """Read a `.safetensors`, `.npz` or PyTorch file, plain or wrapped in a training checkpoint.
 
     Raises:
-        WeightsError: The file is missing, is no weights file, or needs arbitrary pickle code.
+        WeightsError: The file is missing, not a weights file, or needs arbitrary pickle code.
     """
     if not path.is_file():
         raise WeightsError(f"weights file '{path}' does not exist")
@@ -93,7 +93,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def _unwrapped(key: str) -> str:
-    """The key without what `DataParallel` put into it, once or several times, at any level."""
+    """The key without the prefixes that `DataParallel` added, at any level, any number of times."""
     return ".".join(part for part in key.split(".") if part != "module")
 
 
@@ -108,7 +108,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
 
 
 def _read_arrays(path: Path) -> Checkpoint:
-    """The arrays of a NumPy archive by their names, as models of before PyTorch were published."""
+    """The arrays of a NumPy archive by name; models older than PyTorch were published this way."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Checkpoint({key: torch.from_numpy(arrays[key]) for key in arrays.files}, path)
@@ -118,7 +118,7 @@ def _read_arrays(path: Path) -> Checkpoint:
 
 
 def _unpickle(path: Path, *, mapped: bool = False) -> Any:
-    """What the file holds; tensors of a `mapped` one take memory only where they are touched."""
+    """The file's content; tensors of a `mapped` file take memory only where they are accessed."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
@@ -126,7 +126,7 @@ def _unpickle(path: Path, *, mapped: bool = False) -> Any:
             f"'{path}' is not a weights file, or needs arbitrary pickle code, which salcli "
             "refuses; re-save it as a plain state dict"
         ) from error
-    except Exception as error:  # torch.load raises many kinds for a damaged file
+    except Exception as error:  # torch.load raises many types for a damaged file
         reason = " ".join(str(error).split())
         raise WeightsError(f"'{path}' cannot be read as weights: {reason}") from error
 
@@ -134,11 +134,11 @@ def _unpickle(path: Path, *, mapped: bool = False) -> Any:
 def load_strict(network: nn.Module, saved: Checkpoint) -> None:
     """Copy the tensors into the network; every key and shape must agree.
 
-    Only the counters of batch norms may be missing: PyTorch did not write them before 0.4.1, and
-    nothing that salcli does reads them.
+    Only batch norm counters may be missing: PyTorch did not write them before 0.4.1, and salcli
+    never reads them.
 
     Raises:
-        WeightsError: Names the file and the first five disagreements of each kind.
+        WeightsError: Names the file and the first five mismatches of each kind.
     """
     wanted = network.state_dict()
     missing = [key for key in wanted if key not in saved.state and not key.endswith(COUNTER)]
@@ -163,7 +163,7 @@ def load_strict(network: nn.Module, saved: Checkpoint) -> None:
 
 
 def fold_inputs(weight: Tensor, *, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Make a first convolution that takes x take z instead, where x = scale * z + offset.
+    """Change a first convolution to take z instead of x, where x = scale * z + offset.
 
     Args:
         weight: `[outputs, inputs, ...]`.
@@ -171,8 +171,8 @@ def fold_inputs(weight: Tensor, *, scale: Tensor, offset: Tensor) -> tuple[Tenso
         offset: `[inputs]`.
 
     Returns:
-        The weight for z, and what to add to each output `[outputs]`. Where the convolution pads
-        with zeros, this is exact but for the border.
+        The weight for z, and what to add to each output `[outputs]`. If the convolution pads with
+        zeros, this is exact except at the border.
     """
     channels = (1, -1, *[1] * (weight.ndim - 2))
     constant = (weight * offset.view(channels)).flatten(1).sum(1)
@@ -198,19 +198,19 @@ def save(
     text = json.dumps(metadata, sort_keys=True)
     with replacing(path) as part:
         part.touch()
-        mode = part.stat().st_mode  # as the user wants it; safetensors puts a private file there
+        mode = part.stat().st_mode  # follows the umask; safetensors creates a private file
         try:
             save_file(tensors, part, {"format": "pt", "salcli": text})
             part.chmod(mode)
         except SafetensorError as error:
-            # The only trace of why the disk refused is the number in its text.
+            # The only trace of the reason is the error number in the text.
             found = re.search(r"os error (\d+)", str(error))
             number = int(found[1]) if found else errno.EIO
             raise OSError(number, os.strerror(number)) from error
 
 
 def save_training(path: Path, content: Mapping[str, Any]) -> None:
-    """Write everything that resuming needs (tensors, numbers, texts, containers) atomically.
+    """Atomically write everything needed to resume (tensors, numbers, strings, containers).
 
     Raises:
         OutputError: The folder cannot be written or is full.
@@ -219,12 +219,12 @@ def save_training(path: Path, content: Mapping[str, Any]) -> None:
         try:
             torch.save(dict(content), file)
         except RuntimeError as error:
-            # torch ends its archive even where the disk refused, and then complains of that.
+            # torch closes its archive even after a disk error, and then raises about that instead.
             raise _disk_error(error) from error
 
 
 def _disk_error(error: BaseException) -> OSError:
-    """The operating system's own error, wherever in the chain; else one that says as much."""
+    """The operating system's error from anywhere in the chain, or a new one with the same text."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, OSError):

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how an error ends the process."""
+"""The command line: its commands, and how an error ends the process."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ CLASSES: Mapping[str, type[TyperCommand]] = {"score": ScoreCommand}
 GROUPS: Mapping[str, typer.Typer] = {"weights": weights, "datasets": datasets}
 
 WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
-"""The `UsageError` of the click that typer has inside, or depends on, by its version."""
+"""The `UsageError` of click, which typer bundles or depends on, depending on its version."""
 
 INTERRUPTED = 130
-"""Exit code of a process that Ctrl-C ended: 128 + SIGINT."""
+"""Exit code of a process ended by Ctrl-C: 128 + SIGINT."""
 
 
 def main() -> NoReturn:
-    """Run the command line; ends the process with the exit code of the error, if there is one."""
+    """Run the command line; ends the process with the exit code of the error, if any."""
     _open_streams()
     code = _run()
     if "WORLD_SIZE" in os.environ:
-        # Threads of `DistributedDataParallel` outlive its process group, and now and then abort an
-        # interpreter that takes itself apart: torchrun would call a finished training a failed one.
+        # Threads of `DistributedDataParallel` outlive its process group, and sometimes abort an
+        # interpreter that shuts down: torchrun would report a finished training as failed.
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
@@ -84,7 +84,7 @@ def _run() -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _hushed()
-    except OSError as error:  # everything else that fails on a disk is an OutputError by now
+    except OSError as error:  # any other disk error is an OutputError by now
         return _unprintable(error) if error.filename is None else _surprised(error)
     except Exception as error:
         return _surprised(error)
@@ -92,7 +92,7 @@ def _run() -> int:
 
 
 def _surprised(error: Exception) -> int:
-    """What nobody has foreseen."""
+    """Report an unexpected error."""
     text = " ".join(str(error).split())
     _complain(
         f"unexpected {type(error).__name__}: {text} (this is a bug in salcli; --verbose shows "
@@ -103,7 +103,7 @@ def _surprised(error: Exception) -> int:
 
 
 def build() -> typer.Typer:
-    """The application with the core's commands and those of the plugins."""
+    """The application with the commands of the core and of the plugins."""
     app = typer.Typer(
         help="Where humans look in images and video.",
         no_args_is_help=True,
@@ -132,14 +132,14 @@ def _root(
         typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """What may stand before a command; the version is shown by its callback."""
+    """Options that may precede a command; a callback shows the version."""
 
 
 def _add_guests(app: typer.Typer) -> None:
-    """Add the commands of each plugin, unless they do not work or their name is taken."""
+    """Add the commands of each plugin, unless they are broken or their name is taken."""
     loaded, taken = loader.load(), {*COMMANDS, *GROUPS}
     for plugin, register in loaded.answers("register_commands"):
-        own = typer.Typer()  # apart, so that a failure halfway leaves nothing behind
+        own = typer.Typer()  # separate, so that a failure halfway leaves nothing behind
         with loaded.guest(plugin, "register_commands"):
             register(app=own)
             taken |= _checked(own, taken)
@@ -148,7 +148,7 @@ def _add_guests(app: typer.Typer) -> None:
 
 
 def _checked(own: typer.Typer, taken: set[str]) -> set[str]:
-    """The names of these commands; raises if typer cannot build them, or if one is taken."""
+    """The names of these commands; raises if typer cannot build them, or a name is taken."""
     holder = typer.Typer()
     holder.callback()(_root)
     holder.registered_commands = own.registered_commands
@@ -161,7 +161,7 @@ def _checked(own: typer.Typer, taken: set[str]) -> set[str]:
 
 
 def _misused(error: Any) -> int:
-    """Say in one line what typer cannot make sense of; the help where nothing was asked for."""
+    """Report a usage error in one line; show the help if no command was given."""
     if type(error).__name__ != "NoArgsIsHelpError":
         text = " ".join(error.format_message().replace("Value error, ", "").split())
         command = error.ctx.command_path if error.ctx else "salcli"
@@ -174,12 +174,12 @@ def _complain(text: str, error: Exception) -> None:
         if {"-v", "--verbose"} & set(sys.argv):
             traceback.print_exception(error)
         print(f"salcli: error: {text}", file=sys.stderr)
-    except OSError:  # a full disk; the exit code says it, too
+    except OSError:  # a full disk; the exit code says so, too
         _silence(sys.stderr)
 
 
 def _flushed(code: int) -> int:
-    """The exit code, once what was printed is out; whoever reads it may have gone (`| head`)."""
+    """The exit code, once output is flushed; its reader may have gone (`| head`)."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -190,7 +190,7 @@ def _flushed(code: int) -> int:
 
 
 def _unprintable(error: OSError) -> int:
-    """Standard output takes nothing more, such as a full disk that it is directed to."""
+    """Report that standard output cannot be written, for example to a full disk."""
     _hushed()
     problem = OutputError(f"cannot print: {error.strerror or error}")
     _complain(str(problem), problem)
@@ -198,15 +198,15 @@ def _unprintable(error: OSError) -> int:
 
 
 def _open_streams() -> None:
-    """Give standard streams that are closed (daemons, `>&-`) the null device.
+    """Open closed standard streams (daemons, `>&-`) on the null device.
 
-    Otherwise printing fails, and the next file that is opened takes the number of the stream.
+    Otherwise printing fails, and the next file to be opened gets the number of the stream.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
@@ -218,5 +218,5 @@ def _hushed() -> int:
 
 
 def _silence(stream: TextIO) -> None:
-    """Let nothing more be written to a stream that fails, not when the interpreter ends either."""
+    """Let nothing more be written to a failing stream, even when the interpreter exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

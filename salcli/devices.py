@@ -1,4 +1,4 @@
-"""Which device, precision and batch size a model runs with, and running out of memory."""
+"""Chooses device, precision and batch size, and detects running out of memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "for_metrics",
     "peak_memory",
     "precision",
-    "shortage_told",
+    "reporting_shortage",
 ]
 
 PRECISIONS = {
@@ -28,17 +28,17 @@ PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-"""`auto` is float32: exactness first; the user asks for less."""
+"""`auto` is float32: exact by default; the user may choose less."""
 
-TOLD = ("out of memory", "can't allocate memory", "not enough memory")
-"""How Metal and the CPU allocator say it, in a plain RuntimeError."""
+SHORTAGES = ("out of memory", "can't allocate memory", "not enough memory")
+"""Texts of a plain RuntimeError by which Metal and the CPU allocator report it."""
 
 CPU_BATCH, ACCELERATOR_BATCH = 2, 32
-"""Frames at once by default; `salcli.predict` halves a batch that does not fit into memory."""
+"""Default batch sizes; `salcli.predict` halves a batch that does not fit into memory."""
 
 
 def available() -> list[str]:
-    """Names of the devices that can be asked for, the best first."""
+    """Names of the available devices, the best first."""
     names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         names.append("mps")
@@ -49,7 +49,7 @@ def choose(name: str) -> torch.device:
     """The device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means on this machine.
 
     Raises:
-        UsageError: There is no such device here.
+        UsageError: There is no such device on this machine.
     """
     names = available()
     if name == "auto":
@@ -84,7 +84,7 @@ def precision(name: str) -> torch.dtype:
 
 
 def peak_memory() -> int | None:
-    """Most memory that this process ever held, in bytes; `None` on Windows, which does not say."""
+    """Peak memory of this process in bytes; `None` on Windows, which does not report it."""
     if sys.platform == "win32":
         return None
     import resource
@@ -95,10 +95,10 @@ def peak_memory() -> int | None:
 
 @contextmanager
 def exactly(precision: torch.dtype) -> Iterator[None]:
-    """Let float32 mean float32 on CUDA within the block; other precisions are left alone.
+    """Let float32 mean float32 on CUDA within the block; other precisions are unaffected.
 
     By default cuDNN's convolutions round their inputs to 10 bits (TF32), which leaves errors near
-    1e-3. The switches belong to the whole process, so they are put back.
+    1e-3. The switches are global to the process, so they are restored.
     """
     if precision != torch.float32:
         yield
@@ -113,20 +113,20 @@ def exactly(precision: torch.dtype) -> Iterator[None]:
 
 
 def batch_size(device: torch.device) -> int:
-    """How many frames go through a network at once when the user does not say."""
+    """The default batch size on a device, in frames."""
     return CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
 
 
 class OutOfMemoryError(Exception):
-    """A step did not fit into memory; the message is the first line of the original's."""
+    """A step did not fit into memory; the message is the first line of the original error."""
 
 
 @contextmanager
-def shortage_told() -> Iterator[None]:
-    """Raise `OutOfMemoryError` in place of any of the errors that mean it.
+def reporting_shortage() -> Iterator[None]:
+    """Raise `OutOfMemoryError` instead of any of the errors that mean it.
 
-    Leave the handler of that error before trying again: until then, its context holds the tensors
-    that filled the memory.
+    Leave the handler of that error before retrying: until then, its context holds the tensors that
+    filled the memory.
     """
     try:
         yield
@@ -137,6 +137,6 @@ def shortage_told() -> Iterator[None]:
 
 
 def _is_shortage(error: Exception) -> bool:
-    if isinstance(error, RuntimeError) and any(text in str(error) for text in TOLD):
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in SHORTAGES):
         return True
     return isinstance(error, torch.OutOfMemoryError | MemoryError)

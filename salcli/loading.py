@@ -1,4 +1,4 @@
-"""From a model's name and options to a model that is ready to run."""
+"""Turns a model's name and options into a model that is ready to run."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Loaded:
     """A model that is ready to run, and what it was made from.
 
     Attributes:
-        model: The model, its network loaded.
-        row: The published weights that were asked for; `None` for a local file or no weights.
+        model: The model, with its network loaded.
+        row: The published weights requested; `None` for a local file or no weights.
         path: The weights file; `None` for a model without weights.
         digest: SHA-256 of that file, hexadecimal.
     """
@@ -48,12 +48,12 @@ class Loaded:
         return f"{name} with {self.path.name}" if self.path else name
 
     def for_dataset(self, name: str) -> Loaded:
-        """The same, as the model predicts a dataset of this name."""
+        """The same, with the model set up to predict the dataset of this name."""
         return dataclasses.replace(self, model=self.model.for_dataset(name))
 
 
 def model_class(spec: ModelSpec) -> type[Model]:
-    """The class that a model is made of.
+    """The class of a model.
 
     Raises:
         PluginError: The plugin's factory does not give a `Model`.
@@ -67,7 +67,7 @@ def model_class(spec: ModelSpec) -> type[Model]:
 def unbuilt(
     name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
 ) -> Model:
-    """A model with its options and no network.
+    """A model with its options but no network.
 
     Raises:
         UnknownName, UsageError: No such model or option.
@@ -84,7 +84,7 @@ def build(model: Model) -> None:
     """Give the model a freshly initialised network.
 
     Raises:
-        PluginError: That fails.
+        PluginError: Building it fails.
     """
     with _blamed(model.spec):
         model.network = model.build()
@@ -128,20 +128,20 @@ def load_model(
 ) -> Loaded:
     """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
 
-    Options come from, in rising order: the model's defaults, the weights row, the checkpoint's own
-    metadata, `options`. With `weights_file`, the row counts only if the name has a tag.
-    `report(done, total)` is called with byte counts while weights arrive.
+    Options come from, each overriding those before: the model's defaults, the weights row, the
+    checkpoint's own metadata, `options`. With `weights_file`, the row counts only if the name has a
+    tag. `report(done, total)` is called with byte counts while weights are downloaded.
 
     Raises:
         UnknownName, UsageError: No such model, tag, option, device, precision or batch size.
-        WeightsError: The weights cannot be had, verified or loaded.
+        WeightsError: The weights could not be obtained, verified or loaded.
     """
     spec, row = registry.model(name)
-    # what is wrong with the request is told before anything is downloaded
+    # validate the request before anything is downloaded
     place, kind = devices.choose(device), devices.precision(precision)
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"a batch has at least one frame, not {batch_size}")
-    # a file of one's own says itself what it needs, unless a tag says that it is of that kind
+    # a local file states itself what it needs, unless a tag says that it is of that kind
     needs = row.options if row and (weights_file is None or ":" in name) else {}
     path: Path | None = None
     if weights_file is not None:
@@ -149,7 +149,7 @@ def load_model(
     elif row is not None:
         parse_options(spec, options, defaults=needs)
         path = store.locate(spec, row, offline=offline, report=report)
-        if not is_intact(path, row, checkpoint.sha256(path)):  # changed, and its times put back
+        if not is_intact(path, row, checkpoint.sha256(path)):  # changed, but its times restored
             path = store.locate(spec, row, offline=offline, thorough=True, report=report)
     digest = checkpoint.sha256(path) if path is not None else None
     saved = model_class(spec).read(path) if path is not None else None

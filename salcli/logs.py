@@ -1,4 +1,4 @@
-"""Which of salcli's own log messages, and its plugins', reach the person at the terminal."""
+"""Prints log messages of salcli and its plugins on the terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 __all__ = ["logging_to_terminal"]
 
 OURS = "salcli"
-"""How the names of the loggers of salcli and of its plugins begin."""
+"""Prefixes of the logger names of salcli and its plugins."""
 
 
 @contextmanager
 def logging_to_terminal(*, quiet: bool, verbose: bool) -> Iterator[None]:
     """Print messages on stderr: warnings, with `verbose` also what salcli and plugins are doing.
 
-    With `quiet` only errors are printed. Other libraries never get to say more than warnings.
+    With `quiet` only errors are printed. Other libraries never print anything below a warning.
     """
     root, printer = logging.getLogger(), _Printer()
     level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
@@ -39,7 +39,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 class _Printer(logging.Handler):
-    """Prints on what is stderr at that moment, since a progress bar replaces it for a while."""
+    """Prints to the current stderr, which a progress bar replaces temporarily."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What is done to finished maps: size, scale, 8 bit, blur. Tensors stay on their device."""
+"""Operations on finished maps: size, scale, 8 bit, blur. Tensors stay on their device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["gaussian_blur", "rescale", "resize", "stretch", "to_8bit"]
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps `[N, h, w]` at `(H, W)`: bilinear, pixel centres aligned, antialiased when shrinking.
 
-    Bilinear weights are positive and sum to 1, so values stay within the range they had.
+    Bilinear weights are positive and sum to 1, so values stay within their range.
     """
     height, width = maps.shape[-2:]
     if (height, width) == tuple(size):
@@ -32,10 +32,10 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def rescale(maps: Tensor, scale: Scale) -> Tensor:
-    """Maps `[N, H, W]`, not negative, on another scale.
+    """Non-negative maps `[N, H, W]` on another scale.
 
-    `published` leaves them as they are. `max` divides each by its peak; a map of zeros stays one.
-    `density` divides each by its sum; a map of zeros, which prefers no place, becomes uniform.
+    `published` leaves them unchanged. `max` divides each by its peak; a map of zeros stays zero.
+    `density` divides each by its sum; a map of zeros, which has no preference, becomes uniform.
     """
     if scale == "published":
         return maps
@@ -48,12 +48,12 @@ def rescale(maps: Tensor, scale: Scale) -> Tensor:
 
 
 def stretch(maps: Tensor, *, together: bool = False, least: float = 0.0) -> Tensor:
-    """Maps `[N, H, W]`, floating point, from minimum 0 to maximum 1; a constant one becomes 0.
+    """Floating-point maps `[N, H, W]`, stretched to [0, 1]; a constant one becomes 0.
 
     Args:
-        maps: What to stretch.
-        together: By the range of all, instead of each by its own.
-        least: A smaller range counts as this one, so that noise is not stretched.
+        maps: The maps to stretch.
+        together: Use the range of all maps together instead of each one's own.
+        least: Minimum range to divide by, so that noise is not stretched.
     """
     if not len(maps):
         return maps
@@ -65,24 +65,24 @@ def stretch(maps: Tensor, *, together: bool = False, least: float = 0.0) -> Tens
 def to_8bit(saliency: npt.NDArray[np.float32], rounding: Rounding) -> npt.NDArray[np.uint8]:
     """Grey levels 0 ... 255 of a float32 map in [0, 1], computed in float32 as the originals do.
 
-    `floor` cuts the fraction off; `nearest` rounds it, halves up.
+    `floor` drops the fraction; `nearest` rounds half up.
     """
     levels = saliency * np.float32(255)
     if rounding == "nearest":
         levels += np.float32(0.5)
-    # arithmetic may leave [0, 1] by an ulp, and an 8-bit number would wrap around
+    # arithmetic may exceed [0, 1] by an ulp, and an 8-bit number would wrap around
     return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
 
 
 def gaussian_blur(maps: Tensor, sigma: float, *, truncate: float = 4.0) -> Tensor:
-    """Maps `[..., H, W]`, floating point, under a normalised Gaussian; everything outside is zero.
+    """Floating-point maps `[..., H, W]`, blurred by a normalised Gaussian; zero outside.
 
     The same as `scipy.ndimage.gaussian_filter(mode="constant")` over the last two dimensions. Each
-    direction is one product with a banded matrix, which beats a convolution by far for the wide
-    kernels of fixation densities.
+    direction is one product with a banded matrix, which is far faster than a convolution for the
+    wide kernels of fixation densities.
 
     Args:
-        maps: What to blur.
+        maps: The maps to blur.
         sigma: Standard deviation in pixels, above zero.
         truncate: Where the kernel ends, in standard deviations.
     """

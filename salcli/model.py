@@ -28,17 +28,17 @@ __all__ = ["Model"]
 class Model(ABC):
     """A saliency model: a generator of one map per frame, around a network.
 
-    Subclasses keep everything temporal in local variables of `predict`; nothing made during a
-    prediction is stored on `self`, other than what is a pure function of shapes.
+    Subclasses keep everything temporal in local variables of `predict`; nothing computed during a
+    prediction is stored on `self`, except pure functions of shapes.
 
     Attributes:
         spec: The model's description.
         options: An instance of `spec.options`, or `None`.
-        network: What `build` gave, on `device`, in evaluation mode.
+        network: The network from `build`, on `device`, in evaluation mode.
         device: Where the network runs.
         precision: Floating-point type in which the network runs.
-        batch_size: How many frames go through the network at once.
-        offline: Whether nothing may be downloaded, for a model that loads more than one file.
+        batch_size: Frames that go through the network at once.
+        offline: Whether downloads are forbidden, for a model that loads more than one file.
     """
 
     def __init__(self, spec: ModelSpec, options: Any = None) -> None:
@@ -52,12 +52,12 @@ class Model(ABC):
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """Read a weights file; a model with a file format of its own overrides this.
+        """Read a weights file; a model with its own file format overrides this.
 
-        What the file says of the network that it needs goes into the metadata as `options`.
+        The metadata key `options` holds what the file says about the network that it needs.
 
         Raises:
-            WeightsError: The file is missing, damaged, or of no known format.
+            WeightsError: The file is missing, damaged, or in an unknown format.
         """
         return checkpoint.read(path)
 
@@ -74,7 +74,7 @@ class Model(ABC):
         """One prediction per frame, in order, lazily."""
 
     def load(self, saved: Checkpoint) -> None:
-        """Fill the network with a checkpoint; a model with further parts overrides this.
+        """Load a checkpoint into the network; a model with further parts overrides this.
 
         Raises:
             WeightsError: Keys are missing or unexpected, or shapes differ.
@@ -82,61 +82,61 @@ class Model(ABC):
         checkpoint.load_strict(self.network, saved)
 
     def start_from(self, saved: Checkpoint) -> None:
-        """Fill the network before a training; a model with a known backbone overrides this.
+        """Load the weights that training starts from; a model with a known backbone overrides this.
 
         Raises:
-            WeightsError: The file is neither this model's nor a backbone that it knows.
+            WeightsError: The file is neither for this model nor for a backbone that it knows.
         """
         self.load(saved)
 
     def in_domain(self, domain: str) -> Model:
-        """This model, as it preprocesses the frames of a dataset of this `Batch.domain`."""
+        """This model, set up to preprocess frames of a dataset with this `Batch.domain`."""
         return self
 
     def for_dataset(self, name: str) -> Model:
-        """This model, as it predicts a dataset of this name; for models that know datasets apart.
+        """This model, set up to predict the dataset of this name; for models that distinguish them.
 
-        What the user set as an option stays.
+        Options set by the user are kept.
         """
         return self
 
     def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
-        """What training sees of one sample's frames: `[T, ...]` float32 on the CPU.
+        """Network input for the frames of one training sample: `[T, ...]` float32 on the CPU.
 
-        A model whose input is more than single frames, or whose augmentation is its own, overrides
-        this; anything random comes from `random`.
+        A model whose input is more than single frames, or that has its own augmentation, overrides
+        this; all randomness comes from `random`.
         """
         return self.preprocessed(frames)
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
-        """What a training step minimises, one value per backward pass."""
+        """The losses that a training step minimises, one per backward pass."""
         raise UsageError(
             f"model '{self.spec.name}' cannot be trained: its plugin defines no losses"
         )
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """Training recipes by name, for the options; the first is the default.
+        """Training recipes by name, given the options; the first is the default.
 
-        They are asked for before there is a network.
+        Called before the network is built.
         """
         return {}
 
     def start_epoch(self, epoch: int) -> None:
-        """Called before each training epoch (from 0): freeze, thaw, set modes."""
+        """Called before each training epoch (from 0): freeze, unfreeze, set modes."""
         self.network.train()
 
     def finish(self, run: TrainingRun) -> None:
-        """Called after a training, and again after each evaluation of its result.
+        """Called after training, and again after each evaluation of its result.
 
-        A model whose original code leaves further files in the folder of a run writes them here.
+        A model whose original code writes further files into the run folder writes them here.
 
         Raises:
             OutputError: The folder cannot be written.
         """
-        return  # most models leave nothing more than what every training leaves
+        return  # most models write no further files
 
     def preprocessed(self, frames: Sequence[Frame]) -> Tensor:
-        """What the `preprocess` hook makes of RGB frames of one size, float32 on the CPU."""
+        """Output of the `preprocess` hook for RGB frames of one size, float32 on the CPU."""
         tensor: Tensor = loader.load().hook.preprocess(model=self, frames=frames)
         return tensor
 
@@ -145,6 +145,6 @@ class Model(ABC):
         return self.preprocessed(frames).to(self.device, self.precision, non_blocking=True)
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
-        """Move the network, ready for prediction."""
+        """Move the network to a device and precision, ready for prediction."""
         self.device, self.precision = device, precision
         self.network = self.network.to(device, precision).eval()

@@ -1,4 +1,4 @@
-"""Tells the person at the terminal how far a run is: bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Bars", "Lines", "Silence", "Watcher", "download_bar", "watch"]
 
 
 class Watcher(AbstractContextManager["Watcher"]):
-    """What a run tells; everything goes to stderr.
+    """Receives the progress of a run; everything goes to stderr.
 
-    `Silence` is this very class: only errors are printed.
+    `Silence` is this class itself: it prints only errors.
     """
 
     def __exit__(
@@ -29,13 +29,13 @@ class Watcher(AbstractContextManager["Watcher"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
     def start(self, name: str, count: int | None) -> None:
-        """An input is begun; it has `count` frames, if that is known."""
+        """An input starts; it has `count` frames, if that is known."""
 
     def step(self) -> None:
-        """One more frame is done."""
+        """Another frame is done."""
 
     def finish(self, line: str) -> None:
         """The input is done or skipped."""
@@ -44,7 +44,7 @@ class Watcher(AbstractContextManager["Watcher"]):
         """Something the user should know."""
 
     def fail(self, line: str) -> None:
-        """The input failed, which is said in any case."""
+        """The input failed, which is always printed."""
         self.say(f"salcli: error: {line}")
 
     def say(self, line: str) -> None:
@@ -59,7 +59,7 @@ class Lines(Watcher):
     """One plain line per finished input: for log files and pipes."""
 
     def finish(self, line: str) -> None:
-        """Print what became of the input."""
+        """Print the result of the input."""
         self.say(line)
 
     def note(self, line: str) -> None:
@@ -68,7 +68,7 @@ class Lines(Watcher):
 
 
 class Bars(Lines):
-    """A bar for the input at hand, and one over all if there are several; speed and time left."""
+    """A bar for the current input, and one for all if there are several; speed and time left."""
 
     def __init__(self, total: int) -> None:
         from rich.console import Console
@@ -116,25 +116,25 @@ class Bars(Lines):
         self._progress.stop()
 
     def start(self, name: str, count: int | None) -> None:
-        """Begin a new bar; it only pulses if the number of frames is not known."""
+        """Start a new bar; it only pulses if the number of frames is unknown."""
         self._done, self._count = 0, count
         self._progress.reset(
             self._one, total=count, description=name, visible=True, shown="", unit="frames"
         )
 
     def step(self) -> None:
-        """Move the bar by one frame."""
+        """Advance the bar by one frame."""
         self._done += 1
         shown = f"{self._done}/{self._count}" if self._count else str(self._done)
         self._progress.update(self._one, advance=1, shown=shown)
 
     def finish(self, line: str) -> None:
-        """Print what became of the input, and move the bar over all."""
+        """Print the result of the input, and advance the bar for all inputs."""
         super().finish(line)
         self._next()
 
     def fail(self, line: str) -> None:
-        """Print the error, and move the bar over all."""
+        """Print the error, and advance the bar for all inputs."""
         super().fail(line)
         self._next()
 
@@ -159,7 +159,7 @@ def _speed(task: Task) -> Text:
 
 
 def watch(total: int, *, quiet: bool) -> Watcher:
-    """The watcher that fits: bars on a terminal, lines elsewhere, silence if asked for."""
+    """The right watcher: bars on a terminal, lines elsewhere, silence if requested."""
     if quiet:
         return Silence()
     return Bars(total) if sys.stderr.isatty() else Lines()

@@ -38,14 +38,14 @@ def option(
     above: float | None = None,
     max: float | None = None,  # noqa: A002
 ) -> T:
-    """A field of the `Options` of a model or dataset, which are a frozen dataclass.
+    """A field of the `Options` of a model or dataset, a frozen dataclass.
 
     Args:
-        default: Its value where nobody sets it.
-        help: What it means; the limits are added to it.
-        min: The least value of a number.
-        above: A limit that the number must exceed.
-        max: The largest value.
+        default: The default value.
+        help: Help text; the limits are appended to it.
+        min: The minimum of a number.
+        above: A bound that the number must exceed.
+        max: The maximum of a number.
     """
     limits = {"at least": min, "above": above, "at most": max}
     known = {words: limit for words, limit in limits.items() if limit is not None}
@@ -60,17 +60,17 @@ class Weights:
     """One published weights file of a model.
 
     Attributes:
-        tag: Name after the colon, as in `unisal:open`.
-        urls: Where it can be downloaded, tried in order.
+        tag: The name after the colon, as in `unisal:open`.
+        urls: Download addresses, tried in order.
         hash: `"sha256:<hex>"` or `"gitblob:<hex>"` (SHA-1 of `"blob <size>\\0"` + content). `None`
-            only where nobody knows it: then the first download records it.
-        size: Bytes, or `None` where unknown.
-        filename: Name in the cache and of a hand-downloaded copy.
+            only if it is unknown: then the first download records it.
+        size: In bytes; `None` if unknown.
+        filename: Name of the file in the cache, and of a copy downloaded by hand.
         resource: Path of a file inside the plugin's own package, instead of a download.
-        options: Model options that these weights need (`-O` wins over them).
+        options: Model options that these weights need (`-O` overrides them).
         licence: SPDX identifier or a short text.
-        trained_on: Datasets, and the recipe where known.
-        note: Anything else that a user must know.
+        trained_on: Datasets, and the recipe if known.
+        note: Anything else that users must know.
     """
 
     tag: str
@@ -87,21 +87,22 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as the command line knows it before anything heavy is imported.
+    """The description of a model, available before anything heavy is imported.
 
     Attributes:
         name: What the user types.
         summary: One line for `salcli models`.
         factory: `"package.module:Class"`, a subclass of `salcli.authoring.Model`, imported when
             needed.
-        weights: Published files; the first is what the bare name means.
+        weights: Published files; the first is the default.
         options: A frozen dataclass whose fields are the `-O key=value` options.
         accepts: `"stills"`, `"clips"` or both.
-        rounding: How the published code rounds a map to 8 bit.
+        rounding: How the published code rounds maps to 8 bit.
         paper, year, licence, citation: Where it comes from and how to cite it (BibTeX).
-        scores: Published numbers, one line each.
+        scores: Published scores, one line each.
         card: Further rows for `salcli models NAME`: parameters, cost per frame, input size.
-        comparisons: Options of other ways to the same maps, by name, for `salcli bench --compare`.
+        comparisons: Options of other ways to compute the maps, by name, for `salcli bench
+            --compare`.
     """
 
     name: str
@@ -120,7 +121,7 @@ class ModelSpec:
     comparisons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def weights_row(self, tag: str | None = None) -> Weights | None:
-        """The row with this tag; without a tag the first one, `None` for a model without weights.
+        """The row with this tag, by default the first; `None` for a model without weights.
 
         Raises:
             UnknownName: No row has this tag.
@@ -142,10 +143,10 @@ class DatasetSpec:
         summary: One line for `salcli datasets`.
         factory: `"package.module:function"`, imported on first use.
         layout: What the reader expects below a root, one line per path.
-        variable: Environment variable that names a root where `--root` does not.
+        variable: Environment variable that names a root if `--root` does not.
         options: `"package.module:Class"`, a frozen dataclass whose fields are the `-D key=value`
             options, or nothing; the factory then gets `None`.
-        origin: Where people get it.
+        origin: Where to get it.
         licence: SPDX identifier or a short text.
     """
 
@@ -163,21 +164,21 @@ class DatasetSpec:
 class MetricSpec:
     """A saliency metric: `function(saliency, truth) -> float`.
 
-    A parameter of the function named `rng` gets a `numpy.random.Generator`; other keywords are what
-    protocols vary.
+    A parameter named `rng` gets a `numpy.random.Generator`; other keyword parameters are set by
+    protocols.
 
     Attributes:
         name: Column title, the field's own term.
         summary: One line.
         function: `"package.module:function"`, imported on first use.
-        needs: Which ground truth the function takes as its second argument: a fixation density map,
-            or the number of fixations per pixel.
-        higher_is_better: Direction.
-        also: What the function takes as its third argument: the fixations of other stimuli per
-            pixel, or the density map of a baseline.
-        validates: Whether a training measures it after each epoch; it then takes two arguments.
-        takes_tensors: Whether the function also takes tensors, as it gets them where there is a
-            GPU; otherwise it gets numpy arrays only.
+        needs: The ground truth that the function takes as its second argument: a fixation density
+            map, or the number of fixations per pixel.
+        higher_is_better: Whether higher scores are better.
+        also: The third argument of the function, if any: the fixations of other stimuli per pixel,
+            or the density map of a baseline.
+        validates: Whether training measures it after each epoch; it then takes two arguments.
+        takes_tensors: Whether the function also takes tensors, which it gets if there is a GPU;
+            otherwise it gets only numpy arrays.
     """
 
     name: str
@@ -198,7 +199,7 @@ class StyleSpec:
         name: What the user types after `--style`.
         summary: One line for the help text.
         factory: `"package.module:Class"`, imported on first use and called with the
-            `salcli.authoring.Look` that the user asked for.
+            `salcli.authoring.Look` that the user chose.
         draws: What an instance draws. `"map"`: one map on its picture, as a
             `salcli.authoring.MapStyle`; salcli arranges the panels. `"panels"`: a frame with all
             its maps, by a method `draw` that takes a `salcli.authoring.ComparedFrame` and gives a
@@ -213,12 +214,12 @@ class StyleSpec:
 
 @dataclass(frozen=True)
 class ProtocolSpec:
-    """A protocol of scoring by name.
+    """A scoring protocol and its name.
 
     Attributes:
         name: What the user types.
-        protocol: `"package.module:NAME"` of a `salcli.authoring.Protocol` of this name, imported on
-            first use.
+        protocol: `"package.module:NAME"` of a `salcli.authoring.Protocol` with this name, imported
+            on first use.
     """
 
     name: str
@@ -226,7 +227,7 @@ class ProtocolSpec:
 
 
 def resolve(target: str) -> Any:
-    """Import what `"package.module:attribute"` names.
+    """Import the object that `"package.module:attribute"` names.
 
     Raises:
         PluginError: The module cannot be imported or has no such attribute.
@@ -242,8 +243,8 @@ def parse_options(
 ) -> Any:
     """An instance of the model's Options from `key=value` texts or from a mapping.
 
-    `defaults` (the options of a weights row or of a checkpoint) come under what is given. `None`
-    for a model without options.
+    `given` overrides `defaults` (the options of a weights row or of a checkpoint). `None` for a
+    model without options.
 
     Raises:
         UnknownName: The model has no such option.
@@ -304,7 +305,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _convert(shown: str, value: Any, hint: Any) -> Any:
-    """`value` (a text, or already of the right type) as the type that `hint` says."""
+    """Convert `value` (text, or already of the right type) to the type `hint`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         lowered = {str(a).lower(): a for a in arguments}
@@ -348,7 +349,7 @@ CONVERTERS: Mapping[Any, Callable[[Any], Any]] = {
     Path: Path,
     str: str,
 }
-"""The types of a model's options, besides `Literal`, `X | None` and `tuple[X, ...]` of them."""
+"""Supported option types, besides `Literal`, `X | None` and `tuple[X, ...]` of them."""
 
 WORDS = {
     bool: "true or false",

@@ -1,4 +1,4 @@
-"""Laws of streams: how frames are grouped, looked ahead at, and computed in the background."""
+"""Iterator tools: batches, sliding windows, pairs, checks, and computing in the background."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Consecutive frames of one shape, at most `size` at a time, nothing left out or reordered.
+    """Consecutive frames of one shape, at most `size` at a time; none is skipped or reordered.
 
-    A frame of another shape than the one before starts a new batch, so each can be stacked.
+    A frame of a different shape starts a new batch, so every batch can be stacked.
 
     Raises:
         ValueError: `size` is below 1.
@@ -43,7 +43,7 @@ def batched(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 
 def sliding(items: Iterable[T], length: int) -> Iterator[tuple[T, ...]]:
-    """Every run of `length` consecutive items: n items give n - length + 1, or none if too few.
+    """Every window of `length` consecutive items: n items give n - length + 1, or none.
 
     Raises:
         ValueError: `length` is below 1.
@@ -60,7 +60,7 @@ def sliding(items: Iterable[T], length: int) -> Iterator[tuple[T, ...]]:
 def paired(items: Iterable[T]) -> Iterator[tuple[T, T]]:
     """Each item with the one before it: `(previous, item)`, one pair per item.
 
-    The first item has none before it and is paired with itself, which to optical flow is no motion.
+    The first item is paired with itself, which optical flow sees as no motion.
     """
     previous: T | None = None
     for item in items:
@@ -69,13 +69,13 @@ def paired(items: Iterable[T]) -> Iterator[tuple[T, T]]:
 
 
 def checked(predictions: Iterable[Prediction], name: str) -> Iterator[Prediction]:
-    """The predictions of the model `name`, refused where type or shape break the contract.
+    """The predictions of the model `name`, after checking their types and shapes.
 
-    Nothing here waits for the device; what a map's values must be is checked in bulk by
-    `salcli.prediction.loop`.
+    Nothing here waits for the device; `salcli.prediction.loop` checks the values of maps in
+    groups.
 
     Raises:
-        PluginError: Something is no `Prediction`, or a map is not float32 `[h, w]`.
+        PluginError: An item is not a `Prediction`, or a map is not float32 `[h, w]`.
     """
     for index, prediction in enumerate(predictions):
         if not isinstance(prediction, Prediction):
@@ -94,8 +94,8 @@ def checked(predictions: Iterable[Prediction], name: str) -> Iterator[Prediction
 
 
 def _complaint(map_: Tensor) -> str:
-    """What is wrong with the type or the shape of a map; empty if nothing is."""
-    import torch  # here, because whoever only wants `prefetch` should not wait for torch
+    """What is wrong with the type or shape of a map; empty if nothing is."""
+    import torch  # here, so that using only `prefetch` does not import torch
 
     if not isinstance(map_, torch.Tensor):
         return f"a {type(map_).__name__}"
@@ -109,8 +109,8 @@ def _complaint(map_: Tensor) -> str:
 def prefetch(iterable: Iterable[T], depth: int = 2) -> Iterator[T]:
     """Yield the items of `iterable`, computed in a background thread at most `depth` ahead.
 
-    The thread starts with the first item asked for. An exception of `iterable` is raised here,
-    after the items that came before it. Closing or dropping this generator ends the thread, and
+    The thread starts when the first item is requested. An exception of `iterable` is raised here,
+    after the items that precede it. Closing or dropping this generator ends the thread, and
     closes `iterable` if it is a generator.
 
     Raises:
@@ -138,8 +138,8 @@ def _prefetched(iterable: Iterable[T], depth: int) -> Iterator[T]:
                         break
             finally:
                 if isinstance(source, Generator):
-                    source.close()  # here, because only the thread that runs it may close it
-        except BaseException as error:  # whatever it is, it belongs to the consumer
+                    source.close()  # only the thread that runs a generator may close it
+        except BaseException as error:  # whatever it is, raise it in the consumer
             ready.put(error)
         else:
             ready.put(None)

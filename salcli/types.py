@@ -1,4 +1,4 @@
-"""What passes between the parts: frames in, predictions out, and the data that training sees."""
+"""Data passed between the parts: frames, predictions, recordings, and training batches."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ Frame: TypeAlias = "npt.NDArray[np.uint8]"
 Eye: TypeAlias = Literal["both", "left", "right"]
 
 KernelName: TypeAlias = Literal["default", "dhf1k", "hollywood2", "mit", "diem"]
-"""A kernel of `salcli.gaze.kernels` that turns fixations into a density."""
+"""Name of a kernel in `salcli.gaze.kernels` that turns fixations into a density."""
 
 Kind: TypeAlias = Literal["auto", "clip", "stills"]
-"""What the frames of a folder are; `auto` decides by its files and by what the model accepts."""
+"""How to take a folder of frames; `auto` decides by its files and what the model accepts."""
 
 Size: TypeAlias = Literal["source", "published"] | tuple[int, int]
-"""Of maps. `source`: the frame's; `published`: as the model's original writes them; or `(H, W)`."""
+"""Size of maps. `source`: the frame's; `published`: as the original code writes; or `(H, W)`."""
 
 Scale: TypeAlias = Literal["published", "max", "density"]
-"""Of maps. `published`: the original's values; `max`: the peak is 1; `density`: the sum is 1."""
+"""Scale of maps. `published`: as in the original; `max`: the peak is 1; `density`: the sum is 1."""
 
 Format: TypeAlias = Literal["png", "npy", "npz", "heatmap", "overlay", "csv"]
-"""Of the files that maps are written to."""
+"""Format of the files that maps are written to."""
 
 Rounding: TypeAlias = Literal["floor", "nearest"]
-"""How a map in [0, 1] becomes 8 bit."""
+"""How a map in [0, 1] is rounded to 8 bit."""
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 """Floating-point type of a network; `auto` is float32."""
@@ -73,17 +73,17 @@ class Stimulus:
 
     Attributes:
         name: The output folder's name (the input's stem).
-        frames: RGB uint8 `[H, W, 3]`, decoded lazily. Iterating again starts from the first frame.
+        frames: RGB uint8 `[H, W, 3]`, decoded lazily. Each iteration starts from the first frame.
         labels: Output name of each frame; `None` numbers them `0001`, `0002`, ... For stills it is
-            filled while they are decoded: `labels[i]` is there once frame i has been yielded.
+            filled during decoding: `labels[i]` exists once frame i has been yielded.
         fps: Frames per second of a clip; `None` means unrelated stills.
-        size: `(H, W)` of the first frame. Stills may differ from one to the next.
-        count: Number of frames where it is known without decoding, else `None`.
-        source: The file or folder that it was read from, if any.
-        times: Presentation time of each frame in seconds, filled while the frames are decoded:
-            `times[i]` is there once frame i has been yielded. Empty for stills.
-        problems: One message for each still that could not be read and was left out, filled while
-            the stills are decoded. A clip never leaves out a frame.
+        size: `(H, W)` of the first frame. Stills may differ in size.
+        count: Number of frames if known without decoding, otherwise `None`.
+        source: The file or folder it was read from, if any.
+        times: Presentation time of each frame in seconds, filled during decoding: `times[i]` exists
+            once frame i has been yielded. Empty for stills.
+        problems: One message for each unreadable still that was skipped, filled during decoding. A
+            clip never skips a frame.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Stimulus:
 
     @property
     def is_clip(self) -> bool:
-        """Whether the frames follow each other in time."""
+        """Whether the frames are consecutive in time."""
         return self.fps is not None
 
     def label(self, index: int) -> str:
@@ -113,7 +113,7 @@ class Stimulus:
 
 
 class Predictor(Protocol):
-    """What hooks see of a model; `salcli.authoring.Model` is the class that has it all."""
+    """The part of a model that hooks see; `salcli.authoring.Model` is the full class."""
 
     spec: ModelSpec
     options: Any
@@ -130,13 +130,14 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one frame.
+    """The output of a model for one frame.
 
     Attributes:
-        saliency: float32 `[h, w]` in [0, 1]: exactly what the published code has before it rounds
-            to 8 bit, at the size at which it writes it, on any device.
+        saliency: float32 `[h, w]` in [0, 1]: exactly the values of the published code before it
+            rounds to 8 bit, at the size that it writes, on any device.
         extras: Further maps of the same kind by name, such as time slices.
-        interpolated: Whether it was made from its neighbours, because the user asked for less work.
+        interpolated: Whether it was interpolated from its neighbours to save work, at the user's
+            request.
     """
 
     saliency: Tensor
@@ -152,10 +153,10 @@ class Result:
         index: Position of the frame in the stimulus, from 0.
         label: Output name of the frame.
         time: Presentation time in seconds; `None` for stills.
-        saliency: float32 `[H, W]` numpy array at the size and scale that the user asked for.
+        saliency: float32 `[H, W]` numpy array at the requested size and scale.
         extras: Further maps of the same kind by name.
-        frame: The RGB frame itself, where a writer needs it.
-        interpolated: Whether the map was made from its neighbours, not from the frame.
+        frame: The RGB frame itself, if a writer needs it.
+        interpolated: Whether the map was interpolated from its neighbours, not predicted.
     """
 
     index: int
@@ -169,14 +170,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What observers did on one frame. One without files: nobody published what they did.
+    """The gaze data of one frame; without files if none are published.
 
     Attributes:
-        label: Of the frame, as the files of its maps are called.
+        label: Label of the frame, as in the names of its map files.
         density: Fixation density: a map file of any size, a video of maps, or a `.mat`.
-        fixations: Where they looked: a `.mat`, a binary map, or a file or folder of a whole clip.
+        fixations: Fixations: a `.mat`, a binary map, or a file or folder of a whole clip.
         index: Position of this frame, from 0, in a file that holds a whole clip.
-        eye: Which eye of a binocular recording; `both` is their mean, where both fixate.
+        eye: Which eye of a binocular recording; `both` is their mean, while both fixate.
     """
 
     label: str
@@ -188,18 +189,17 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Recording:
-    """One stimulus of a dataset, a still or a clip, with what observers did on it.
+    """One stimulus of a dataset, a still or a clip, with its annotations.
 
     Attributes:
         name: Unique within the dataset, e.g. `"valid/0601"`.
         source: Image file, video file, or folder of frames.
-        annotations: One per frame, in order; exactly one for a still. Those of a clip may be found
-            on the disk only when they are asked for. A dataset for a recipe with `slices` has so
-            many per frame.
-        group: Name of the folder or split part that it belongs to; scores are reported per group.
+        annotations: One per frame, in order; exactly one for a still. Those of a clip may be looked
+            up on the disk lazily. A dataset for a recipe with `slices` has that many per frame.
+        group: Name of the folder or part of the split it belongs to; scores are reported per group.
         fps: Nominal frames per second of a clip; `None` means a still.
         frames: The files of a clip that is a folder of frames, in order, one per annotation.
-            `None` for a still and for a video, which may end a frame before its annotations do.
+            `None` for a still and for a video, which may end one frame before its annotations.
     """
 
     name: str
@@ -211,18 +211,18 @@ class Recording:
 
     @property
     def is_clip(self) -> bool:
-        """Whether it has frames that follow each other in time."""
+        """Whether it has frames that are consecutive in time."""
         return self.fps is not None
 
 
 @dataclass(frozen=True)
 class Submission:
-    """How the benchmark of a dataset wants predictions to be handed in.
+    """The submission format of a dataset's benchmark.
 
     Attributes:
-        pattern: Path of a map, or of a video of maps, below what is handed in, without suffix:
+        pattern: Path of a map, or of a video of maps, within the submission, without suffix:
             `{clip}` is the last part of the recording's name, `{label}` the label of the frame.
-        suffixes: Accepted formats, the one that is written first.
+        suffixes: Accepted formats; the first one is written.
         sized: Whether every map must have the size of its frame.
     """
 
@@ -236,79 +236,79 @@ class Submission:
         return "{label}" not in self.pattern
 
     def path(self, recording: Recording, annotation: Annotation) -> Path:
-        """Where the map of one frame goes; of all frames alike where a video is wanted."""
+        """Path of the map of one frame; the same for all frames if the format is video."""
         clip = recording.name.rpartition("/")[2]
         return Path(self.pattern.format(clip=clip, label=annotation.label) + self.suffixes[0])
 
 
 class Dataset(Protocol):
-    """What `DatasetSpec.factory` makes: recordings by split."""
+    """The recordings of a dataset by split; made by `DatasetSpec.factory`."""
 
     @property
     def name(self) -> str:
-        """As it is registered."""
+        """The registered name."""
 
     @property
     def edition(self) -> str:
-        """Which of several published editions it is, or fold; empty where there is only one."""
+        """Which published edition or fold it is; empty if there is only one."""
 
     @property
     def splits(self) -> Sequence[str]:
-        """Names that `recordings` takes; `"train"` and `"valid"` are there if one can train."""
+        """Names that `recordings` takes; has `"train"` and `"valid"` if trainable."""
 
     @property
     def evaluated(self) -> str:
-        """The split that scores are usually given for, and that has ground truth."""
+        """The split for which scores are usually reported; it has ground truth."""
 
     @property
     def kernel(self) -> str:
-        """Name of the kernel (`salcli.gaze.kernels`) by which its density maps are made."""
+        """Name of the kernel (`salcli.gaze.kernels`) used to make its density maps."""
 
     @property
     def submission(self) -> Submission | None:
-        """How predictions are handed in; `None` where nobody wants them."""
+        """The submission format; `None` if the dataset has no benchmark."""
 
     @property
     def problems(self) -> Sequence[str]:
-        """What was found missing or wrong in the splits that were asked for so far."""
+        """What is missing or wrong in the splits requested so far."""
 
     def recordings(self, split: str, /) -> Sequence[Recording]:
         """Recordings of one split in natural order.
 
         Raises:
             UnknownName: There is no such split.
-            InputError: Nothing of it is there.
+            InputError: None of its files are there.
         """
 
 
 @runtime_checkable
 class PublishedContents(Protocol):
-    """What a `Dataset` may have besides, if it is published which recordings there are.
+    """Optional methods of a `Dataset` whose list of recordings is published.
 
-    Then `salcli datasets check` compares frames with it, and `salcli datasets pack` needs no copy
-    of the dataset.
+    Then `salcli datasets check` compares the frames with it, and `salcli datasets pack` needs no
+    copy of the dataset.
     """
 
     @property
     def expected(self) -> Mapping[str, int | Sequence[str]]:
-        """Recordings of a split: their number, or the last parts of their names in order."""
+        """Recordings of each split: their number, or the last parts of their names in order."""
 
     @property
     def frame_counts(self) -> Mapping[str, int]:
-        """Number of frames of a clip, by the last part of its name; a still is left out."""
+        """Number of frames of each clip, by the last part of its name; omits stills."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What `Model.losses` gets.
+    """A training batch, the argument of `Model.losses`.
 
     Attributes:
         inputs: Network input `[B, T, 3, h, w]`, already preprocessed; T is 1 for stills.
         density: Ground-truth fixation density `[B, T, 1, H, W]`; every map sums to 1, or is grey
-            from 0 to 255, as the recipe's `truth` says. With the recipe's `targets` "last" only
-            that of the last frame, with its `slices` so many maps in place of 1.
+            from 0 to 255, depending on the recipe's `truth`. If the recipe's `targets` is "last",
+            only that of the last frame; with its `slices`, that many maps instead of 1.
         fixations: Binary fixation map of the same shape, bool.
-        domain: Name of the dataset that the batch comes from, for models that care.
+        domain: Name of the dataset that the batch comes from, for models that need it.
     """
 
     inputs: Tensor
@@ -319,21 +319,21 @@ class Batch:
 
 @dataclass(frozen=True)
 class Loss:
-    """What one backward pass minimises.
+    """The losses that one backward pass minimises.
 
     Attributes:
-        parts: Scalar tensors with a gradient, by name, unweighted; the recipe weighs them.
-        frames: Over how many frames the parts are sums; the recipe's `gradient_clip` is for one.
+        parts: Scalar tensors with a gradient, by name, unweighted; the recipe sets the weights.
+        frames: Number of frames that the parts sum over; the recipe's `gradient_clip` is for one.
     """
 
     parts: Mapping[str, Tensor]
     frames: int = 1
 
     def total(self, weights: Mapping[str, float]) -> Tensor:
-        """The weighted sum of the parts; a part that `weights` does not name does not count.
+        """The weighted sum of the parts; parts that `weights` does not name are ignored.
 
         Raises:
-            PluginError: `weights` names no part, or one that is not there.
+            PluginError: `weights` names no part, or one that does not exist.
         """
         if not weights or weights.keys() - self.parts.keys():
             raise PluginError(

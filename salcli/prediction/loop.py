@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from salcli import stream
-from salcli.devices import OutOfMemoryError, exactly, shortage_told
+from salcli.devices import OutOfMemoryError, exactly, reporting_shortage
 from salcli.errors import InputError, PluginError, SalcliError
 from salcli.maps import rescale, resize
 from salcli.model import Model
@@ -184,7 +184,7 @@ def _finished(
 ) -> list[Result]:
     """Check, resize and scale maps of one shape on their device, and move them off it together."""
     arrays: dict[str, npt.NDArray[np.float32]] = {}
-    with shortage_told(), torch.inference_mode():
+    with reporting_shortage(), torch.inference_mode():
         for name in group[0].maps:
             maps = torch.stack([pending.maps[name] for pending in group])
             _check_values(model, maps, name=name or "saliency", first=group[0].index)
@@ -221,7 +221,7 @@ def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
 def _step_of(model: Model) -> Iterator[None]:
     """Inference mode and exact float32; an unhandled error of a plugin names its model."""
     try:
-        with shortage_told(), torch.inference_mode(), exactly(model.precision):
+        with reporting_shortage(), torch.inference_mode(), exactly(model.precision):
             yield
     except (SalcliError, OutOfMemoryError):
         raise
