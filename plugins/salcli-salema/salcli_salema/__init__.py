@@ -23,53 +23,53 @@ CELL = 16
 
 @dataclass(frozen=True)
 class Options:
-    """What `-O key=value` sets.
+    """The model's options.
 
     Raises:
-        ValueError: Options that exclude each other, or values that the network cannot have.
+        ValueError: Options exclude each other, or the network does not support a value.
     """
 
     variant: Literal["auto", Variant] = option(
         "auto",
         "recurrence: ema (moving average), clstm30 or clstm56 (ConvLSTM at the "
-        "bottleneck or before the last convolutions), static (none); auto: the keys of the "
-        "weights tell, and ema where they fit ema and static alike",
+        "bottleneck or before the last convolutions), static (none); auto: inferred from the keys "
+        "of the weights; ema if they fit both ema and static",
     )
     ema_loc: tuple[int, ...] = option(
         (BOTTLENECK,),
-        "index of the layer (0 to 61) whose output is averaged over time; two, with a "
-        "comma between, for the double average",
+        "index of the layer (0 to 61) whose output is averaged over time; two, separated by a "
+        "comma, for the double average",
     )
     alpha_logit: float | None = option(
         None,
-        "logit of the average's weight, w = sigmoid(alpha_logit), in place of what the "
-        "weights file holds; 0.1, as in the published command, where it holds none",
+        "logit of the average's weight, w = sigmoid(alpha_logit); overrides the weights file's; if "
+        "the file has none, the default is 0.1, as in the published command",
     )
     ema_weight: tuple[float, ...] | None = option(
         None,
-        "the average's weight itself, from 0 to 1, instead of alpha_logit (one value, "
-        "or one for each place); the double average's is 0.3",
+        "the average's weight itself, from 0 to 1, instead of alpha_logit (one value, or one for "
+        "each layer); default of the double average: 0.3",
     )
-    learn_alpha: bool = option(
-        False, "training: alpha_logit is learned, and saved with the weights"
-    )
-    alpha_start: float = option(0.25, "training: where a learned alpha_logit begins")
+    learn_alpha: bool = option(False, "training: learn alpha_logit and save it with the weights")
+    alpha_start: float = option(0.25, "training: initial value of a learned alpha_logit")
     residual: bool = option(
         False, "add the input of the averaged layer (clstm30: of the cell) to its output"
     )
     dropout: Literal["training", "always", "never"] = option(
         "training",
-        "when half of the channels before the averaged layer are dropped; with always, "
-        "each prediction is another random one",
+        "when to drop half of the channels before the averaged layer; always makes each prediction "
+        "random",
     )
-    clip_length: int = option(10, "training: through how many frames gradients flow back", min=1)
+    clip_length: int = option(
+        10, "training: number of frames through which gradients are back-propagated", min=1
+    )
     input_size: tuple[int, int] = option(
         (192, 256), f"height,width of the network's input, multiples of {CELL}"
     )
     mode: Literal["fast", "frames"] = option(
         "fast",
-        "fast: frames in batches, fewer operations; frames: one by one with the "
-        "original's operators; the maps are the same",
+        "fast: frames in batches, with fewer operations; frames: one by one, with the original's "
+        "operators; the maps are the same",
     )
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class Options:
         places = list(self.ema_loc)
         known = all(0 <= place <= LAST for place in places)
         if not known or len(places) not in (1, 2) or places != sorted(set(places)):
-            yield f"ema_loc is one layer from 0 to {LAST}, or two rising ones"
+            yield f"ema_loc must be one layer from 0 to {LAST}, or two in ascending order"
         if any(side < CELL or side % CELL for side in self.input_size):
             yield f"input_size must be two multiples of {CELL}"
         if self.variant in ("auto", "ema"):
@@ -92,21 +92,21 @@ class Options:
     def _average_complaints(self) -> Iterable[str]:
         double, weights = len(self.ema_loc) == 2, self.ema_weight
         if weights is not None and self.alpha_logit is not None:
-            yield "alpha_logit and ema_weight both set the weight of the average; give one"
+            yield "alpha_logit and ema_weight both set the weight of the average; use one of them"
         if weights is not None and not (
             len(weights) in (1, len(self.ema_loc)) and all(0 <= w <= 1 for w in weights)
         ):
-            yield "ema_weight is a number from 0 to 1, or one for each place of ema_loc"
+            yield "ema_weight must be a number from 0 to 1, or one for each layer of ema_loc"
         if not all(map(math.isfinite, (self.alpha_logit or 0.0, self.alpha_start))):
             yield "alpha_logit and alpha_start must be finite numbers"
         if double and (self.alpha_logit is not None or self.learn_alpha):
-            yield "the double average takes ema_weight, without logit and not learned"
+            yield "the double average supports only ema_weight, not alpha_logit or learn_alpha"
         if double and (self.residual or self.dropout == "always"):
-            yield "the double average has neither residual nor dropout"
+            yield "the double average supports neither residual nor dropout=always"
         if self.residual and not double and self.ema_loc[0] not in RESIDUAL_PLACES:
             yield (
-                f"layer {self.ema_loc[0]} changes the shape, so there can be no residual around "
-                f"it; ema_loc may be {', '.join(map(str, sorted(RESIDUAL_PLACES)))}"
+                f"layer {self.ema_loc[0]} changes the shape, so it cannot have a residual "
+                f"connection; ema_loc may be {', '.join(map(str, sorted(RESIDUAL_PLACES)))}"
             )
 
     def _stranger_complaints(self) -> Iterable[str]:
@@ -122,7 +122,7 @@ class Options:
 FOLDER = "https://imatge.upc.edu/web/sites/default/files/projects/saliency/public/VideoSalGAN-II"
 SALGAN = "https://imatge.upc.edu/web/sites/default/files/resources/1720/saliency/2017-salgan"
 UNSTATED = "none stated by the authors; not for redistribution"
-NO_HASH = "no hash is published; two thirds of the file are the optimiser's"
+NO_HASH = "no hash was published; two thirds of the file are optimiser state"
 
 WEIGHTS = (
     Weights(
@@ -131,7 +131,7 @@ WEIGHTS = (
         filename="SalEMA30.pt",
         licence=UNSTATED,
         trained_on="SALICON, then DHF1K",
-        note=f"{NO_HASH}; holds no alpha, so alpha_logit is 0.1 as in the published command",
+        note=f"{NO_HASH}; contains no alpha, so alpha_logit is 0.1 as in the published command",
     ),
     Weights(
         tag="salclstm30",
@@ -157,13 +157,13 @@ WEIGHTS = (
         options={"variant": "static"},
         licence=UNSTATED,
         trained_on="SALICON",
-        note="no hash is published; the generator of SalGAN (2017), with which it all began",
+        note="no hash was published; the generator of SalGAN (2017), the origin of the others",
     ),
 )
 
 SALEMA = ModelSpec(
     name="salema",
-    summary="video with a moving average in SalGAN's generator; ConvLSTM and static siblings",
+    summary="video with a moving average in SalGAN's generator; also ConvLSTM and static variants",
     factory="salcli_salema.model:Salema",
     weights=WEIGHTS,
     options=Options,
@@ -194,9 +194,11 @@ SALEMA = ModelSpec(
         "parameters": "31.79 million (SalCLSTM30: 50.66 million)",
         "cost": "39.95 billion multiply-adds per frame (SalCLSTM30: 43.57); 22.33 in mode fast "
         "(SalCLSTM30: 25.96)",
-        "input": "BGR minus its mean, 192x256 (height x width) whatever the frame's shape",
-        "output": "each map from its minimum (0) to its maximum (1), 192x256",
-        "time": "one state through the whole clip; the first frame, like a still, has none",
+        "input": "BGR minus its mean, resized to 192x256 (height x width) whatever the frame's "
+        "shape",
+        "output": "each map stretched from its minimum (0) to its maximum (1), 192x256",
+        "time": "one recurrent state through the whole clip; the first frame, like a still, has "
+        "none",
     },
     comparisons={"frame-by-frame": {"mode": "frames"}},
 )

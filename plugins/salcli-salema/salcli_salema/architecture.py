@@ -1,4 +1,4 @@
-"""The 62 layers of SalGAN's generator, as data: their indices are key names and places to average.
+"""The 62 layers of SalGAN's generator, as data; weight keys and averages refer to their indices.
 
 VGG-16's convolutions up to `conv5_3`, and a decoder that mirrors them (Pan et al., "SalGAN: Visual
 Saliency Prediction with Generative Adversarial Networks", 2017, section 3.1).
@@ -32,15 +32,15 @@ class LayerSpec:
 
     @property
     def keeps_shape(self) -> bool:
-        """Whether what comes out can be added to what went in."""
+        """Whether the layer's output can be added to its input."""
         return self.cin == self.cout and self.kind not in ("pool", "upsample")
 
 
 DOWN = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Output channels of the encoder's convolutions; between the blocks, resolution is halved."""
+"""Output channels of the encoder's convolutions; resolution is halved between blocks."""
 
 UP = ((512, 512, 512), (512, 512, 512), (256, 256, 256), (128, 128), (64, 64))
-"""The same of the decoder; between the blocks, resolution is doubled."""
+"""The same of the decoder; resolution is doubled between blocks."""
 
 
 def _blocks(
@@ -76,4 +76,4 @@ CONVOLUTIONS = tuple(index for index, layer in enumerate(LAYERS) if layer.kind =
 """Indices of the layers with weights, in the order of the published arrays."""
 
 RESIDUAL_PLACES = frozenset(index for index, layer in enumerate(LAYERS) if layer.keeps_shape)
-"""Where a residual connection around the layer is possible."""
+"""Layers that can have a residual connection around them."""

@@ -1,4 +1,4 @@
-"""`salcli salema`: what the original offers beside prediction and training."""
+"""`salcli salema`: what the original offers besides prediction and training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from salcli_salema.architecture import LAST
 
 __all__ = ["group"]
 
-group = typer.Typer(help="Look into SalEMA.", no_args_is_help=True)
+group = typer.Typer(help="Inspect SalEMA.", no_args_is_help=True)
 
 
 @group.callback()
 def _root() -> None:
-    """Look into SalEMA."""
+    """Inspect SalEMA."""
 
 
 @group.command()
@@ -35,7 +35,10 @@ def features(
         ),
     ],
     frame: Annotated[
-        int, typer.Option(min=1, help="Which frame, from 1; the network sees those before it, too.")
+        int,
+        typer.Option(
+            min=1, help="Frame number, from 1; the network also processes the frames before it."
+        ),
     ] = 1,
     model: ModelName = "salema",
     option: ModelOptions = None,
@@ -47,7 +50,7 @@ def features(
             "--output",
             "-o",
             metavar="FILE",
-            help="The picture.",
+            help="Output picture.",
             show_default="INPUT's name and the layer, in this folder",
         ),
     ] = None,
@@ -57,7 +60,7 @@ def features(
     """Draw the feature maps of a layer side by side, as a PNG.
 
     Every channel is a tile, from its own minimum (black) to its own maximum (white), in order, row
-    by row. Behind an averaged layer that is the average over time.
+    by row. For an averaged layer, the average over time is drawn.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Convolutions with fewer operations and the same result, for prediction on weights at rest.
+"""Convolutions with fewer operations and the same result, for prediction with fixed weights.
 
-Upsampling by phases: of the four pixels that come of one, each sees the neighbours through a 2x2
-kernel of its own, so a 3x3 convolution of the doubled map takes 4/9 of the multiplications.
+Upsampling by phases: each of the four pixels that replace one sees its neighbours through its own
+2x2 kernel, so a 3x3 convolution of the doubled map takes 4/9 of the multiplications.
 
 Winograd's F(2x2, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
 2016, section 4.1): tiles of 2x2 outputs become 16 matrix products instead of 36. All numbers of its
@@ -18,16 +18,16 @@ from torch.nn import functional
 __all__ = ["phase_kernels", "upsampled_conv", "winograd_conv", "winograd_kernels", "worthwhile"]
 
 ROWS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
-"""How the three taps of a kernel fall on two pixels of the small map, for even and odd outputs."""
+"""How a kernel's three taps map to two pixels of the small map, for even and odd outputs."""
 
 TAPS = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 """Winograd's transform of a kernel's three taps."""
 
 WIDE = 128 * 256
-"""Input times output channels from which the products outweigh the transforms."""
+"""Input times output channels from which on the transforms pay off."""
 
 AT_ONCE = 2**22
-"""Numbers of a transformed batch: what fits into a processor's cache."""
+"""Most numbers in a transformed batch, so that it fits into a processor's cache."""
 
 
 def phase_kernels(weight: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def upsampled_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def worthwhile(conv: nn.Conv2d) -> bool:
-    """Whether `winograd_conv` is faster: on a CPU in float32, for a 3x3 kernel, not a thin one."""
+    """Whether `winograd_conv` pays: on a CPU in float32, for 3x3 kernels with enough channels."""
     weight = conv.weight
     plain = weight.device.type == "cpu" and weight.dtype == torch.float32
     return plain and conv.kernel_size == (3, 3) and weight.shape[0] * weight.shape[1] >= WIDE
@@ -73,7 +73,7 @@ def winograd_kernels(weight: Tensor) -> Tensor:
 
 
 def winograd_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
-    """A 3x3 convolution with padding 1 on sides that are even; without a gradient.
+    """A 3x3 convolution with padding 1 on sides that are even; no gradient.
 
     Args:
         x: `[N, I, h, w]`.

@@ -29,7 +29,7 @@ PUBLISHED_LOGIT = 0.1
 """`-alpha=0.1` of the published command, through the code's sigmoid: w = 0.525."""
 
 DOUBLE_WEIGHT = 0.3
-"""Of both averages, where there are two."""
+"""Weight of both averages of the double average."""
 
 
 def sigmoid(logit: float) -> float:
@@ -48,20 +48,20 @@ def ground_truth(density: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor
 
 
 def cross_entropy(maps: Tensor, truth: Tensor) -> Tensor:
-    """Of each pixel, in nats; in float32, since mixed precision refuses it."""
+    """Per pixel, in nats; in float32, since mixed precision does not support it."""
     with torch.autocast(maps.device.type, enabled=False):
         return functional.binary_cross_entropy(maps.float(), truth, reduction="none")
 
 
 class Salema(Model):
-    """One class for all variants: they differ in the network alone."""
+    """One class for all variants: only their networks differ."""
 
     options: Options
     network: Network
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """What salcli reads; the keys of a ConvLSTM tell its variant."""
+        """Read a file in any format of salcli; a ConvLSTM's variant is inferred from its keys."""
         saved = super().read(path)
         variant = starts.variant_of(saved)
         if variant == "ema":  # or static, whose keys are the same
@@ -70,7 +70,7 @@ class Salema(Model):
         return dataclasses.replace(saved, metadata={**saved.metadata, "options": options})
 
     def build(self) -> Network:
-        """The network for the options; `auto` is SalEMA until a file of weights says otherwise."""
+        """The network for the options; `auto` is SalEMA until a weights file says otherwise."""
         options = self.options
         match options.variant:
             case "clstm30":
@@ -98,19 +98,19 @@ class Salema(Model):
         return (sigmoid(PUBLISHED_LOGIT),) if places == 1 else (DOUBLE_WEIGHT,) * places
 
     def load(self, saved: Checkpoint) -> None:
-        """The weights of a file, whatever variant it is of; the options then say what they are."""
+        """Load a file of any variant, and set the options to match."""
         saved = starts.renamed(saved)
         self.options = self._decided(saved, learning=False)
         self.network = self.build()
         state = dict(saved.state)
         if isinstance(self.network, SalEMA) and len(self.network.weights or ()) == 1:
-            state.pop("alpha", None)  # it has become an option, or an option is in its place
+            state.pop("alpha", None)  # it has become an option, or an option overrides it
         checkpoint.load_strict(self.network, dataclasses.replace(saved, state=state))
 
     def start_from(self, saved: Checkpoint) -> None:
-        """Own weights, those of another variant, SalGAN's generator, or torchvision's VGG-16.
+        """Start from own weights, another variant's, SalGAN's generator, or torchvision's VGG-16.
 
-        What a file has nothing of, such as the gates of a ConvLSTM, keeps its first values.
+        Parameters that the file lacks, such as a ConvLSTM's gates, keep their initial values.
         """
         saved = starts.renamed(saved)
         self.options = self._decided(saved, learning=True)
@@ -119,7 +119,7 @@ class Salema(Model):
         self.network.load_state_dict({**wanted, **starts.start_state(saved, wanted)})
 
     def _decided(self, saved: Checkpoint, *, learning: bool) -> Options:
-        """The options with what is in effect for these weights: variant, weight of the average."""
+        """The options with the variant and the average's weight resolved for these weights."""
         options, changes = self.options, dict[str, Any]()
         variant = starts.variant_of(saved) if options.variant == "auto" else options.variant
         given = options.alpha_logit is not None or options.ema_weight is not None
@@ -136,7 +136,7 @@ class Salema(Model):
             raise UsageError(f"'{saved.path}' is of variant {variant}: {error}") from error
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
-        """Move the network, in the memory layout in which convolutions are fastest."""
+        """Move the network, in the fastest memory layout for convolutions."""
         super().to(device, precision)
         if self.options.mode == "fast":
             for parameter in self.network.parameters():
@@ -144,7 +144,7 @@ class Salema(Model):
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
-        """Squeezed to the input size by OpenCV on 8 bit, as published; BGR minus its mean."""
+        """Resized to the input size by OpenCV in 8 bit, as published; BGR minus its mean."""
         height, width = self.options.input_size
         pictures = [
             cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames
@@ -154,7 +154,7 @@ class Salema(Model):
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
-        """Each map from its minimum to its maximum, at the input size; stills have no past."""
+        """Maps stretched from minimum to maximum, at the input size; stills have no state."""
         for maps in self._outputs(stimulus, last=LAST):
             for saliency in stretch(maps[:, 0].float()):
                 yield Prediction(saliency)
@@ -168,7 +168,9 @@ class Salema(Model):
         """
         top = len(self.network.salgan) - 1
         if not 0 <= layer <= top:
-            raise UsageError(f"--layer {layer}: the layers of this network are 0 to {top}")
+            raise UsageError(
+                f"there is no layer {layer}: the layers of this network are 0 to {top}"
+            )
         seen = 0
         for maps in self._outputs(stimulus, last=layer, stop=frame + 1):
             seen += len(maps)
@@ -181,7 +183,7 @@ class Salema(Model):
     def _outputs(
         self, stimulus: Stimulus, *, last: int, stop: int | None = None
     ) -> Iterator[Tensor]:
-        """Output `[N, C, h, w]` of a layer for consecutive frames; stills have no past."""
+        """Output `[N, C, h, w]` of a layer for consecutive frames; stills have no state."""
         fast, clip = self.options.mode == "fast", stimulus.is_clip
         # for a single frame, preparing takes as long as it saves
         lone = 1 in (stimulus.count, stop)
@@ -208,7 +210,7 @@ class Salema(Model):
     ) -> tuple[Tensor, State]:
         """The network on `[B, T, 3, h, w]`, with the dropout that the options ask for."""
         more: dict[str, Any] = {"kernels": kernels, "last": last}
-        # the double average and the other variants have no dropout
+        # the double average and the other variants do not use dropout
         if isinstance(self.network, SalEMA) and len(self.network.places) == 1:
             wanted = self.options.dropout
             more["dropout"] = wanted == "always" or (wanted == "training" and self.network.training)
@@ -218,9 +220,10 @@ class Salema(Model):
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """Binary cross entropy: mean over pixels, sum over a clip's frames, mean over recordings.
 
-        Back-propagation through time is truncated: every `clip_length` frames are one loss, and the
-        state goes on as a constant. The static network takes frame by frame. A frame on whose map
-        nothing stands out is left out, as it has no ground truth from minimum to maximum.
+        Back-propagation through time is truncated: every `clip_length` frames yield one loss, and
+        the state is carried on as a constant. The static network learns frame by frame. Frames with
+        a constant ground-truth map are skipped, as they cannot be stretched from minimum to
+        maximum.
         """
         static = isinstance(self.network, SalEMA) and not self.network.places
         length = 1 if static else self.options.clip_length
@@ -238,7 +241,7 @@ class Salema(Model):
             yield Loss({"bce": frames.sum(1).mean()}, frames=frames.shape[1])
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """Trainings of the options' variant."""
+        """The recipes for the options' variant."""
         return recipes.of(self.options)
 
     def start_epoch(self, epoch: int) -> None:
@@ -250,7 +253,7 @@ class Salema(Model):
         options = self.options
         if options.learn_alpha and not (options.alpha_logit is None and options.ema_weight is None):
             raise UsageError(
-                "-O learn_alpha=true: alpha_logit or ema_weight keeps the weight as it is; use "
-                "-O alpha_start for where the learned logit begins"
+                "the option 'learn_alpha' excludes 'alpha_logit' and 'ema_weight', which fix the "
+                "weight; set the initial value of the learned logit by the option 'alpha_start'"
             )
         super().start_epoch(epoch)

@@ -1,8 +1,8 @@
-"""SalEMA, SalCLSTM and SalGAN as the papers describe them; names of parts are published keys.
+"""SalEMA, SalCLSTM and SalGAN as the papers describe them; attribute names are published keys.
 
 Linardos et al., "Simple vs complex temporal recurrences for video saliency prediction", BMVC 2019.
 Every network maps `(x, state)` to `(y, state)`: `x` `[B, T, 3, h, w]` is B runs of T consecutive
-frames, `state` is what the frames before left (`None`: there were none), `y` `[B, T, 1, h, w]` is
+frames, `state` is that of the frames before (`None` if there were none), `y` `[B, T, 1, h, w]` is
 in (0, 1). Layers before and after a recurrence see all frames in one batch, time first.
 
 With `kernels` (see `prepared`), convolutions are computed with fewer operations and the same result
@@ -38,14 +38,14 @@ __all__ = [
 ]
 
 State: TypeAlias = tuple[Tensor, ...]
-"""What a frame hands to the next: an average per place, or a cell's hidden and cell state."""
+"""What a frame passes to the next: an average per layer, or a cell's hidden and cell state."""
 
 Kernels: TypeAlias = Mapping[str, Tensor]
-"""What `prepared` gives."""
+"""The result of `prepared`."""
 
 DROPOUT = 0.5
 SEED = 65
-"""Of a cell's first weights; the authors picked it among 100 for a plausible first map."""
+"""Seed of a cell's initial weights; the authors chose it among 100 for a plausible first map."""
 
 
 def make(layer: LayerSpec) -> nn.Module:
@@ -65,13 +65,13 @@ def make(layer: LayerSpec) -> nn.Module:
 
 
 def no_bias(conv: nn.Conv2d) -> None:
-    """Let a convolution begin with a bias of zero."""
+    """Initialise a convolution's bias to zero."""
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
 
 
 class SalGANGenerator(nn.Sequential):
-    """Layers of SalGAN's generator, 62 or the first so many of them."""
+    """The layers of SalGAN's generator: all 62, or the first of them."""
 
     def __init__(self, layers: Sequence[LayerSpec] = LAYERS) -> None:
         super().__init__(*map(make, layers))
@@ -100,7 +100,7 @@ class SalGANGenerator(nn.Sequential):
             elif isinstance(layer, nn.Conv2d):
                 x = self._convolved(x, layer, kernels.get(f"winograd.{index}"))
             elif isinstance(layer, nn.ReLU):
-                x = functional.relu(x, inplace=index > first)  # what was given is not overwritten
+                x = functional.relu(x, inplace=index > first)  # the caller's input stays
             else:
                 x = layer(x)
             index += 1
@@ -114,7 +114,7 @@ class SalGANGenerator(nn.Sequential):
         return found
 
     def kernels(self) -> dict[str, Tensor]:
-        """What the weights become, by the convolution's index."""
+        """The transformed weights, by the convolution's index."""
         found = {}
         for index, layer in enumerate(self):
             if not isinstance(layer, nn.Conv2d):
@@ -142,8 +142,8 @@ def averaged(
     """The exponential moving average over time of `[T * B, C, h, w]`, and its last value.
 
     `S_t = w c_t + (1 - w) S_(t-1)`, and `S_t = c_t` for the first frame of a video (equation 1 of
-    the paper). Computed in float32. A linear recurrence has a closed form, but this loop takes no
-    time beside the convolutions, and is equal to frame-by-frame to the last bit.
+    the paper). Computed in float32. A linear recurrence has a closed form, but this loop takes
+    negligible time next to the convolutions, and equals frame-by-frame computation to the last bit.
     """
     averages = []
     for value in torch.split(x.float(), runs):
@@ -156,13 +156,13 @@ def averaged(
 
 
 class SalEMA(nn.Module):
-    """SalGAN's generator with moving averages behind some of its layers; with none it is static.
+    """SalGAN's generator with moving averages after some of its layers; without any it is static.
 
     Args:
-        places: Indices of the layers whose output is averaged over time, rising.
+        places: Indices of the layers whose output is averaged over time, in ascending order.
         weights: Weight of the new value at each place. `None`: one learned weight, of which
             `alpha` is the logit.
-        alpha: Where a learned logit begins.
+        alpha: Initial value of a learned logit.
         residual: Whether the input of the averaged layer is added to the average.
     """
 
@@ -218,7 +218,7 @@ class SalEMA(nn.Module):
     def _layer(
         self, x: Tensor, first: int, place: int, *, dropout: bool, kernels: Kernels | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Layers `first` to `place`, and what the residual connection leads around the last."""
+        """Layers `first` to `place`, and the input of the last for its residual connection."""
         if not (dropout or self.residual):
             return self.salgan.run(x, first, place, kernels), None
         x = self.salgan.run(x, first, place - 1, kernels)
@@ -231,7 +231,7 @@ class SalEMA(nn.Module):
         return x, around if self.residual else None
 
     def prepared(self) -> Kernels:
-        """What depends on the weights alone, computed once for a prediction."""
+        """Everything that depends only on the weights, computed once for a prediction."""
         return self.salgan.kernels()
 
 
@@ -241,8 +241,8 @@ def cells(
     """A convolutional LSTM without peepholes over `[T * B, C, h, w]`.
 
     Returns:
-        The cell of every frame, which and not the hidden state feeds the decoder; and the last
-        hidden and cell state.
+        The cell state of every frame, which feeds the decoder instead of the hidden state; and the
+        last hidden and cell state.
     """
     shape = (runs, gates.out_channels // 4, *x.shape[-2:])
     hidden, cell = state or (x.new_zeros(shape), x.new_zeros(shape, dtype=torch.float32))
@@ -251,7 +251,7 @@ def cells(
     for t, value in enumerate(torch.split(x if known is None else known, runs)):
         if kernels is None:
             value = gates(torch.cat([value, hidden], dim=1))
-        elif state is not None or t > 0:  # the convolution of zeros is zero
+        elif state is not None or t > 0:  # a convolution of zeros is zero
             value = value + functional.conv2d(hidden, kernels["h"], padding=1)
         enter, forget, leave, candidate = value.float().chunk(4, dim=1)
         cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
@@ -310,7 +310,7 @@ class SalCLSTM30(nn.Module):
         return by_run(self.salgan.run(x, BOTTLENECK, last, kernels), runs), state
 
     def prepared(self) -> Kernels:
-        """What depends on the weights alone, computed once for a prediction."""
+        """Everything that depends only on the weights, computed once for a prediction."""
         return {**self.salgan.kernels(), **gate_kernels(self.Gates)}
 
 
@@ -344,5 +344,5 @@ class SalCLSTM56(nn.Module):
         return by_run(self.final_convs(x), runs), state
 
     def prepared(self) -> Kernels:
-        """What depends on the weights alone, computed once for a prediction."""
+        """Everything that depends only on the weights, computed once for a prediction."""
         return {**self.salgan.kernels(), **gate_kernels(self.Gates)}

@@ -14,7 +14,7 @@ __all__ = ["of"]
 
 DECAY = 1e-4
 ALPHA_RATE = 0.1
-"""Learning rate of alpha, whatever that of the network."""
+"""Learning rate of alpha, independent of the network's."""
 
 NEVER = 10**9
 """An epoch that no training reaches."""
@@ -32,10 +32,10 @@ DHF1K = Recipe(
     sources=(Source("dhf1k"),),
     clip_length=WHOLE,
 )
-"""Videos 1-600, as the weights that were published learned them."""
+"""Videos 1-600, as for the published weights."""
 
 FINETUNE = replace(DHF1K, epochs=3, learning_rate=1e-7, sources=())
-"""On from published weights, on any dataset of clips."""
+"""Continues from published weights, on any dataset of clips."""
 
 THAWED = (
     # first layer that the epoch thaws, counted from 0
@@ -51,7 +51,7 @@ def of(options: Options) -> Mapping[str, Recipe]:
     if options.variant in ("clstm30", "clstm56"):
         schedule = THAWED[0 if options.variant == "clstm30" else 1]
         return {**found, "thaw": replace(DHF1K, groups=_thawing(schedule))}
-    if options.variant == "static":  # the authors clipped in the loop of the other two only
+    if options.variant == "static":  # the authors clipped only in the loop of the other two
         return {name: replace(recipe, gradient_clip=None) for name, recipe in found.items()}
     if options.learn_alpha:
         found = {name: replace(r, groups=(_alpha(r),)) for name, r in found.items()}

@@ -21,7 +21,7 @@ GAP, GREY = 1, 96
 
 
 def draw(maps: Tensor) -> npt.NDArray[np.uint8]:
-    """Maps `[C, h, w]` as tiles of a nearly square sheet, each from black to white."""
+    """Maps `[C, h, w]` as tiles of a nearly square sheet, each stretched from black to white."""
     channels, height, width = maps.shape
     columns = min(channels, max(1, round(math.sqrt(channels * height / width))))
     rows = -(-channels // columns)

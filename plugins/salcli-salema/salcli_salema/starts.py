@@ -1,4 +1,4 @@
-"""What weights files hold, told by their keys: this model's own, SalGAN's generator, VGG-16."""
+"""Recognises weights files by their keys: this model's own, SalGAN's generator, VGG-16."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from salcli_salema.architecture import BOTTLENECK, CONVOLUTIONS
 __all__ = ["MEAN", "alpha_of", "renamed", "start_state", "variant_of"]
 
 MEAN = (103.939, 116.779, 123.68)
-"""What is subtracted from blue, green and red, 0 to 255."""
+"""Mean subtracted from blue, green and red, 0 to 255."""
 
 TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""What torchvision's VGG-16 expects red, green and blue, 0 to 1, to be standardised with."""
+"""Mean and deviation by which torchvision's VGG-16 standardises red, green and blue in 0..1."""
 
 PREFIX = "salgan."
 ENCODER_CONVOLUTIONS = tuple(index for index in CONVOLUTIONS if index < BOTTLENECK)
 ARRAYS = tuple(f"arr_{number}" for number in range(2 * len(CONVOLUTIONS)))
-"""Names in the file of SalGAN's generator (2017): weight and bias by turns, in order."""
+"""Names in the file of SalGAN's generator (2017): weight and bias alternate, in order."""
 
 
 def variant_of(saved: Checkpoint) -> Variant:
-    """The variant whose keys these are; a static network has those of `ema`."""
+    """The variant to which the keys belong; a static network has the keys of `ema`."""
     if not any(key.startswith("Gates.") for key in saved.state):
         return "ema"
     full = any(key.startswith("final_convs.") for key in saved.state)
@@ -48,7 +48,7 @@ def alpha_of(saved: Checkpoint) -> float:
 
 
 def renamed(saved: Checkpoint) -> Checkpoint:
-    """The same weights under this model's keys, where they are SalGAN's generator."""
+    """Weights of SalGAN's generator renamed to this model's keys; others are unchanged."""
     state: Mapping[str, Tensor] = saved.state
     if set(state) == set(ARRAYS):
         return replace(saved, state=_from_arrays(state))
@@ -58,13 +58,13 @@ def renamed(saved: Checkpoint) -> Checkpoint:
 
 
 def start_state(saved: Checkpoint, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a training can start with, by the network's keys.
+    """Initial weights for a training, by the network's keys.
 
     Args:
         saved: Weights of any variant, SalGAN's generator, or torchvision's VGG-16, which gives the
             encoder alone.
-        wanted: The network's state dict. What the file has nothing of (the gates of a ConvLSTM,
-            its last convolutions, a learned alpha) may be left out, the layers may not.
+        wanted: The network's state dict. The gates of a ConvLSTM, its last convolutions and a
+            learned alpha may be missing in the file; the layers may not.
 
     Raises:
         WeightsError: The file is none of these, keys are missing, or shapes differ.
@@ -84,7 +84,7 @@ def start_state(saved: Checkpoint, wanted: Mapping[str, Tensor]) -> dict[str, Te
     for what, complaints in (("missing keys", missing), ("wrong shapes", shapes)):
         if complaints:
             raise WeightsError(
-                f"'{saved.path}' is no start for salema, which takes weights of its variants, "
+                f"'{saved.path}' cannot start salema, which accepts weights of its variants, "
                 "SalGAN's generator and torchvision's VGG-16: "
                 f"{len(complaints)} {what}: {', '.join(complaints[:5])}"
             )
@@ -96,7 +96,7 @@ def _keys(index: int) -> tuple[str, str]:
 
 
 def _from_arrays(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The arrays of Theano's SalGAN, which turned the decoder's kernels as it applied them."""
+    """The arrays of Theano's SalGAN, which flips the decoder's kernels when applying them."""
     state: dict[str, Tensor] = {}
     for number, index in enumerate(CONVOLUTIONS):
         weight, bias = arrays[ARRAYS[2 * number]], arrays[ARRAYS[2 * number + 1]]
@@ -106,11 +106,11 @@ def _from_arrays(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _from_vgg16(saved: Checkpoint) -> dict[str, Tensor]:
-    """The encoder, whose first convolution is made to take this model's input.
+    """The encoder, with its first convolution adapted to this model's input.
 
     Torchvision standardises RGB from 0 to 1; `x`, in BGR from 0 to 255 with the mean subtracted, is
     `x / (255 std) + (MEAN / 255 - mean) / std` in its terms. The offset goes into the bias, which
-    is exact but for the border of one pixel.
+    is exact except for a border of one pixel.
     """
     state = {
         f"{PREFIX}{key.removeprefix('features.')}": tensor

@@ -109,13 +109,13 @@ def test_dropout_at_prediction_only_on_request(make_model: Make) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["alpha_logit=0.1", "ema_weight=0.1"], "give one"),
+        (["alpha_logit=0.1", "ema_weight=0.1"], "use one of them"),
         (["ema_weight=1.1"], "from 0 to 1"),
-        (["ema_weight=0.1,0.2"], "one for each place"),
+        (["ema_weight=0.1,0.2"], "one for each layer"),
         (["alpha_logit=inf"], "finite"),
         (["ema_loc=62"], "from 0 to 61"),
-        (["ema_loc=54,7"], "two rising"),
-        (["ema_loc=1,2,3"], "two rising"),
+        (["ema_loc=54,7"], "two in ascending order"),
+        (["ema_loc=1,2,3"], "two in ascending order"),
         (["ema_loc=7,54", "alpha_logit=0.1"], "double average"),
         (["ema_loc=7,54", "residual=true"], "double average"),
         (["residual=true", "ema_loc=60"], "changes the shape"),

@@ -175,7 +175,7 @@ def test_static_network_learns_frame_by_frame(trainee: Callable[..., Salema]) ->
 
 
 def test_alpha_is_given_or_learned(trainee: Callable[..., Salema]) -> None:
-    with pytest.raises(UsageError, match="-O alpha_start"):
+    with pytest.raises(UsageError, match="option 'alpha_start'"):
         trainee("learn_alpha=true", "alpha_logit=0.1")
 
 
