@@ -24,7 +24,7 @@ REASONS = {
     errno.ENOTDIR: "a part of the path is a file; choose another output folder",
     errno.EEXIST: "a file has the name of the folder; choose another output folder",
     errno.ENAMETOOLONG: "give the input a shorter name",
-    errno.EIO: "the disk or network share fails; choose another output folder",
+    errno.EIO: "the disk or network share failed; choose another output folder",
 }
 """What to do about each operating system error."""
 

@@ -88,7 +88,7 @@ def read(path: Path) -> Checkpoint:
         raise WeightsError(f"'{path}' holds no state dict (a mapping from names to tensors)")
     strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if strangers:
-        raise WeightsError(f"'{path}' is no state dict: '{strangers[0]}' is not a tensor")
+        raise WeightsError(f"'{path}' is not a state dict: '{strangers[0]}' is not a tensor")
     return Checkpoint({_unwrapped(key): tensor for key, tensor in content.items()}, path)
 
 

@@ -156,7 +156,7 @@ def _checked(own: typer.Typer, taken: set[str]) -> set[str]:
     built: Any = get_command(holder)
     names = set(built.commands)
     if doubled := sorted(names & taken):
-        raise ValueError(f"there already is a command '{doubled[0]}'")
+        raise ValueError(f"there is already a command '{doubled[0]}'")
     return names
 
 

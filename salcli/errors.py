@@ -7,7 +7,7 @@
     +-- OutputError                      1   a result cannot be written
     +-- UsageError                       2   the request itself makes no sense
     |   +-- UnknownName                  2   no such model, tag, dataset, metric, option
-    +-- WeightsError                     3   weights cannot be had, verified or loaded
+    +-- WeightsError                     3   weights could not be obtained, verified or loaded
     +-- PluginError                      4   a plugin broke its contract
 
 A message says what happened, where, and what to do next, in one line if that is enough. A traceback
@@ -65,7 +65,7 @@ class UnknownName(UsageError):
 
 
 class WeightsError(SalcliError):
-    """Weights cannot be had, do not match their hash, or do not fit the network."""
+    """Weights could not be obtained, do not match their hash, or do not fit the network."""
 
     exit_code = 3
 

@@ -319,10 +319,10 @@ def _convert(shown: str, value: Any, hint: Any) -> Any:
     if origin is tuple:
         parts = value.split(",") if isinstance(value, str) else value
         if arguments[-1] is not Ellipsis and len(parts) != len(arguments):
-            raise UsageError(f"{shown}: must be {len(arguments)} values with commas between")
+            raise UsageError(f"{shown}: must be {len(arguments)} comma-separated values")
         return tuple(_convert(shown, part, arguments[0]) for part in parts)
     if hint not in CONVERTERS:
-        raise PluginError(f"{shown}: an option cannot be of the type {hint}")
+        raise PluginError(f"{shown}: an option cannot have the type {hint}")
     try:
         return CONVERTERS[hint](value)
     except (KeyError, TypeError, ValueError) as error:

@@ -73,7 +73,7 @@ def test_a_second_run_does_nothing(salcli: Run, clip_file: Path, tmp_path: Path)
     run = salcli(*arguments)
 
     assert run.returncode == 0
-    assert "done before, 12 maps in out/clip" in run.stderr
+    assert "already done, 12 maps in out/clip" in run.stderr
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
 
 
@@ -95,7 +95,7 @@ def test_another_format_is_added(salcli: Run, clip_file: Path, tmp_path: Path) -
     assert len(list(folder.glob("*.png"))) == len(list(folder.glob("*.npy"))) == 12
     assert json.loads((folder / "salcli.json").read_text())["formats"] == ["npy", "png"]
     run = salcli(*arguments, "--save", "npy", "--save", "png")
-    assert "done before" in run.stderr
+    assert "already done" in run.stderr
 
 
 def test_other_settings_replace_the_results(salcli: Run, clip_file: Path, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_lone_image_goes_beside_others(salcli: Run, tmp_path: Path) -> None:
     stems = ("a", "a.bmp", "b")
     expected = [f"{s}.{e}" for s in stems for e in ("csv", "png", "salcli.json")]
     assert names(tmp_path / "out") == sorted(expected)
-    assert salcli("predict", *paths, *FAKE, "-o", "out").stderr.count("done before") == 3
+    assert salcli("predict", *paths, *FAKE, "-o", "out").stderr.count("already done") == 3
 
 
 def test_a_photo_and_a_film_of_one_name_do_not_disturb_each_other(
@@ -187,7 +187,7 @@ def test_a_photo_and_a_film_of_one_name_do_not_disturb_each_other(
     for _ in range(2):
         last = [salcli("predict", source, *FAKE, "-o", "out") for source in (photo, clip_file)]
 
-    assert all("done before" in run.stderr for run in last)
+    assert all("already done" in run.stderr for run in last)
     assert (tmp_path / "out/clip.png").exists()
     assert (tmp_path / "out/clip/0012.png").exists()
 
@@ -238,7 +238,7 @@ def test_stills_that_cannot_be_read_are_left_out_and_reported(salcli: Run, tmp_p
     (tmp_path / "in/dog.png").write_bytes(b"")
     arguments = ("predict", "in", *FAKE, "-o", "out")
 
-    for expected in ("left out: ", "done before"):
+    for expected in ("left out: ", "already done"):
         run = salcli(*arguments)
         assert run.returncode == 1
         assert "dog.png" in run.stderr

@@ -67,7 +67,7 @@ def test_texts_become_values(text: str, field: str, value: object) -> None:
         ("smooth=maybe", "option smooth=maybe of model 'm': must be true or false"),
         ("mode=RGB", "option mode=RGB of model 'm': must be one of plain, LAB"),
         ("sizes=1,x", "must be a whole number"),
-        ("pair=1,2,3", "must be 2 values with commas between"),
+        ("pair=1,2,3", "must be 2 comma-separated values"),
         ("share=0", "option share=0 of model 'm': must be above 0 and at most 1"),
         ("share=1.5", "must be above 0 and at most 1"),
         ("gain=-1", "model 'm': gain must not be negative"),

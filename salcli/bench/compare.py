@@ -170,7 +170,7 @@ class _Turns:
             return self._pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise SalcliError(
-                f"{self._way}: its process was ended from outside, most likely for want of memory; "
+                f"{self._way}: its process was killed, most likely because memory ran out; "
                 "choose fewer frames or a smaller batch size"
             ) from error
 

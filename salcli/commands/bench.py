@@ -155,7 +155,7 @@ def _data(
     )
     ratio = found.delivered / found.eaten
     more = ", so it waits for data: try more --workers" if found.starving else ""
-    typer.echo(f"the data come {ratio:.2g} times as fast as the network takes them{more}")
+    typer.echo(f"data arrive {ratio:.2g} times as fast as the network consumes them{more}")
 
 
 def _document(figures: Sequence[Measurement], peak: float) -> dict[str, Any]:

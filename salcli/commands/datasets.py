@@ -289,4 +289,4 @@ def _where(spec: DatasetSpec) -> str:
     found = root_of(spec)
     if not found:
         return f"--root, {spec.variable}" if spec.variable else "--root"
-    return str(found[0]) if found[0].is_dir() else f"{found[0]} (not there)"
+    return str(found[0]) if found[0].is_dir() else f"{found[0]} (missing)"

@@ -66,7 +66,7 @@ def _table(known: list[ModelSpec]) -> None:
     _tables.show(("MODEL", "WEIGHTS", "TAKES", "LICENCE", "SUMMARY"), rows)
     missing = registry.installation(registry.DEFAULT_MODEL)
     state = f", which is not installed ({missing})" if missing else ""
-    typer.echo(f"\ndefault: {registry.DEFAULT_MODEL}{state}; more on one: salcli models NAME")
+    typer.echo(f"\ndefault: {registry.DEFAULT_MODEL}{state}; details: salcli models NAME")
 
 
 def _document(spec: ModelSpec) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _card(spec: ModelSpec) -> Iterator[str]:
     for row in spec.weights:
         yield from _weights_lines(row)
     if spec.comparisons:
-        yield from ("", "other ways to the same maps (salcli bench --compare NAME):")
+        yield from ("", "other ways to compute the maps (salcli bench --compare NAME):")
     for name, needs in spec.comparisons.items():
         yield f"  {name}  ({' '.join(f'{key}={_value(value)}' for key, value in needs.items())})"
     if spec.scores:

@@ -181,7 +181,7 @@ def _check_inputs(
     if data is not None:
         registry.dataset(data)
         if save and list(save) != ["png"]:
-            raise UsageError("--data writes PNG, which benchmarks take; leave --save out")
+            raise UsageError("--data writes PNG, the format of benchmarks; omit --save")
 
 
 def _todo(
@@ -227,7 +227,7 @@ def _failed(one: Todo, error: str) -> Outcome:
 def _line(outcome: Outcome) -> str:
     frames = "1 map" if outcome.frames == 1 else f"{outcome.frames} maps"
     if outcome.status == "skipped":
-        return f"{outcome.source}: done before, {frames} in {outcome.results} (see --overwrite)"
+        return f"{outcome.source}: already done, {frames} in {outcome.results} (see --overwrite)"
     speed = outcome.frames / outcome.seconds if outcome.seconds else 0.0
     return (
         f"{outcome.source}: {frames} in {outcome.results}, {outcome.seconds:.1f} s, "

@@ -187,7 +187,7 @@ def _chosen(names: list[str] | None, *, everything: bool) -> list[tuple[ModelSpe
     from salcli.errors import UsageError
 
     if bool(names) == everything:
-        raise UsageError("name weights as NAME[:TAG], or say --all; see 'salcli weights list'")
+        raise UsageError("name weights as NAME[:TAG], or use --all; see 'salcli weights list'")
     return [_one(name) for name in names] if names else _every_row()
 
 

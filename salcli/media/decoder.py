@@ -66,7 +66,7 @@ class DecoderProcess:
         if code == 0:
             return None
         if "does not contain any stream" in log:
-            return "it holds no video stream"
+            return "it contains no video stream"
         lines = [line for line in log.splitlines() if line and not line.startswith("Exiting")]
         causes = re.findall(r"(?:Error opening input|Error initializing filters?): (.*)", log)
         return causes[0] if causes else lines[-1] if lines else f"ffmpeg ended with code {code}"
@@ -89,7 +89,7 @@ def decoding(path: Path, options: list[str]) -> Iterator[DecoderProcess]:
             yield from _started(found, path, options, folder=Path(name))
     except OSError as error:
         raise SalcliError(
-            f"ffmpeg cannot do its work: {error}; is there space in '{gettempdir()}' (TMPDIR)?"
+            f"ffmpeg could not run: {error}; is there space in '{gettempdir()}' (TMPDIR)?"
         ) from error
 
 

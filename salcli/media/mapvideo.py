@@ -62,14 +62,14 @@ class _Decoder:
         assert pipe is not None
         if pipe.readline() != b"P5\n":
             raise InputError(
-                f"'{self._path}' has no frame {self.index + 2}: it is no video of density maps, or "
-                "is cut short; get a complete copy"
+                f"'{self._path}' has no frame {self.index + 2}: it is not a video of density maps, "
+                "or is cut short; get a complete copy"
             )
         width, height = map(int, pipe.readline().split())
         pipe.readline()  # the largest value
         levels = np.frombuffer(pipe.read(2 * width * height), ">u2")
         if levels.size != width * height:
-            raise InputError(f"'{self._path}' breaks off in frame {self.index + 2}")
+            raise InputError(f"'{self._path}' is cut short in frame {self.index + 2}")
         picture: npt.NDArray[np.float32] = levels.reshape(height, width).astype(np.float32)
         return picture / np.float32(LARGEST)
 
@@ -135,5 +135,5 @@ def count_frames(path: Path) -> int:
     )
     counts = re.findall(rb"frame=\s*(\d+)", done.stderr)
     if done.returncode or not counts:
-        raise InputError(f"'{path}' is no video that can be read; check that it is complete")
+        raise InputError(f"'{path}' is not a readable video; check that it is complete")
     return int(counts[-1])

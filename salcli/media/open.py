@@ -82,7 +82,7 @@ def _open_file(path: Path, kind: Kind, fps: float | None) -> Stimulus:
     if not path.is_file():
         raise InputError(f"'{path}' is neither a file nor a folder")
     if not path.stat().st_size:
-        raise InputError(f"'{path}' is empty (0 bytes); get it again")
+        raise InputError(f"'{path}' is empty (0 bytes); obtain it again")
     match kind_of(path):
         case "still":
             return _clip([path], path, fps) if kind == "clip" else _stills([path], path)

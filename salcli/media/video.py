@@ -135,7 +135,7 @@ def _probe(path: Path) -> _Header:
         first, reason = None, "its only picture is a cover"
     if first is None:
         _check_pixels(path, log)
-        reason = reason or "no frame of it can be decoded"
+        reason = reason or "none of its frames can be decoded"
         raise InputError(
             f"'{path}' is neither an image nor a video that can be read: {reason}; "
             "check that it is complete and really a media file"

@@ -67,7 +67,7 @@ class Hooks(Protocol):
         alone verifies, locks, renames and caches, whoever downloaded.
 
         Raises:
-            WeightsError: The URL is this plugin's, and it cannot be had.
+            WeightsError: The URL is this plugin's, but the download failed.
         """
 
     @hookspec(firstresult=True)

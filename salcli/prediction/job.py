@@ -110,7 +110,7 @@ class Job:
         replaced = records[single]  # the other one, if any, belongs to another input
         if replaced and replaced is not kept:
             if not self.overwrite:
-                watcher.note(f"{source}: was done with other settings; doing it again")
+                watcher.note(f"{source}: was predicted with other settings; predicting it again")
             place.discard(replaced)
         if self.overwrite:
             stills.forget(place.folder)

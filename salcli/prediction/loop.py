@@ -212,7 +212,7 @@ def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
         if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # both are NaN if any value is
             found = "NaN" if math.isnan(low) else f"{low:.4g} ... {high:.4g}"
             raise PluginError(
-                f"model '{model.spec.name}' gave values outside of [0, 1] as {name} of frame "
+                f"model '{model.spec.name}' gave values outside [0, 1] as {name} of frame "
                 f"{first + row + 1}: {found}"
             )
 
@@ -241,4 +241,4 @@ def _halve(model: Model, shortage: str, notice: Callable[[str], None]) -> None:
     model.batch_size //= 2
     if model.device.type == "cuda":
         torch.cuda.empty_cache()
-    notice(f"out of memory on {model.device}: going on with batches of {model.batch_size}")
+    notice(f"out of memory on {model.device}: continuing with batches of {model.batch_size}")

@@ -108,8 +108,8 @@ def _bundled_path(spec: ModelSpec, resource: str) -> Path:
         found = resources.files(package).joinpath(resource)
     except (ImportError, TypeError) as error:  # TypeError: a module, which holds no files
         raise PluginError(
-            f"model '{spec.name}': '{resource}' cannot be found, as '{package}' is no importable "
-            "package"
+            f"model '{spec.name}': '{resource}' cannot be found: '{package}' is not an "
+            "importable package"
         ) from error
     if not isinstance(found, Path):
         raise PluginError(f"package '{package}' must be installed unpacked, not as a zip file")

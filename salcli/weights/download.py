@@ -129,7 +129,7 @@ def _attempt(session: Session, link: str, target: Path, report: ReportBytes) -> 
         cause = _root_cause(error)
         raise _TransientError(f"no connection to {host}{f' ({cause})' if cause else ''}") from error
     except requests.RequestException as error:
-        raise WeightsError(f"cannot ask {host}: {error}") from error
+        raise WeightsError(f"the request to {host} failed: {error}") from error
 
 
 def _transfer(session: Session, link: str, target: Path, report: ReportBytes) -> None:
@@ -176,7 +176,7 @@ def _save(
             done += len(block)
             report(done, total)
     if total is not None and done != total:
-        raise _TransientError(f"{done:,} of {total:,} bytes came")
+        raise _TransientError(f"{done:,} of {total:,} bytes arrived")
 
 
 def _check_status(response: Response, target: Path, begun: PartialDownload) -> None:
@@ -186,7 +186,7 @@ def _check_status(response: Response, target: Path, begun: PartialDownload) -> N
         return
     if status in (206, 416):
         target.unlink(missing_ok=True)
-        raise _TransientError("the server sent another part than the one asked for", wait=0)
+        raise _TransientError("the server sent a different part than requested", wait=0)
     reason = f"the server answered {status} {response.reason}"
     if drives.is_page(_content_type(response), b""):
         blocks = response.iter_content(CHUNK)
@@ -220,7 +220,7 @@ def _check_space(coming: int | None, target: Path) -> None:
     free = shutil.disk_usage(target.parent).free
     if coming is not None and coming > free:
         raise WeightsError(
-            f"{coming / 1e6:,.1f} MB are to come, but '{target.parent}' has only "
+            f"the download needs {coming / 1e6:,.1f} MB, but '{target.parent}' has only "
             f"{free / 1e6:,.1f} MB free; make room, or set SALCLI_CACHE_DIR to a folder "
             "on a larger disk"
         )

@@ -74,10 +74,10 @@ def explain(page: str) -> str:
     if any(sign in lowered for sign in QUOTA):
         return "Google Drive's download quota for this file is exceeded; try again in 24 hours"
     if any(sign in lowered for sign in SIGN_IN):
-        return "the file is not shared with everybody: the site asks to sign in"
+        return "the file is not public: the site asks you to sign in"
     title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
     words = " ".join(title.group(1).split())[:80] if title else ""
-    return f"a web page came in place of the file{f': {words!r}' if words else ''}"
+    return f"the site served a web page instead of the file{f': {words!r}' if words else ''}"
 
 
 class _Form(HTMLParser):

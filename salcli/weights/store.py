@@ -209,8 +209,8 @@ def _record(spec: ModelSpec, row: Weights, path: Path, digest: str, *, first_use
     Receipt.write(path, digest)
     if first_use:
         logger.warning(
-            "nobody has published a hash of weights '%s'; the file '%s' has %s, which is trusted "
-            "and remembered from now on",
+            "no published hash for weights '%s'; the file '%s' has %s, which is recorded and "
+            "trusted from now on",
             label(spec, row),
             path,
             digest,
@@ -237,7 +237,7 @@ def _download(
         if not wrong:
             return discard_parts(found.path)
         reasons.append(f"{url}: {wrong}")
-    raise _unavailable(spec, row, found, reasons or ["no address of it is known"])
+    raise _unavailable(spec, row, found, reasons or ["it has no download address"])
 
 
 def _fetch(
@@ -263,7 +263,7 @@ def _fetch(
         note_path(part).unlink(missing_ok=True)
         if not mixed:
             break
-    return f"what came {wrong}"
+    return f"the downloaded file {wrong}"
 
 
 def _request(
@@ -274,7 +274,7 @@ def _request(
 
     def arrived(done: int, total: int | None) -> None:
         if done > most:
-            raise _TooLongError(f"goes on behind the {most:,} bytes that it may have")
+            raise _TooLongError(f"exceeds the limit of {most:,} bytes")
         digest.follow(part, done, total)
         if report:
             report(done, total)
@@ -299,12 +299,12 @@ def _unavailable(
     name = label(spec, row)
     remedy = (
         f"Put a copy that you downloaded yourself into the folder '{found.path.parent}' under the "
-        f"name '{found.path.name}', or import it as {name} by 'salcli weights import'"
+        f"name '{found.path.name}', or import it as {name} with 'salcli weights import'"
     )
     pinned = row.hash is None and Receipt.read(found.path) is not None
     if pinned:
         remedy += (
-            f"\nIf the publisher has replaced the file, forget the first one: "
+            f"\nIf the publisher has replaced the file, remove the old one: "
             f"salcli weights remove {name}"
         )
-    return WeightsError(f"weights '{name}' cannot be had{listed}\n{remedy}")
+    return WeightsError(f"could not obtain weights '{name}'{listed}\n{remedy}")

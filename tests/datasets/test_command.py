@@ -30,7 +30,7 @@ def test_the_list_says_where_each_is_looked_for(
         assert done.returncode == 0
         rows = {line.split()[0]: line for line in done.stdout.splitlines()}
         assert str(miniature("osie")) in rows["osie"]
-        assert "gone (not there)" in rows["salicon"]
+        assert "gone (missing)" in rows["salicon"]
         assert "--root, DHF1K_DATA_DIR" in rows["dhf1k"]
         assert "AViMoS" in rows["avimos"]
 
@@ -124,7 +124,7 @@ def test_check_compares_videos_with_their_maps(
     )
     problems = "\n".join(parts(done)["valid"]["problems"])
     assert "valid/0601: the video has 8 frames, 7 are annotated" in problems
-    assert "602.AVI' is no video" in problems
+    assert "602.AVI' is not a readable video" in problems
 
 
 def test_check_counts_fixations_outside_without_blame(

@@ -30,7 +30,7 @@ def test_dhf1k_frames_lie_as_the_benchmark_wants_and_are_not_done_twice(
     assert maps == [tmp_path / "maps" / "0701" / f"{n:04d}.png" for n in range(1, 7)]
     frame = images.read(root / "annotation/0701/images/0001.png").mean(axis=2)
     assert np.abs(np.asarray(Image.open(maps[0])) - frame).max() <= 0.51
-    assert "done before" in salcli(*words).stderr
+    assert "already done" in salcli(*words).stderr
     assert salcli(*words, "--split", "valid").returncode == 0
     assert {path.name for path in (tmp_path / "maps").iterdir()} == {"0601", "0602", "0701"}
 
@@ -79,7 +79,7 @@ def test_avimos_wants_grey_videos_that_hold_the_very_levels(
         level = np.asarray(Image.open(tmp_path / "apart" / "video_3" / f"{index + 1:04d}.png"))
         shown = mapvideo.read(tmp_path / "maps" / "video_3.mp4", index)
         assert np.array_equal(np.rint(255 * shown), level)
-    assert salcli(*words).stderr.count("done before") == 2
+    assert salcli(*words).stderr.count("already done") == 2
     packed = salcli("datasets", "pack", "avimos", "maps", "--root", root, "-o", "mine.zip")
     assert packed.returncode == 0, packed.stderr
 

@@ -64,7 +64,7 @@ def test_pages_are_explained() -> None:
     assert "quota" in explain("<p>Too many users have viewed or downloaded this file recently.</p>")
     assert "sign in" in explain('<a href="https://accounts.google.com/signin/x">')
     assert "'Not here'" in explain("<html><title>\n Not  here</title>")
-    assert explain("<html>") == "a web page came in place of the file"
+    assert explain("<html>") == "the site served a web page instead of the file"
 
 
 @pytest.mark.parametrize(

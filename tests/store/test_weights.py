@@ -88,7 +88,7 @@ def test_a_row_cannot_leave_the_cache(filename: str) -> None:
 
 def test_bundled_weights_of_no_package() -> None:
     spec = ModelSpec("toy", "", "nowhere.model:Toy")
-    with pytest.raises(PluginError, match="no importable package"):
+    with pytest.raises(PluginError, match="not an importable package"):
         store.cache_path(spec, Weights("open", resource="x"))
 
 
@@ -126,17 +126,17 @@ def test_every_failure_says_why_and_what_to_do(server: Server, content: bytes, p
         store.locate(SPEC, row(*urls, hash=sha256(b"another"), size=len(content)))
     text = str(caught.value)
     assert f"{urls[0]}: the server answered 403" in text
-    assert f"{urls[1]}: what came has the hash {sha256(content)} instead of" in text
-    assert f"{urls[2]}: what came has 10 bytes instead of 262,144" in text
+    assert f"{urls[1]}: the downloaded file has the hash {sha256(content)} instead of" in text
+    assert f"{urls[2]}: the downloaded file has 10 bytes instead of 262,144" in text
     assert "no plugin can download 'foo:' addresses" in text
     assert f"'{place.parent}'" in text
     assert "'toy.pth'" in text
-    assert "import it as toy:best by 'salcli weights import'" in text
+    assert "import it as toy:best with 'salcli weights import'" in text
     assert files(place.parent) == set()
 
 
 def test_no_url_at_all(place: Path) -> None:
-    with pytest.raises(WeightsError, match="no address of it is known"):
+    with pytest.raises(WeightsError, match="it has no download address"):
         store.locate(SPEC, row(hash=sha256(b"x")))
 
 
@@ -152,7 +152,7 @@ def test_a_body_without_end_is_cut_at_the_known_size(
         nonlocal most
         most = max(most, done)
 
-    with pytest.raises(WeightsError, match="goes on behind"):
+    with pytest.raises(WeightsError, match="exceeds the limit of"):
         store.locate(SPEC, weights_row, report=report)
     assert most <= len(content)
     assert files(place.parent) == set()
@@ -271,7 +271,7 @@ def test_trust_on_first_use(
     weights_row = row(server.serve("/f", server.answer(content)))
     store.locate(SPEC, weights_row)
     (notice,) = [r for r in caplog.records if r.levelno == logging.WARNING]
-    assert "nobody has published a hash of weights 'toy:best'" in notice.getMessage()
+    assert "no published hash for weights 'toy:best'" in notice.getMessage()
     assert sha256(content) in notice.getMessage()
     caplog.clear()
     place.write_bytes(content + b"x")

@@ -146,9 +146,9 @@ def test_remove_all_keeps_what_ships(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "words"),
     [
-        (["fetch"], UsageError, "or say --all"),
-        (["fetch", "toy", "--all"], UsageError, "or say --all"),
-        (["remove"], UsageError, "or say --all"),
+        (["fetch"], UsageError, "or use --all"),
+        (["fetch", "toy", "--all"], UsageError, "or use --all"),
+        (["remove"], UsageError, "or use --all"),
         (["remove", "toy:open"], UsageError, "ship with their plugin"),
         (["path", "bare"], UsageError, "no published weights"),
         (["fetch", "tpy"], UnknownName, "did you mean toy"),

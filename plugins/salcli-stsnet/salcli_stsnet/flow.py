@@ -123,7 +123,7 @@ def load_raft(spec: ModelSpec, method: str, *, offline: bool) -> nn.Module:
 
     Raises:
         UsageError: torchvision is not installed.
-        WeightsError: The weights cannot be had, or are not torchvision's.
+        WeightsError: The weights could not be obtained, or are not torchvision's.
     """
     try:
         optical_flow = import_module("torchvision.models.optical_flow")

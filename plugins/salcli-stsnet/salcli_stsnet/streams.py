@@ -60,7 +60,7 @@ def for_training(frames: Sequence[Frame], source: str, options: Options) -> Iter
         options: How flow becomes a picture.
 
     Raises:
-        UsageError: This flow cannot be had in a training.
+        UsageError: This flow is not available in training.
     """
     if source == "none" or (source in METHODS and len(frames) == 1):
         return without_flow(frames, options)
