@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 Domain: TypeAlias = Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"]
 
 DOMAINS: tuple[Domain, ...] = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
-"""What the published weights know: three video datasets and one of stills."""
+"""Training domains of the published weights: three video datasets and one of stills."""
 
 SOURCES = {
     "dhf1k": "DHF1K",
@@ -23,15 +23,15 @@ SOURCES = {
     "mit1003": "MIT1003",
     "mit300": "MIT300",
 }
-"""What the published code calls the datasets that it knows."""
+"""The published code's names for the datasets that it supports."""
 
 TRAINED_AS: dict[str, Domain] = {"MIT1003": "SALICON", "MIT300": "SALICON"}
-"""Domain of datasets that have none of their own."""
+"""The domain for datasets without their own."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `-O key=value` sets.
+    """The model's options.
 
     Raises:
         ValueError: An unknown domain among the sources, or a domain that is not among them.
@@ -39,17 +39,17 @@ class Options:
 
     domain: Literal["auto", Domain] = option(
         "auto",
-        "training domain whose norms, priors, fusion and smoothing are used; auto "
-        "is that of the dataset, where one is named that was trained on, else SALICON for "
-        "stills and DHF1K for clips. SALICON treats every frame as a still",
+        "training domain whose norms, priors, fusion and smoothing are used; auto selects the "
+        "dataset's domain if a training dataset is named, else SALICON for stills and DHF1K for "
+        "clips. SALICON treats every frame as a still",
     )
     sources: tuple[Domain, ...] = option(
-        DOMAINS, "domains that the weights know, with commas between"
+        DOMAINS, "domains that the weights support, separated by commas"
     )
     padding: Literal["symmetric", "same"] = option(
         "symmetric",
-        "how the encoder halves resolution: symmetric as published, same for an "
-        "encoder that was trained in TensorFlow",
+        "the encoder's padding when it halves resolution: symmetric as published; same for an "
+        "encoder trained in TensorFlow",
     )
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Options:
         if unknown or not self.sources:
             raise ValueError(f"sources must be some of {', '.join(DOMAINS)}, not {unknown}")
         if self.domain not in ("auto", *self.sources):
-            raise ValueError(f"these weights know {', '.join(self.sources)}, not {self.domain}")
+            raise ValueError(f"these weights support {', '.join(self.sources)}, not {self.domain}")
 
 
 PUBLISHED = "https://github.com/rdroste/unisal/raw/master/training_runs/pretrained_unisal"
@@ -90,13 +90,14 @@ WEIGHTS = (
         options={"sources": ("SALICON",), "padding": "same"},
         licence="MIT AND Apache-2.0",
         trained_on="1,334 images of OSIE, crowd and scene with human fixations, all MIT-licensed",
-        note="ships in the wheel; treats clips frame by frame; see the README of salcli-unisal",
+        note="included in the wheel; processes clips frame by frame; see the README of "
+        "salcli-unisal",
     ),
 )
 
 UNISAL = ModelSpec(
     name="unisal",
-    summary="images and video with one small network; the default, with weights that ship",
+    summary="images and video with one small network; the default, with bundled weights",
     factory="salcli_unisal.model:Unisal",
     weights=WEIGHTS,
     options=Options,
@@ -120,7 +121,7 @@ UNISAL = ModelSpec(
     card={
         "parameters": "3.71 million (3.19 million for SALICON alone)",
         "cost": "about 0.85 to 1.1 billion multiply-adds per frame",
-        "input": "RGB, 7 to 13 cells of 32 pixels a side, nearest to the frame's aspect ratio",
+        "input": "RGB, 7 to 13 cells of 32 pixels a side, closest to the frame's aspect ratio",
         "output": "density divided by its maximum, at the frame's size",
         "time": "every fifth (DHF1K) or fourth frame shares a recurrent state, zero at first",
     },

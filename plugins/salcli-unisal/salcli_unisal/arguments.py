@@ -1,7 +1,7 @@
-"""The arguments that the published training writes down, with what a training here really used.
+"""The arguments that the published training records, with the values that a training really used.
 
-Of arguments that have no counterpart the value says what was done: losses of all datasets weigh 1,
-the state is written after every epoch, files are looked for on the disk and not in a register.
+Arguments without a counterpart describe what was done: losses of all datasets weigh 1, the state is
+written after every epoch, files are looked up on the disk, not in an index.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ OPTIMISERS = {"sgd": "SGD", "adam": "Adam"}
 SCHEDULES = {"exponential": "ExponentialLR"}
 
 VALIDATION = {"DHF1K": (100, 0), "Hollywood": (75, 42), "UCFSports": (10, 27)}
-"""How many videos validate, and the seed by which they are chosen (0: they are not shuffled)."""
+"""Number of validation videos, and the seed for choosing them (0: they are not shuffled)."""
 
 UNLIMITED = 1_000_000
-"""The published code's word for clips of any length."""
+"""The published code's value for clips of any length."""
 
 
 def by_file(
@@ -42,8 +42,8 @@ def by_file(
 
     Args:
         run: A training on datasets of `salcli_unisal.SOURCES` only.
-        network: What was trained.
-        metadata: Of its best weights.
+        network: The trained network.
+        metadata: Metadata of its best weights.
     """
     pretrained, padding = metadata["start"] is not None, metadata["options"]["padding"]
     return {
@@ -54,14 +54,14 @@ def by_file(
 
 
 def _trainer(run: TrainingRun, network: UNISAL) -> Arguments:
-    """In the published order; the run's name up to the first `_` is the prefix."""
+    """Arguments in the published order; the run's name up to the first `_` is the prefix."""
     recipe, used = run.recipe, {SOURCES[each.name]: each for each in run.datasets}
     encoder = next(group for group in recipe.groups if group.encoder)
     metrics = [name for name in METRICS if name in recipe.losses]
     prefix, _, suffix = run.folder.resolve().name.partition("_")
 
     def batch(*names: str) -> int | None:
-        """Of the dataset, or of the other one that is trained in its place; none without either."""
+        """Arguments of the dataset, or of the one trained in its place; empty without either."""
         return next((used[name].batch_size for name in names if name in used), None)
 
     def clips(name: str) -> Arguments:
@@ -113,7 +113,7 @@ def _optimisation(recipe: Recipe) -> Arguments:
 
 
 def _network(network: UNISAL, *, pretrained: bool, padding: str) -> Arguments:
-    """What the published network does not know, the encoder's padding, is with its arguments."""
+    """The network's arguments, and the encoder's padding, which the published one lacks."""
 
     def dropout(skip: nn.Module) -> float:
         return next(layer.p for layer in skip.modules() if isinstance(layer, nn.Dropout2d))
@@ -152,7 +152,7 @@ def _network(network: UNISAL, *, pretrained: bool, padding: str) -> Arguments:
 
 
 def _dataset(used: TrainedDataset) -> Arguments:
-    """Of the published class that reads the dataset; sizes are those of its first frame."""
+    """Arguments of the published dataset class; sizes are those of the first frame."""
     source = SOURCES[used.name]
     common: Arguments = {
         "phase": "train",

@@ -1,4 +1,4 @@
-"""Leaves the files that the published training leaves, beside those of salcli."""
+"""Writes the files that the published training writes, in addition to salcli's."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SCALARS = "all_scalars.json"
 MIT1003 = "mit1003"
 
 SCORED = ("kld", "nss", "cc", "sim", "aucj", "aucs")
-"""What the published code calls the metrics, in the order of its score files."""
+"""The published code's names of the metrics, in the order of its score files."""
 
 TAGS = {"loss": "loss", **{name: f"loss_{i}" for i, name in enumerate(METRICS)}}
-"""What it calls the losses."""
+"""Its names of the losses."""
 
 Scalars: TypeAlias = dict[str, Any]
 
 
 def write(run: TrainingRun, network: UNISAL) -> None:
-    """Weights, arguments, epoch and negated loss of the best one, and all scalars.
+    """Write weights, arguments, the best epoch and its negated loss, and all scalars.
 
-    Only for trainings on the published datasets alone. The weights are a plain state dict,
+    Only for trainings that use nothing but published datasets. The weights are a plain state dict,
     `weights_ft_mit1003.pth` after a finetuning on MIT1003 and else `weights_best.pth`.
 
     Raises:
@@ -55,7 +55,7 @@ def write(run: TrainingRun, network: UNISAL) -> None:
 
 
 def write_scores(run: TrainingRun, document: Mapping[str, Any]) -> None:
-    """Scores of the result by the protocol `unisal`, as files of their published names.
+    """Write scores of the result by the protocol `unisal`, under the published file names.
 
     `all_scalars_eval-DHF1K.json` has the scalars of the training and the means over clips of all
     datasets scored so far, at the best epoch.
@@ -83,7 +83,7 @@ def _is_finetuned(run: TrainingRun) -> bool:
 
 
 def _folder(run: TrainingRun) -> Path:
-    """Where scalars, and scores on the same data, go: a folder of their own for MIT1003."""
+    """The folder for scalars and scores on the same data: a separate one for MIT1003."""
     if not _is_finetuned(run):
         return run.folder
     recipe, fold = run.recipe, run.datasets[0].edition.rpartition(" ")[2]
@@ -113,7 +113,7 @@ def _scalars(run: TrainingRun) -> Scalars:
 
 
 def _tagged(line: Mapping[str, Any], names: list[str]) -> Iterator[tuple[str, float]]:
-    """The scalars of a line of the log: rate and losses at the end of an epoch, validation."""
+    """The scalars of a log line: learning rate and losses at the end of an epoch, validation."""
     ends = line.get("step") == line.get("steps", 0)
     if ends:
         yield "conv/lr", line["rate"]

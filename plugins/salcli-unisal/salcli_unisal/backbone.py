@@ -11,30 +11,30 @@ from salcli.authoring import Checkpoint, checkpoint, load_strict
 from salcli_unisal.network import UNISAL
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""By which ImageNet networks, and so UNISAL, standardise RGB in 0..1."""
+"""Mean and deviation by which ImageNet networks, and so UNISAL, standardise RGB in 0..1."""
 
 COUNTER = "num_batches_tracked"
 
 NESTED = re.compile(r"^(features\.\d+\.conv)\.(\d)\.(?:(\d)\.)?(\w+)$")
-"""torchvision groups a convolution with its norm; UNISAL numbers a block's layers in one row."""
+"""torchvision groups a convolution with its norm; UNISAL numbers a block's layers consecutively."""
 
 
 def is_mobilenet(saved: Checkpoint) -> bool:
-    """Whether a file holds a MobileNetV2, as torchvision or as UNISAL's authors keep it."""
+    """Whether a file holds a MobileNetV2, in torchvision's format or that of UNISAL's authors."""
     return "features.0.0.weight" in saved.state
 
 
 def load(network: UNISAL, saved: Checkpoint, *, inputs_from_minus_one: bool) -> None:
-    """Fill the encoder; the classifier is left out.
+    """Load the encoder, without the classifier.
 
     `inputs_from_minus_one`: the file was trained on inputs (p - 127.5) / 127.5, as TensorFlow's
-    MobileNets are; the first layer is then changed to take UNISAL's standardised inputs.
+    MobileNets are; the first layer is then adapted to UNISAL's standardised inputs.
 
     Raises:
-        WeightsError: The file is not this MobileNetV2.
+        WeightsError: The file is not a complete MobileNetV2.
     """
     nested = "features.1.conv.0.0.weight" in saved.state
-    # Some files store the batch counters, which nothing here uses, as vectors.
+    # Some files store the batch counters, which are unused here, as vectors.
     state = {key: t for key, t in network.cnn.state_dict().items() if key.endswith(COUNTER)}
     for key, tensor in saved.state.items():
         if key.startswith("features.") and not key.endswith(COUNTER):
@@ -61,10 +61,10 @@ def flat_name(key: str) -> str:
 
 
 def fold_normalisation(state: dict[str, Tensor]) -> None:
-    """Make a first layer for inputs in -1..1 take (p / 255 - mean) / std instead; same function.
+    """Adapt a first layer for inputs in -1..1 to (p / 255 - mean) / std; the function is the same.
 
     x = 2 (std z + mean) - 1 for the standardised z, so the weights are scaled per input channel and
-    the constant goes to the bias of the norm behind (whose statistics are 0 and 1).
+    the constant goes into the bias of the norm that follows (whose statistics are 0 and 1).
     """
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     weight = state["features.0.0.weight"]

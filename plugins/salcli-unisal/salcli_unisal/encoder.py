@@ -35,7 +35,7 @@ class InvertedResidual(nn.Module):
     """MobileNetV2 block of the encoder.
 
     A block of stride 2 is published as: run with stride 1, then keep every second row and column.
-    The blocks whose full output nobody needs convolve with stride 2, which is the same.
+    Blocks whose full output is not needed convolve with stride 2, which is equivalent.
 
     `first` is the first row and column that is kept: 0 as published (PyTorch's symmetric padding),
     1 for weights trained with TensorFlow's SAME padding, which pads the bottom and the right only.

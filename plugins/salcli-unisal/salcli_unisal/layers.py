@@ -1,4 +1,4 @@
-"""What UNISAL is built of: batch norms that know domains, layers in a row, inverted residuals."""
+"""UNISAL's building blocks: domain-aware batch norms, sequences of layers, inverted residuals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor, nn
 
 SHARED_MOMENTUM, STATIC_MOMENTUM, OTHER_MOMENTUM = 0.1, 0.1, 0.01
-"""Batch-norm momentum: of norms that no domain owns, of the SALICON norms, of all others."""
+"""Batch-norm momentum: of norms shared by all domains, of the SALICON norms, of all others."""
 
 
 class PlainNorm(nn.BatchNorm2d):
@@ -34,7 +34,7 @@ class DomainNorm(nn.Module):
 
 
 class DomainSequential(nn.ModuleList):
-    """Layers in a row; those that know domains are told which one."""
+    """A sequence of layers; domain-aware ones are passed the domain."""
 
     def forward(self, x: Tensor, domain: str = "", *, start: int = 0) -> Tensor:
         """Apply the layers from index `start` on to `[N, C, h, w]`."""
@@ -50,7 +50,7 @@ def sequential(*layers: nn.Module) -> DomainSequential:
 
 
 class Norms:
-    """Makes the batch norms of everything behind the encoder, domain-specific or not."""
+    """Creates the batch norms of everything after the encoder, domain-specific or not."""
 
     def __init__(self, domains: Sequence[str], *, specific: bool) -> None:
         self.domains, self.specific = domains, specific

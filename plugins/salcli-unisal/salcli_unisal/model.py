@@ -33,13 +33,13 @@ LANES = {"DHF1K": 5, "Hollywood": 4, "UCFSports": 4}
 """How many recurrences take turns: the network was trained on every fifth or fourth frame."""
 
 MIT1003_SIZES = ((256, 416), (288, 416), (288, 384), (384, 288), (416, 288))
-"""Input sizes for training on MIT1003, as published: the nearest aspect ratio is taken."""
+"""Input sizes for training on MIT1003, as published: the closest aspect ratio is used."""
 
 
 def best_size(
     frame_size: tuple[int, int], candidates: Sequence[tuple[int, int]] = SIZES
 ) -> tuple[int, int]:
-    """Network input size (h, w) for a frame (H, W): the candidate of the nearest aspect ratio."""
+    """Network input size (h, w) for a frame (H, W): the candidate with the closest aspect ratio."""
     ratio = frame_size[0] / frame_size[1]
 
     def likeness(size: tuple[int, int]) -> float:
@@ -64,14 +64,14 @@ class Unisal(Model):
     options: Options
     network: UNISAL
     dataset = ""
-    """Whose frames are preprocessed in training, where not only the domain decides how."""
+    """The training dataset whose frames are preprocessed; MIT1003 has input sizes of its own."""
 
     def build(self) -> UNISAL:
-        """The network for the domains that the weights know."""
+        """The network for the domains that the weights support."""
         return UNISAL(self.options.sources, first=1 if self.options.padding == "same" else 0)
 
     def start_from(self, saved: Checkpoint) -> None:
-        """Whole networks, and MobileNetV2 files of torchvision or of the original."""
+        """Start from a whole network, or a MobileNetV2 file of torchvision or of the original."""
         if backbone.is_mobilenet(saved):
             backbone.load(self.network, saved, inputs_from_minus_one=self.options.padding == "same")
         else:
@@ -88,15 +88,15 @@ class Unisal(Model):
         """This model for a dataset of the published training, or for MIT1003.
 
         Raises:
-            UsageError: The weights do not know its domain.
+            UsageError: The weights do not support its domain.
         """
         if not domain:
             return self
         wanted = TRAINED_AS.get(domain, domain)
         if wanted not in self.options.sources:
             raise UsageError(
-                f"these weights know {', '.join(self.options.sources)}, not {wanted}; choose "
-                "others, or -O sources=... without weights"
+                f"these weights support {', '.join(self.options.sources)}, not {wanted}; choose "
+                "others, or train without weights and set the option 'sources'"
             )
         decided = copy.copy(self)
         decided.options = dataclasses.replace(self.options, domain=wanted)
@@ -104,9 +104,9 @@ class Unisal(Model):
         return decided
 
     def for_dataset(self, name: str) -> Unisal:
-        """With the domain of a dataset of the published training, if the weights know it.
+        """This model with the domain of a published training dataset, if the weights support it.
 
-        Weights of one domain only have that for everything.
+        Weights with a single domain use it for everything.
         """
         source = SOURCES.get(name)
         if source is None or self.options.domain != "auto":
@@ -142,7 +142,7 @@ class Unisal(Model):
         decided = self.for_stimulus(stimulus)
         domain = decided.options.domain
         lanes = LANES.get(domain)
-        # Each chunk gives every recurrence the same number of frames.
+        # Each chunk has the same number of frames for every recurrence.
         size = self.batch_size if lanes is None else -(-self.batch_size // lanes) * lanes
         chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
         state: Tensor | None = None
@@ -173,12 +173,12 @@ class Unisal(Model):
         yield Loss({name: value.mean() for name, value in parts.items()})
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """`open` and `open-finish` made the weights that ship; `published` is the paper's."""
+        """`open` and `open-finish` produced the bundled weights; `published` is the paper's."""
         return RECIPES
 
     def finish(self, run: TrainingRun) -> None:
         """Write what the published code writes after a training on its datasets, and its scores."""
-        from salcli_unisal import artefacts  # only a training needs it
+        from salcli_unisal import artefacts  # only training needs it
 
         if run.scores is None:
             artefacts.write(run, self.network)
@@ -186,6 +186,6 @@ class Unisal(Model):
             artefacts.write_scores(run, run.scores)
 
     def start_epoch(self, epoch: int) -> None:
-        """Training mode, but the encoder's batch norms keep their statistics, as published."""
+        """Training mode, with the encoder's batch norms frozen, as published."""
         self.network.train()
         self.network.cnn.eval()

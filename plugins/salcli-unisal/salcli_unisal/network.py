@@ -2,7 +2,7 @@
 
 Attribute names are the keys of the published state dict. Shapes: N frames, h x w network input
 (multiples of 32). All work that does not depend on the recurrent state is done for many frames at
-once; three rewritings give the same numbers with about a quarter less arithmetic: blocks 2 and 4
+once; three optimisations give the same numbers with about a quarter less arithmetic: blocks 2 and 4
 convolve with stride 2 instead of dropping rows afterwards; the first 1x1 convolution after each
 upsampling is applied before it; the smoothing of the nearest-upsampled map is done by one kernel
 per output phase.
@@ -72,8 +72,8 @@ class Stage(nn.Module):
     def upsampled(self, x: Tensor, skip: Tensor, domain: str) -> Tensor:
         """The block applied to [x upsampled twofold, skip].
 
-        A 1x1 convolution and bilinear upsampling commute, so the share of x is convolved at its
-        own, four times smaller, resolution.
+        A 1x1 convolution and bilinear upsampling commute, so x's contribution is convolved at its
+        own resolution, with four times fewer pixels.
         """
         widen = self.layers[0]
         assert isinstance(widen, nn.Conv2d)
@@ -117,12 +117,12 @@ class GRUCell(nn.Module):
         self.a_r_x, self.a_z_x, self.a_h_x = (scale(channels, 1) for _ in range(3))
         self.a_r_h, self.a_z_h, self.a_h_h = (scale(channels, 1) for _ in range(3))
         self.b_r, self.b_z, self.b_h = (scale(channels, 0) for _ in range(3))
-        # A mask that the published file happens to hold; dropout draws its own.
+        # The published file happens to contain a mask; dropout draws its own.
         self.register_buffer("drop_mask_1", torch.ones(3, channels))
         self.dropout = dropout
 
     def input_paths(self, x: Tensor, domain: str) -> tuple[Tensor, Tensor, Tensor]:
-        """What the gates r, z and the candidate get from the input, for any number of frames."""
+        """The input's contributions to gates r, z and the candidate, for any number of frames."""
         return (
             self.norm_r_x(self.w_r(x, domain), domain) * self.a_r_x + self.b_r,
             self.norm_z_x(self.w_z(x, domain), domain) * self.a_z_x + self.b_z,
@@ -137,7 +137,7 @@ class GRUCell(nn.Module):
     def step(
         self, paths: Sequence[Tensor], state: Tensor, *, masks: Tensor | None, domain: str
     ) -> Tensor:
-        """The next state from one time step's input paths and the state, all `[N, C, h, w]`."""
+        """The next state, from a time step's input contributions and the state, `[N, C, h, w]`."""
         from_r, from_z, from_n = paths
         state_r, state_z, state_n = (
             (state, state, state) if masks is None else state * masks[:, None]
@@ -192,8 +192,9 @@ class UNISAL(nn.Module):
     """The whole network.
 
     Args:
-        sources: Domains that the weights know; a network for SALICON alone has no recurrent part.
-        ds_bn, ds_gaussians, ds_adaptation, ds_smoothing: Which parts are private to a domain.
+        sources: Domains that the weights support; a network for SALICON alone has no recurrent
+            part.
+        ds_bn, ds_gaussians, ds_adaptation, ds_smoothing: Which parts are domain-specific.
         n_gaussians: 16 prior maps, or 0 for none.
         bypass_rnn: Stills skip the recurrent part.
         res_rnn: The recurrent feature is added to the still feature instead of replacing it.
@@ -275,7 +276,7 @@ class UNISAL(nn.Module):
         domain: str,
         masks: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Feature with what the past says, and the states of the lanes after the last frame."""
+        """The feature after the recurrence, and the lanes' states after the last frame."""
         states = self.rnn(feature, state, lanes=lanes, domain=domain, masks=masks)
         past: Tensor = self.post_rnn(states, domain)
         return (feature + past if self.res_rnn else past), states[-lanes:]
@@ -290,7 +291,7 @@ class UNISAL(nn.Module):
         return smooth_upsampled(x, smoothing.weight)
 
     def is_static(self, domain: str, steps: int) -> bool:
-        """Whether the recurrent part is skipped when the caller does not say."""
+        """Whether the recurrent part is skipped by default."""
         return steps == 1 or set(self.sources) == {"SALICON"}
 
     def forward(
@@ -304,7 +305,7 @@ class UNISAL(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Clips `[B, T, 3, h, w]` -> log-densities `[B, T, 1, H, W]` and the state after them.
 
-        `exp` of a map sums to 1. `static` skips the recurrent part; by default that is done for
+        `exp` of a map sums to 1. `static` skips the recurrent part; by default it is skipped for
         single frames. `size` is `(H, W)`, by default the input's.
         """
         batch, steps = x.shape[:2]
@@ -343,7 +344,7 @@ def gaussian_maps(parameters: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def manual_gaussians() -> Tensor:
-    """Start of the priors: 3 x 3 round ones, three wide, three tall, one over everything."""
+    """Initial priors: 3 x 3 round ones, three wide, three tall, one over everything."""
     round_ones = [((y, x), (-1.5, -1.5)) for y in (0.25, 0.5, 0.75) for x in (0.25, 0.5, 0.75)]
     tall = [((0.5, x), (0.0, -1.5)) for x in (0.25, 0.5, 0.75)]
     wide = [((y, 0.5), (-1.5, 0.0)) for y in (0.25, 0.5, 0.75)]
@@ -353,7 +354,7 @@ def manual_gaussians() -> Tensor:
 
 
 def smoothing_layer() -> nn.Conv2d:
-    """The 41 x 41 smoothing convolution, at first a Gaussian of sigma 5.41 pixels."""
+    """The 41 x 41 smoothing convolution, initialised as a Gaussian of sigma 5.41 pixels."""
     layer = nn.Conv2d(1, 1, SMOOTHING, bias=False)
     start = torch.tensor([[[0.5, SMOOTHING_LOG_SIGMA], [0.5, SMOOTHING_LOG_SIGMA]]])
     kernel = gaussian_maps(start, (SMOOTHING, SMOOTHING))
@@ -380,7 +381,7 @@ def smooth_upsampled(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def initialise(stage: Stage) -> None:
-    """Start of a decoder block: normal with variance 2 / (kernel area x out channels)."""
+    """Initialise a decoder block: normal with variance 2 / (kernel area x out channels)."""
     for layer in stage.layers:
         if isinstance(layer, nn.Conv2d):
             area = layer.kernel_size[0] * layer.kernel_size[1]

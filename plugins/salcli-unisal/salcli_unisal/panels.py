@@ -29,8 +29,8 @@ BLACK = (0, 0, 0)
 class UnisalPanels:
     """Image; image with ground truth; for each model, its map with the ground truth over it.
 
-    Maps run from their minimum to their maximum through the colours, and cover all of the image
-    with the look's alpha; the ground truth over a prediction covers with 0.6 alpha. White between.
+    Maps are stretched from minimum to maximum over the colours, and cover the whole image with the
+    look's alpha; the ground truth over a prediction has 0.6 alpha. Panels are separated by white.
     """
 
     def __init__(self, look: Look) -> None:

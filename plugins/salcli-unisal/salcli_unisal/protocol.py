@@ -11,7 +11,7 @@ from salcli.authoring import Negatives, Preparation, Protocol, Variant
 __all__ = ["METRICS", "UNISAL", "content", "data_name", "files"]
 
 METRICS = ("KLD", "NSS", "CC", "SIM", "AUC-Judd", "s-AUC")
-"""Order of the columns, which the files do not name."""
+"""Order of the columns, which have no names in the files."""
 
 DATA_NAMES = {
     "dhf1k": "DHF1K",
@@ -48,7 +48,7 @@ UNISAL = Protocol(
 
 
 def data_name(document: Mapping[str, Any]) -> str | None:
-    """Name of the scored data in UNISAL's code, if it has one; a user's folder keeps its own."""
+    """UNISAL's name of the scored data, if it has one; a user's folder keeps its own."""
     name: str = document["dataset"]["name"]
     groups = {video["group"] for video in document["videos"]}
     if name == "folder" and len(groups) == 1:
@@ -59,7 +59,7 @@ def data_name(document: Mapping[str, Any]) -> str | None:
 def content(document: Mapping[str, Any]) -> dict[str, Any]:
     """Scores per clip and their means over clips and over frames, by file name.
 
-    Empty unless all six metrics were computed, on data that UNISAL's code can name.
+    Empty unless all six metrics were computed, on data that UNISAL's code has a name for.
     """
     data = data_name(document)
     if data is None or not set(METRICS) <= document["scores"].keys():

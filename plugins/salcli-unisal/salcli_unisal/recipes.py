@@ -1,4 +1,4 @@
-"""How UNISAL is trained: as published, as the weights that ship were, and on a few images."""
+"""How UNISAL is trained: as published, like the bundled weights, and on a few images."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OPEN_FINISH = dataclasses.replace(
     select="NSS",
     seed=21,
 )
-"""The average of `OPEN` is a little too flat; a stronger pull towards the fixations sharpens it."""
+"""The average of `OPEN` is a little too flat; a larger weight of the fixations sharpens it."""
 
 PUBLISHED = Recipe(
     epochs=16,
@@ -94,9 +94,8 @@ PUBLISHED = Recipe(
     evaluate=("dhf1k", "salicon", "ucfsports", "hollywood2"),
     protocol="unisal",
 )
-"""Section 4.1 of the paper, and the published code where the paper is silent. What differs: batches
-for validation are not dropped if incomplete, and a clip may also begin at the last place where it
-fits."""
+"""Section 4.1 of the paper, and the published code where the paper is silent. Differences:
+incomplete validation batches are kept, and a clip may also begin at the last possible frame."""
 
 MIT1003 = Recipe(
     epochs=8,
@@ -131,7 +130,7 @@ FINETUNE = Recipe(
     augmentation=Augmentation(flip=0.5),
     select="CC",
 )
-"""For a few tens of images of one's own."""
+"""For a few dozen images of one's own."""
 
 RECIPES = {
     "open": OPEN,
