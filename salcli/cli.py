@@ -115,7 +115,7 @@ def build() -> typer.Typer:
         app.command(name, cls=CLASSES.get(name))(command)
     for name, group in GROUPS.items():
         app.add_typer(group, name=name)
-    _add_guests(app)
+    _add_plugin_commands(app)
     return app
 
 
@@ -135,7 +135,7 @@ def _root(
     """Options that may precede a command; a callback shows the version."""
 
 
-def _add_guests(app: typer.Typer) -> None:
+def _add_plugin_commands(app: typer.Typer) -> None:
     """Add the commands of each plugin, unless they are broken or their name is taken."""
     loaded, taken = loader.load(), {*COMMANDS, *GROUPS}
     for plugin, register in loaded.answers("register_commands"):

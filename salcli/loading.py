@@ -138,7 +138,7 @@ def load_model(
     """
     spec, row = registry.model(name)
     # validate the request before anything is downloaded
-    place, kind = devices.choose(device), devices.precision(precision)
+    target, dtype = devices.choose(device), devices.precision(precision)
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"a batch has at least one frame, not {batch_size}")
     # a local file states itself what it needs, unless a tag says that it is of that kind
@@ -158,6 +158,6 @@ def load_model(
     model.offline = offline
     if saved:
         model.load(saved)
-    model.to(place, kind)
+    model.to(target, dtype)
     model.batch_size = batch_size or devices.batch_size(model.device)
     return Loaded(model, row, path, digest)

@@ -180,14 +180,14 @@ def download_bar(name: str, *, quiet: bool = False) -> Iterator[ReportBytes]:
 
     console = Console(stderr=True, quiet=quiet)
     if quiet or not console.is_terminal:
-        told = quiet
+        announced = quiet
 
         def tell(done: int, total: int | None) -> None:
-            nonlocal told
-            if not told:
+            nonlocal announced
+            if not announced:
                 size = f" ({total / 1e6:.1f} MB)" if total else ""
                 print(f"{name}: downloading{size}", file=sys.stderr, flush=True)
-                told = True
+                announced = True
 
         yield tell
         return

@@ -1,1 +1,1 @@
-"""The commands, one file each; heavy things are imported inside the functions."""
+"""The commands, one file each; heavy modules are imported inside functions."""

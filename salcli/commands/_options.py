@@ -54,12 +54,12 @@ __all__ = [
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Models that begin like this, for shell completion."""
+    """Models that start with this text, for shell completion."""
     return [name for name in registry.model_names() if name.startswith(incomplete)]
 
 
 def complete_dataset(incomplete: str) -> list[str]:
-    """Datasets that begin like this, for shell completion."""
+    """Datasets that start with this text, for shell completion."""
     return [name for name in registry.datasets() if name.startswith(incomplete)]
 
 
@@ -68,7 +68,7 @@ def _devices(incomplete: str) -> list[str]:
 
 
 def _batch_size(text: str) -> int | None:
-    """A number of frames from 1 on, or `None` for `auto`."""
+    """A number of frames, at least 1, or `None` for `auto`."""
     if text == "auto":
         return None
     if not text.isdecimal() or not int(text):
@@ -77,7 +77,7 @@ def _batch_size(text: str) -> int | None:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """`(H, W)` of a text `WxH`; the parser of an option."""
+    """Parse the text `WxH` of an option into `(H, W)`."""
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise typer.BadParameter(f"{text} is not WxH such as 640x360")
@@ -85,11 +85,11 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 Kind: TypeAlias = Annotated[
-    types.Kind, typer.Option("--as", help="How the frames of a folder are taken.")
+    types.Kind, typer.Option("--as", help="How to treat a folder of frames.")
 ]
 Fps: TypeAlias = Annotated[
     float | None,
-    typer.Option(min=0.001, help="Take the frames of a folder as a clip of this rate."),
+    typer.Option(min=0.001, help="Treat a folder of frames as a clip with this rate."),
 ]
 AreasFile: TypeAlias = Annotated[
     Path | None,
@@ -157,9 +157,9 @@ Offline: TypeAlias = Annotated[
     bool, typer.Option("--offline", help="Never use the network (also SALCLI_OFFLINE=1).")
 ]
 Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")
+    bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")
 ]
-Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log progress, and show the traceback of an error.")
 ]
@@ -191,8 +191,8 @@ Data: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[=DIR]",
-        help="Dataset, as in 'salcli datasets'; repeatable. The recipe's if neither this nor "
-        "--root is given.",
+        help="Dataset, as in 'salcli datasets'. Repeatable. Default: the recipe's, unless --root "
+        "is given.",
     ),
 ]
 RecipeName: TypeAlias = Annotated[
@@ -211,16 +211,16 @@ def each_input(
     failed: Callable[[Input, str], Done],
     watcher: Watcher,
 ) -> list[Done]:
-    """Run every input; an error of one is reported, and the others are still done.
+    """Run every input; the error of one is reported, and the others still run.
 
     Args:
         inputs: What to run.
-        run: Does one input.
-        failed: The result of an input that raised an error with this message.
+        run: Runs one input.
+        failed: Makes the result of an input that raised an error with this message.
         watcher: Shows the errors.
 
     Raises:
-        PluginError: A plugin or model is broken, so that every other input would fail, too.
+        PluginError: A plugin or model is broken, so every other input would fail, too.
     """
 
     def attempt(one: Input) -> Done:
@@ -236,7 +236,7 @@ def each_input(
 
 
 def check_writable(output: Path) -> None:
-    """Refuse an output folder that cannot be written, before any work is done; makes nothing.
+    """Refuse an unwritable output folder before any work is done; creates nothing.
 
     Raises:
         OutputError: It cannot be written.
@@ -254,7 +254,7 @@ def check_writable(output: Path) -> None:
 
 
 def introduction(loaded: Loaded) -> str:
-    """Which model and weights are at work, and where."""
+    """A line that names the model, its weights, device and precision."""
     model = loaded.model
     text = f"model {loaded.label}"
     if loaded.digest is not None:
@@ -271,11 +271,11 @@ def load_models(
     offline: bool,
     quiet: bool,
 ) -> list[Loaded]:
-    """The named models, or the default one; a bar shows downloads.
+    """Load the named models, or the default one; a bar shows downloads.
 
     Raises:
-        UnknownName, UsageError: No such model, tag, option or device; or what belongs to one model
-            is given for several.
+        UnknownName, UsageError: No such model, tag, option or device; or an option for one model is
+            given with several.
         WeightsError: The weights could not be obtained, verified or loaded.
     """
     chosen = list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))

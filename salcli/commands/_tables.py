@@ -1,4 +1,4 @@
-"""Plain text tables: aligned for people, one row a line for `grep`."""
+"""Plain text tables: aligned for people, one row per line for `grep`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`salcli aoi`: how much attention areas of interest get, and whether a change takes it away."""
+"""`salcli aoi`: how much attention areas of interest get, and how a change affects it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def aoi(
     area: _options.AreaBoxes = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="INPUT", help="A design or cut to compare INPUT with."),
+        typer.Option(metavar="INPUT", help="Another design or cut to compare INPUT with."),
     ] = None,
     against_areas: Annotated[
         Path | None,
@@ -59,7 +59,7 @@ def aoi(
     weights: _options.WeightsFile = None,
     device: _options.Device = "auto",
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
     ] = Path("aoi"),
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
@@ -130,11 +130,11 @@ def _run(
     """Measure one input, and the one it is compared with, and write the files."""
     from salcli.areas import files
 
-    path, place = one
+    path, outputs = one
     found = measured(path, areas=areas)
     for other, there in others:
         found.against = measured(other, areas=there)
-    file = files.write(found, place)
+    file = files.write(found, outputs)
     many = "1 area" if len(areas) == 1 else f"{len(areas)} areas"
     against = "".join(f" against {other}" for other, _ in others)
     watcher.finish(f"{path}{against}: {many} in {file}")
@@ -188,7 +188,7 @@ def _show_changes(found: Sequence[Attention]) -> None:
 
 
 def _show(found: Sequence[Attention]) -> None:
-    """The table of all inputs; clips have further columns."""
+    """The table of all inputs; clips have more columns."""
     clips = any(one.stimulus.is_clip for one in found)
     titles = ["input", "area", "share", "of frame", "lift", "peak", "rank"]
     if clips:

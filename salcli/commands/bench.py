@@ -1,4 +1,4 @@
-"""`salcli bench`: how fast a model is here, what other ways would cost, and if data keep up."""
+"""`salcli bench`: the speed of a model, the cost of other ways, and whether data keep up."""
 
 from __future__ import annotations
 
@@ -27,31 +27,29 @@ MEGABYTE = 1_000_000
 def bench(
     source: Annotated[
         Path | None,
-        typer.Argument(metavar="INPUT", help="A real input; a generated clip if not given."),
+        typer.Argument(metavar="INPUT", help="A real input; default: a generated clip."),
     ] = None,
     *,
     what: Annotated[
         Literal["maps", "data"],
-        typer.Option(help="How fast maps come, or whether a training's data keep up with it."),
+        typer.Option(help="Measure the speed of maps, or whether training data keep up."),
     ] = "maps",
     model: _options.ModelName = registry.DEFAULT_MODEL,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
     untrained: Annotated[
         bool,
-        typer.Option(
-            "--untrained", help="Random weights: the speed is the same, and none are needed."
-        ),
+        typer.Option("--untrained", help="Use random weights: the speed is the same."),
     ] = False,
     compare: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WAY",
-            help="Another way, run in turns with the default: a name that 'salcli models NAME' "
+            help="Another way, taking turns with the default: a name that 'salcli models NAME' "
             "shows, a precision, or KEY=VALUE of an option. Repeatable.",
         ),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="At most so many frames.")] = 64,
+    frames: Annotated[int, typer.Option(min=1, help="Maximum number of frames.")] = 64,
     size: Annotated[
         Any,
         typer.Option(metavar="WxH", parser=_options.parse_size, help="Size of the generated clip."),
@@ -66,19 +64,19 @@ def bench(
     recipe: _options.RecipeName = None,
     workers: _options.Workers = 2,
     frame_memory: _options.FrameMemory = 512,
-    batches: Annotated[int, typer.Option(min=1, help="Of data, timed.")] = 10,
+    batches: Annotated[int, typer.Option(min=1, help="Timed batches with --what data.")] = 10,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
     quiet: _options.Quiet = False,
 ) -> None:
     """Measure maps per second, multiply-accumulates, memory, and how far the maps differ.
 
-    Frames are decoded, preprocessed, predicted and brought to the published size; nothing is
-    written. All ways see the same frames and take turns; a last run counts. Speeds are comparable
-    within one run on one machine.
+    Frames are decoded, preprocessed, predicted and resized to the published size; nothing is
+    written. All ways see the same frames and take turns; a last run counts operations. Speeds are
+    comparable only within one run on one machine.
 
-    --what data: samples per second that the loader of a training delivers, and that steps of the
-    network take, for a model, --data and --recipe.
+    --what data: samples per second that the training loader delivers, and that training steps
+    consume, for a model, --data and --recipe.
     """
     if what == "data":
         from salcli.training.prepare import TrainingRequest

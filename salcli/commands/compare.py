@@ -32,7 +32,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="[METRIC=]GAIN",
-            help="Exit with code 1 if another report is not better than the first by so much; "
+            help="Exit with code 1 if another report is not this much better than the first; "
             "NSS=-0.02 allows NSS to fall by 0.02. Repeatable.",
         ),
     ] = None,

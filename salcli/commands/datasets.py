@@ -41,7 +41,7 @@ def list_(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="Only this one, with its layout.",
+            help="Show only this one, with its layout.",
             autocompletion=complete_dataset,
         ),
     ] = None,
@@ -122,7 +122,7 @@ def frames(
     """Extract every frame of videos as PNG.
 
     Without VIDEO: the videos of DHF1K, whose frames go beside the maps and must agree with their
-    number. Videos with existing frames are skipped, so an interrupted run continues.
+    number. Videos whose frames exist are skipped, so an interrupted run can be resumed.
     """
     from salcli.datasets import extract
     from salcli.progress import watch
@@ -175,7 +175,7 @@ def maps(
 ) -> None:
     """Compute density maps from fixations: 8-bit PNG of the frame's size, OUTPUT/CLIP/FRAME.png.
 
-    The default kernel is the one with which the dataset's own maps were made.
+    The default kernel is the one used for the dataset's own maps.
     """
     from salcli.datasets.densitymaps import write_maps
     from salcli.datasets.open import open_dataset
@@ -229,9 +229,9 @@ def pack(
         ),
     ] = False,
 ) -> None:
-    """Pack predictions for a benchmark, if names, counts and sizes are right.
+    """Pack predictions for a benchmark, after checking names, counts and sizes.
 
-    They are compared with the dataset, or with published names and counts if there is no copy.
+    They are checked against the dataset, or against published names and counts without a copy.
     """
     from salcli.datasets.submission import archive, find
 

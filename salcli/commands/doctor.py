@@ -1,4 +1,4 @@
-"""`salcli doctor`: what works on this machine, and what to do about what does not."""
+"""`salcli doctor`: what works on this machine, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ LITTLE_SPACE = 2**30
 
 @dataclass
 class Diagnosis:
-    """What was found.
+    """The result of all checks.
 
     Attributes:
-        facts: What is there, by name.
-        problems: What is wrong, each with what to do.
+        facts: What was found, by name.
+        problems: What is wrong, each with a remedy.
     """
 
     facts: dict[str, str] = field(default_factory=dict)
@@ -125,10 +125,10 @@ def _look_at_cache(report: Diagnosis) -> None:
     from salcli.weights import store
 
     folder = store.cache_root()
-    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    report.facts["weights cache"] = f"{folder} ({kept / 1e6:.1f} MB, {free / 1e9:.1f} GB free)"
+    report.facts["weights cache"] = f"{folder} ({used / 1e6:.1f} MB, {free / 1e9:.1f} GB free)"
     if free < LITTLE_SPACE:
         report.problems.append(
             f"only {free / 1e6:.0f} MB are free at '{existing}'; make room, or set SALCLI_CACHE_DIR"

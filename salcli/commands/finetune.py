@@ -1,4 +1,4 @@
-"""`salcli finetune`: go on from weights, on your own data or another dataset."""
+"""`salcli finetune`: continue training from weights, on your own data or another dataset."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ finetune = training_command(
     model=registry.DEFAULT_MODEL,
     output=Path("runs/finetune"),
     finetunes=True,
-    description="""Go on training from weights; the best ones are OUTPUT/best.safetensors.
+    description="""Continue training from weights; the best ones are OUTPUT/best.safetensors.
 
-    Scores on the validation recordings are printed before and after. The data are named as for
+    Scores on the validation recordings are printed before and after. Data are given as for
     'salcli train'; --model NAME means its published weights, unless --weights names others.
 
-    The recipe is the model's one for this dataset, or its 'finetune', or its first.
+    The default recipe is the model's for this dataset, or its 'finetune', or its first.
     """,
 )

@@ -1,4 +1,4 @@
-"""`salcli models`: which models there are, and the card of one."""
+"""`salcli models`: the installed models, and the card of one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def models(
     *,
     as_json: Json = False,
 ) -> None:
-    """List the models, or show all that is known of one: options, weights, paper, licence."""
+    """List the models, or show the details of one: options, weights, paper, licence."""
     from salcli.plugins import loader, registry
 
     if name is not None:
@@ -113,7 +113,7 @@ def _type(hint: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    """As it is typed after the equals sign."""
+    """The value as typed after the equals sign."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""`salcli plugins`: what is installed, and what is broken."""
+"""`salcli plugins`: which are installed, and which are broken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def list_plugins(*, as_json: Json = False) -> None:
     from salcli.plugins import loader, registry
 
     loaded = loader.load()
-    names = registry.models()  # asked first, because answering may show a plugin to be broken
+    names = registry.models()  # first, because this call may find a plugin to be broken
     registry.datasets()
     registry.metrics()
     brought: dict[str, list[str]] = {}

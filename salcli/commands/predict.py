@@ -75,7 +75,7 @@ def predict(
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the results.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
     ] = Path("saliency"),
     save: Annotated[
         list[Any] | None,  # of Format; typer takes no list of a Literal
@@ -91,13 +91,13 @@ def predict(
         typer.Option(
             metavar="source|published|WxH",
             parser=_size,
-            help="Size of the maps: the frame's, the one that the model's authors write, or yours.",
+            help="Size of the maps: the frame's, the published code's, or your own.",
         ),
     ] = "source",
     scale: Annotated[
         Scale,
         typer.Option(
-            help="Values of the maps: the authors', peak = 1, or sum = 1 (float formats only).",
+            help="Scale of the maps: the published one, peak = 1, or sum = 1 (float formats only).",
         ),
     ] = "published",
     extras: Annotated[
@@ -114,10 +114,10 @@ def predict(
     """Predict where people look: one saliency map per frame.
 
     Maps of a clip or a folder go to DIR/NAME/0001.png and so on, the map of a lone image to
-    DIR/NAME.png, with a record of what made them in salcli.json. Finished inputs are skipped, and a
-    run that was stopped goes on where it was.
+    DIR/NAME.png, with a record of how they were made in salcli.json. Finished inputs are skipped,
+    and a run that was stopped resumes where it left off.
 
-    With --data, `salcli datasets pack` checks and packs what is written. Exit codes: 0 all done, 1
+    With --data, `salcli datasets pack` checks and packs the result. Exit codes: 0 all done, 1
     some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """
     _check_inputs(inputs, data, [root, data_option, split], save)
@@ -171,7 +171,7 @@ def _check_inputs(
     details: Sequence[object],
     save: Sequence[str] | None,
 ) -> None:
-    """Refuse what does not go together; `details` are what is given besides `data`."""
+    """Reject invalid combinations; `details` are the options that only `data` allows."""
     from salcli.errors import UsageError
 
     if bool(inputs) == (data is not None):
@@ -193,7 +193,7 @@ def _todo(
     split: str,
     output: Path,
 ) -> list[Todo]:
-    """What is predicted, and where it goes; the recordings of a dataset bring more with them."""
+    """What to predict, and where to write it; recordings of a dataset have further settings."""
     from salcli.datasets.open import open_dataset
     from salcli.datasets.submission.predict import tasks
     from salcli.media.open import find_inputs

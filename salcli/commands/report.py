@@ -1,4 +1,4 @@
-"""`salcli report`: a self-contained HTML page of maps over their pictures and clips."""
+"""`salcli report`: a self-contained HTML page with maps over their pictures and clips."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def report(
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Path of the page.")
     ] = Path("report.html"),
-    title: Annotated[str, typer.Option(help="Its title.")] = "Where people look",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Where people look",
     models: _options.ModelNames = None,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
@@ -42,9 +42,9 @@ def report(
 ) -> None:
     """Write an HTML page that needs no network: pictures and clips under their maps.
 
-    Stills form a gallery, clips have a player whose overlay follows, with a timeline below. Where
-    maps or fixations of observers lie beside the images, they are shown, and each model's scores.
-    Inputs that cannot be read are reported and left out.
+    Stills form a gallery; clips have a player with a synchronised overlay and a timeline below. If
+    maps or fixations of observers are beside the images, the page shows them, and each model's
+    scores. Inputs that cannot be read are reported and skipped.
 
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
     """

@@ -1,4 +1,4 @@
-"""`salcli score`: how well maps agree with what observers did, by a published protocol."""
+"""`salcli score`: how well maps agree with observers, by a published protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ScoreCommand", "complete_protocol", "score"]
 
 
 class ScoreCommand(TyperCommand):
-    """Lists the installed protocols in the help text, which is when plugins are asked for them."""
+    """Lists the installed protocols in the help text; plugins are queried only then."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -41,14 +41,16 @@ def score(
     data_option: DataOptions = None,
     split: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Part of it.", show_default="the one usually scored"),
+        typer.Option(
+            metavar="NAME", help="Part of the dataset.", show_default="the one usually scored"
+        ),
     ] = None,
     model: _options.ModelNames = None,
     predictions: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="Maps that anyone made, found by name: DIR/CLIP/FRAME.png, DIR/CLIP.mp4, "
+            help="Maps from any source, found by name: DIR/CLIP/FRAME.png, DIR/CLIP.mp4, "
             "DIR/IMAGE.png (also JPEG, NPY, NPZ). Repeatable.",
         ),
     ] = None,
@@ -85,10 +87,10 @@ def score(
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
     save_maps: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep the maps that the models predict, as 8-bit PNG."),
+        typer.Option(metavar="DIR", help="Save the maps that the models predict, as 8-bit PNG."),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the reports.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the reports.")
     ] = Path("scores"),
     overwrite: Annotated[
         bool,
@@ -101,7 +103,7 @@ def score(
 ) -> None:
     """Score maps against a dataset, by a published protocol, with intervals and baselines.
 
-    DIR/NAME/scores.json has the scores and everything they depend on; beside it are scores.csv (a
+    DIR/NAME/scores.json has the scores and everything they depend on; beside it are scores.csv (one
     row per frame), videos.csv, scores.md and plots.
 
     Exit codes: 0 all done, 1 some frames could not be scored, 2 wrong usage, 3 no weights, 4 a

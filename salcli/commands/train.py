@@ -24,7 +24,7 @@ OVERRIDES = "Overrides the recipe's value."
 def training_command(
     *, model: str, output: Path, finetunes: bool, description: str
 ) -> Callable[..., None]:
-    """`salcli train` or `salcli finetune`, which differ in defaults and in where they start."""
+    """`salcli train` or `salcli finetune`, which differ in defaults and starting weights."""
     default_model, default_output = model, output
 
     def command(
@@ -34,13 +34,13 @@ def training_command(
         data: _options.Data = None,
         root: Roots = None,
         fold: Annotated[
-            int | None, Option(min=0, help="Fold that validates, of a dataset with folds.")
+            int | None, Option(min=0, help="Validation fold, for a dataset with folds.")
         ] = None,
         hold_out: Annotated[
             str | None,
             Option(
                 metavar="EVERY[:FIRST]",
-                help="Where a dataset has no validation part: hold out every EVERY-th recording of "
+                help="If a dataset has no validation part: hold out every EVERY-th recording of "
                 "each folder, counting from FIRST (default 0) in the natural order of names.",
             ),
         ] = None,
@@ -51,7 +51,7 @@ def training_command(
                 "--weights",
                 "--start",
                 metavar="FILE",
-                help="Weights to start from: this model's own, or of a backbone that it knows.",
+                help="Weights to start from: for this model, or for a backbone that it supports.",
             ),
         ] = None,
         recipe: _options.RecipeName = None,
@@ -112,18 +112,18 @@ def training_command(
             bool,
             Option(
                 "--dry-run",
-                help="Take two steps, validate one recording, print the memory and time that the "
-                "training would take, and leave nothing.",
+                help="Run two steps, validate one recording, print the memory and time that the "
+                "training would take, and write nothing.",
             ),
         ] = False,
         output: Annotated[
             Path,
             Option(
-                "--output", "-o", metavar="DIR", help="Folder of the run; resumes what is there."
+                "--output", "-o", metavar="DIR", help="Folder for the run; resumes the run in it."
             ),
         ] = default_output,
         as_json: Annotated[
-            bool, Option("--json", help="One JSON document per line on stdout, nothing else.")
+            bool, Option("--json", help="Print one JSON document per line on stdout, nothing else.")
         ] = False,
         verbose: _options.Verbose = False,
     ) -> None:
@@ -186,7 +186,7 @@ train = training_command(
 
     fixations/NAME.mat - fixations as SALICON publishes them, or NAME.png, a binary fixation map.
 
-    --model NAME trains from scratch or from --weights; --model NAME:TAG goes on from these weights.
+    --model NAME trains from scratch or from --weights; --model NAME:TAG starts from these weights.
 
     On several devices: torchrun --nproc-per-node N -m salcli train ...
     """,

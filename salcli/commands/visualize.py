@@ -49,7 +49,7 @@ def visualize(
     weights: _options.WeightsFile = None,
     device: _options.Device = "auto",
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the pictures.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures.")
     ] = Path("viz_out"),
     count: Annotated[
         int,
@@ -67,7 +67,7 @@ def visualize(
         ),
     ] = "heat",
     alpha: Annotated[
-        float, typer.Option(min=0, max=1, help="Opacity where a map covers the picture most.")
+        float, typer.Option(min=0, max=1, help="Maximum opacity of a map over the picture.")
     ] = 0.55,
     colormap: Annotated[
         str | None,
@@ -81,7 +81,7 @@ def visualize(
         bool, typer.Option("--labels/--no-labels", help="Write titles, scores and a legend.")
     ] = True,
     columns: Annotated[
-        int | None, typer.Option(min=1, help="Panels in a row.", show_default="as many as fit")
+        int | None, typer.Option(min=1, help="Panels per row.", show_default="as many as fit")
     ] = None,
     frames: Annotated[
         bool, typer.Option("--frames", help="Draw N frames of a clip as pictures, not a movie.")
@@ -91,7 +91,7 @@ def visualize(
     ] = False,
     gif: Annotated[
         bool,
-        typer.Option("--gif", help="Also write a GIF of clips, and of a model's further maps."),
+        typer.Option("--gif", help="Also write a GIF of clips, and of a model's extra maps."),
     ] = False,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
@@ -100,9 +100,9 @@ def visualize(
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
 ) -> None:
-    """Draw what people look at: the picture, the ground truth, and models' maps with their scores.
+    """Draw where people look: the picture, the ground truth, and models' maps with their scores.
 
-    A still becomes DIR/NAME_viz.jpg, those of a folder DIR/FOLDER/NAME_viz.jpg, a clip
+    A still becomes DIR/NAME_viz.jpg, stills of a folder DIR/FOLDER/NAME_viz.jpg, a clip
     DIR/NAME_viz.mp4 with its sound. Ground truth is found beside the images. Scores are printed,
     too.
 
@@ -163,8 +163,8 @@ def visualize(
 
 
 def _run(visualizer: Visualizer, watcher: Watcher, one: tuple[Path, OutputPaths]) -> DrawnInput:
-    path, place = one
-    drawn = visualizer.draw(path, place, watcher=watcher)
+    path, outputs = one
+    drawn = visualizer.draw(path, outputs, watcher=watcher)
     for problem in drawn.problems:
         watcher.note(problem)
     where = ", ".join(map(str, drawn.files[:1])) or "no file"
@@ -175,7 +175,7 @@ def _run(visualizer: Visualizer, watcher: Watcher, one: tuple[Path, OutputPaths]
 
 
 def _show(rows: Sequence[ModelScores]) -> None:
-    """The table of scores, where there is a ground truth."""
+    """The table of scores, if there is ground truth."""
     if not rows:
         return
     names = list(dict.fromkeys(name for row in rows for name in row.scores))

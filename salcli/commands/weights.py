@@ -1,4 +1,4 @@
-"""`salcli weights`: what published weights are on this machine, and getting them there."""
+"""`salcli weights`: lists, downloads and verifies published weights."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def list_(
         list[str] | None,
         typer.Argument(
             metavar="NAME[:TAG]",
-            help="Only these; a bare NAME means all its weights.",
+            help="List only these; a bare NAME means all its weights.",
             autocompletion=complete_model,
         ),
     ] = None,
@@ -77,7 +77,7 @@ def list_(
 
 @app.command()
 def fetch(names: Names = None, *, everything: Everything = False, offline: Offline = False) -> None:
-    """Download weights, unless they are there already; print where they are."""
+    """Download weights unless they are cached; print their paths."""
     from salcli.errors import WeightsError
     from salcli.progress import download_bar
     from salcli.weights import store
@@ -98,7 +98,7 @@ def fetch(names: Names = None, *, everything: Everything = False, offline: Offli
 
 @app.command()
 def verify(names: Names = None, *, as_json: Json = False) -> None:
-    """Hash the weights that are on this machine and compare; exit code 3 if one is damaged."""
+    """Verify the hashes of weights on this machine; exit code 3 if any are damaged."""
     from salcli.errors import WeightsError
     from salcli.weights import store
 
@@ -123,7 +123,7 @@ def verify(names: Names = None, *, as_json: Json = False) -> None:
 
 @app.command()
 def path(name: Name) -> None:
-    """Print where the file is, or where a copy downloaded by hand may be put."""
+    """Print where the file is, or where to put a copy downloaded by hand."""
     from salcli.weights import store
 
     typer.echo(store.cache_path(*_one(name)))
@@ -144,7 +144,7 @@ def import_(
         ),
     ],
 ) -> None:
-    """Verify a file that you downloaded yourself, and copy it to its place in the cache."""
+    """Verify a file that you downloaded yourself, and copy it into the cache."""
     from salcli.weights import store
 
     spec, row = _one(model)
@@ -154,7 +154,7 @@ def import_(
 
 @app.command()
 def remove(names: Names = None, *, everything: Everything = False) -> None:
-    """Delete downloaded weights from the cache, interrupted downloads included."""
+    """Delete downloaded weights from the cache, including interrupted downloads."""
     from salcli.weights import store
 
     chosen = _chosen(names, everything=everything)

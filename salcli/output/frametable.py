@@ -106,7 +106,7 @@ def summary(saliency: npt.NDArray[np.float32]) -> Summary | None:
 def _cells(found: Summary | None) -> tuple[str, ...]:
     if found is None:
         return ("",) * 5
-    centroid = (f"{place:.3f}" for place in found.centroid)
+    centroid = (f"{position:.3f}" for position in found.centroid)
     return (*map(str, found.peak), *centroid, f"{found.entropy:z.4f}")
 
 

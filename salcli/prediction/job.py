@@ -101,14 +101,14 @@ class Job:
         settings = self._settings(source)
         records = [place.read(single=single) for single in (False, True)]
         known = (record for record in records if record and record["settings"] == settings)
-        kept = None if self.overwrite else next(known, None)
-        if kept and self._is_finished(place, kept):
-            results = place.output if kept["single"] else place.folder
-            problems = tuple(kept["problems"])
-            return Outcome(source, results, "skipped", kept["frames"], problems=problems)
+        previous = None if self.overwrite else next(known, None)
+        if previous and self._is_finished(place, previous):
+            results = place.output if previous["single"] else place.folder
+            problems = tuple(previous["problems"])
+            return Outcome(source, results, "skipped", previous["frames"], problems=problems)
         stimulus, single = self._open(source, place)
         replaced = records[single]  # the other one, if any, belongs to another input
-        if replaced and replaced is not kept:
+        if replaced and replaced is not previous:
             if not self.overwrite:
                 watcher.note(f"{source}: was predicted with other settings; predicting it again")
             place.discard(replaced)
@@ -118,7 +118,7 @@ class Job:
         new = {
             "settings": settings,
             **self._facts(stimulus),
-            "formats": sorted({*self.formats, *(kept["formats"] if kept else ())}),
+            "formats": sorted({*self.formats, *(previous["formats"] if previous else ())}),
             "single": single,
             "frames": len(given.labels),
             "labels": None if stimulus.labels is None else given.labels,
