@@ -1,6 +1,6 @@
 """STSNet for salcli: "Spatio-Temporal Saliency Networks for Dynamic Saliency Prediction", TMM 2018.
 
-The nets were published for Caffe; their `.caffemodel` files are read as they are.
+The nets were published for Caffe; their `.caffemodel` files are read directly.
 """
 
 from __future__ import annotations
@@ -19,33 +19,32 @@ __version__ = "0.1.0"
 Net: TypeAlias = Literal["stsconvnet", "ssnet", "tsnet", "stsmaxnet", "stsavgnet", "earlyfusion"]
 
 SMALLEST = 4
-"""Side in pixels below which the nets give nothing."""
+"""Smallest input side of the nets in pixels."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `-O key=value` sets; the defaults are those of the published script.
+    """The model's options; the defaults are those of the published script.
 
     Raises:
-        ValueError: A number that makes no sense.
+        ValueError: A value is out of range.
     """
 
     net: Net = option(
         "stsconvnet",
-        "which net of the paper; a weights file says so itself, except that ssnet and "
-        "tsnet have the same layers",
+        "which net of the paper; inferred from the weights file, except that ssnet and tsnet have "
+        "the same layers",
     )
     flow: str = option(
         "auto",
-        "where the second stream's optical flow comes from: dis, farneback, raft, "
-        "raft-large, a folder of .flo, .npy or picture files, none (no motion), or frame (the "
-        "frame itself in place of flow, as the published script does); auto is dis for clips "
-        "and frame for stills",
+        "source of the second stream's optical flow: dis, farneback, raft, raft-large, a folder of "
+        ".flo, .npy or picture files, none (no motion), or frame (the frame itself instead of "
+        "flow, as in the published script); auto is dis for clips and frame for stills",
     )
     flow_encoding: Literal["uvm16", "uvm16-mag0", "wheel"] = option(
         "uvm16",
-        "how flow becomes a picture: its components and its magnitude, around grey "
-        "or with a magnitude from black, or Middlebury's colour wheel",
+        "how to encode flow as a picture: components and magnitude around grey (uvm16), the same "
+        "with the magnitude from black (uvm16-mag0), or Middlebury's colour wheel (wheel)",
     )
     flow_scale: float = option(16.0, "grey levels per pixel of motion on a grid of 320 x 240")
     flow_offset: float = option(128.0, "grey level of no motion")
@@ -54,14 +53,16 @@ class Options:
     )
     cuts: float | None = option(
         None,
-        "frames whose pixels differ by more grey levels than this in the mean (of 255) "
-        "are of two shots, and nothing moves between them; none: flow goes across cuts",
+        "treat two frames as different shots, without motion between them, if their pixels differ "
+        "by more grey levels (of 255) than this on average; none: compute flow across cuts",
     )
-    swap_streams: bool = option(False, "feed the flow to the first stream, the frame to the other")
+    swap_streams: bool = option(
+        False, "feed the flow to the first stream and the frame to the second"
+    )
     input_size: tuple[int, int] | None = option(
         None,
-        "height and width of the net's input, as in 240,320 of the paper; none keeps "
-        "each frame's own, up to max_input_size",
+        "height and width of the net's input, such as the paper's 240,320; none keeps each frame's "
+        "own, up to max_input_size",
     )
     max_input_size: tuple[int, int] | None = option(
         (512, 512), "frames are shrunk to fit into this height and width; none never shrinks"
@@ -70,34 +71,34 @@ class Options:
     mean: tuple[float, float, float] = option(
         (100.0, 110.0, 118.0), "subtracted from the channels, in the order of the net's input"
     )
-    input_scale: float = option(0.0078431372549, "factor on the input after that")
+    input_scale: float = option(0.0078431372549, "factor applied to the input after that")
     saliency_mean: float = option(
         127.0,
         "added to 128 times the net's output; 31 undoes what the targets of SalNet's "
         "training subtracted",
     )
-    interpolation: Literal["cubic", "linear"] = option("cubic", "how maps get the frame's size")
+    interpolation: Literal["cubic", "linear"] = option("cubic", "how to resize maps to the frame")
     blur: int = option(5, "side of the final Gaussian blur; 0 for none")
     stretch: Literal["frame", "video", "none"] = option(
         "frame",
-        "divide each map by its own maximum, or all maps of a clip by their largest "
-        "value, which takes a pass of its own over the clip, or do not",
+        "divide each map by its own maximum (frame), or all maps of a clip by their largest value, "
+        "which takes a second pass over the clip (video), or do not (none)",
     )
     pad: bool = option(
         False,
-        "continue frames by their mirror image to multiples of 4 pixels a side; by "
-        "default maps that lack up to 3 pixels are stretched, as by the published script",
+        "pad frames by reflection to multiples of 4 pixels a side; by default maps that lack up to "
+        "3 pixels are stretched, as in the published script",
     )
     convolution: Literal["frequency", "direct"] = option(
         "frequency",
         "how a CPU computes wide convolutions in float32: in the frequency domain, "
-        "or directly, which gives the same maps with less memory and more time",
+        "or directly, which yields the same maps with less memory but more time",
     )
     target_mean: float = option(
-        31.0, "in training, subtracted from the density map of grey levels 0 to 255"
+        31.0, "training: subtracted from the density map of grey levels 0 to 255"
     )
     lower_resolutions: bool = option(
-        True, "in training, also see samples as if filmed with 2 or 4 times fewer lines"
+        True, "training: also use samples at 2 and 4 times lower resolutions"
     )
 
     def __post_init__(self) -> None:
@@ -106,14 +107,14 @@ class Options:
             ("max_input_size", self.max_input_size),
         ):
             if size is not None and min(size) < SMALLEST:
-                raise ValueError(f"{name} needs at least {SMALLEST} pixels a side, not {size}")
+                raise ValueError(f"{name} must be at least {SMALLEST} pixels a side, not {size}")
         if self.blur < 0 or (self.blur and self.blur % 2 == 0):
-            raise ValueError(f"blur is 0 or an odd number of pixels, not {self.blur}")
+            raise ValueError(f"blur must be 0 or an odd number of pixels, not {self.blur}")
         if not self.flow:
-            raise ValueError("flow is the name of a method, or a folder")
+            raise ValueError("flow must be the name of a method, or a folder")
 
 
-UNKNOWN_HASH = "nobody has published a hash; the first download is remembered"
+UNKNOWN_HASH = "no hash was published; the first download's is recorded"
 
 WEIGHTS = (
     Weights(
@@ -123,8 +124,8 @@ WEIGHTS = (
         options={"net": "stsconvnet"},
         licence="none stated",
         trained_on="DIEM, with copies at lower resolutions",
-        note="the authors state no licence, so all rights are theirs, and whoever downloads the "
-        f"file agrees to that; {UNKNOWN_HASH}",
+        note="the authors state no licence, so all rights are reserved, and whoever downloads the "
+        f"file accepts that; {UNKNOWN_HASH}",
     ),
     Weights(
         tag="salnet",
@@ -144,7 +145,7 @@ WEIGHTS = (
         filename="raft_small_C_T_V2-01064c6d.pth",
         licence="BSD-3-Clause",
         trained_on="FlyingChairs and FlyingThings3D, by torchvision",
-        note="optical flow for -O flow=raft; the file name holds the beginning of its hash",
+        note="optical flow for the option flow=raft; the file name contains the start of its hash",
     ),
     Weights(
         tag="raft-large",
@@ -152,13 +153,14 @@ WEIGHTS = (
         filename="raft_large_C_T_SKHT_V2-ff5fadd5.pth",
         licence="BSD-3-Clause",
         trained_on="FlyingChairs, FlyingThings3D, Sintel, KITTI and HD1K, by torchvision",
-        note="optical flow for -O flow=raft-large; the file name holds the beginning of its hash",
+        note="optical flow for the option flow=raft-large; the file name contains the start of its "
+        "hash",
     ),
 )
 
 STSNET = ModelSpec(
     name="stsnet",
-    summary="video, by two streams: what a frame shows and how it moves (optical flow)",
+    summary="video with two streams: appearance (the frame) and motion (optical flow)",
     factory="salcli_stsnet.model:Stsnet",
     weights=WEIGHTS,
     options=Options,
@@ -189,7 +191,7 @@ STSNET = ModelSpec(
         "input": "the frame, at most 512 pixels a side, and a picture of the flow from the frame "
         "before, of the same size; stills take the frame twice",
         "output": "saliency divided by its maximum, at the frame's size",
-        "time": "each map sees one frame and one flow; nothing is carried on",
+        "time": "each map depends on one frame and its flow only",
     },
     comparisons={"direct": {"convolution": "direct"}},
 )
@@ -203,7 +205,7 @@ def register_models() -> Iterable[ModelSpec]:
 
 @hookimpl
 def register_commands(app: typer.Typer) -> None:
-    """`salcli stsnet`: weights for Caffe, and nets put together from two streams."""
+    """`salcli stsnet`: export weights for Caffe, and join two streams."""
     from salcli_stsnet.commands import app as own
 
     app.add_typer(own, name="stsnet")

@@ -1,10 +1,10 @@
 """Reads Caffe's weights files, `.caffemodel`: one protobuf message, `NetParameter`.
 
-The message is walked where it lies, in a memory map, and only values that are wanted are copied
-out of it. Nothing is allocated because a file says so: a length is compared with what is there, a
-shape with the number of values. So a damaged or hostile file costs no more memory than its own
-size. The `protobuf` package would need a compiled schema, copies whole messages, keeps gradients
-that nobody asked for, and cannot be told to take the values of twenty layers only.
+The message is parsed in place, in a memory map, and only the wanted values are copied out of it. No
+allocation trusts a size stated in the file: a length is validated against the file's size, a shape
+against the number of values. So a damaged or hostile file costs no more memory than its own size.
+The `protobuf` package would need a compiled schema, copies whole messages, keeps unneeded
+gradients, and cannot read the values of twenty layers only.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ __all__ = ["CaffeModel", "read"]
 logger = logging.getLogger(__name__)
 
 NET_NAME, OLD_LAYERS, LAYERS = 1, 2, 100
-"""Fields of a net: its name, and its layers in the encoding of 2014 or in today's."""
+"""Fields of a net: its name, and its layers in the encoding of 2014 or the current one."""
 
 LAYER_FIELDS: Final = {OLD_LAYERS: (4, 6), LAYERS: (1, 7)}
 """Name and blobs of a layer in either encoding."""
 
 OLDEST_LAYER = 1
-"""Where a layer of `OLD_LAYERS` has what was a layer in 2013."""
+"""Field of a layer of `OLD_LAYERS` that holds a layer in the encoding of 2013."""
 
 LEGACY_SHAPE, SHAPE, DIMENSIONS = (1, 2, 3, 4), 7, 1
 """Fields of a blob: number, channels, height and width; or a shape of any length."""
@@ -54,7 +54,7 @@ VALUES: Final = {5: (FOUR_BYTES, 4), 8: (EIGHT_BYTES, 8)}
 """Fields of a blob with float32 and float64 values: kind of an unpacked value, and its bytes."""
 
 MOST_DIMENSIONS = 32
-"""Caffe allows no more either."""
+"""Caffe's own limit."""
 
 MOST_BLOBS = 2
 """A convolution has weights and a bias."""
@@ -63,11 +63,11 @@ LONGEST_NAME = 64
 MOST_STRANGERS = 5
 
 FOREIGN = {
-    b"\x89HDF": "is an HDF5 file; have Caffe write it as .caffemodel",
+    b"\x89HDF": "is an HDF5 file; save it as .caffemodel with Caffe",
     b"PK\x03\x04": "is a PyTorch file; name it .pth",
     b"\x80\x02": "is a PyTorch file; name it .pth",
 }
-"""First bytes of files that are taken for a `.caffemodel` by mistake."""
+"""First bytes of files that are often mistaken for a `.caffemodel`."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class CaffeModel:
     """What a file holds.
 
     Attributes:
-        name: Of the net, as in its description; empty if it has none.
+        name: Name of the net, as in its description; empty if it has none.
         state: Weights and biases by `<layer>.weight` and `<layer>.bias`, float32.
-        strangers: Names of a few layers that were not wanted, for messages.
+        strangers: Names of a few other layers, for messages.
     """
 
     name: str
@@ -89,8 +89,8 @@ def read(path: Path, layers: Collection[str]) -> CaffeModel:
     """The weights of the named layers; other layers, gradients and unknown fields are skipped.
 
     Raises:
-        WeightsError: The file cannot be read, is none of Caffe's, is damaged, or holds a value that
-            is not finite.
+        WeightsError: The file cannot be read, is not from Caffe, is damaged, or contains a value
+            that is not finite.
     """
     try:
         with path.open("rb") as file:
@@ -119,7 +119,7 @@ def read(path: Path, layers: Collection[str]) -> CaffeModel:
 
 @dataclass
 class _Index:
-    """What a file holds, as places."""
+    """A file's content, as positions."""
 
     name: str = ""
     blobs: dict[int, dict[str, list[Span]]] = field(
@@ -128,7 +128,7 @@ class _Index:
     strangers: list[str] = field(default_factory=list)
 
     def chosen(self) -> dict[str, list[Span]]:
-        """The blobs of the layers in today's encoding, if the file has any of them."""
+        """The blobs of the layers in the current encoding, or the old one's if it has none."""
         if self.blobs[LAYERS] and self.blobs[OLD_LAYERS]:
             logger.warning("the file has layers in two encodings; the older ones are ignored")
         return self.blobs[LAYERS] or self.blobs[OLD_LAYERS]
@@ -153,7 +153,7 @@ def _index(data: memoryview, wanted: Collection[str]) -> _Index:
 
 
 def _layer(data: memoryview, span: Span, *, encoding: int) -> tuple[str, list[Span]]:
-    """Name and blobs of a layer; of too many blobs only as many as show that."""
+    """Name and blobs of a layer; stops once there are too many blobs."""
     name_field, blobs_field = LAYER_FIELDS[encoding]
     name, blobs = "", list[Span]()
     for found in fields(data, span):
@@ -165,14 +165,14 @@ def _layer(data: memoryview, span: Span, *, encoding: int) -> tuple[str, list[Sp
             blobs.append(found.span)
         elif found.number == OLDEST_LAYER and encoding == OLD_LAYERS:
             raise Damaged(
-                "its layers have the encoding of 2013; rewrite it with Caffe's "
+                "its layers use the encoding of 2013; upgrade it with Caffe's "
                 "upgrade_net_proto_binary"
             )
     return name, blobs
 
 
 def _text(data: memoryview, span: Span) -> str:
-    """A name; of one that is too long for any, the beginning."""
+    """A name, truncated if it is too long."""
     start, end = span
     return bytes(data[start : min(end, start + LONGEST_NAME)]).decode("utf-8", errors="replace")
 
@@ -180,7 +180,8 @@ def _text(data: memoryview, span: Span) -> str:
 def _tensor(data: memoryview, span: Span, *, flat: bool) -> Tensor:
     """The values of a blob in its shape; gradients are skipped.
 
-    As in Caffe, doubles win over floats, and the old shape of four sides wins over the new one.
+    As in Caffe, doubles take precedence over floats, and the old four-dimensional shape over the
+    new one.
     """
     legacy, shape = dict.fromkeys(LEGACY_SHAPE, 0), list[int]()
     is_legacy = False
@@ -218,7 +219,7 @@ def _sides(data: memoryview, span: Span) -> Iterator[int]:
 
 def _floats(values: dict[int, bytearray]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     floats, doubles = values.values()
-    with np.errstate(all="ignore"):  # a double that no float can hold is found right below
+    with np.errstate(all="ignore"):  # a double beyond float32 is found right below
         array = (
             np.frombuffer(doubles, "<f8").astype(np.float32)
             if doubles

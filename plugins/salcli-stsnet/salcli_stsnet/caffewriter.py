@@ -1,4 +1,4 @@
-"""Writes a net as Caffe's weights file, `.caffemodel`, for people who work with Caffe."""
+"""Writes a net as a Caffe weights file, `.caffemodel`, for users of Caffe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES: dict[Net, str] = {
     "stsconvnet": "STSConvNet",
     "earlyfusion": "EarlyFusion_Net",
 }
-"""What the published descriptions call their nets."""
+"""Names of the nets in the published descriptions."""
 
 TYPE, DATA = 2, 5
 """Fields of a layer and of a blob."""
@@ -34,11 +34,11 @@ def write(path: Path, network: STSNet) -> None:
     """Write a network, layer by layer in the order of the published description.
 
     Raises:
-        UsageError: The net is no single net of Caffe's.
+        UsageError: The net is not a single net in Caffe.
         OutputError: The file cannot be written.
     """
     if network.net not in NAMES:
-        raise UsageError(f"{network.net} is two nets to Caffe; write its two streams one by one")
+        raise UsageError(f"{network.net} is two nets in Caffe; export its two streams one by one")
     state = network.state_dict()
     with atomic.replacing(path) as part, part.open("wb") as file:
         file.write(_message(NET_NAME, NAMES[network.net].encode()))
@@ -47,7 +47,7 @@ def write(path: Path, network: STSNet) -> None:
 
 
 def layers(network: STSNet) -> Iterator[tuple[str, str]]:
-    """Names and types of all layers, those without weights too."""
+    """Names and types of all layers, including those without weights."""
     fusion = network.fusion
     twice = fusion.after if fusion else 0
     for number in range(1, LAST + 1):

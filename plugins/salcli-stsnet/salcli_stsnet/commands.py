@@ -1,4 +1,4 @@
-"""`salcli stsnet`: weights for Caffe, and two-stream nets put together from single streams."""
+"""`salcli stsnet`: export weights for Caffe, and join single streams into two-stream nets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Weights of STSNet: for Caffe, and of two streams.")
+app = typer.Typer(
+    no_args_is_help=True, help="Export STSNet's weights for Caffe, and join two streams."
+)
 
 TwoStreams: TypeAlias = Literal["stsavgnet", "stsmaxnet", "stsconvnet"]
 
@@ -49,7 +51,7 @@ def join(
         ),
     ] = "stsavgnet",
 ) -> None:
-    """Put a two-stream net together from two single streams."""
+    """Join two single streams into a two-stream net."""
     import dataclasses
 
     from salcli.authoring import checkpoint

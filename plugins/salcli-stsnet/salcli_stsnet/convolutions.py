@@ -1,10 +1,10 @@
 """Convolutions that keep the size, and wide ones as products in the frequency domain.
 
 A convolution of a tile is a product of spectra, one matrix over the channels for each frequency.
-For kernels of 5 to 11 pixels a side that is several times fewer multiplications than the direct
-way (overlap-save: Oppenheim, Schafer, Discrete-Time Signal Processing, section 8.7). Tiles are
-small, so the Fourier transforms are products with fixed matrices too, in real numbers; of the
-frequencies of real tiles, which come in conjugate pairs, one of each pair is enough.
+For kernels of 5 to 11 pixels a side this needs several times fewer multiplications than the direct
+computation (overlap-save: Oppenheim, Schafer, Discrete-Time Signal Processing, section 8.7). Tiles
+are small, so the Fourier transforms are products with fixed matrices too, in real numbers;
+frequencies of real tiles come in conjugate pairs, of which one is enough.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch.nn import functional
 __all__ = ["TILES", "Convolution", "WideConvolution"]
 
 TILES = {5: 11, 7: 14, 11: 20}
-"""Side of the tiles for a kernel side: larger is faster, until the spectra fill the memory."""
+"""Side of the tiles for a kernel side: larger is faster, as long as the spectra fit into memory."""
 
 TILES_AT_ONCE = 48
-"""Enough to multiply matrices well, few enough to need little memory."""
+"""Enough for efficient matrix products, few enough to need little memory."""
 
 
 class Convolution(nn.Conv2d):
@@ -32,7 +32,7 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs, outputs, side, padding=side // 2)
 
     def reset_parameters(self) -> None:
-        """Start as SalNet's training did: Gaussian weights of variance 2 / fan-in, no bias."""
+        """Initialise as SalNet's training did: Gaussian weights of variance 2 / fan-in, no bias."""
         nn.init.kaiming_normal_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -40,14 +40,14 @@ class Convolution(nn.Conv2d):
 
 @dataclass(frozen=True)
 class _Spectrum:
-    """A kernel, ready to be used.
+    """A kernel prepared for use.
 
     Attributes:
         kernel: `[2, frequencies, inputs, outputs]`, real and imaginary parts.
         forward: `[2 * frequencies, tile * tile]`, pixels of a tile to its spectrum.
         inverse: `[step * step, 2 * frequencies]`, spectrum to those pixels that are not wrapped.
         tile: Side of a tile.
-        step: Side of what a tile gives.
+        step: Side of a tile's valid output.
     """
 
     kernel: Tensor
@@ -58,9 +58,9 @@ class _Spectrum:
 
 
 class WideConvolution(Convolution):
-    """A convolution that is computed in the frequency domain once `prepare` was called.
+    """A convolution that is computed in the frequency domain after `prepare` was called.
 
-    What was prepared is forgotten in training mode, where weights change.
+    The prepared kernel is discarded in training mode, where weights change.
     """
 
     def __init__(self, inputs: int, outputs: int, side: int) -> None:
@@ -68,14 +68,14 @@ class WideConvolution(Convolution):
         self.spectrum: _Spectrum | None = None
 
     def prepare(self) -> None:
-        """Transform the kernel, which takes some memory, and use that from now on.
+        """Transform the kernel, which takes some memory, and use it from now on.
 
-        The kernel must be float32 and on a CPU, where this is worth it.
+        The kernel must be float32 and on a CPU, where this is worthwhile.
         """
         self.spectrum = _transformed(self.weight.detach(), TILES[self.kernel_size[0]])
 
     def train(self, mode: bool = True) -> WideConvolution:
-        """Training mode, for which nothing is prepared, or evaluation mode."""
+        """Set training mode, which discards the prepared kernel, or evaluation mode."""
         if mode:
             self.spectrum = None
         super().train(mode)
@@ -112,7 +112,7 @@ def _transformed(weight: Tensor, tile: int) -> _Spectrum:
 
 
 def _convolved(x: Tensor, spectrum: _Spectrum) -> Tensor:
-    """Cross-correlation of `[N, inputs, h, w]` with zeros around, some rows of tiles at a time."""
+    """Cross-correlation of `[N, inputs, h, w]` with zero padding, some rows of tiles at a time."""
     number, _, height, width = x.shape
     step = spectrum.step
     margin = (spectrum.tile - step) // 2

@@ -31,14 +31,14 @@ RAFT = {"raft": "raft-small", "raft-large": "raft-large"}
 """Names of the methods that are networks, and the tags of their weights."""
 
 METHODS = ("dis", "farneback", *RAFT)
-"""Every way to compute flow from frames."""
+"""All methods to compute flow from frames."""
 
 
 class Estimator(Protocol):
-    """A way to compute flow; whatever it remembers lives in one stimulus only."""
+    """A method to compute flow; its state is limited to one stimulus."""
 
     def prepare(self, frame: Frame, /) -> Any:
-        """What is needed of a frame, computed once though two pairs need it."""
+        """Prepare a frame, once for both pairs that need it."""
 
     def between(self, previous: Any, current: Any, /) -> Field:
         """The field `[240, 320, 2]` from one prepared frame to the other, in pixels."""
@@ -49,7 +49,7 @@ def successive(
 ) -> Iterator[tuple[Frame, Field | None]]:
     """Each frame with the flow from the one before it; the first has none.
 
-    Between frames that differ by more than `cuts` grey levels in the mean, nothing moves.
+    Flow is zero between frames that differ by more than `cuts` grey levels on average.
     """
     before: tuple[Frame, Any] | None = None
     for frame in frames:
@@ -64,7 +64,7 @@ def successive(
 
 
 def _difference(one: Frame, other: Frame) -> float:
-    """Mean over pixels and channels of how far two frames differ; infinite if their sizes do."""
+    """Mean absolute difference of two frames; infinite if their sizes differ."""
     return float(cv2.absdiff(one, other).mean()) if one.shape == other.shape else np.inf
 
 
@@ -114,7 +114,7 @@ class _Raft:
 
 
 def raft(network: nn.Module, device: torch.device) -> Estimator:
-    """What `load_raft` gave, as an estimator."""
+    """The network of `load_raft` as an estimator."""
     return _Raft(network, device)
 
 
@@ -129,17 +129,18 @@ def load_raft(spec: ModelSpec, method: str, *, offline: bool) -> nn.Module:
         optical_flow = import_module("torchvision.models.optical_flow")
     except ImportError as error:
         raise UsageError(
-            f"-O flow={method} needs torchvision; to install it: pip install 'salcli-stsnet[raft]'"
+            f"flow by '{method}' needs torchvision; to install it: pip install "
+            "'salcli-stsnet[raft]'"
         ) from error
     row = spec.weights_row(RAFT[method])
     if row is None:
-        raise UsageError(f"model '{spec.name}' brings no weights for -O flow={method}")
+        raise UsageError(f"model '{spec.name}' has no weights for flow by '{method}'")
     path = store.locate(spec, row, offline=offline)
     beginning = row.filename.rpartition("-")[2].removesuffix(".pth")
     digest = checkpoint.sha256(path)
     if not digest.startswith(beginning):
         raise WeightsError(
-            f"'{path}' is not torchvision's file: its SHA-256 begins with {digest[:8]}, not with "
+            f"'{path}' is not torchvision's file: its SHA-256 starts with {digest[:8]}, not with "
             f"{beginning}; to download it again: salcli weights remove {spec.name}:{row.tag}"
         )
     make = optical_flow.raft_small if method == "raft" else optical_flow.raft_large

@@ -1,7 +1,7 @@
-"""Optical flow that somebody else computed: a folder with one file per frame.
+"""Precomputed optical flow: a folder with one file per frame.
 
 `.flo` (Middlebury) and `.npy` hold a field `[h, w, 2]` in pixels of its own size; any picture is
-taken as the flow's picture, ready to be seen by the net.
+used as an already encoded flow.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNKNOWN = 1e9
 class FlowFolder:
     """The flow of one stimulus: files named like its frames, as `0002.flo` for frame `0002`.
 
-    How names are compared is said in `salcli.gaze.pairing`: `flow_2.flo` is of frame `0002` too.
+    For how names are matched see `salcli.gaze.pairing`: `flow_2.flo` also belongs to frame `0002`.
 
     Args:
         folder: Either the files themselves, or a folder for each stimulus.
@@ -63,7 +63,7 @@ def read(path: Path, options: Options) -> Frame:
     """The picture of the flow in a file.
 
     Raises:
-        InputError: The file is damaged, or holds no flow.
+        InputError: The file is damaged, or does not contain flow.
     """
     suffix = path.suffix.lower()
     if suffix not in FIELD_SUFFIXES:
@@ -101,5 +101,5 @@ def _read_npy(path: Path) -> Field:
         raise InputError(f"'{path}' holds no array of floating-point numbers")
     if field.ndim != 3 or field.shape[2] != 2:
         raise InputError(f"'{path}' must be [h, w, 2], not {list(field.shape)}")
-    with np.errstate(over="ignore"):  # whoever reads this looks whether it is finite
+    with np.errstate(over="ignore"):  # the caller checks that it is finite
         return field.astype(np.float32)

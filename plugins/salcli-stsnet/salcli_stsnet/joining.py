@@ -1,4 +1,4 @@
-"""Two-stream nets made of single streams, from which their training starts (section 4.2)."""
+"""Joins single streams into two-stream nets, the start of their training (section 4.2)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def joined(
     """A state dict for a two-stream network.
 
     The first stream and everything after the fusion come from `frame`, the second stream from
-    `flow`, both state dicts of a single stream; a learned fusion keeps the network's own start,
-    which is the mean of the streams. Keys that the single streams lack are left out.
+    `flow`, both state dicts of a single stream; a learned fusion keeps its initial values, the mean
+    of the streams. Keys that the single streams lack are left out.
     """
     state = {}
     for key, own in network.state_dict().items():

@@ -1,4 +1,4 @@
-"""From the net's output to the maps that the published script writes, on any device."""
+"""Turns the net's output into the maps that the published script writes, on any device."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def finish(
 ) -> Tensor:
     """Maps `[N, H, W]` in [0, 1], of the frame's size, for outputs `[N, 1, h, w]`, float32.
 
-    Divided, where the options say so, by `peak`, in [0, 1], or else by each map's maximum.
+    If the options say so, they are divided by `peak`, in [0, 1], or else by each map's maximum.
     """
     grey = (output * SALIENCY_SCALE + options.saliency_mean).clamp(0, WHITE)
     grey = functional.interpolate(
@@ -42,7 +42,7 @@ def finish(
 
 
 def _blurred(maps: Tensor, side: int) -> Tensor:
-    """Under OpenCV's Gaussian for this side, mirrored at the border without repeating its pixels.
+    """Blur by OpenCV's Gaussian of this side, reflected at the border without repeating its pixels.
 
     For five pixels that is [1 4 6 4 1] / 16.
     """
@@ -53,7 +53,7 @@ def _blurred(maps: Tensor, side: int) -> Tensor:
 
 
 def _mirrored(count: int, margin: int, device: torch.device) -> Tensor:
-    """Positions from 0 to `count - 1`, continued by their mirror images on both sides."""
+    """Positions from 0 to `count - 1`, continued by reflection on both sides."""
     period = max(1, 2 * (count - 1))
     places = torch.arange(-margin, count + margin, device=device).remainder(period)
     return torch.minimum(places, period - places)

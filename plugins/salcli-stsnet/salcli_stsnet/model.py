@@ -45,11 +45,11 @@ __all__ = ["Stsnet"]
 logger = logging.getLogger(__name__)
 
 CPU_PIXELS = 512 * 512
-"""So much goes through the network of a CPU at once: more would take memory and no less time."""
+"""Pixels processed at once on a CPU: more would take memory and save no time."""
 
 
 class Stsnet(Model):
-    """Every net of the paper; each map sees one frame and one picture of flow."""
+    """All nets of the paper; each map depends on one frame and one picture of flow."""
 
     options: Options
     network: STSNet
@@ -58,10 +58,10 @@ class Stsnet(Model):
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """Caffe's files, and all that salcli reads; the keys tell which net a file holds.
+        """Read Caffe's files and all formats of salcli; the net is inferred from the keys.
 
         Raises:
-            WeightsError: The file is damaged, or holds something else.
+            WeightsError: The file is damaged, or contains something else.
         """
         if path.suffix == ".caffemodel":
             found = caffemodel.read(path, LAYERS)
@@ -80,7 +80,7 @@ class Stsnet(Model):
         return dataclasses.replace(saved, metadata={**saved.metadata, "options": options})
 
     def build(self) -> STSNet:
-        """The net that the options or the weights name.
+        """The net selected by the options or the weights.
 
         Raises:
             UsageError: The option `flow` is neither a method nor a folder.
@@ -88,20 +88,21 @@ class Stsnet(Model):
         names = ("auto", *METHODS, "none", "frame")
         if self.options.flow not in names and not Path(self.options.flow).is_dir():
             raise UsageError(
-                f"-O flow={self.options.flow}: there is no such folder, nor is it one of "
+                f"the option 'flow' is '{self.options.flow}': there is no such folder, and it is "
+                "not one of "
                 f"{', '.join(names)}"
             )
         return STSNet(self.options.net)
 
     def load(self, saved: Checkpoint) -> None:
-        """Fill the network, and RAFT's if that computes the flow."""
+        """Load the network's weights, and RAFT's if it computes the flow."""
         super().load(saved)
         self._weights_are_final = True
         if self.options.flow in RAFT and self.options.net != "ssnet":
             self._raft = flow.load_raft(self.spec, self.options.flow, offline=self.offline)
 
     def start_from(self, saved: Checkpoint) -> None:
-        """Whole nets; or a single stream, such as SalNet, for both streams and what follows."""
+        """Start from a whole net; or both streams from a single one, such as SalNet."""
         state = saved.state
         if self.options.net not in SINGLE and net_of(state) in SINGLE:
             state = joined(self.network, state, state)
@@ -120,7 +121,7 @@ class Stsnet(Model):
         """Resized by OpenCV, mean subtracted, scaled, blue first: `[N, 3, h, w]`.
 
         Raises:
-            InputError: A frame is so thin that nothing is left of it.
+            InputError: A frame is too thin for the net.
         """
         pixels = torch.from_numpy(np.stack([self._resized(frame) for frame in frames]))
         pixels = pixels.permute(0, 3, 1, 2).contiguous()
@@ -138,11 +139,12 @@ class Stsnet(Model):
         if min(round(height * factor), round(width * factor)) < SMALLEST:
             raise InputError(
                 f"a frame of {width} x {height} pixels is too thin for the net, which needs "
-                f"{SMALLEST} of them each way; -O input_size=240,320 squeezes it"
+                f"{SMALLEST} each way; to resize it, set the option 'input_size', for example to "
+                "240,320"
             )
         if factor == 1:
             return frame
-        # by factors, not to a size: OpenCV then samples at other places
+        # by factors, not to a size: OpenCV then samples at different positions
         return np.asarray(cv2.resize(frame, None, fx=factor, fy=factor), np.uint8)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
@@ -178,7 +180,7 @@ class Stsnet(Model):
             yield inputs, flows, (chunk[0].shape[0], chunk[0].shape[1])
 
     def _pairs(self, stimulus: Stimulus) -> Iterator[Pair]:
-        """Each frame with what the second stream sees: a picture of flow, or the frame itself."""
+        """Each frame with the second stream's input: a picture of flow, or the frame itself."""
         source = self._source(clip=stimulus.is_clip)
         if source == "frame":
             return twice(stimulus.frames)
@@ -194,7 +196,7 @@ class Stsnet(Model):
         return with_estimated_flow(stimulus.frames, estimator, self.options)
 
     def _source(self, *, clip: bool) -> str:
-        """The option `flow`, with `auto` decided."""
+        """The option `flow`, with `auto` resolved."""
         if self.options.net == "ssnet":
             return "frame"
         if self.options.flow == "auto" and not clip:
@@ -203,14 +205,14 @@ class Stsnet(Model):
         return "dis" if self.options.flow == "auto" else self.options.flow
 
     def _flow_inputs(self, pictures: Sequence[Frame], inputs: Tensor) -> Tensor:
-        """Pictures as network input of the size of the frames' inputs."""
+        """Pictures as network input, resized like the frames."""
         if self.options.input_size is None:
             size = (inputs.shape[-1], inputs.shape[-2])
             pictures = [np.asarray(cv2.resize(picture, size), np.uint8) for picture in pictures]
         return self.preprocess(pictures)
 
     def _forward(self, frames: Tensor, flows: Tensor) -> Tensor:
-        """The net's output; of many pixels, on a CPU, a part at a time."""
+        """The net's output; on a CPU, large batches are processed in parts."""
         if self.options.swap_streams:
             frames, flows = flows, frames
         height, width = frames.shape[-2:]
@@ -226,11 +228,10 @@ class Stsnet(Model):
     def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
         """Successive frames and the flow into each, `[T, 6, h, w]`; for ssnet `[T, 3, h, w]`.
 
-        A sample may be seen at a lower resolution than the net's; its flow is divided by the same
-        factor.
+        A sample may have a lower resolution than the net's; its flow is divided by the same factor.
 
         Raises:
-            UsageError: Flow that training cannot compute.
+            UsageError: Training cannot compute this flow.
         """
         factor = 1
         if self.options.lower_resolutions:
@@ -248,9 +249,9 @@ class Stsnet(Model):
         return torch.cat([inputs, flows], dim=1)
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
-        """Caffe's Euclidean loss to grey levels; of frames with ground truth, the last ones."""
+        """Caffe's Euclidean loss on grey levels, for the last frames that have ground truth."""
         inputs = batch.inputs[:, -batch.density.shape[1] :].flatten(0, 1)
-        frames, flows = inputs[:, :3], inputs[:, -3:]  # the same where there is no flow
+        frames, flows = inputs[:, :3], inputs[:, -3:]  # identical if there is no flow
         if self.options.swap_streams:
             frames, flows = flows, frames
         size = (inputs.shape[-2], inputs.shape[-1])
@@ -258,8 +259,8 @@ class Stsnet(Model):
         yield Loss({"euclidean": training.euclidean(self.network(frames, flows), wanted)})
 
     def recipes(self) -> Mapping[str, Recipe]:
-        """`paper`, and `finetune` from its result or from a published file."""
-        if self.options.net == "ssnet":  # a frame alone is enough
+        """`paper`, and `finetune`, which starts from its result or from a published file."""
+        if self.options.net == "ssnet":  # single frames are enough
             return {
                 name: dataclasses.replace(recipe, clip_length=1)
                 for name, recipe in training.RECIPES.items()

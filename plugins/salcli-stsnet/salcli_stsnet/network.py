@@ -2,7 +2,7 @@
 
 A stream is a chain of nine convolutions with a learned upsampling at its end. A two-stream net has
 the first convolutions twice, for the frame (`conv1`, ...) and for the optical flow (`conv1_b`,
-...), and joins what they give. Every convolution keeps the size, every pooling halves it, rounding
+...), and joins their outputs. Every convolution keeps the size, every pooling halves it, rounding
 up.
 """
 
@@ -37,21 +37,21 @@ CONVOLUTIONS = (
 LAST = len(CONVOLUTIONS)
 
 ROWS = 32
-"""Height of what `begin` does at once; even."""
+"""Number of rows that `begin` computes at once; even."""
 
 SHRINKING = 4
-"""Two poolings halve the sides, and `deconv1` enlarges by as much."""
+"""Two poolings halve the sides, and `deconv1` enlarges by the same factor."""
 
 MANY_CHANNELS = 128
-"""From so many input channels on, wide kernels gain from the frequency domain."""
+"""From this many input channels on, wide kernels are faster in the frequency domain."""
 
 SINGLE: tuple[Net, ...] = ("ssnet", "tsnet")
-"""Nets of one stream: they have the same layers, and see either the frame or the flow."""
+"""Single-stream nets, with the same layers; their input is either the frame or the flow."""
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """How the two streams come together, after their convolution number `after`."""
+    """How the two streams are joined after convolution number `after`."""
 
     after: int
     kind: Literal["maximum", "convolution", "mean"]
@@ -74,9 +74,9 @@ LAYERS = frozenset(
 
 
 def net_of(keys: Collection[str], *, name: str = "") -> Net | None:
-    """The net that has these state-dict keys; `name` is what the file calls its net.
+    """The net that has these state-dict keys; `name` is the net's name in the file.
 
-    SSNet and TSNet differ in nothing but that name. `None` if the keys are of no net.
+    SSNet and TSNet differ only in that name. `None` if the keys do not belong to any net.
     """
     if "conv1.weight" not in keys or "deconv1.weight" not in keys:
         return None
@@ -85,7 +85,7 @@ def net_of(keys: Collection[str], *, name: str = "") -> Net | None:
     if "deconv1_b.weight" in keys:
         return "stsavgnet"
     if "conv6_b.weight" in keys:
-        return None  # late fusion, which was withdrawn; no such file ever worked
+        return None  # late fusion, which was withdrawn; such a file never worked
     if "conv1_b.weight" in keys:
         return "stsmaxnet"
     return "tsnet" if name.lower().startswith("tsnet") else "ssnet"
@@ -93,7 +93,7 @@ def net_of(keys: Collection[str], *, name: str = "") -> Net | None:
 
 def response_norm(x: Tensor) -> Tensor:
     """Caffe's LRN across 5 channels: x / (1 + 1e-4 / 5 * sum of squares) ** 0.75."""
-    exact = x if x.dtype == torch.float64 else x.float()  # a square may be too large for float16
+    exact = x if x.dtype == torch.float64 else x.float()  # squares may overflow float16
     squares = functional.pad(exact.square(), (0, 0, 0, 0, 2, 2))
     channels = x.shape[1]
     around = squares[:, :channels]
@@ -110,7 +110,7 @@ def pool(x: Tensor) -> Tensor:
 def begin(layer: Convolution, x: Tensor) -> Tensor:
     """`conv1` with its ReLU, norm and pooling, some rows at a time.
 
-    Nothing else in the net is nearly as large as what the pooling throws away.
+    The pooling's input is by far the largest tensor of the net.
     """
     margin = layer.kernel_size[0] // 2
     padded = functional.pad(x, (0, 0, margin, margin))
@@ -124,31 +124,31 @@ def begin(layer: Convolution, x: Tensor) -> Tensor:
 
 
 def convolution(inputs: int, outputs: int, side: int) -> Convolution:
-    """A convolution that keeps the size, of the kind that is fastest."""
+    """A convolution that keeps the size, of the fastest kind."""
     if side in TILES and inputs >= MANY_CHANNELS:
         return WideConvolution(inputs, outputs, side)
     return Convolution(inputs, outputs, side)
 
 
 class Upsampling(nn.ConvTranspose2d):
-    """Four times as high and wide, by learned weights that begin as a mean."""
+    """Enlarges height and width by four with learned weights, initialised as a mean."""
 
     def __init__(self) -> None:
         super().__init__(1, 1, 2 * SHRINKING, stride=SHRINKING, padding=SHRINKING // 2, bias=False)
 
     def reset_parameters(self) -> None:
-        """Start as SalNet's training did."""
+        """Initialise as SalNet's training did."""
         nn.init.normal_(self.weight, mean=1 / self.weight.numel(), std=1e-6)
 
 
 class Averaging(Convolution):
-    """Joins two streams by a learned mixture of their channels that begins as their mean."""
+    """Joins two streams by a learned mixture of their channels, initialised as their mean."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(2 * channels, channels, 1)
 
     def reset_parameters(self) -> None:
-        """Start so that a net made of two trained streams begins as their mean."""
+        """Initialise as the mean of the two streams."""
         outputs = self.out_channels
         with torch.no_grad():
             self.weight.zero_()
@@ -175,7 +175,7 @@ class STSNet(nn.Module):
             self.add_module(f"deconv1{suffix}", Upsampling())
 
     def prepare(self) -> None:
-        """Compute wide convolutions in the frequency domain, until there is training again."""
+        """Compute wide convolutions in the frequency domain until the next training."""
         for module in self.modules():
             if isinstance(module, WideConvolution):
                 module.prepare()
@@ -184,8 +184,8 @@ class STSNet(nn.Module):
         """Raw saliency `[N, 1, 4 * (h // 4), 4 * (w // 4)]`, about -1 to 1.
 
         Args:
-            frame: `[N, 3, h, w]`, preprocessed; TSNet does not look at it.
-            flow: The optical flow's picture, likewise; SSNet does not look at it. May be `frame`.
+            frame: `[N, 3, h, w]`, preprocessed; TSNet ignores it.
+            flow: The optical flow's picture, likewise; SSNet ignores it. May be `frame`.
         """
         if self.fusion is None:
             x = self.convolve(flow if self.net == "tsnet" else frame, 1, LAST)
@@ -201,7 +201,7 @@ class STSNet(nn.Module):
         return self.upsample(self.convolve(fused, after + 1, LAST))
 
     def convolve(self, x: Tensor, first: int, last: int, *, suffix: str = "") -> Tensor:
-        """Convolutions `first` to `last` of a stream with what follows each."""
+        """Convolutions `first` to `last` of a stream, each with its following layers."""
         for number in range(first, last + 1):
             layer = cast(Convolution, self.get_submodule(f"conv{number}{suffix}"))
             if number == 1:

@@ -1,4 +1,4 @@
-"""Optical flow as pictures, which is how the second stream sees it (section 3 of the paper).
+"""Encodes optical flow as pictures, the second stream's input (section 3 of the paper).
 
 A field of flow is float32 `[h, w, 2]`: how far each pixel moves to the right and down, in pixels of
 a grid of 320 x 240, whatever the field's own size.
@@ -22,7 +22,7 @@ GRID = (240, 320)
 """Height and width of the grid on which flow is measured."""
 
 WHEEL = (15, 6, 4, 11, 13, 6)
-"""How many of the colour wheel's hues lie between red, yellow, green, cyan, blue, magenta, red
+"""Number of the colour wheel's hues between red, yellow, green, cyan, blue, magenta, red
 (Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011)."""
 
 CORNERS = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255))
@@ -42,7 +42,7 @@ def encode(field: Field, options: Options) -> Frame:
 
 
 def no_motion(options: Options) -> Frame:
-    """The picture of a field in which nothing moves."""
+    """The picture of a field without motion."""
     return encode(np.zeros((*GRID, 2), np.float32), options)
 
 
@@ -64,6 +64,6 @@ def _colours() -> npt.NDArray[np.float32]:
     """The hues of the wheel `[55, 3]`, 0 to 255."""
     hues = []
     for start, stop, count in zip(CORNERS, (*CORNERS[1:], CORNERS[0]), WHEEL, strict=True):
-        direction = np.sign(np.subtract(stop, start))  # one of red, green and blue comes or goes
+        direction = np.sign(np.subtract(stop, start))  # one of red, green and blue rises or falls
         hues.append(start + np.outer(np.floor(255 * np.arange(count) / count), direction))
     return np.concatenate(hues).astype(np.float32)

@@ -14,14 +14,14 @@ __all__ = ["CaffeSGD"]
 class CaffeSGD(Optimizer):
     """SGD whose momentum remembers steps, not gradients: `h = momentum h + lr g; w = w - h`.
 
-    `torch.optim.SGD` multiplies by the rate after the momentum, so it differs for some tens of
-    steps whenever the rate changes. Weight decay is added to the gradient.
+    `torch.optim.SGD` multiplies by the rate after the momentum, so it differs for a few dozen steps
+    whenever the rate changes. Weight decay is added to the gradient.
 
     Args:
-        params: Parameters, or groups of them with `lr` and `weight_decay` of their own.
+        params: Parameters, or groups of them with their own `lr` and `weight_decay`.
         lr: Learning rate.
-        momentum: How much of the last step is repeated.
-        weight_decay: For groups that say none.
+        momentum: Share of the last step that is repeated.
+        weight_decay: Default for groups without their own.
     """
 
     def __init__(

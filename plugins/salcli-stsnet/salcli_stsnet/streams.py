@@ -1,4 +1,4 @@
-"""What the two streams see: each frame of a stimulus, and the picture of its flow."""
+"""Inputs of the two streams: each frame of a stimulus, and the picture of its flow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Pair = tuple[Frame, Frame]
 
 
 def twice(frames: Iterable[Frame]) -> Iterator[Pair]:
-    """Each frame in place of its own flow, as in the published script."""
+    """Each frame used instead of its flow, as in the published script."""
     for frame in frames:
         yield frame, frame
 
@@ -41,8 +41,8 @@ def with_estimated_flow(
 ) -> Iterator[Pair]:
     """Each frame of a clip with the picture of the flow into it, or out of it.
 
-    The first frame takes the flow of the second one; out of the last one goes that of the frame
-    before. In a clip of one frame nothing moves.
+    The first frame takes the flow of the second one; the last frame's forward flow is that of the
+    frame before. A clip of one frame has no motion.
     """
     pairs = (
         (frame, None if field is None else encode(field, options))
@@ -56,8 +56,8 @@ def for_training(frames: Sequence[Frame], source: str, options: Options) -> Iter
 
     Args:
         frames: Of a clip, or a still.
-        source: `none`, or a way to compute flow.
-        options: How flow becomes a picture.
+        source: `none`, or a method to compute flow.
+        options: How flow is encoded as a picture.
 
     Raises:
         UsageError: This flow is not available in training.
@@ -65,18 +65,21 @@ def for_training(frames: Sequence[Frame], source: str, options: Options) -> Iter
     if source == "none" or (source in METHODS and len(frames) == 1):
         return without_flow(frames, options)
     if source not in ("dis", "farneback"):
-        raise UsageError(f"-O flow={source}: a training computes flow by dis or farneback")
+        raise UsageError(
+            f"the option 'flow' is '{source}', but training supports only dis or farneback"
+        )
     if options.flow_direction == "forward":
         raise UsageError(
-            "-O flow_direction=forward: a training sees the frame before, not the next one"
+            "the option 'flow_direction' is 'forward', but training sees the frame before, not the "
+            "next one"
         )
     return with_estimated_flow(frames, opencv(source), options)
 
 
 def with_flow_from(folder: FlowFolder, stimulus: Stimulus, options: Options) -> Iterator[Pair]:
-    """Each frame with what a folder has for it.
+    """Each frame with its file from a folder.
 
-    In a clip, the first frame may lack a file, or the last where flow goes forward; it takes its
+    In a clip, the first frame may lack a file, or the last one for forward flow; it takes its
     neighbour's flow.
 
     Raises:
@@ -114,7 +117,7 @@ def _earlier(pairs: Iterator[tuple[Frame, Frame | None]]) -> Iterator[tuple[Fram
 
 
 def _filled(pairs: Iterator[tuple[Frame, Frame | None]], options: Options) -> Iterator[Pair]:
-    """A frame without a picture takes the next one's, or at the end the one's before."""
+    """A frame without a picture takes the next one's, or the previous one's at the end."""
     waiting: list[Frame] = []
     latest: Frame | None = None
     for frame, picture in pairs:

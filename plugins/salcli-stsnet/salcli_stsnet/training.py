@@ -1,7 +1,7 @@
 """How STSNet is trained: recipes, targets, loss (section 4.2 of the paper).
 
-The authors published no training code. What the paper leaves open is as in SalNet (Pan et al., CVPR
-2016), from whose weights both streams start.
+The authors published no training code. Details that the paper leaves open are as in SalNet (Pan et
+al., CVPR 2016), whose weights initialise both streams.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from salcli import Frame, ParameterGroup, Recipe, Source
 __all__ = ["LOWER_RESOLUTIONS", "PAPER", "RECIPES", "coarse", "euclidean", "target"]
 
 TARGET_SCALE = 2 / 255
-"""Of the density map's grey levels, as in SalNet's data layer."""
+"""Scale of the density map's grey levels, as in SalNet's data layer."""
 
 LOWER_RESOLUTIONS = (1, 2, 4)
-"""Every frame is also seen with so many times fewer lines than the net's input has."""
+"""Factors by which samples have a lower resolution than the net's input."""
 
 PAPER = Recipe(
     epochs=200,
@@ -44,7 +44,7 @@ PAPER = Recipe(
     sources=(Source("diem"),),
     options={"input_size": (240, 320)},
 )
-"""200,000 steps; the rate is halved every 20,000."""
+"""200,000 steps; the learning rate is halved every 20,000."""
 
 FINETUNE = dataclasses.replace(
     PAPER,
@@ -55,7 +55,7 @@ FINETUNE = dataclasses.replace(
     gamma=1.0,
     sources=(),
 )
-"""On from published weights, on any dataset; the paper reports UCF-Sports."""
+"""Continues from published weights, on any dataset; the paper reports UCF-Sports."""
 
 RECIPES = {"paper": PAPER, "finetune": FINETUNE}
 
@@ -66,8 +66,8 @@ def euclidean(output: Tensor, wanted: Tensor) -> Tensor:
     The sum is over pixels, which is why rates are as small as 1e-7.
 
     Args:
-        output: Of the net, `[N, 1, h, w]`.
-        wanted: `[N, 1, H, W]`, the same or up to three pixels larger; these are left out.
+        output: The net's output `[N, 1, h, w]`.
+        wanted: `[N, 1, H, W]`, of the same size or up to three pixels larger, which are ignored.
     """
     height, width = output.shape[-2:]
     difference = output - wanted[..., :height, :width]
@@ -75,7 +75,7 @@ def euclidean(output: Tensor, wanted: Tensor) -> Tensor:
 
 
 def target(grey: Tensor, size: tuple[int, int], mean: float) -> Tensor:
-    """What the net shall give for density maps `[N, 1, H, W]` of grey levels 0 to 255."""
+    """The net's target for density maps `[N, 1, H, W]` of grey levels 0 to 255."""
     if grey.shape[-2:] != size:
         grey = functional.interpolate(grey, size=size, mode="area")
     return (grey - mean) * TARGET_SCALE
@@ -84,7 +84,7 @@ def target(grey: Tensor, size: tuple[int, int], mean: float) -> Tensor:
 def coarse(frame: Frame, factor: int) -> Frame:
     """The frame as if it had been filmed with `factor` times fewer lines and columns.
 
-    Done at the net's size: a video of twice that size has nothing to lose by being halved.
+    Applied at the net's size: halving a video of twice that size would lose nothing.
     """
     if factor == 1:
         return frame

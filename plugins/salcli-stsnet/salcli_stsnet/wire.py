@@ -1,4 +1,4 @@
-"""The wire format of protobuf, read where it lies."""
+"""Reads the wire format of protobuf in place."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 """Kinds of fields."""
 
 Span: TypeAlias = tuple[int, int]
-"""Where something begins, and where it has ended."""
+"""Start and end in a message."""
 
 
 class Damaged(Exception):
-    """What is wrong with a message, as the end of a sentence that begins with its file's name."""
+    """A damaged message; the text completes a sentence that begins with the file's name."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Field:
     """One field of a message.
 
     Attributes:
-        number: Which field it is.
-        kind: How it is written.
-        span: Where its content lies.
-        value: Of a field of the kind `VARINT`; else 0.
+        number: Field number.
+        kind: Wire type.
+        span: Position of its content.
+        value: Value of a `VARINT` field; else 0.
     """
 
     number: int
@@ -37,10 +37,10 @@ class Field:
 
 
 def fields(data: memoryview, span: Span) -> Iterator[Field]:
-    """The fields of a message, each checked to lie inside of it.
+    """The fields of a message, each validated to lie inside of it.
 
     Raises:
-        Damaged: One does not, or is of no known kind; groups, which nobody writes, are none.
+        Damaged: One does not, or its kind is unknown, such as obsolete groups.
     """
     place, end = span
     while place < end:
@@ -59,7 +59,7 @@ def fields(data: memoryview, span: Span) -> Iterator[Field]:
         if number == 0:
             raise Damaged(f"byte {place} begins a field without a number")
         if stop > end:
-            raise Damaged(f"what begins at byte {place} ends {stop - end} bytes too late")
+            raise Damaged(f"the field at byte {place} ends {stop - end} bytes too late")
         yield Field(number, kind, (place, stop), value)
         place = stop
 
