@@ -20,16 +20,16 @@ def list_plugins(*, as_json: Json = False) -> None:
     names = registry.models()  # first, because this call may find a plugin to be broken
     registry.datasets()
     registry.metrics()
-    brought: dict[str, list[str]] = {}
+    models_of: dict[str, list[str]] = {}
     for name in names:
-        brought.setdefault(registry.provider(name).name, []).append(name)
+        models_of.setdefault(registry.provider(name).name, []).append(name)
     if as_json:
         rows = [
             {
                 "name": plugin.name,
                 "distribution": plugin.distribution,
                 "version": plugin.version,
-                "models": brought.get(plugin.name, []),
+                "models": models_of.get(plugin.name, []),
                 "error": plugin.error,
             }
             for plugin in loaded
@@ -39,7 +39,7 @@ def list_plugins(*, as_json: Json = False) -> None:
     _tables.show(
         ("PLUGIN", "DISTRIBUTION", "VERSION", "MODELS"),
         [
-            (p.name, p.distribution, p.version, ", ".join(brought.get(p.name, ["-"])))
+            (p.name, p.distribution, p.version, ", ".join(models_of.get(p.name, ["-"])))
             for p in loaded
         ],
     )

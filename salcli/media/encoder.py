@@ -120,7 +120,7 @@ class Encoder:
 
     def _wait(self) -> int:
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # the exit code then tells why
+        with suppress(BrokenPipeError):  # the exit code then says why
             self._process.stdin.close()
         return self._process.wait()
 
@@ -142,9 +142,9 @@ def failure(shown: Path, code: int, messages: bytes) -> OutputError:
         if os.strerror(number) in text or too_large:
             return OutputError(f"cannot write '{shown}': {os.strerror(number)}; {remedy}")
     lines = [re.sub(r"^\[[^\]]*\] *", "", line) for line in text.splitlines() if line.strip()]
-    said = lines[0] if lines else f"it ended with code {code}"
+    reason = lines[0] if lines else f"it ended with code {code}"
     return OutputError(
-        f"cannot write '{shown}': ffmpeg failed: {said}; leave this format out, or check "
+        f"cannot write '{shown}': ffmpeg failed: {reason}; omit this format, or check "
         "`salcli doctor`"
     )
 

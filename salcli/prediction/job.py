@@ -28,7 +28,7 @@ __all__ = ["Job", "Outcome"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input.
+    """The result of one input.
 
     Attributes:
         source: The input.

@@ -67,7 +67,7 @@ class FinishedStills:
         self._journal.add([result.label, *shape])
 
     def _whole_batches(self, entries: Sequence[Any]) -> Sequence[Any]:
-        """The first entries whose files all exist, up to where a batch certainly ended."""
+        """The first entries whose files all exist, up to the last certain end of a batch."""
         start = 0
         for index, (label, *shape) in enumerate(entries):
             if index - start == self._batch_size or shape != entries[start][1:]:

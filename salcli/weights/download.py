@@ -76,7 +76,7 @@ def _copy(url: str, target: Path, report: ReportBytes) -> None:
     with source.open("rb") as original, target.open("wb") as file:
         while block := original.read(CHUNK):
             file.write(block)
-            file.flush()  # whoever is reported to may read the file
+            file.flush()  # `report` may read the file
             done += len(block)
             report(done, total)
 
@@ -172,7 +172,7 @@ def _save(
         note.write(target)
         for block in blocks:
             file.write(block)
-            file.flush()  # whoever is reported to may read the file
+            file.flush()  # `report` may read the file
             done += len(block)
             report(done, total)
     if total is not None and done != total:

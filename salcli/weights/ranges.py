@@ -1,7 +1,7 @@
 """How far an interrupted download got, and what HTTP headers say about resuming it.
 
-Beside the target lies a note (`<target>.json`) of the file's validator (ETag or Last-Modified) and
-length, so that a later process can resume, and of whether it was resumed. Without a validator a
+A note beside the target (`<target>.json`) stores the file's validator (ETag or Last-Modified) and
+length, so that a later process can resume, and whether it was resumed. Without a validator a
 download starts over, because nothing could prove that the rest belongs to the beginning.
 """
 
