@@ -1,4 +1,4 @@
-"""SalEMA's goldens, and networks with the synthetic weights that they were computed with."""
+"""SalEMA's goldens, and networks with the synthetic weights used to compute them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ State = Mapping[str, torch.Tensor]
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], tuple[dict[str, Any], dict[str, np.ndarray]]]:
-    """What a golden says of itself, and its arrays."""
+    """A golden's metadata and its arrays."""
 
     def read(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = GOLDENS / f"{name}.npz"
@@ -37,7 +37,7 @@ def golden() -> Callable[[str], tuple[dict[str, Any], dict[str, np.ndarray]]]:
 
 @pytest.fixture(scope="session")
 def clstm30_state(sw1: Callable[..., None]) -> State:
-    """Synthetic weights of SalCLSTM30, which has all that SalEMA has."""
+    """Synthetic weights of SalCLSTM30, which contain those of SalEMA."""
     network = SalCLSTM30()
     sw1(network, gains=GAINS)
     return network.state_dict()
@@ -59,7 +59,7 @@ def clstm56_state(sw1: Callable[..., None]) -> State:
 
 @pytest.fixture(scope="session")
 def make_ema(ema_state: State) -> Callable[..., SalEMA]:
-    """A SalEMA with these places, weights of the averages and residual."""
+    """A SalEMA with these averaged layers, weights of the averages and residual."""
 
     def make(places: tuple[int, ...], weights: tuple[float, ...] = (), **more: bool) -> SalEMA:
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""SalEMA through the installed command: goldens end to end, layouts, refusals, feature maps."""
+"""SalEMA through the installed command: goldens end to end, layouts, errors, feature maps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 Weights = Mapping[str, Tensor]
 
 SMALL = ("-O", "input_size=32,48", "-O", "mode=frames")
-"""What prepares no kernels, which for a few small frames takes most of the time."""
+"""Options that skip preparing kernels, which takes most of the time for a few small frames."""
 
 
 def save_frames(folder: Path, frames: np.ndarray | list[np.ndarray], digits: int = 4) -> Path:
@@ -55,7 +55,7 @@ def test_frames_to_maps_equal_the_original(
     salcli: Run,
     tmp_path: Path,
 ) -> None:
-    """The first frames of a clip, in chunks between which the state goes on."""
+    """The first frames of a clip, in chunks across which the state is carried on."""
     described, arrays = golden(name)
     limit = described["tolerance"]["map_float_max_abs"]
     state = clstm30_state if "clstm" in name else ema_state

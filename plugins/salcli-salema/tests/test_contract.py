@@ -1,4 +1,4 @@
-"""SalEMA keeps the contract of a model, at a size that is fast."""
+"""SalEMA fulfils the contract of a model, at a small, fast size."""
 
 from salcli.testing import check_model
 

@@ -1,4 +1,4 @@
-"""SalEMA as a model: preprocessing, prediction, options and what a weights file decides."""
+"""SalEMA as a model: preprocessing, prediction, options and what weights files determine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from salcli.authoring import Checkpoint, create, parse_options, stretch
 
 SMALL = "input_size=32,48"
 PLAIN = (SMALL, "mode=frames")
-"""What prepares no kernels, which for a few small frames takes most of the time."""
+"""Options that skip preparing kernels, which takes most of the time for a few small frames."""
 
 MEAN = np.array([103.939, 116.779, 123.68])
 
@@ -141,7 +141,7 @@ def weights_of(model: Salema) -> tuple[float, ...] | None:
 @pytest.fixture
 def load() -> Callable[..., Salema]:
     def load(name: str, state: Weights, *options: str, own: Mapping[str, Any] = NOTHING) -> Salema:
-        """The model with a file's weights; `own` options are what the file says that it needs."""
+        """The model with a file's weights; `own` are the options stored in the file."""
         model = Salema(SALEMA, parse_options(SALEMA, options, defaults=own))
         model.load(Checkpoint(state, Path(name)))
         return model

@@ -1,4 +1,4 @@
-"""The networks against the original's goldens, and against its way: frame by frame, in place."""
+"""The networks against the original's goldens, and against its frame-by-frame computation."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from torch.nn import functional
 KEYS = Path(__file__).parent / "goldens" / "keys.tsv"
 
 TOLERANCE = 1e-4
-"""Absolute, of the network's output; what the goldens state."""
+"""Absolute tolerance of the network's output, as the goldens state it."""
 
 SAME = 1e-5
-"""How far maps of a batch may be from those of single frames."""
+"""Tolerance between the maps of a batch and those of single frames."""
 
 W = float(torch.sigmoid(torch.tensor(0.1)))
 
@@ -207,7 +207,7 @@ THIN = [replace(layer, cin=eighth(layer.cin), cout=eighth(layer.cout)) for layer
 
 @pytest.fixture(scope="session")
 def thin(sw1: Callable[..., None]) -> SalGANGenerator:
-    """The chain with an eighth of the channels, which shows the order of things as well."""
+    """The layers with an eighth of the channels, which is enough to test their order."""
     chain = SalGANGenerator(THIN)
     sw1(chain, gains={"0.weight": 0.02})
     return chain.eval()
@@ -252,7 +252,7 @@ def test_batches_equal_single_frames_at_every_kind_of_place(
 
 
 def test_an_encoder_place_keeps_the_rectified_average(thin: SalGANGenerator) -> None:
-    """The original's habit makes a difference, so the test above would notice its absence."""
+    """The original's quirk makes a difference, so the test above would notice its absence."""
     x, network = frames(3), thinned(thin, (7,), (0.3,))
     with torch.inference_mode():
         maps, state = network(x[None])
@@ -376,7 +376,7 @@ def test_a_cell_starts_with_the_authors_seed() -> None:
 
 
 def test_multiplications_are_those_of_the_card(make_ema: Callable[..., SalEMA]) -> None:
-    """At 192x256: 4 of 9 behind an upsampling, and where Winograd's products pay."""
+    """At 192x256: 4/9 after an upsampling, and where Winograd's algorithm is used."""
     kernels = make_ema((30,), (W,)).prepared()
     height, width, plain, fast = 192, 256, 0, 0
     for index, layer in enumerate(LAYERS):

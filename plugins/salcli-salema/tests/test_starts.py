@@ -1,4 +1,4 @@
-"""What a training can start from."""
+"""Files from which a training can start."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_training_equals_the_original(
 
 
 def test_mixed_precision_leaves_the_loss_alone(trainee: Callable[..., Salema]) -> None:
-    """PyTorch refuses this loss in half precision."""
+    """PyTorch does not support this loss in half precision."""
     model, whole = trainee("dropout=never"), batch(1)
     corner = Batch(whole.inputs[..., :16, :32], whole.density, whole.fixations)
     with torch.no_grad():

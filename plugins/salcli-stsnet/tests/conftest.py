@@ -1,4 +1,4 @@
-"""Goldens of STSNet, and nets with the weights that they were computed with."""
+"""STSNet's goldens, and nets with the weights used to compute them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOLDENS = Path(__file__).parent / "goldens"
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], tuple[dict, dict[str, np.ndarray]]]:
-    """What a golden's JSON file says, and its arrays; PNG files among them are decoded."""
+    """The content of a golden's JSON file, and its arrays; PNG files are decoded."""
 
     def read(name: str) -> tuple[dict, dict[str, np.ndarray]]:
         described = json.loads((GOLDENS / f"{name}.json").read_text())
@@ -34,7 +34,7 @@ def golden() -> Callable[[str], tuple[dict, dict[str, np.ndarray]]]:
 
 @pytest.fixture(scope="session")
 def filled(sw1: Callable[..., None]) -> Callable[[Net], STSNet]:
-    """A net with the goldens' weights, ready to predict; one for all tests, so never train it."""
+    """A net with the goldens' weights, ready to predict; shared by all tests, so never train it."""
     rule = json.loads((GOLDENS / "weights_check.json").read_text())["weights_rule"]
 
     @cache

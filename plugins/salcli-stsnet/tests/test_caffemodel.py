@@ -1,4 +1,4 @@
-"""Caffe's files: the goldens, files that are wrong in every way, mutations of sound ones."""
+"""Caffe's files: the goldens, files with every kind of error, mutations of valid ones."""
 
 import hashlib
 import json
@@ -173,7 +173,7 @@ def test_today_s_encoding_wins(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 
 def peak_of(path: Path) -> int:
-    """Bytes that reading takes at most, whatever comes of it."""
+    """Maximum number of bytes allocated by reading, whether it succeeds or not."""
     tracemalloc.start()
     try:
         with suppress(WeightsError):
@@ -224,7 +224,7 @@ def test_mutations_raise_nothing_but_weights_errors(
 ) -> None:
     content = bytearray(source.read_bytes())
     for kind, share, new in changes:
-        # most bytes are values; what is around them lies close to the beginnings of layers
+        # most bytes are values; the structure around them is near the beginnings of layers
         place = int(share**3 * (len(content) - 1))
         content[place : place + (0 if kind == "insert" else len(new))] = (
             b"" if kind == "delete" else new

@@ -1,4 +1,4 @@
-"""STSNet keeps the contract of a model, at a size that is fast."""
+"""STSNet fulfils the contract of a model, at a small, fast size."""
 
 from salcli.testing import check_model
 

@@ -1,4 +1,4 @@
-"""Optical flow: its pictures, its methods, its files, and which frame sees which."""
+"""Optical flow: its pictures, methods and files, and which flow belongs to which frame."""
 
 import dataclasses
 import struct
@@ -139,7 +139,7 @@ def reds(folder: Path, clip: Stimulus, **options: object) -> list[int]:
 
 
 def test_fields_are_read_from_flo_and_npy(tmp_path: Path) -> None:
-    """In pixels of their own size, brought to the grid of 320 x 240."""
+    """In pixels of their own size, converted to the grid of 320 x 240."""
     write_flo(tmp_path / "0002.flo", np.full((120, 160, 2), 1.0))
     np.save(tmp_path / "0003.npy", np.full((480, 640, 2), 4.0))
     assert reds(tmp_path, stimulus(3)) == [32, 32, 32]

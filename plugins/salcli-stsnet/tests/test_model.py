@@ -1,4 +1,4 @@
-"""STSNet's preprocessing and maps against the goldens and OpenCV, and how options work together."""
+"""STSNet's preprocessing and maps against the goldens and OpenCV, and combinations of options."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -152,7 +152,7 @@ def test_black_maps_stay_black() -> None:
 
 
 def test_a_clip_may_be_divided_by_one_maximum(make: Callable[..., Stsnet]) -> None:
-    """Levels then keep their relation from frame to frame; stills have none."""
+    """Levels are then comparable between frames; this has no effect on stills."""
     frames = [picture(0, (16, 20)) // divisor for divisor in (200, 1, 3)]
     options = {"net": "ssnet", "saliency_mean": 1.0}  # or the synthetic weights hardly count
     plain = np.stack(maps(make(**options, stretch="none"), frames))

@@ -134,7 +134,7 @@ def test_start_of_training_is_salnet_s() -> None:
 
 
 def test_synthetic_weights_are_the_goldens(filled: Filled) -> None:
-    """The rule, so that a mistake in it is not taken for a mistake in a net."""
+    """Test the rule itself, so that a mistake in it is not mistaken for one in a net."""
     checks = json.loads((GOLDENS / "weights_check.json").read_text())["arrays"]
     state = filled("stsconvnet").state_dict()
     for key, check in checks.items():

@@ -28,7 +28,7 @@ def test_training_equals_caffe(
     filled: Callable[[Net], STSNet],
     golden: Callable[[str], tuple[dict, dict[str, np.ndarray]]],
 ) -> None:
-    """Loss, gradients, and four steps across a drop of the rate."""
+    """Loss, gradients, and four steps across a drop of the learning rate."""
     described, arrays = golden("05_training_ssnet")
     solver, expected = described["solver"], described["results"]["float32"]
     network = copy.deepcopy(filled("ssnet")).train()
@@ -75,7 +75,7 @@ def test_biases_learn_twice_as_fast_and_do_not_decay() -> None:
 
 
 def test_solver_remembers_steps_not_gradients() -> None:
-    """When the rate drops, what is left of the last step does not shrink with it."""
+    """When the learning rate drops, the momentum from the last step does not shrink with it."""
     parameter = torch.nn.Parameter(torch.tensor([1.0]))
     solver = CaffeSGD([parameter], lr=0.1, momentum=0.5, weight_decay=0.0)
     parameter.grad = torch.tensor([1.0])
@@ -166,7 +166,7 @@ def test_lower_resolutions_are_seen_as_often(make: Callable[..., Stsnet]) -> Non
 
 
 def test_lower_resolutions_are_the_net_s(make: Callable[..., Stsnet]) -> None:
-    """A video of four times that size has nothing to lose by being seen with half the lines."""
+    """A video of four times that size loses nothing at half the resolution."""
     large = cv2.resize(frames(1)[0], (128, 96), interpolation=cv2.INTER_NEAREST)
     model = make(net="ssnet", input_size=(24, 32))
 

@@ -19,13 +19,13 @@ Make = Callable[..., Tased]
 
 
 def to_inputs(frames: np.ndarray) -> torch.Tensor:
-    """Frames `[n, h, w, 3]` as the network takes them, without resizing."""
+    """Frames `[n, h, w, 3]` in the network's size, so that nothing is resized."""
     return (torch.from_numpy(frames).float().permute(0, 3, 1, 2) * 2 - 255) / 255
 
 
 @pytest.fixture(scope="session")
 def network(sw1: Callable[..., None]) -> TasedNet:
-    """Not to be changed."""
+    """Do not modify it."""
     net = TasedNet().eval()
     special = {"convtsp4.13.bias": lambda bias: bias - 1.5}
     sw1(net, gains={"convtsp4.13.weight": 0.3}, special=special)
@@ -34,7 +34,7 @@ def network(sw1: Callable[..., None]) -> TasedNet:
 
 @pytest.fixture(scope="session")
 def make(network: TasedNet) -> Make:
-    """A model with the synthetic weights and these options; its network may be changed."""
+    """A model with the synthetic weights and these options; its network may be modified."""
 
     def made(options: Mapping[str, Any], *, batch_size: int = 2) -> Tased:
         model = create("tased", options=options, defaults={})

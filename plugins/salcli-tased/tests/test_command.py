@@ -58,11 +58,11 @@ def assert_close_to_golden(
         assert (difference <= 1e-4).mean() >= 0.65
 
 
-@pytest.mark.timeout(900)  # some seconds on two idle cores, but cores are not always idle
+@pytest.mark.timeout(900)  # takes a few seconds on two idle cores, but cores are not always idle
 def test_video_equals_the_original(
     salcli: Run, arrays: Arrays, weights_file: Path, tmp_path: Path
 ) -> None:
-    """Frames before and behind the first whole window, and the last one; all slices are shared."""
+    """Frames before and after the first whole window, and the last one; all slices are shared."""
     clip = save_frames(tmp_path / "bikes", arrays["frames"])
     ran = salcli(
         *("predict", clip, "--model", "tased", "--weights", weights_file, "--device", "cpu"),
@@ -110,7 +110,7 @@ def crc(pixels: np.ndarray) -> int:
 
 
 def levels(inputs: torch.Tensor) -> np.ndarray:
-    """The 8-bit RGB pixels `[N, h, w, 3]` that the network's input was made of."""
+    """The 8-bit RGB pixels `[N, h, w, 3]` from which the network's input was computed."""
     return np.rint((inputs.permute(0, 2, 3, 1).numpy() * 255 + 255) / 2).astype(np.uint8)
 
 
@@ -135,7 +135,7 @@ class Code:
 
 
 def broken(kind: str, network: TasedNet, path: Path) -> str:
-    """Write a bad weights file, and tell what salcli must say of it."""
+    """Write a bad weights file, and return the message that salcli must print for it."""
     state = dict(network.state_dict())
     if kind == "another model":
         state, message = {"cnn.features.0.weight": torch.zeros(2)}, "missing keys: base1.0.conv_s"

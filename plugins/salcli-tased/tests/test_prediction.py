@@ -1,4 +1,4 @@
-"""TASED-Net's maps: which window gives which, streamed against naive, options."""
+"""TASED-Net's maps: which window predicts which frame, streaming against naive, options."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,11 +22,11 @@ Make = Callable[..., Tased]
 SIDE = 32
 TINY = {"input_size": (SIDE, SIDE)}
 AGREE = 0.004
-"""How far finished maps may be apart where a switch flips; other windows' are further apart."""
+"""Tolerance of finished maps where a switch flips; maps of other windows differ more."""
 
 
 def video(count: int) -> list[np.ndarray]:
-    """Blobs that wander over noise, `[SIDE, SIDE, 3]`."""
+    """Blobs that move over noise, `[SIDE, SIDE, 3]`."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE]
     frames = []
@@ -63,7 +63,7 @@ def streamed(make: Make) -> np.ndarray:
 
 
 class Recorder:
-    """Gives, instead of a map, the numbers of the frames of a window."""
+    """Returns, instead of a map, the frame numbers of a window."""
 
     def __init__(self, length: int, most: int) -> None:
         self.length, self.most = length, most
@@ -83,7 +83,7 @@ class Recorder:
 def windows(
     count: int, *, most: int = 3, stride: int = 1, short: str = "cyclic", length: int = 32
 ) -> dict[int, list[int]]:
-    """The frames that each computed map is made of."""
+    """The frames from which each map is computed."""
     numbered = (torch.arange(a, min(a + most, count)) for a in range(0, count, most))
     chunks = (numbers.view(-1, 1, 1, 1).expand(-1, 3, 1, 1) for numbers in numbered)
     schedule = WindowSchedule(

@@ -29,7 +29,7 @@ def annotation(centre_x: int, centre_y: int, spread: int) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def batch(clip: torch.Tensor) -> Batch:
-    """Two clips of which the second is the first backwards and mirrored."""
+    """Two clips; the second is the first, reversed and mirrored."""
     inputs = torch.cat((clip, clip.flip(2, 4))).transpose(1, 2)
     density = torch.stack([annotation(*peak) for peak in PEAKS])[:, None, None]
     return Batch(inputs, density, density > 0)
@@ -150,7 +150,7 @@ def test_norms_may_keep_their_statistics(
 
 
 def test_mixed_precision_leaves_the_loss_alone(make: Make, batch: Batch) -> None:
-    """A map that sums to 1 has values that no half precision holds."""
+    """A map that sums to 1 has values too small for half precision."""
     model = make({})
     with torch.no_grad():
         (exact,) = model.losses(tiny(batch))

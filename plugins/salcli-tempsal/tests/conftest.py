@@ -1,4 +1,4 @@
-"""Networks of TempSAL that are not drawn at random first, which takes seconds for each."""
+"""TempSAL networks without random initialisation, which takes seconds for each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def published_shapes() -> dict[str, torch.Tensor]:
 
 
 def hollow(**options: Any) -> TempSal:
-    """A model whose network has room for its numbers only: who asks for it fills it."""
+    """A model whose network has uninitialised weights: tests that use it fill them."""
     with torch.device("meta"):
         model = create("tempsal", options=options, defaults={})
     assert isinstance(model, TempSal)

@@ -1,6 +1,6 @@
 """The full network against the goldens of the original code: maps, the command, and training.
 
-All in one file, since one process shall draw its 240 million synthetic weights, and only once.
+All in one file, so that its 240 million synthetic weights are generated only once, in one process.
 """
 
 import copy
@@ -36,7 +36,7 @@ BIKES, FAINT = GOLDENS / "image_bikes60_input.png", GOLDENS / "batch2_lowcontras
 SLICES = [f"slice{number}" for number in range(1, 6)]
 
 MEMORY = 4 * 10**9
-"""Bytes that a prediction may take at most."""
+"""Maximum memory of a prediction in bytes."""
 
 CHECKED = {
     "pnas_vol.module.module.pnas.conv0.weight": (-0.07599811, -0.17173108, 0.18619476),
@@ -47,7 +47,7 @@ CHECKED = {
 
 
 class State:
-    """Looks like a network to whoever fills one, but has names and shapes only."""
+    """Stands in for a network to be filled, but has names and shapes only."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.tensors = tensors
@@ -95,7 +95,7 @@ def assert_near(found: torch.Tensor, expected: np.ndarray, *, scale: float = 1.0
 
 @pytest.fixture(scope="module")
 def tempsal(sw1_file: Path) -> TempSal:
-    """The full network. Tests leave it as it is."""
+    """The full network. Tests must not modify it."""
     model = hollow()
     model.load(checkpoint.read(sw1_file))
     model.to(torch.device("cpu"), torch.float32)
@@ -104,7 +104,7 @@ def tempsal(sw1_file: Path) -> TempSal:
 
 @contextmanager
 def outputs(network: nn.Module, *names: str) -> Iterator[dict[str, torch.Tensor]]:
-    """What modules give while the block runs, by their names; of an encoder, all its stages."""
+    """Outputs of modules while the block runs, by their names; for an encoder, all its stages."""
     kept: dict[str, torch.Tensor] = {}
     handles = [
         network.get_submodule(name).register_forward_hook(
@@ -183,11 +183,11 @@ if sys.platform == "linux":
 sys.argv[0] = "salcli"
 runpy.run_module("salcli", run_name="__main__")
 """
-"""The command, which says at its end how much memory it took."""
+"""The command, which reports its peak memory when it ends."""
 
 
 def test_installed_command_writes_what_the_original_writes(sw1_file: Path, tmp_path: Path) -> None:
-    """A batch of two; its maximum is the second image's, whose maps so are those of it alone."""
+    """A batch of two; its maximum is that of the second image, whose maps are the same as alone."""
     (tmp_path / "in").mkdir()
     for name, source in (("faint", FAINT), ("bikes", BIKES)):
         (tmp_path / "in" / f"{name}.png").write_bytes(source.read_bytes())

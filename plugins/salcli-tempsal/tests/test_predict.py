@@ -1,4 +1,4 @@
-"""Options of TempSAL, and what is done to its maps."""
+"""TempSAL's options and the operations on its maps."""
 
 import numpy as np
 import pytest

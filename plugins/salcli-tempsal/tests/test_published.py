@@ -1,4 +1,4 @@
-"""Which weights files TempSAL takes, what of them it uses, and what it says of others."""
+"""Which weights files TempSAL accepts, what it uses of them, and its errors for others."""
 
 import dataclasses
 import logging
@@ -23,7 +23,7 @@ SLICES_END = {"deconv_layer5.4.weight": torch.zeros(7, 32, 3, 3)}
 
 @pytest.fixture(scope="module")
 def full() -> Checkpoint:
-    """What the published file holds, each tensor full of one number of its own, in no memory."""
+    """The published file's tensors, each filled with its own number, without using memory."""
     state = {}
     for index, (key, tensor) in enumerate(published_shapes().items()):
         number = torch.tensor(index / 4096).to(tensor.dtype)
@@ -32,13 +32,13 @@ def full() -> Checkpoint:
 
 
 def beneath(saved: Checkpoint, prefix: str) -> Checkpoint:
-    """What lies beneath a part of the full network, as a file of its own."""
+    """A part of the full network as a separate file."""
     state = {k.removeprefix(prefix): t for k, t in saved.state.items() if k.startswith(prefix)}
     return dataclasses.replace(saved, state=state)
 
 
 def test_a_branch_comes_out_of_the_full_file_or_from_its_own(full: Checkpoint) -> None:
-    model = hollow(network="slices", slices=1)  # little, since it is built anew all the time
+    model = hollow(network="slices", slices=1)  # small, since it is built many times
 
     model.options = dataclasses.replace(model.options, network="auto", slices=None)
     model.load(beneath(full, "pnas_vol."))

@@ -1,4 +1,4 @@
-"""What both encoders of TempSAL have in common is kept and run once, with the same maps."""
+"""Stages that TempSAL's encoders share are stored and run once, with the same maps."""
 
 from collections import Counter
 

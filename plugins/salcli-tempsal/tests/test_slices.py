@@ -43,7 +43,7 @@ def save(path: Path, observers: Sequence[Mapping[str, Any]], **content: Any) -> 
 
 
 def observer(*fixations: tuple[int, int], times: Sequence[int] = ()) -> dict[str, Any]:
-    """Somebody whose samples are exactly the fixations, at the given or at even times."""
+    """An observer whose samples are exactly the fixations, at the given or at even times."""
     even = [round(5000 * k / (len(fixations) + 1)) for k in range(1, len(fixations) + 1)]
     places = np.reshape(fixations, (-1, 2))
     stamps = np.reshape(times or even, (-1, 1))

@@ -1,4 +1,4 @@
-"""What `salcli tempsal slices` writes is data to train on, and is judged slice by slice."""
+"""The files of `salcli tempsal slices` can be used for training, and are scored slice by slice."""
 
 import shutil
 import subprocess
@@ -22,12 +22,12 @@ SIZE = (36, 48)
 
 
 class Knowing(TempSal):
-    """Predicts the slices that it was told, without a network."""
+    """Predicts the given slices, without a network."""
 
     told: dict[str, Sequence[Annotation]]
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
-        """One prediction of the told slices."""
+        """One prediction with the given slices."""
         maps = [torch.from_numpy(read_density(a, SIZE) / 255) for a in self.told[stimulus.name]]
         for _ in stimulus.frames:
             yield Prediction(maps[0], {f"slice{i}": found for i, found in enumerate(maps, 1)})

@@ -1,4 +1,4 @@
-"""What a training leaves behind under the published names, and how its result is scored."""
+"""The files that a training writes under the published names, and the scores of its result."""
 
 import json
 import subprocess
@@ -174,7 +174,7 @@ def test_a_finetuning_on_mit1003_leaves_what_is_published(
 
 
 def test_scores_of_a_folder_have_its_name() -> None:
-    """As sets of one's own have in the fork of UNISAL's code."""
+    """As for custom datasets in the fork of UNISAL's code."""
     videos = [{"group": "FINAL_TEST", "means": {}}]
     assert data_name({"dataset": {"name": "folder"}, "videos": videos}) == "FINAL_TEST"
     two = [*videos, {"group": "other", "means": {}}]
@@ -186,7 +186,7 @@ def test_scores_of_a_folder_have_its_name() -> None:
 def test_what_the_recipe_evaluates_on_may_be_absent_what_is_asked_for_may_not(
     salcli: Run, miniature: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """The training itself is refused, since the data are too few for its batches of 32."""
+    """The training itself fails, since there are too few data for its batches of 32."""
     words = ("finetune", "--data", f"mit1003={miniature('mit1003')}", "--workers", "0")
     own = ("--device", "cpu", "-o", tmp_path / "run")
     done = salcli(*words, *own)

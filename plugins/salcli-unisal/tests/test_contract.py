@@ -1,4 +1,4 @@
-"""UNISAL keeps the contract of a model."""
+"""UNISAL fulfils the contract of a model."""
 
 from salcli.testing import check_model
 

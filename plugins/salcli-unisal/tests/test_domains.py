@@ -1,4 +1,4 @@
-"""Which domain a dataset is predicted in, when nobody says so and when somebody does."""
+"""Which domain is used to predict a dataset, by default and when it is given."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The published training: which samples, how frames and ground truth come to their sizes."""
+"""The published training: which samples, and how frames and ground truth are resized."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -114,7 +114,7 @@ def test_the_truth_of_mit1003_is_resized_as_published(tmp_path: Path) -> None:
 
 
 def clip_of(name: str, count: int) -> Recording:
-    """A clip of so many frames, none of which is read."""
+    """A clip of this many frames, none of which is read."""
     return Recording(
         name,
         Path(name),
