@@ -1,7 +1,7 @@
 """Precomputed optical flow: a folder with one file per frame.
 
 `.flo` (Middlebury) and `.npy` hold a field `[h, w, 2]` in pixels of its own size; any picture is
-used as an already encoded flow.
+used as encoded flow.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def read(path: Path, options: Options) -> Frame:
         return images.read(path)
     field = _read_flo(path) if suffix == ".flo" else _read_npy(path)
     if not np.isfinite(field).all():
-        raise InputError(f"'{path}' holds flow that is not finite")
+        raise InputError(f"'{path}' contains flow that is not finite")
     field = np.where(np.abs(field) > UNKNOWN, np.float32(0), field)
     height, width = field.shape[:2]
     return encode(field * np.array([GRID[1] / width, GRID[0] / height], np.float32), options)
@@ -98,7 +98,7 @@ def _read_npy(path: Path) -> Field:
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"'{path}' is not a .npy file: {error}") from error
     if not isinstance(field, np.ndarray) or field.dtype.kind != "f" or field.size == 0:
-        raise InputError(f"'{path}' holds no array of floating-point numbers")
+        raise InputError(f"'{path}' does not contain an array of floating-point numbers")
     if field.ndim != 3 or field.shape[2] != 2:
         raise InputError(f"'{path}' must be [h, w, 2], not {list(field.shape)}")
     with np.errstate(over="ignore"):  # the caller checks that it is finite
