@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError
+from salcli.devices import OutOfMemoryError, reporting_shortage
+from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.plugins import loader
 from salcli.specs import ModelSpec
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from salcli.recipe import Recipe, TrainingRun
 
-__all__ = ["Model"]
+__all__ = ["Model", "failures_of"]
 
 
 class Model(ABC):
@@ -148,3 +150,23 @@ class Model(ABC):
         """Move the network to a device and precision, ready for prediction."""
         self.device, self.precision = device, precision
         self.network = self.network.to(device, precision).eval()
+
+
+@contextmanager
+def failures_of(model: Model) -> Iterator[None]:
+    """Run a step of a model's own code; an error that its plugin lets through names the model.
+
+    Raises:
+        OutOfMemoryError: The step does not fit into memory.
+        PluginError: Anything else went wrong.
+    """
+    try:
+        with reporting_shortage():
+            yield
+    except (SalcliError, OutOfMemoryError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise PluginError(
+            f"model '{model.spec.name}' failed: {type(error).__name__}: {text}"
+        ) from error

@@ -16,7 +16,7 @@ from salcli import stream
 from salcli.devices import OutOfMemoryError, exactly, reporting_shortage
 from salcli.errors import InputError, PluginError, SalcliError
 from salcli.maps import rescale, resize
-from salcli.model import Model
+from salcli.model import Model, failures_of
 from salcli.plugins import loader
 from salcli.prediction.frametap import FrameTap
 from salcli.types import Frame, Prediction, Result, Scale, Size, Stimulus
@@ -220,16 +220,8 @@ def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
 @contextmanager
 def _step_of(model: Model) -> Iterator[None]:
     """Inference mode and exact float32; an unhandled error of a plugin names its model."""
-    try:
-        with reporting_shortage(), torch.inference_mode(), exactly(model.precision):
-            yield
-    except (SalcliError, OutOfMemoryError):
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise PluginError(
-            f"model '{model.spec.name}' failed: {type(error).__name__}: {text}"
-        ) from error
+    with failures_of(model), torch.inference_mode(), exactly(model.precision):
+        yield
 
 
 def _halve(model: Model, shortage: str, notice: Callable[[str], None]) -> None:

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from salcli.devices import OutOfMemoryError
 from salcli.errors import SalcliError
-from salcli.model import Model
+from salcli.model import Model, failures_of
 from salcli.types import Batch, Loss
 
 __all__ = ["ALONE", "Ranks", "local_device", "started"]
@@ -96,7 +97,29 @@ class Losses:
 
     def __call__(self, batch: Batch, *, exchange: bool) -> Iterator[Loss]:
         """One loss per backward pass; without `exchange` gradients stay with this process."""
-        return iter(self._model.losses(batch))
+        return self._computed(batch)
+
+    def _computed(self, batch: Batch) -> Iterator[Loss]:
+        """What the model gives; its mistakes are its own.
+
+        Raises:
+            PluginError: The model failed.
+            SalcliError: The batch does not fit into memory.
+        """
+        passes: Iterator[Loss] | None = None
+        while True:
+            try:
+                with failures_of(self._model):
+                    passes = iter(self._model.losses(batch)) if passes is None else passes
+                    loss = next(passes, None)
+            except OutOfMemoryError as error:
+                raise SalcliError(
+                    f"out of memory on {self._model.device} ({error}); train with smaller batches "
+                    "or shorter clips, or accumulate gradients"
+                ) from error
+            if loss is None:
+                return
+            yield loss
 
 
 class SharedLosses(Losses):
@@ -110,7 +133,7 @@ class SharedLosses(Losses):
 
     def __call__(self, batch: Batch, *, exchange: bool) -> Iterator[Loss]:
         """As many losses as the process that has most; a process without one gives zeros."""
-        wrapped, own = self._current(), iter(self._model.losses(batch))
+        wrapped, own = self._current(), self._computed(batch)
         while True:
             loss = next(own, None)
             everyone = self._ranks.gather((loss.frames, tuple(loss.parts)) if loss else None)

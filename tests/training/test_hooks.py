@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from salcli import hookimpl
+from salcli import hookimpl, loading
 from salcli.errors import PluginError
 from salcli.model import Model
-from salcli.plugins import loader
-from salcli.types import Frame, Prediction, Stimulus
+from salcli.plugins import loader, registry
+from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 
 from .conftest import Fit
 
@@ -67,3 +67,17 @@ def test_losses_that_the_model_does_not_give_are_named(fit: Fit) -> None:
         fit("tiny", losses={"kdl": 1.0})
     with pytest.raises(PluginError, match=r"weighs the losses \(none\)"):
         fit("tiny", losses={})
+
+
+def test_an_error_of_a_model_in_its_losses_names_the_model(
+    fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = loading.model_class(registry.model("tiny")[0])
+
+    def losses(self: Model, batch: Batch) -> Iterator[Loss]:
+        raise KeyError("no such loss")
+        yield
+
+    monkeypatch.setattr(model, "losses", losses)
+    with pytest.raises(PluginError, match="model 'tiny' failed: KeyError: 'no such loss'"):
+        fit("tiny", epochs=1)
