@@ -163,7 +163,7 @@ def test_half_precision_files_fill_a_network() -> None:
 
 def test_training_states_come_back(tmp_path: Path) -> None:
     content = {"network": state(), "epoch": 3, "best": None, "text": "t", "nested": {"a": [1.5]}}
-    checkpoint.checkpoint.save_training(tmp_path / "new" / "last.pt", content)
+    checkpoint.save_training(tmp_path / "new" / "last.pt", content)
     found = checkpoint.read_training(tmp_path / "new" / "last.pt")
     assert torch.equal(found["network"]["weight"], state()["weight"])
     assert {k: v for k, v in found.items() if k != "network"} == {
@@ -183,7 +183,7 @@ def umask() -> Iterator[None]:
 
 def test_files_have_the_permissions_that_the_user_wants(tmp_path: Path, umask: None) -> None:
     checkpoint.save(tmp_path / "a.safetensors", state(), metadata={})
-    checkpoint.checkpoint.save_training(tmp_path / "b.pt", {"epoch": 1})
+    checkpoint.save_training(tmp_path / "b.pt", {"epoch": 1})
     for path in tmp_path.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
@@ -210,7 +210,7 @@ def test_what_does_not_fit_leaves_the_old_file(tmp_path: Path) -> None:
     with full_disk(), pytest.raises(OutputError, match=rf"a\.safetensors.*{TOO_LARGE}"):
         checkpoint.save(tmp_path / "a.safetensors", state(), metadata={})
     with full_disk(), pytest.raises(OutputError, match=rf"b\.pt.*{TOO_LARGE}"):
-        checkpoint.checkpoint.save_training(tmp_path / "b.pt", state())
+        checkpoint.save_training(tmp_path / "b.pt", state())
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "a.safetensors": "old",
         "b.pt": "old",

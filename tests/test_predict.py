@@ -279,7 +279,7 @@ def test_no_memory_at_all_is_one_clear_line(salcli: Run, clip_file: Path) -> Non
     assert run.returncode == 1
     errors = [line for line in run.stderr.splitlines() if "error" in line]
     assert len(errors) == 1
-    assert "--device cpu" in errors[0]
+    assert "use the CPU" in errors[0]
 
 
 def test_a_failing_plugin_is_named(salcli: Run, clip_file: Path) -> None:

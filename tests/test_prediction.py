@@ -136,7 +136,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_no_map_is_given_twice() -> None
 
 
 def test_no_room_for_one_frame_says_what_to_do() -> None:
-    with pytest.raises(SalcliError, match=r"no room for 1 frames\); use --device cpu"):
+    with pytest.raises(SalcliError, match=r"no room for 1 frames\); use the CPU"):
         run(model_of("starving"), [grey(1)])
 
 
