@@ -56,7 +56,7 @@ class UnknownName(UsageError):
         near = get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
         if not names:
-            hint = "there is none at all"
+            hint = "none are installed"
         super().__init__(f"no {kind} named '{name}'; {hint}{' ' if remedy else ''}{remedy}")
 
     def __reduce__(self) -> tuple[type[UsageError], tuple[str]]:

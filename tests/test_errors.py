@@ -35,4 +35,4 @@ def test_unknown_names() -> None:
     assert str(errors.UnknownName("model", "q", ["b", "a"], remedy="(see there)")) == (
         "no model named 'q'; known: a, b (see there)"
     )
-    assert str(errors.UnknownName("model", "q", [])) == "no model named 'q'; there is none at all"
+    assert str(errors.UnknownName("model", "q", [])) == "no model named 'q'; none are installed"
