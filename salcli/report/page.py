@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 from collections.abc import Sequence
@@ -33,15 +35,17 @@ def write(
     # the models in their order, then the observers, if any entry has a ground truth
     names = [*labels, *sorted(shown - set(labels))]
     data = {"entries": entries, "models": names, **palette()}
+    script = _part("script.js")
     # nothing depends on the time, so that equal inputs give equal bytes
     page = Template(_part("template.html")).substitute(
         title=html.escape(title),
         style=_part("style.css"),
-        script=_part("script.js"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         models="\n".join(map(_row, models)),
         made=f"Made by salcli {__version__}. Maps are predictions of models, not measurements.",
-        # "</script>" inside a text would end the element
-        data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+        # "</script>" inside a text would end the element, and "<!--<script>" would hide its end
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     )
     atomic.write(path, page)
 

@@ -2,6 +2,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const control = Object.fromEntries(["model", "opacity", "wipe"].map(id => [id, document.getElementById(id)]));
 const views = [];
+document.getElementById("controls").addEventListener("submit", event => event.preventDefault());
 
 const make = (tag, properties = {}, ...children) => {
   const node = Object.assign(document.createElement(tag), properties);
