@@ -37,6 +37,9 @@ Scale: TypeAlias = Literal["published", "max", "density"]
 Format: TypeAlias = Literal["png", "npy", "npz", "heatmap", "overlay", "csv"]
 """Format of the files that maps are written to."""
 
+ENDINGS = (".png", ".npy", ".npz", ".csv", ".heatmap.png", ".overlay.png", ".salcli.json")
+"""What follows a label in the names of its files, in all formats."""
+
 Rounding: TypeAlias = Literal["floor", "nearest"]
 """How a map in [0, 1] is rounded to 8 bit."""
 
@@ -52,6 +55,7 @@ __all__ = [
     "Frame",
     "KernelName",
     "Kind",
+    "Labels",
     "Loss",
     "Precision",
     "Prediction",
@@ -65,6 +69,28 @@ __all__ = [
     "Stimulus",
     "Submission",
 ]
+
+
+class Labels:
+    """Labels that differ by more than letter case, which some file systems ignore.
+
+    No two of them give a file of the same name in any format, as `a` and `a.overlay` would.
+    """
+
+    def __init__(self) -> None:
+        self._labels: set[str] = set()
+        self._files: set[str] = set()
+
+    def take(self, candidates: Iterable[str]) -> str:
+        """The first candidate that is free, which then is taken."""
+        for label in candidates:
+            folded = label.casefold()
+            files = {folded + ending for ending in ENDINGS}
+            if folded not in self._labels and files.isdisjoint(self._files):
+                break
+        self._labels.add(folded)
+        self._files |= files
+        return label
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,20 @@ def test_a_foreign_record_removes_nothing_outside(
     assert json.loads(record.read_text())["frames"] == 12
 
 
+@pytest.mark.parametrize("folder", [True, False])
+def test_no_two_results_have_one_name(salcli: Run, tmp_path: Path, folder: bool) -> None:
+    stems = ("a", "a.overlay", "b.heatmap", "b")
+    paths = [picture(tmp_path / "in" / f"{stem}.png", level=10 * n) for n, stem in enumerate(stems)]
+    inputs = [tmp_path / "in"] if folder else paths
+    formats = ("--save", "png", "--save", "overlay", "--save", "heatmap")
+
+    run = salcli("predict", *inputs, *FAKE, "-o", "out", *formats)
+
+    assert run.returncode == 0, run.stderr
+    results = list((tmp_path / "out").rglob("*.png"))
+    assert len(results) == len(stems) * 3
+
+
 def test_an_address_is_no_output_folder(salcli: Run, clip_file: Path, tmp_path: Path) -> None:
     run = salcli("predict", clip_file, *FAKE, "-o", "s3://bucket/maps")
 

@@ -7,6 +7,7 @@ gaps, otherwise stills, unless the user says which. `salcli.media.inputs` finds 
 from __future__ import annotations
 
 import glob
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from salcli.errors import InputError, UsageError
 from salcli.media.images import Animation, FrameFolder, Stills, kind_of, read
 from salcli.media.inputs import find_inputs, images_in
 from salcli.media.video import Video
-from salcli.types import Kind, Stimulus
+from salcli.types import Kind, Labels, Stimulus
 
 __all__ = ["find_inputs", "open_stimulus", "remaining"]
 
@@ -164,16 +165,9 @@ def _name(source: Path) -> str:
 
 
 def _labelled(files: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Label each file with its stem; a later file whose stem is taken keeps its suffix.
-
-    Labels must differ by more than letter case, because some file systems ignore it.
-    """
-    taken: set[str] = set()
-    labelled = []
-    for path in files:
-        label = path.stem if path.stem.casefold() not in taken else path.name
-        while label.casefold() in taken:
-            label += path.suffix
-        taken.add(label.casefold())
-        labelled.append((label, path))
-    return labelled
+    """Label each file with its stem; a later file whose stem is taken keeps its suffix."""
+    labels = Labels()
+    return [
+        (labels.take(path.stem + number * path.suffix for number in itertools.count()), path)
+        for path in files
+    ]

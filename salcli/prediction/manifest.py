@@ -16,6 +16,7 @@ from salcli import atomic
 from salcli.atomic import reporting_os_errors
 from salcli.errors import InputError
 from salcli.output import writers
+from salcli.types import Labels
 
 __all__ = ["OutputPaths", "fingerprint", "places"]
 
@@ -119,14 +120,9 @@ def places(inputs: Sequence[Path], output: Path) -> list[OutputPaths]:
     The first input with a name gets its stem; later ones add their extension, then their parent's
     name, then a number.
     """
-    taken: set[str] = set()
-    found = []
-    for path in inputs:
-        full = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
-        name = next(n for n in _names(full) if n.casefold() not in taken)
-        taken.add(name.casefold())
-        found.append(OutputPaths(output, name))
-    return found
+    labels = Labels()
+    full = [Path(os.path.abspath(path)) for path in inputs]  # noqa: PTH100 (a link keeps its name)
+    return [OutputPaths(output, labels.take(_names(path))) for path in full]
 
 
 def _names(path: Path) -> Iterator[str]:
