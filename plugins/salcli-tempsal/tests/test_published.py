@@ -177,7 +177,10 @@ def test_timm_names_are_all_different_keys_of_the_encoder() -> None:
 
 EMPTY = torch.zeros(1)
 BAD = {
-    "stranger": ({"layer.weight": EMPTY}, "no weights file of TempSAL: it has neither pnas_vol"),
+    "stranger": (
+        {"layer.weight": EMPTY},
+        "not a weights file of TempSAL: it has neither pnas_vol",
+    ),
     "early": ({"pnas_vol.x": EMPTY, "pnas.x": EMPTY}, "mixes finished maps only"),
     "encoder": ({"conv0.weight": EMPTY}, "holds an encoder alone, not the full network"),
 }
