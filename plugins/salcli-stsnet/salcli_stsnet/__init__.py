@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 
 Net: TypeAlias = Literal["stsconvnet", "ssnet", "tsnet", "stsmaxnet", "stsavgnet", "earlyfusion"]
 
+Encoding: TypeAlias = Literal["uvm16", "uvm16-mag0", "wheel"]
+
 SMALLEST = 4
 """Smallest input side of the nets in pixels."""
 
@@ -41,13 +43,12 @@ class Options:
         ".flo, .npy or picture files, none (no motion), or frame (the frame itself instead of "
         "flow, as in the published script); auto is dis for clips and frame for stills",
     )
-    flow_encoding: Literal["uvm16", "uvm16-mag0", "wheel"] = option(
+    flow_encoding: Encoding = option(
         "uvm16",
-        "how to encode flow as a picture: components and magnitude around grey (uvm16), the same "
-        "with the magnitude from black (uvm16-mag0), or Middlebury's colour wheel (wheel)",
+        "how to encode flow as a picture: components and magnitude around grey, 16 levels per "
+        "pixel of motion on a grid of 320 x 240 (uvm16), the same with the magnitude from black "
+        "(uvm16-mag0), or Middlebury's colour wheel (wheel)",
     )
-    flow_scale: float = option(16.0, "grey levels per pixel of motion on a grid of 320 x 240")
-    flow_offset: float = option(128.0, "grey level of no motion")
     flow_direction: Literal["backward", "forward"] = option(
         "backward", "flow from the frame before to this one, or from this one to the next"
     )
@@ -56,29 +57,11 @@ class Options:
         "treat two frames as different shots, without motion between them, if their pixels differ "
         "by more grey levels (of 255) than this on average; none: compute flow across cuts",
     )
-    swap_streams: bool = option(
-        False, "feed the flow to the first stream and the frame to the second"
-    )
     input_size: tuple[int, int] | None = option(
         None,
         "height and width of the net's input, such as the paper's 240,320; none keeps each frame's "
-        "own, up to max_input_size",
+        "own, up to 512 pixels a side",
     )
-    max_input_size: tuple[int, int] | None = option(
-        (512, 512), "frames are shrunk to fit into this height and width; none never shrinks"
-    )
-    channels: Literal["bgr", "rgb"] = option("bgr", "order of the channels in the net's input")
-    mean: tuple[float, float, float] = option(
-        (100.0, 110.0, 118.0), "subtracted from the channels, in the order of the net's input"
-    )
-    input_scale: float = option(0.0078431372549, "factor applied to the input after that")
-    saliency_mean: float = option(
-        127.0,
-        "added to 128 times the net's output; 31 undoes what the targets of SalNet's "
-        "training subtracted",
-    )
-    interpolation: Literal["cubic", "linear"] = option("cubic", "how to resize maps to the frame")
-    blur: int = option(5, "side of the final Gaussian blur; 0 for none")
     stretch: Literal["frame", "video", "none"] = option(
         "frame",
         "divide each map by its own maximum (frame), or all maps of a clip by their largest value, "
@@ -94,22 +77,11 @@ class Options:
         "how a CPU computes wide convolutions in float32: in the frequency domain, "
         "or directly, which yields the same maps with less memory but more time",
     )
-    target_mean: float = option(
-        31.0, "training: subtracted from the density map of grey levels 0 to 255"
-    )
-    lower_resolutions: bool = option(
-        True, "training: also use samples at 2 and 4 times lower resolutions"
-    )
 
     def __post_init__(self) -> None:
-        for name, size in (
-            ("input_size", self.input_size),
-            ("max_input_size", self.max_input_size),
-        ):
-            if size is not None and min(size) < SMALLEST:
-                raise ValueError(f"{name} must be at least {SMALLEST} pixels a side, not {size}")
-        if self.blur < 0 or (self.blur and self.blur % 2 == 0):
-            raise ValueError(f"blur must be 0 or an odd number of pixels, not {self.blur}")
+        size = self.input_size
+        if size is not None and min(size) < SMALLEST:
+            raise ValueError(f"input_size must be at least {SMALLEST} pixels a side, not {size}")
         if not self.flow:
             raise ValueError("flow must be the name of a method, or a folder")
 

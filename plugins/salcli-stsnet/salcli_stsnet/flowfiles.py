@@ -12,8 +12,7 @@ import numpy as np
 
 from salcli import Frame, InputError
 from salcli.authoring import FileNames, images
-from salcli_stsnet import Options
-from salcli_stsnet.pictures import GRID, Field, encode
+from salcli_stsnet.pictures import GRID, Encode, Field
 
 __all__ = ["FlowFolder"]
 
@@ -59,7 +58,7 @@ class FlowFolder:
         )
 
 
-def read(path: Path, options: Options) -> Frame:
+def read(path: Path, encode: Encode) -> Frame:
     """The picture of the flow in a file.
 
     Raises:
@@ -73,7 +72,7 @@ def read(path: Path, options: Options) -> Frame:
         raise InputError(f"'{path}' contains flow that is not finite")
     field = np.where(np.abs(field) > UNKNOWN, np.float32(0), field)
     height, width = field.shape[:2]
-    return encode(field * np.array([GRID[1] / width, GRID[0] / height], np.float32), options)
+    return encode(field * np.array([GRID[1] / width, GRID[0] / height], np.float32))
 
 
 def _read_flo(path: Path) -> Field:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from salcli.authoring import rescale
-from salcli_stsnet import Options
+from salcli_stsnet.settings import Settings
 
 __all__ = ["finish"]
 
@@ -21,20 +21,25 @@ MODES = {"cubic": "bicubic", "linear": "bilinear"}
 
 
 def finish(
-    output: Tensor, size: tuple[int, int], options: Options, *, peak: Tensor | None = None
+    output: Tensor,
+    size: tuple[int, int],
+    *,
+    settings: Settings,
+    stretched: bool = True,
+    peak: Tensor | None = None,
 ) -> Tensor:
     """Maps `[N, H, W]` in [0, 1], of the frame's size, for outputs `[N, 1, h, w]`, float32.
 
-    If the options say so, they are divided by `peak`, in [0, 1], or else by each map's maximum.
+    If they are stretched, they are divided by `peak`, in [0, 1], or else by each map's maximum.
     """
-    grey = (output * SALIENCY_SCALE + options.saliency_mean).clamp(0, WHITE)
+    grey = (output * SALIENCY_SCALE + settings.saliency_mean).clamp(0, WHITE)
     grey = functional.interpolate(
-        grey, size=size, mode=MODES[options.interpolation], align_corners=False
+        grey, size=size, mode=MODES[settings.interpolation], align_corners=False
     )
-    if options.blur:
-        grey = _blurred(grey, options.blur)
+    if settings.blur:
+        grey = _blurred(grey, settings.blur)
     maps = grey[:, 0].clamp(0, WHITE)
-    if options.stretch == "none":
+    if not stretched:
         return maps / WHITE
     if peak is None:
         return rescale(maps, "max")

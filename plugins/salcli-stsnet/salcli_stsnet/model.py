@@ -6,7 +6,9 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,12 +27,13 @@ from salcli import (
     WeightsError,
 )
 from salcli.authoring import Checkpoint, Model, batched, load_strict, prefetch
-from salcli_stsnet import SMALLEST, Options, caffemodel, flow, training
+from salcli_stsnet import SMALLEST, Options, caffemodel, flow, pictures, training
 from salcli_stsnet.flow import METHODS, RAFT
 from salcli_stsnet.flowfiles import FlowFolder
 from salcli_stsnet.joining import joined
 from salcli_stsnet.maps import finish
 from salcli_stsnet.network import LAYERS, SHRINKING, SINGLE, STSNet, net_of
+from salcli_stsnet.settings import Settings
 from salcli_stsnet.streams import (
     Pair,
     for_training,
@@ -53,6 +56,8 @@ class Stsnet(Model):
 
     options: Options
     network: STSNet
+    settings = Settings()
+    """Of the published script."""
     _raft: nn.Module | None = None
     _weights_are_final = False
 
@@ -125,13 +130,13 @@ class Stsnet(Model):
         """
         pixels = torch.from_numpy(np.stack([self._resized(frame) for frame in frames]))
         pixels = pixels.permute(0, 3, 1, 2).contiguous()
-        if self.options.channels == "bgr":
+        if self.settings.channels == "bgr":
             pixels = pixels.flip(1)
-        mean = torch.tensor(self.options.mean)[:, None, None]
-        return pixels.float().sub_(mean).mul_(self.options.input_scale)
+        mean = torch.tensor(self.settings.mean)[:, None, None]
+        return pixels.float().sub_(mean).mul_(self.settings.input_scale)
 
     def _resized(self, frame: Frame) -> Frame:
-        size, bound = self.options.input_size, self.options.max_input_size
+        size, bound = self.options.input_size, self.settings.max_input_size
         height, width = frame.shape[:2]
         if size is not None:
             return np.asarray(cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
@@ -149,19 +154,21 @@ class Stsnet(Model):
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Saliency divided by its maximum, at the frame's size."""
-        whole = self.options.stretch == "video" and stimulus.is_clip
-        peak = self._peak(stimulus) if whole else None
+        stretch = self.options.stretch
+        peak = self._peak(stimulus) if stretch == "video" and stimulus.is_clip else None
+        for maps in self._maps(stimulus, stretched=stretch != "none", peak=peak):
+            yield from map(Prediction, maps)
+
+    def _maps(self, stimulus: Stimulus, **how: Any) -> Iterator[Tensor]:
+        """Finished maps `[N, H, W]` of consecutive frames; for `how` see `finish`."""
         for frames, flows, size in prefetch(self._chunks(stimulus)):
-            output = self._forward(frames, flows)
-            for saliency in finish(output.float(), size, self.options, peak=peak):
-                yield Prediction(saliency)
+            yield finish(self._forward(frames, flows).float(), size, settings=self.settings, **how)
 
     def _peak(self, stimulus: Stimulus) -> Tensor | None:
         """The largest value in all maps of a clip, in [0, 1]; `None` if there are none."""
-        plain, peak = dataclasses.replace(self.options, stretch="none"), None
-        for frames, flows, size in prefetch(self._chunks(stimulus)):
-            largest = finish(self._forward(frames, flows).float(), size, plain).amax()
-            peak = largest if peak is None else torch.maximum(peak, largest)
+        peak: Tensor | None = None
+        for maps in self._maps(stimulus, stretched=False):
+            peak = maps.amax() if peak is None else torch.maximum(peak, maps.amax())
         return peak
 
     def _chunks(self, stimulus: Stimulus) -> Iterator[tuple[Tensor, Tensor, tuple[int, int]]]:
@@ -184,16 +191,18 @@ class Stsnet(Model):
         source = self._source(clip=stimulus.is_clip)
         if source == "frame":
             return twice(stimulus.frames)
+        encode = partial(pictures.encode, encoding=self.options.flow_encoding)
+        forward = self.options.flow_direction == "forward"
         if source not in ("none", *METHODS):
             folder = FlowFolder(Path(source), stimulus.name)
-            return with_flow_from(folder, stimulus, self.options)
+            return with_flow_from(folder, stimulus, encode=encode, forward=forward)
         if source == "none" or not stimulus.is_clip:
-            return without_flow(stimulus.frames, self.options)
-        if self._raft is not None:
-            estimator = flow.raft(self._raft, self.device)
-        else:
-            estimator = flow.opencv(source)
-        return with_estimated_flow(stimulus.frames, estimator, self.options)
+            return without_flow(stimulus.frames, encode)
+        raft = self._raft
+        estimator = flow.opencv(source) if raft is None else flow.raft(raft, self.device)
+        return with_estimated_flow(
+            stimulus.frames, estimator, encode=encode, forward=forward, cuts=self.options.cuts
+        )
 
     def _source(self, *, clip: bool) -> str:
         """The option `flow`, with `auto` resolved."""
@@ -213,7 +222,7 @@ class Stsnet(Model):
 
     def _forward(self, frames: Tensor, flows: Tensor) -> Tensor:
         """The net's output; on a CPU, large batches are processed in parts."""
-        if self.options.swap_streams:
+        if self.settings.swap_streams:
             frames, flows = flows, frames
         height, width = frames.shape[-2:]
         if self.options.pad:
@@ -233,18 +242,26 @@ class Stsnet(Model):
         Raises:
             UsageError: Training cannot compute this flow.
         """
-        factor = 1
-        if self.options.lower_resolutions:
-            factor = int(random.choice(training.LOWER_RESOLUTIONS))
-            frames = [training.coarse(self._resized(frame), factor) for frame in frames]
+        factor = int(random.choice(training.LOWER_RESOLUTIONS))
+        frames = [training.coarse(self._resized(frame), factor) for frame in frames]
         inputs = self.preprocessed(frames)
         source = self._source(clip=len(frames) > 1)
         if self.options.net == "ssnet":
             return inputs
         if source == "frame":
             return torch.cat([inputs, inputs], dim=1)
-        scale = self.options.flow_scale / factor
-        pairs = for_training(frames, source, dataclasses.replace(self.options, flow_scale=scale))
+        encode = partial(
+            pictures.encode,
+            encoding=self.options.flow_encoding,
+            scale=pictures.LEVELS_PER_PIXEL / factor,
+        )
+        pairs = for_training(
+            frames,
+            source,
+            encode=encode,
+            forward=self.options.flow_direction == "forward",
+            cuts=self.options.cuts,
+        )
         flows = self._flow_inputs([picture for _, picture in pairs], inputs)
         return torch.cat([inputs, flows], dim=1)
 
@@ -252,10 +269,10 @@ class Stsnet(Model):
         """Caffe's Euclidean loss on grey levels, for the last frames that have ground truth."""
         inputs = batch.inputs[:, -batch.density.shape[1] :].flatten(0, 1)
         frames, flows = inputs[:, :3], inputs[:, -3:]  # identical if there is no flow
-        if self.options.swap_streams:
+        if self.settings.swap_streams:
             frames, flows = flows, frames
         size = (inputs.shape[-2], inputs.shape[-1])
-        wanted = training.target(batch.density.flatten(0, 1), size, self.options.target_mean)
+        wanted = training.target(batch.density.flatten(0, 1), size)
         yield Loss({"euclidean": training.euclidean(self.network(frames, flows), wanted)})
 
     def recipes(self) -> Mapping[str, Recipe]:

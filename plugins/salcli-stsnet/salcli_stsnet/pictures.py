@@ -6,20 +6,27 @@ a grid of 320 x 240, whatever the field's own size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from salcli import Frame
-from salcli_stsnet import Options
+from salcli_stsnet import Encoding
 
-__all__ = ["GRID", "Field", "encode", "no_motion"]
+__all__ = ["GRID", "Encode", "Field", "encode", "no_motion"]
 
 Field: TypeAlias = npt.NDArray[np.float32]
 
+Encode: TypeAlias = Callable[[Field], Frame]
+"""Turns a field into a picture: `encode` with an encoding."""
+
 GRID = (240, 320)
 """Height and width of the grid on which flow is measured."""
+
+LEVELS_PER_PIXEL, NO_MOTION = 16.0, 128.0
+"""Grey levels per pixel of motion, and of no motion, as Donahue et al. (LRCN, 2015) describe."""
 
 WHEEL = (15, 6, 4, 11, 13, 6)
 """Number of the colour wheel's hues between red, yellow, green, cyan, blue, magenta, red
@@ -28,22 +35,35 @@ WHEEL = (15, 6, 4, 11, 13, 6)
 CORNERS = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255))
 
 
-def encode(field: Field, options: Options) -> Frame:
-    """The picture of a field `[h, w, 2]`, RGB."""
-    if options.flow_encoding == "wheel":
+def encode(
+    field: Field,
+    encoding: Encoding,
+    *,
+    scale: float = LEVELS_PER_PIXEL,
+    offset: float = NO_MOTION,
+) -> Frame:
+    """The picture of a field `[h, w, 2]`, RGB.
+
+    Args:
+        field: The flow.
+        encoding: As the option `flow_encoding`.
+        scale: Grey levels per pixel of motion; the wheel has none.
+        offset: Grey level of no motion, likewise.
+    """
+    if encoding == "wheel":
         return _wheel(field)
     magnitude = np.hypot(field[..., 0], field[..., 1])
-    levels = options.flow_scale * np.dstack([field, magnitude])
-    levels[..., :2] += options.flow_offset
-    if options.flow_encoding == "uvm16":
-        levels[..., 2] += options.flow_offset
+    levels = scale * np.dstack([field, magnitude])
+    levels[..., :2] += offset
+    if encoding == "uvm16":
+        levels[..., 2] += offset
     picture: Frame = np.floor(np.clip(levels, 0, 255) + np.float32(0.5)).astype(np.uint8)
     return picture
 
 
-def no_motion(options: Options) -> Frame:
+def no_motion(encode: Encode) -> Frame:
     """The picture of a field without motion."""
-    return encode(np.zeros((*GRID, 2), np.float32), options)
+    return encode(np.zeros((*GRID, 2), np.float32))
 
 
 def _wheel(field: Field) -> Frame:

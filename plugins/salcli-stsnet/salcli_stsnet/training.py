@@ -17,8 +17,8 @@ from salcli import Frame, ParameterGroup, Recipe, Source
 
 __all__ = ["LOWER_RESOLUTIONS", "PAPER", "RECIPES", "coarse", "euclidean", "target"]
 
-TARGET_SCALE = 2 / 255
-"""Scale of the density map's grey levels, as in SalNet's data layer."""
+TARGET_MEAN, TARGET_SCALE = 31.0, 2 / 255
+"""Subtracted from the density map's grey levels, and their scale, as in SalNet's data layer."""
 
 LOWER_RESOLUTIONS = (1, 2, 4)
 """Factors by which samples have a lower resolution than the net's input."""
@@ -74,7 +74,7 @@ def euclidean(output: Tensor, wanted: Tensor) -> Tensor:
     return difference.square().sum() / (2 * len(output))
 
 
-def target(grey: Tensor, size: tuple[int, int], mean: float) -> Tensor:
+def target(grey: Tensor, size: tuple[int, int], *, mean: float = TARGET_MEAN) -> Tensor:
     """The net's target for density maps `[N, 1, H, W]` of grey levels 0 to 255."""
     if grey.shape[-2:] != size:
         grey = functional.interpolate(grey, size=size, mode="area")

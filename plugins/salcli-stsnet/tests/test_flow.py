@@ -4,6 +4,7 @@ import dataclasses
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from salcli_stsnet import STSNET, Options, flow, flowfiles
+from salcli_stsnet import STSNET, Encoding, flow, flowfiles
 from salcli_stsnet.flow import successive
 from salcli_stsnet.flowfiles import FlowFolder
 from salcli_stsnet.pictures import encode, no_motion
@@ -20,13 +21,15 @@ from salcli_stsnet.streams import with_estimated_flow, with_flow_from, without_f
 from salcli import Frame, InputError, Stimulus, UsageError, WeightsError
 from salcli.authoring import checkpoint
 
+UVM16 = partial(encode, encoding="uvm16")
+
 Golden = Callable[[str], tuple[dict, dict[str, np.ndarray]]]
 
 
 @pytest.mark.parametrize("encoding", ["uvm16", "uvm16-mag0", "wheel"])
-def test_pictures_equal_the_golden(encoding: str, golden: Golden) -> None:
+def test_pictures_equal_the_golden(encoding: Encoding, golden: Golden) -> None:
     _, arrays = golden("06_flow_encoding")
-    picture = encode(arrays["flow"], Options(flow_encoding=encoding)).astype(int)
+    picture = encode(arrays["flow"], encoding).astype(int)
     difference = np.abs(picture - arrays[encoding.replace("-", "_")])
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3
@@ -38,14 +41,14 @@ def test_no_motion_has_one_colour() -> None:
         ("uvm16-mag0", [128, 128, 0]),
         ("wheel", [255, 255, 255]),
     ):
-        picture = no_motion(Options(flow_encoding=encoding))
+        picture = no_motion(partial(encode, encoding=encoding))
         assert picture.shape == (240, 320, 3)
         assert np.all(picture == colour)
 
 
-def test_scale_and_offset_are_options() -> None:
+def test_scale_and_offset_are_arguments() -> None:
     field = np.full((1, 1, 2), 2.0, np.float32)
-    picture = encode(field, Options(flow_scale=10, flow_offset=100))
+    picture = encode(field, "uvm16", scale=10, offset=100)
     assert picture[0, 0].tolist() == [120, 120, 128]
 
 
@@ -81,13 +84,11 @@ def grey(level: int) -> Frame:
     return np.full((2, 2, 3), level, np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("direction", "seen"), [("backward", [1, 1, 2, 3]), ("forward", [1, 2, 3, 3])]
-)
-def test_each_frame_sees_its_flow(direction: str, seen: list[int]) -> None:
-    options = Options(flow_direction=direction, flow_scale=1)
+@pytest.mark.parametrize(("forward", "seen"), [(False, [1, 1, 2, 3]), (True, [1, 2, 3, 3])])
+def test_each_frame_sees_its_flow(forward: bool, seen: list[int]) -> None:
+    fine = partial(encode, encoding="uvm16", scale=1)
     frames = [grey(level) for level in (0, 1, 3, 6)]
-    pairs = list(with_estimated_flow(iter(frames), Counter(), options))
+    pairs = list(with_estimated_flow(iter(frames), Counter(), encode=fine, forward=forward))
     assert [frame[0, 0, 0] for frame, _ in pairs] == [0, 1, 3, 6]
     assert [int(picture[0, 0, 0]) - 128 for _, picture in pairs] == seen
 
@@ -104,13 +105,12 @@ def test_nothing_moves_across_a_cut() -> None:
     )
 
 
-@pytest.mark.parametrize("direction", ["backward", "forward"])
-def test_in_a_clip_of_one_frame_nothing_moves(direction: str) -> None:
-    options = Options(flow_direction=direction)
-    ((_, picture),) = with_estimated_flow([grey(9)], Counter(), options)
-    assert np.array_equal(picture, no_motion(options))
-    ((_, picture),) = without_flow([grey(9)], options)
-    assert np.array_equal(picture, no_motion(options))
+@pytest.mark.parametrize("forward", [False, True])
+def test_in_a_clip_of_one_frame_nothing_moves(forward: bool) -> None:
+    ((_, picture),) = with_estimated_flow([grey(9)], Counter(), encode=UVM16, forward=forward)
+    assert np.array_equal(picture, no_motion(UVM16))
+    ((_, picture),) = without_flow([grey(9)], UVM16)
+    assert np.array_equal(picture, no_motion(UVM16))
 
 
 def test_flow_comes_while_frames_are_read() -> None:
@@ -118,7 +118,7 @@ def test_flow_comes_while_frames_are_read() -> None:
         while True:
             yield grey(0)
 
-    pairs = with_estimated_flow(endless(), Counter(), Options())
+    pairs = with_estimated_flow(endless(), Counter(), encode=UVM16)
     assert len([next(pairs) for _ in range(3)]) == 3
 
 
@@ -132,9 +132,10 @@ def stimulus(frames: int, *, fps: float | None = 25.0, labels: list[str] | None 
     return Stimulus("clip", pictures, fps=fps, size=(2, 2), count=frames, labels=labels)
 
 
-def reds(folder: Path, clip: Stimulus, **options: object) -> list[int]:
+def reds(folder: Path, clip: Stimulus, *, forward: bool = False) -> list[int]:
     """What the second stream sees in its first channel, less the grey of no motion."""
-    pairs = with_flow_from(FlowFolder(folder, clip.name), clip, Options(**options))
+    flows = FlowFolder(folder, clip.name)
+    pairs = with_flow_from(flows, clip, encode=UVM16, forward=forward)
     return [int(picture[0, 0, 0]) - 128 for _, picture in pairs]
 
 
@@ -159,9 +160,9 @@ def test_a_folder_may_hold_one_folder_per_stimulus(tmp_path: Path) -> None:
 
 def test_last_frame_may_lack_forward_flow(tmp_path: Path) -> None:
     np.save(tmp_path / "0001.npy", np.full((240, 320, 2), 3.0))
-    assert reds(tmp_path, stimulus(2), flow_direction="forward") == [48, 48]
+    assert reds(tmp_path, stimulus(2), forward=True) == [48, 48]
     with pytest.raises(InputError, match=r"no flow of frame '0002'.*0002\.flo"):
-        reds(tmp_path, stimulus(3), flow_direction="forward")
+        reds(tmp_path, stimulus(3), forward=True)
 
 
 def test_missing_files_are_told(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_two_files_of_one_number_belong_to_nobody(tmp_path: Path) -> None:
 
 def test_unknown_flow_counts_as_none(tmp_path: Path) -> None:
     write_flo(tmp_path / "x.flo", np.full((4, 4, 2), 1e10))
-    assert np.all(flowfiles.read(tmp_path / "x.flo", Options()) == 128)
+    assert np.all(flowfiles.read(tmp_path / "x.flo", UVM16) == 128)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_unknown_flow_counts_as_none(tmp_path: Path) -> None:
 def test_damaged_files_are_told(name: str, content: bytes, told: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=told):
-        flowfiles.read(tmp_path / name, Options())
+        flowfiles.read(tmp_path / name, UVM16)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_damaged_files_are_told(name: str, content: bytes, told: str, tmp_path: 
 def test_arrays_that_are_no_flow_are_told(array: np.ndarray, told: str, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match=told):
-        flowfiles.read(tmp_path / "x.npy", Options())
+        flowfiles.read(tmp_path / "x.npy", UVM16)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from salcli_stsnet import STSNET, Net, Options
 from salcli_stsnet.maps import finish
 from salcli_stsnet.model import Stsnet
 from salcli_stsnet.network import STSNet
+from salcli_stsnet.settings import Settings
 
 from salcli import Frame, InputError, Stimulus, UsageError, WeightsError, load_model
 from salcli.authoring import create
@@ -22,15 +23,18 @@ INPUT, OUTPUT, MAP = 1e-5, 1e-4, 0.02
 DIFFERENT = 0.01
 """Share of pixels of an 8-bit map that may be off by one."""
 
+DEFAULT = Settings()
+
 Filled = Callable[[Net], STSNet]
 Golden = Callable[[str], tuple[dict, dict[str, np.ndarray]]]
 
 
 @pytest.fixture
 def make(filled: Filled) -> Callable[..., Stsnet]:
-    def model(**options: object) -> Stsnet:
+    def model(settings: Settings = DEFAULT, **options: object) -> Stsnet:
         chosen = Options(**options)
         made = Stsnet(STSNET, chosen)
+        made.settings = settings
         made.network = filled(chosen.net)
         made.batch_size = 2
         return made
@@ -68,7 +72,7 @@ def test_every_stage_equals_the_original(make: Callable[..., Stsnet], golden: Go
         fused = network.conv_fuse(torch.cat(both, dim=1))
         conv9 = network.convolve(fused, 6, 9)
         output = network.upsample(conv9)
-        ours = 255 * finish(output, frame.shape[:2], model.options)[0].numpy()
+        ours = 255 * finish(output, frame.shape[:2], settings=model.settings)[0].numpy()
     np.testing.assert_allclose(inputs[0, :, ::8, ::8], arrays["net_input_sub"], rtol=0, atol=INPUT)
     assert_close_to_golden(pooled[0, :8, ::8, ::8], arrays["pool1_sub"])
     assert_close_to_golden(pooled_b[0, :8, ::8, ::8], arrays["pool1_b_sub"])
@@ -97,23 +101,24 @@ def test_colours_come_in_blue_first(make: Callable[..., Stsnet]) -> None:
     expected = [(0 - 100) * 2 / 255, (0 - 110) * 2 / 255, (255 - 118) * 2 / 255]
     inputs = make().preprocess([red])
     torch.testing.assert_close(inputs[0, :, 0, 0], torch.tensor(expected))
-    swapped = make(channels="rgb").preprocess([red])
+    swapped = make(Settings(channels="rgb")).preprocess([red])
     assert swapped[0, 0, 0, 0] == pytest.approx((255 - 100) * 2 / 255)
     assert inputs.is_contiguous()
 
 
 @pytest.mark.parametrize(
-    ("options", "size"),
+    ("settings", "options", "size"),
     [
-        ({}, (300, 512)),
-        ({"max_input_size": None}, (600, 1024)),
-        ({"input_size": (24, 32)}, (24, 32)),
+        (DEFAULT, {}, (300, 512)),
+        (Settings(max_input_size=None), {}, (600, 1024)),
+        (DEFAULT, {"input_size": (24, 32)}, (24, 32)),
     ],
 )
-def test_input_size_follows_the_options(
-    options: dict, size: tuple[int, int], make: Callable[..., Stsnet]
+def test_input_size_follows_options_and_settings(
+    settings: Settings, options: dict, size: tuple[int, int], make: Callable[..., Stsnet]
 ) -> None:
-    assert make(**options).preprocess([picture(0, (600, 1024))]).shape == (1, 3, *size)
+    inputs = make(settings, **options).preprocess([picture(0, (600, 1024))])
+    assert inputs.shape == (1, 3, *size)
 
 
 def test_thin_frames_are_told(make: Callable[..., Stsnet]) -> None:
@@ -124,41 +129,42 @@ def test_thin_frames_are_told(make: Callable[..., Stsnet]) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 40), (37, 53)])
 @pytest.mark.parametrize(
-    ("options", "method"),
+    ("settings", "stretched", "method"),
     [
-        ({}, cv2.INTER_CUBIC),
-        ({"blur": 0, "interpolation": "linear"}, cv2.INTER_LINEAR),
-        ({"blur": 7, "stretch": "none", "saliency_mean": 31.0}, cv2.INTER_CUBIC),
+        (DEFAULT, True, cv2.INTER_CUBIC),
+        (Settings(blur=0, interpolation="linear"), True, cv2.INTER_LINEAR),
+        (Settings(blur=7, saliency_mean=31.0), False, cv2.INTER_CUBIC),
     ],
 )
-def test_maps_equal_opencv_s(options: dict, method: int, size: tuple[int, int]) -> None:
+def test_maps_equal_opencv_s(
+    settings: Settings, stretched: bool, method: int, size: tuple[int, int]
+) -> None:
     """The published steps, one by one, with the library that the script uses."""
-    chosen = Options(**options)
     output = np.random.default_rng(0).normal(0, 0.5, (2, 1, 12, 20)).astype(np.float32)
-    ours = finish(torch.from_numpy(output), size, chosen).numpy()
+    ours = finish(torch.from_numpy(output), size, settings=settings, stretched=stretched).numpy()
     for map_, raw in zip(ours, output[:, 0], strict=True):
-        grey = np.clip(raw * 128 + chosen.saliency_mean, 0, 255)
+        grey = np.clip(raw * 128 + settings.saliency_mean, 0, 255)
         grey = cv2.resize(grey, size[::-1], interpolation=method)
-        if chosen.blur:
-            grey = cv2.GaussianBlur(grey, (chosen.blur, chosen.blur), 0)
+        if settings.blur:
+            grey = cv2.GaussianBlur(grey, (settings.blur, settings.blur), 0)
         grey = np.clip(grey, 0, 255)
-        if chosen.stretch == "frame" and grey.max() > 0:
+        if stretched and grey.max() > 0:
             grey = grey / grey.max() * 255
         np.testing.assert_allclose(255 * map_, grey, rtol=0, atol=2e-3)
 
 
 def test_black_maps_stay_black() -> None:
-    assert not finish(torch.full((1, 1, 8, 8), -9.0), (8, 8), Options()).any()
+    assert not finish(torch.full((1, 1, 8, 8), -9.0), (8, 8), settings=DEFAULT).any()
 
 
 def test_a_clip_may_be_divided_by_one_maximum(make: Callable[..., Stsnet]) -> None:
     """Levels are then comparable between frames; this has no effect on stills."""
     frames = [picture(0, (16, 20)) // divisor for divisor in (200, 1, 3)]
-    options = {"net": "ssnet", "saliency_mean": 1.0}  # or the synthetic weights hardly count
-    plain = np.stack(maps(make(**options, stretch="none"), frames))
+    settings = Settings(saliency_mean=1.0)  # or the synthetic weights hardly count
+    plain = np.stack(maps(make(settings, net="ssnet", stretch="none"), frames))
     peaks = plain.max(axis=(1, 2))
     assert peaks.min() < 0.99 * peaks.max() < 1
-    whole = make(**options, stretch="video")
+    whole = make(settings, net="ssnet", stretch="video")
     np.testing.assert_allclose(maps(whole, frames), plain / peaks.max(), rtol=1e-5)
     each = [map_.max() for map_ in maps(whole, frames, None)]
     assert each == pytest.approx([1, 1, 1])
@@ -198,7 +204,7 @@ def test_streams_can_be_swapped(make: Callable[..., Stsnet], tmp_path: Path) -> 
         (tmp_path / name).mkdir()
         Image.fromarray(content).save(tmp_path / name / "0001.png")
     straight = maps(make(flow=str(tmp_path / "flow")), [frame])
-    swapped = maps(make(flow=str(tmp_path / "frame"), swap_streams=True), [flow])
+    swapped = maps(make(Settings(swap_streams=True), flow=str(tmp_path / "frame")), [flow])
     assert np.array_equal(straight[0], swapped[0])
 
 
@@ -238,9 +244,6 @@ def test_much_goes_through_a_cpu_in_parts(
     "options",
     [
         ["input_size=3,30"],
-        ["max_input_size=2,2"],
-        ["blur=4"],
-        ["blur=-1"],
         ["flow="],
         ["net=latefusion"],
         ["flow=nowhere"],
@@ -249,6 +252,12 @@ def test_much_goes_through_a_cpu_in_parts(
 def test_impossible_options_are_refused(options: list[str]) -> None:
     with pytest.raises(UsageError):
         create("stsnet", options=options, defaults={})
+
+
+@pytest.mark.parametrize("settings", [{"max_input_size": (2, 2)}, {"blur": 4}, {"blur": -1}])
+def test_impossible_settings_are_refused(settings: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        Settings(**settings)
 
 
 def test_net_is_told_by_the_file(

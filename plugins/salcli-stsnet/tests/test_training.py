@@ -106,6 +106,16 @@ def frames(count: int) -> list[np.ndarray]:
     return [random.integers(0, 256, (24, 32, 3), dtype=np.uint8) for _ in range(count)]
 
 
+class Resolution:
+    """Random numbers that always choose this one of the resolutions."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def choice(self, factors: tuple[int, ...]) -> int:
+        return factors[self.index]
+
+
 def test_loss_is_of_frames_with_ground_truth(make: Callable[..., Stsnet]) -> None:
     """Grey levels as SalNet's data layer reads them; the last frame of a clip of two."""
     model = make(input_size=(16, 20))
@@ -121,7 +131,7 @@ def test_loss_is_of_frames_with_ground_truth(make: Callable[..., Stsnet]) -> Non
 
 def test_ground_truth_is_fitted_to_the_output() -> None:
     grey = torch.rand(1, 1, 46, 64)
-    wanted = training.target(grey, (23, 32), 0.0)
+    wanted = training.target(grey, (23, 32), mean=0.0)
     means = grey.unflatten(2, (23, 2)).unflatten(4, (32, 2)).mean((3, 5))
     torch.testing.assert_close(wanted, means * 2 / 255)
     output = torch.zeros(1, 1, 20, 32)
@@ -130,7 +140,7 @@ def test_ground_truth_is_fitted_to_the_output() -> None:
 
 
 def test_training_sees_frames_and_flow(make: Callable[..., Stsnet]) -> None:
-    model, random = make(lower_resolutions=False), np.random.default_rng(0)
+    model, random = make(), Resolution(0)
     clip, still = frames(2), frames(1)
     inputs = model.training_inputs(clip, random)
     assert inputs.shape == (2, 6, 24, 32)
@@ -138,7 +148,7 @@ def test_training_sees_frames_and_flow(make: Callable[..., Stsnet]) -> None:
     assert not torch.equal(inputs[1, :3], inputs[1, 3:])
     alone = model.training_inputs(still, random)
     assert torch.equal(alone[:, :3], alone[:, 3:])
-    motionless = make(lower_resolutions=False, flow="none").training_inputs(clip, random)
+    motionless = make(flow="none").training_inputs(clip, random)
     assert motionless[0, 3:].flatten(1).std(1).max() == 0
     assert make(net="ssnet").training_inputs(still, random).shape == (1, 3, 24, 32)
 
@@ -169,12 +179,7 @@ def test_lower_resolutions_are_the_net_s(make: Callable[..., Stsnet]) -> None:
     """A video of four times that size loses nothing at half the resolution."""
     large = cv2.resize(frames(1)[0], (128, 96), interpolation=cv2.INTER_NEAREST)
     model = make(net="ssnet", input_size=(24, 32))
-
-    class Half:
-        def choice(self, factors: tuple[int, ...]) -> int:
-            return factors[1]
-
-    found = model.training_inputs([large], Half())
+    found = model.training_inputs([large], Resolution(1))
     plain = model.preprocess([large])
     assert found.std() < 0.8 * plain.std()
 
@@ -184,16 +189,9 @@ def test_flow_of_lower_resolutions_is_divided(make: Callable[..., Stsnet]) -> No
     base = np.kron(np.random.default_rng(1).integers(0, 256, (8, 10, 3)), np.ones((32, 32, 1)))
     clip = [np.roll(base, 6 * step, axis=1).astype(np.uint8) for step in range(2)]
     model = make(input_size=(240, 320))
-
-    class Fixed:
-        def choice(self, factors: tuple[int, ...]) -> int:
-            return factors[self.index]
-
     motions = []
     for index in (0, 1):
-        random = Fixed()
-        random.index = index
-        red = model.training_inputs(clip, random)[1, -1] / (2 / 255) + 118 - 128
+        red = model.training_inputs(clip, Resolution(index))[1, -1] / (2 / 255) + 118 - 128
         motions.append(red[60:-60, 60:-60].median().item())
     assert motions[0] == pytest.approx(16 * 6, rel=0.1)
     assert motions[1] == pytest.approx(motions[0] / 2, rel=0.1)
