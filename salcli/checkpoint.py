@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from salcli.atomic import replacing
 from salcli.errors import WeightsError
+from salcli.jsonfile import parse_json
 
 __all__ = [
     "Checkpoint",
@@ -101,8 +102,10 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-            text = (file.metadata() or {}).get("salcli", "{}")
-            return Checkpoint(state, path, json.loads(text))
+            metadata = parse_json((file.metadata() or {}).get("salcli", "{}"), dict[str, Any])
+        if not isinstance(metadata.get("options", {}), dict):
+            raise ValueError("its options are no mapping")
+        return Checkpoint(state, path, metadata)
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"'{path}' is not a safetensors file: {error}") from error
 

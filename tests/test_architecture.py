@@ -29,7 +29,7 @@ LIGHT = {
         "plugins/loader",
         "plugins/registry",
     ),
-    *("plugins/core", "weights/store"),
+    *("jsonfile", "plugins/core", "weights/store"),
 }
 """Files of the package, without `.py`, that every command loads or may load."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
+import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from salcli.areas.geometry import Area, Length, Polygon, box, merged
 from salcli.errors import UsageError
+from salcli.jsonfile import parse_json
 
 __all__ = ["COLUMNS", "boxes", "collect", "parse", "read"]
 
@@ -100,11 +101,9 @@ def _from_csv(text: str) -> Iterator[Area]:
 
 def _from_json(text: str) -> Iterator[Area]:
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
-        ) from error
+        document = parse_json(text, object)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from error
     if isinstance(document, dict) and isinstance(document.get("annotations"), list):
         return _from_coco(document)
     if not isinstance(document, dict) or not isinstance(document.get("areas"), list):
@@ -204,8 +203,10 @@ def _length(value: Any) -> Length:
         if isinstance(value, bool):
             raise ValueError
         number = float(value.strip().removesuffix("%")) if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{value!r} is neither a number of pixels nor of percent") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(
+            f"{reprlib.repr(value)} is neither a number of pixels nor of percent"
+        ) from None
     if not math.isfinite(number):
         raise ValueError(f"{value!r} is not a finite number")
     return Length(percent=number) if percent else Length(number)

@@ -7,15 +7,16 @@ grey videos of the test parts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from salcli.datasets.collection import Collection, Found, lone_root, some
 from salcli.datasets.framefiles import WholeClip, counter
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.errors import InputError
+from salcli.jsonfile import parse_json
 from salcli.types import Recording, Submission
 
 __all__ = ["open_avimos"]
@@ -62,7 +63,7 @@ def _split_names(path: Path) -> Mapping[str, Sequence[str]]:
     if not path.is_file():
         raise InputError(f"there is no '{path}', which lists the videos of each part")
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parse_json(path.read_bytes(), dict[str, Any])
         by_key = {key.lower(): value for key, value in content.items()}
         return {
             part: [name.removesuffix(".mp4") for key in keys for name in by_key.get(key, ())]

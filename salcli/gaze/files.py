@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 
 from salcli.errors import InputError
 from salcli.gaze import matlab
+from salcli.jsonfile import parse_json
 from salcli.media import images
 from salcli.types import Annotation, Eye
 
@@ -126,9 +126,9 @@ def _of_frame(clip: _Clip, path: Path, index: int | None) -> Gaze:
 def _read_json(path: Path) -> _Clip:
     """AViMoS: for each frame a list of [row, column], whole pixels from 0 of the frame."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parse_json(path.read_bytes(), list[Any])
         frames = [np.reshape(np.array(each, np.float64), (-1, 2)) for each in content]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise InputError(
             f"'{path}' is not a list of the fixations [row, column] of each frame: {error}"
         ) from error

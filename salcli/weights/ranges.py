@@ -15,6 +15,9 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from salcli.errors import InputError
+from salcli.jsonfile import read_json
+
 if TYPE_CHECKING:
     from requests import Response
 
@@ -43,11 +46,11 @@ class PartialDownload:
     def read(cls, target: Path, link: str) -> PartialDownload:
         """The download to resume; `offset` is 0 if there is none, or if it is of another link."""
         try:
-            note = json.loads(note_path(target).read_text(encoding="utf-8"))
-            begun = cls(note["link"], note["validator"], note["total"], size(target))
-        except (OSError, ValueError, KeyError, TypeError):
+            begun = replace(read_json(note_path(target), cls), offset=size(target), continued=False)
+        except InputError:
             return cls(link)
-        return begun if begun.link == link and begun.validator else cls(link)
+        usable = begun.validator.isascii() and begun.validator.isprintable()  # it becomes a header
+        return begun if begun.link == link and begun.validator and usable else cls(link)
 
     def of(self, response: Response, total: int | None) -> PartialDownload:
         """A new download of the same link, as this response describes it."""
@@ -129,10 +132,9 @@ def note_path(target: Path) -> Path:
 def was_continued(target: Path) -> bool:
     """Whether the bytes in `target` came in more than one response."""
     try:
-        note = json.loads(note_path(target).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(note_path(target), PartialDownload).continued
+    except InputError:
         return False
-    return isinstance(note, dict) and note.get("continued") is True
 
 
 def size(path: Path) -> int:

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salcli.errors import PluginError
+from salcli.errors import InputError, PluginError
+from salcli.jsonfile import read_json
 from salcli.specs import Weights
 from salcli.weights import drives
 
@@ -103,8 +104,8 @@ class Receipt:
     def read(cls, file: Path) -> Receipt | None:
         """The receipt of `file`; `None` if it is missing or invalid."""
         try:
-            return cls(**json.loads(cls.path(file).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return read_json(cls.path(file), cls)
+        except InputError:
             return None
 
     @classmethod
