@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from salcli._version import __version__
+from salcli.commands import _help
 from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
 from salcli.commands.compare import compare
@@ -32,22 +33,16 @@ from salcli.plugins import loader
 
 __all__ = ["build", "main"]
 
-COMMANDS: Mapping[str, Callable[..., None]] = {
-    "predict": predict,
-    "visualize": visualize,
-    "aoi": aoi,
-    "train": train,
-    "finetune": finetune,
-    "score": score,
-    "compare": compare,
-    "report": report,
-    "models": models,
-    "bench": bench,
-    "plugins": list_plugins,
-    "doctor": doctor,
+COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
+    _help.LOOK: {"predict": predict, "visualize": visualize, "report": report},
+    _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
+    _help.TRAIN: {"train": train, "finetune": finetune},
+    _help.STORE: {"datasets": datasets, "weights": weights},
+    _help.ABOUT: {"models": models, "plugins": list_plugins, "doctor": doctor},
 }
+"""Commands and groups of commands by the panel of the help in which they stand."""
+
 CLASSES: Mapping[str, type[TyperCommand]] = {"score": ScoreCommand}
-GROUPS: Mapping[str, typer.Typer] = {"weights": weights, "datasets": datasets}
 
 WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
 """The `UsageError` of click, which typer bundles or depends on, depending on its version."""
@@ -106,16 +101,21 @@ def build() -> typer.Typer:
     """The application with the commands of the core and of the plugins."""
     app = typer.Typer(
         help="Where humans look in images and video.",
+        cls=_help.Group,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for name, command in COMMANDS.items():
-        app.command(name, cls=CLASSES.get(name))(command)
-    for name, group in GROUPS.items():
-        app.add_typer(group, name=name)
+    for panel, commands in COMMANDS.items():
+        for name, command in commands.items():
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name, rich_help_panel=panel)
+            else:
+                app.command(name, cls=CLASSES.get(name), rich_help_panel=panel)(command)
     _add_plugin_commands(app)
+    _help.arrange(app)
     return app
 
 
@@ -137,12 +137,16 @@ def _root(
 
 def _add_plugin_commands(app: typer.Typer) -> None:
     """Add the commands of each plugin, unless they are broken or their name is taken."""
-    loaded, taken = loader.load(), {*COMMANDS, *GROUPS}
+    loaded, taken = loader.load(), {name for panel in COMMANDS.values() for name in panel}
     for plugin, register in loaded.answers("register_commands"):
         own = typer.Typer()  # separate, so that a failure halfway leaves nothing behind
         with loaded.guest(plugin, "register_commands"):
             register(app=own)
             taken |= _checked(own, taken)
+            for command in own.registered_commands:
+                command.rich_help_panel = _help.PLUGINS
+            for group in own.registered_groups:
+                group.rich_help_panel = _help.PLUGINS
             app.registered_commands += own.registered_commands
             app.registered_groups += own.registered_groups
 

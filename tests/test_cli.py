@@ -56,7 +56,9 @@ def test_the_list_of_models(salcli: Run) -> None:
 
     assert run.returncode == 0
     lines = [line.split() for line in run.stdout.splitlines()]
-    assert ["brightness", "-", "clips", "stills", "MIT", "bright", "is", "salient"] in lines
+    assert ["brightness", "-", "-", "MIT", "clips", "stills"] in lines
+    assert ["bright", "is", "salient"] in lines
+    assert ["open", "6.5", "MB", "MIT", "AND", "Apache-2.0", "clips", "stills"] in lines
     assert "default: unisal:open" in run.stdout
     documents = {d["name"]: d for d in json.loads(salcli("models", "--json").stdout)}
     assert documents["trail"]["accepts"] == ["clips"]

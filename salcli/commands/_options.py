@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 import typer
 
 from salcli import types
+from salcli.commands._help import COMPUTING, DATA, INPUTS, MESSAGES, MODEL, RECIPE
 from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.plugins import registry
 
@@ -85,11 +86,21 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 Kind: TypeAlias = Annotated[
-    types.Kind, typer.Option("--as", help="How to treat a folder of frames.")
+    types.Kind,
+    typer.Option(
+        "--as",
+        help="How to treat a folder of frames.",
+        rich_help_panel=INPUTS,
+    ),
 ]
 Fps: TypeAlias = Annotated[
     float | None,
-    typer.Option(min=0.001, help="Treat a folder of frames as a clip with this rate."),
+    typer.Option(
+        metavar="RATE",
+        min=0.001,
+        help="Treat a folder of frames as a clip with this rate.",
+        rich_help_panel=INPUTS,
+    ),
 ]
 AreasFile: TypeAlias = Annotated[
     Path | None,
@@ -127,6 +138,7 @@ ModelOptions: TypeAlias = Annotated[
         "-O",
         metavar="KEY=VALUE",
         help="Option of the model; see 'salcli models NAME'. Repeatable.",
+        rich_help_panel=MODEL,
     ),
 ]
 WeightsFile: TypeAlias = Annotated[
@@ -135,14 +147,24 @@ WeightsFile: TypeAlias = Annotated[
         "--weights",
         metavar="FILE",
         help="Your own weights file, saved by the model's authors' code or by salcli.",
+        rich_help_panel=MODEL,
     ),
 ]
 Device: TypeAlias = Annotated[
     str,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.", autocompletion=_devices),
+    typer.Option(
+        metavar="DEVICE",
+        help="auto, cpu, cuda, cuda:N or mps.",
+        autocompletion=_devices,
+        rich_help_panel=MODEL,
+    ),
 ]
 Precision: TypeAlias = Annotated[
-    types.Precision, typer.Option(help="Floating-point type of the network; auto is float32.")
+    types.Precision,
+    typer.Option(
+        help="Floating-point type of the network; auto is float32.",
+        rich_help_panel=MODEL,
+    ),
 ]
 BatchSize: TypeAlias = Annotated[
     int | None,
@@ -151,17 +173,36 @@ BatchSize: TypeAlias = Annotated[
         parser=_batch_size,
         help="Batch size in frames; halved automatically when memory runs out.",
         show_default="auto",
+        rich_help_panel=MODEL,
     ),
 ]
 Offline: TypeAlias = Annotated[
-    bool, typer.Option("--offline", help="Never use the network (also SALCLI_OFFLINE=1).")
+    bool,
+    typer.Option(
+        "--offline",
+        help="Never use the network (also SALCLI_OFFLINE=1).",
+        rich_help_panel=MODEL,
+    ),
 ]
 Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document on stdout, and nothing else.",
+        rich_help_panel=MESSAGES,
+    ),
 ]
-Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+Quiet: TypeAlias = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only errors.", rich_help_panel=MESSAGES)
+]
 Verbose: TypeAlias = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Log progress, and show the traceback of an error.")
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Log progress, and show the traceback of an error.",
+        rich_help_panel=MESSAGES,
+    ),
 ]
 Roots: TypeAlias = Annotated[
     list[Path] | None,
@@ -171,6 +212,7 @@ Roots: TypeAlias = Annotated[
         help="Folder of the dataset, overriding its environment variable. Repeatable for datasets "
         "of several folders, such as 'folder'.",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
 DataOptions: TypeAlias = Annotated[
@@ -180,11 +222,17 @@ DataOptions: TypeAlias = Annotated[
         "-D",
         metavar="KEY=VALUE",
         help="Option of the dataset; see 'salcli datasets list NAME'. Repeatable.",
+        rich_help_panel=DATA,
     ),
 ]
 Splits: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--split", metavar="NAME", help="Only this part of the dataset. Repeatable."),
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="Only this part of the dataset. Repeatable.",
+        rich_help_panel=DATA,
+    ),
 ]
 
 Data: TypeAlias = Annotated[
@@ -193,14 +241,20 @@ Data: TypeAlias = Annotated[
         metavar="NAME[=DIR]",
         help="Dataset, as in 'salcli datasets'. Repeatable. Default: the recipe's, unless --root "
         "is given.",
+        rich_help_panel=DATA,
     ),
 ]
 RecipeName: TypeAlias = Annotated[
-    str | None, typer.Option("--recipe", metavar="NAME", help="Recipe of the model.")
+    str | None,
+    typer.Option("--recipe", metavar="NAME", help="Recipe of the model.", rich_help_panel=RECIPE),
 ]
-Workers: TypeAlias = Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")]
+Workers: TypeAlias = Annotated[
+    int,
+    typer.Option(min=0, help="Processes that prepare batches.", rich_help_panel=COMPUTING),
+]
 FrameMemory: TypeAlias = Annotated[
-    int, typer.Option(metavar="MB", min=0, help="Cache for decoded frames.")
+    int,
+    typer.Option(metavar="MB", min=0, help="Cache for decoded frames.", rich_help_panel=COMPUTING),
 ]
 
 

@@ -75,6 +75,11 @@ def aoi(
 
     Exit codes: 0 all done, 1 some inputs failed or --fail-below, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
+
+    \b
+    Examples:
+      salcli aoi page.png --area button=100,40,40,20
+      salcli aoi new.png --against old.png --areas areas.json --fail-below=-1%
     """
     from salcli.areas import files, measure
     from salcli.areas.thresholds import broken

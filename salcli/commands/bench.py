@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from salcli.commands import _options, _tables
+from salcli.commands._help import COMPUTING
 from salcli.commands._options import DataOptions, Roots
 from salcli.plugins import registry
 from salcli.types import Precision
@@ -64,7 +65,14 @@ def bench(
     recipe: _options.RecipeName = None,
     workers: _options.Workers = 2,
     frame_memory: _options.FrameMemory = 512,
-    batches: Annotated[int, typer.Option(min=1, help="Timed batches with --what data.")] = 10,
+    batches: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Timed batches with --what data.",
+            rich_help_panel=COMPUTING,
+        ),
+    ] = 10,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
     quiet: _options.Quiet = False,
@@ -77,6 +85,11 @@ def bench(
 
     --what data: samples per second that the training loader delivers, and that training steps
     consume, for a model, --data and --recipe.
+
+    \b
+    Examples:
+      salcli bench
+      salcli bench clip.mp4 --device cuda --compare bfloat16 --laps 3
     """
     if what == "data":
         from salcli.training.prepare import TrainingRequest
@@ -191,9 +204,10 @@ def _show(figures: Sequence[Measurement], peak: float) -> None:
         for found in figures
     ]
     titles = ("WAY", "MAPS/S", "SPEED-UP", "GMAC/MAP", "OF PEAK", "MEMORY", "ON DEVICE")
-    _tables.show((*titles, "LARGEST DIFFERENCE"), rows)
+    _tables.show((*titles, "DIFFERS"), rows)
     if len(figures) > 1:
-        typer.echo("SPEED-UP: how many times faster the default is. Maps are in [0, 1].")
+        typer.echo("SPEED-UP: how many times faster the default is.")
+        typer.echo("DIFFERS: the largest difference of the maps, which are in [0, 1].")
 
 
 def _gigabytes(count: int | None) -> str:

@@ -50,6 +50,11 @@ def compare(
 
     Exit codes: 0 all done, 1 --fail-below or an unreadable report, 2 wrong usage, or reports that
     cannot be compared.
+
+    \b
+    Examples:
+      salcli compare scores/unisal-best scores/centre
+      salcli compare old new --fail-below NSS=-0.02
     """
     from salcli.scoring import compare as comparing
 

@@ -48,7 +48,13 @@ def list_(
     *,
     as_json: Json = False,
 ) -> None:
-    """List the datasets that can be read, and the folders where they are expected."""
+    """List the datasets that can be read, and the folders where they are expected.
+
+    \b
+    Examples:
+      salcli datasets list
+      salcli datasets list dhf1k
+    """
     from salcli.plugins import registry
 
     specs = [registry.dataset(name)] if name else list(registry.datasets().values())
@@ -76,7 +82,13 @@ def check(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Count recordings and files, and report problems; exit code 1 if there are any."""
+    """Count recordings and files, and report problems; exit code 1 if there are any.
+
+    \b
+    Examples:
+      salcli datasets check dhf1k --root DHF1K
+      salcli datasets check folder --root mydata --every-file
+    """
     from salcli.datasets.check import check
     from salcli.datasets.open import open_dataset
     from salcli.progress import watch
@@ -123,6 +135,11 @@ def frames(
 
     Without VIDEO: the videos of DHF1K, whose frames go beside the maps and must agree with their
     number. Videos whose frames exist are skipped, so an interrupted run can be resumed.
+
+    \b
+    Examples:
+      salcli datasets frames --root DHF1K
+      salcli datasets frames videos -o frames
     """
     from salcli.datasets import extract
     from salcli.progress import watch
@@ -176,6 +193,11 @@ def maps(
     """Compute density maps from fixations: 8-bit PNG of the frame's size, OUTPUT/CLIP/FRAME.png.
 
     The default kernel is the one used for the dataset's own maps.
+
+    \b
+    Examples:
+      salcli datasets maps salicon --split valid -o maps
+      salcli datasets maps folder --root mydata --sigma 20 -o maps
     """
     from salcli.datasets.densitymaps import write_maps
     from salcli.datasets.open import open_dataset
@@ -232,6 +254,11 @@ def pack(
     """Pack predictions for a benchmark, after checking names, counts and sizes.
 
     They are checked against the dataset, or against published names and counts without a copy.
+
+    \b
+    Examples:
+      salcli datasets pack dhf1k saliency -o mine.zip
+      salcli datasets pack mit300 saliency -o mine.zip --method MyModel
     """
     from salcli.datasets.submission import archive, find
 
@@ -272,15 +299,15 @@ def show_one(spec: DatasetSpec) -> None:
     from salcli.datasets.open import options_of
 
     rows = {"where": _where(spec), "origin": spec.origin, "licence": spec.licence}
-    typer.echo(f"{spec.name}: {spec.summary}")
-    for title, text in rows.items():
-        if text:
-            typer.echo(f"{title:<9} {text}")
+    for line in (*_tables.wrapped(f"{spec.name}: {spec.summary}"), *_tables.facts(rows)):
+        typer.echo(line)
     typer.echo("below its root:")
-    for line in spec.layout:
-        typer.echo(f"  {line}")
+    for text in spec.layout:
+        for line in _tables.wrapped(f"  {text}", indent=4):
+            typer.echo(line)
     for key, (default, meaning) in options_of(spec).items():
-        typer.echo(f"-D {key}={default}: {meaning}")
+        for line in _tables.wrapped(f"-D {key}={default}: {meaning}", indent=4):
+            typer.echo(line)
 
 
 def _where(spec: DatasetSpec) -> str:

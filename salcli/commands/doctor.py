@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from salcli.commands import _tables
 from salcli.commands._options import Json
 from salcli.errors import SalcliError
 
@@ -38,7 +39,13 @@ class Diagnosis:
 
 
 def doctor(*, as_json: Json = False) -> None:
-    """Look for problems: torch, devices, ffmpeg, plugins, weights cache. Exit code 1 if any."""
+    """Look for problems: torch, devices, ffmpeg, plugins, weights cache. Exit code 1 if any.
+
+    \b
+    Examples:
+      salcli doctor
+      salcli doctor --json
+    """
     report = Diagnosis()
     _look_at_core(report)
     _look_at_torch(report)
@@ -49,9 +56,8 @@ def doctor(*, as_json: Json = False) -> None:
         document = {"facts": report.facts, "problems": report.problems}
         typer.echo(json.dumps(document, indent=2))
     else:
-        width = max(map(len, report.facts))
-        for name, value in report.facts.items():
-            typer.echo(f"{name.ljust(width)}  {value}")
+        for line in _tables.facts(report.facts):
+            typer.echo(line)
         typer.echo("")
         for problem in report.problems:
             typer.echo(f"problem: {problem}")

@@ -19,5 +19,10 @@ finetune = training_command(
     'salcli train'; --model NAME means its published weights, unless --weights names others.
 
     The default recipe is the model's for this dataset, or its 'finetune', or its first.
+
+    \b
+    Examples:
+      salcli finetune --root mydata --output runs/mine
+      salcli finetune --model unisal:best --data mit1003 --fold 0
     """,
 )

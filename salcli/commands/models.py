@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from salcli.commands import _tables
 from salcli.commands._options import Json, complete_model
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ def models(
     *,
     as_json: Json = False,
 ) -> None:
-    """List the models, or show the details of one: options, weights, paper, licence."""
+    """List the models, or show the details of one: options, weights, paper, licence.
+
+    \b
+    Examples:
+      salcli models
+      salcli models unisal
+    """
     from salcli.plugins import loader, registry
 
     if name is not None:
@@ -50,23 +57,34 @@ def models(
 
 
 def _table(known: list[ModelSpec]) -> None:
-    from salcli.commands import _tables
     from salcli.plugins import registry
 
-    rows = [
-        (
-            spec.name,
-            " ".join(row.tag for row in spec.weights) or "-",
-            " ".join(sorted(spec.accepts)),
-            spec.licence or "-",
-            spec.summary,
-        )
-        for spec in known
-    ]
-    _tables.show(("MODEL", "WEIGHTS", "TAKES", "LICENCE", "SUMMARY"), rows)
+    rows, summaries = [], []
+    for spec in known:
+        for number, row in enumerate(spec.weights or (None,)):
+            name = spec.name if number == 0 else ""
+            rows.append((name, *_weights_cells(spec, row), " ".join(sorted(spec.accepts))))
+            summaries.append("")
+        summaries[-1] = spec.summary
+    titles = ("MODEL", "WEIGHTS", "SIZE", "LICENCE", "TAKES")
+    for line, summary in zip(_tables.lines(titles, rows), ["", *summaries], strict=True):
+        typer.echo(line)
+        for below in _tables.wrapped(f"    {summary}", indent=4) if summary else ():
+            typer.echo(below)
     missing = registry.installation(registry.DEFAULT_MODEL)
     state = f", which is not installed ({missing})" if missing else ""
     typer.echo(f"\ndefault: {registry.DEFAULT_MODEL}{state}; details: salcli models NAME")
+
+
+def _weights_cells(spec: ModelSpec, row: Weights | None) -> tuple[str, str, str]:
+    """Tag, size and licence of some weights."""
+    if row is None:
+        return "-", "-", _tables.spdx(spec.licence) if spec.licence else "-"
+    return row.tag, _size(row), _tables.spdx(row.licence or spec.licence)
+
+
+def _size(row: Weights) -> str:
+    return f"{row.size / 1e6:.1f} MB" if row.size else "unknown"
 
 
 def _document(spec: ModelSpec) -> dict[str, Any]:
@@ -122,7 +140,7 @@ def _card(spec: ModelSpec) -> Iterator[str]:
     from salcli.plugins import registry
 
     plugin = registry.provider(spec.name)
-    yield f"{spec.name}: {spec.summary}"
+    yield from _tables.wrapped(f"{spec.name}: {spec.summary}")
     yield ""
     facts = {
         "takes": " and ".join(sorted(spec.accepts)),
@@ -131,12 +149,12 @@ def _card(spec: ModelSpec) -> Iterator[str]:
         **spec.card,
         "plugin": f"{plugin.distribution} {plugin.version}",
     }
-    width = max(map(len, facts))
-    yield from (f"{key.ljust(width)}  {value}" for key, value in facts.items() if value)
+    yield from _tables.facts(facts)
     if spec.options is not None:
         yield from ("", "options (-O key=value):")
         for field, hint, default, text in _options(spec):
-            yield f"  {field.name}={_value(default)}  [{_type(hint)}]  {text}".rstrip()
+            line = f"  {field.name}={_value(default)}  [{_type(hint)}]  {text}".rstrip()
+            yield from _tables.wrapped(line, indent=6)
     if spec.weights:
         yield from ("", f"weights (-m {spec.name}:TAG; the first is what '{spec.name}' means):")
     for row in spec.weights:
@@ -146,15 +164,16 @@ def _card(spec: ModelSpec) -> Iterator[str]:
     for name, needs in spec.comparisons.items():
         yield f"  {name}  ({' '.join(f'{key}={_value(value)}' for key, value in needs.items())})"
     if spec.scores:
-        yield from ("", "published scores:", *(f"  {line}" for line in spec.scores))
+        yield from ("", "published scores:")
+        for score in spec.scores:
+            yield from _tables.wrapped(f"  {score}", indent=4)
     if spec.citation:
         yield from ("", "to cite:", *(f"  {line}" for line in spec.citation.strip().splitlines()))
 
 
 def _weights_lines(row: Weights) -> Iterator[str]:
-    size = f"{row.size / 1e6:.1f} MB" if row.size else "size unknown"
     where = "ships with the plugin" if row.resource else "download"
-    yield f"  {row.tag}  ({size}, {where})"
+    yield f"  {row.tag}  ({_size(row) if row.size else 'size unknown'}, {where})"
     facts = {
         "trained on": row.trained_on,
         "licence": row.licence,
@@ -162,5 +181,7 @@ def _weights_lines(row: Weights) -> Iterator[str]:
         "hash": row.hash or ("" if row.resource else "unknown; recorded at the first download"),
         "note": row.note,
     }
-    yield from (f"      {key}: {value}" for key, value in facts.items() if value)
+    for key, value in facts.items():
+        if value:
+            yield from _tables.wrapped(f"      {key}: {value}", indent=8)
     yield from (f"      url: {url}" for url in row.urls)

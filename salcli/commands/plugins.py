@@ -12,7 +12,13 @@ __all__ = ["list_plugins"]
 
 
 def list_plugins(*, as_json: Json = False) -> None:
-    """List the installed plugins; a broken one with its error."""
+    """List the installed plugins; a broken one with its error.
+
+    \b
+    Examples:
+      salcli plugins
+      salcli plugins --json
+    """
     from salcli.commands import _tables
     from salcli.plugins import loader, registry
 

@@ -12,6 +12,7 @@ import typer
 
 from salcli import logs
 from salcli.commands import _options
+from salcli.commands._help import DATA, MAPS
 from salcli.commands._options import DataOptions, Roots, each_input
 from salcli.plugins import registry
 from salcli.types import Format, Scale, Size
@@ -55,25 +56,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Predict a dataset instead of INPUT, in the layout that its benchmark expects.",
-        ),
-    ] = None,
-    root: Roots = None,
-    data_option: DataOptions = None,
-    split: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Part of the dataset.", show_default="test"),
-    ] = None,
     model: _options.ModelName = registry.DEFAULT_MODEL,
-    option: _options.ModelOptions = None,
-    weights: _options.WeightsFile = None,
-    device: _options.Device = "auto",
-    precision: _options.Precision = "auto",
-    batch_size: _options.BatchSize = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
     ] = Path("saliency"),
@@ -86,27 +69,58 @@ def predict(
             show_default="png",
         ),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo finished inputs.")] = False,
     size: Annotated[
         Any,
         typer.Option(
             metavar="source|published|WxH",
             parser=_size,
             help="Size of the maps: the frame's, the published code's, or your own.",
+            rich_help_panel=MAPS,
         ),
     ] = "source",
     scale: Annotated[
         Scale,
         typer.Option(
             help="Scale of the maps: the published one, peak = 1, or sum = 1 (float formats only).",
+            rich_help_panel=MAPS,
         ),
     ] = "published",
     extras: Annotated[
-        bool, typer.Option("--extras", help="Also save the model's extra maps.")
+        bool,
+        typer.Option(
+            "--extras",
+            help="Also save the model's extra maps.",
+            rich_help_panel=MAPS,
+        ),
     ] = False,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo finished inputs.")] = False,
+    option: _options.ModelOptions = None,
+    weights: _options.WeightsFile = None,
+    device: _options.Device = "auto",
+    precision: _options.Precision = "auto",
+    batch_size: _options.BatchSize = None,
     offline: _options.Offline = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Predict a dataset instead of INPUT, in the layout that its benchmark expects.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    root: Roots = None,
+    data_option: DataOptions = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Part of the dataset.",
+            show_default="test",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     as_json: _options.Json = False,
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
@@ -119,6 +133,11 @@ def predict(
 
     With --data, `salcli datasets pack` checks and packs the result. Exit codes: 0 all done, 1
     some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
+
+    \b
+    Examples:
+      salcli predict clip.mp4 photo.jpg
+      salcli predict photos --save overlay --save npy -o maps
     """
     _check_inputs(inputs, data, [root, data_option, split], save)
     formats: tuple[Format, ...] = tuple(dict.fromkeys(save or ("png",)))

@@ -47,6 +47,11 @@ def report(
     scores. Inputs that cannot be read are reported and skipped.
 
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
+
+    \b
+    Examples:
+      salcli report clip.mp4 photos -o report.html
+      salcli report page.png --area button=100,40,40,20
     """
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     from salcli.areas import parse

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
 
 from salcli import logs
-from salcli.commands import _options, _tables
+from salcli.commands import _help, _options, _tables
 from salcli.commands._options import DataOptions, Roots, load_models
 from salcli.plugins import registry
 
 __all__ = ["ScoreCommand", "complete_protocol", "score"]
 
 
-class ScoreCommand(TyperCommand):
+class ScoreCommand(_help.Command):
     """Lists the installed protocols in the help text; plugins are queried only then."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -64,6 +63,7 @@ def score(
             help="Published protocol.",  # names all of them when help is shown
             show_default="mit for images, dhf1k for clips, ntire for avimos",
             autocompletion=complete_protocol,
+            rich_help_panel=_help.SCORES,
         ),
     ] = None,
     metrics: Annotated[
@@ -72,6 +72,7 @@ def score(
             metavar="NAMES",
             help="Comma-separated; 'all' for everything that the protocol defines. Repeatable.",
             show_default="those of its tables",
+            rich_help_panel=_help.SCORES,
         ),
     ] = None,
     baselines: Annotated[
@@ -79,15 +80,32 @@ def score(
         typer.Option(
             help="Measure centre prior, mean map and observers on some frames, on all, or not at "
             "all.",
+            rich_help_panel=_help.SCORES,
         ),
     ] = "quick",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of frames, drawn at random.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Maximum number of frames, drawn at random.",
+            rich_help_panel=_help.SCORES,
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Random seed.",
+            rich_help_panel=_help.SCORES,
+        ),
+    ] = 0,
     save_maps: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Save the maps that the models predict, as 8-bit PNG."),
+        typer.Option(
+            metavar="DIR",
+            help="Save the maps that the models predict, as 8-bit PNG.",
+            rich_help_panel=_help.SCORES,
+        ),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the reports.")
@@ -108,6 +126,11 @@ def score(
 
     Exit codes: 0 all done, 1 some frames could not be scored, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
+
+    \b
+    Examples:
+      salcli score --data osie --root OSIE --model unisal:open
+      salcli score --data dhf1k --predictions maps --protocol dhf1k
     """
     registry.dataset(data)
     for name in model or ():

@@ -13,6 +13,7 @@ from typer import Option
 
 from salcli import logs
 from salcli.commands import _options
+from salcli.commands._help import COMPUTING, DATA, MESSAGES, RECIPE
 from salcli.commands._options import DataOptions, Roots
 from salcli.progress import watch
 
@@ -34,7 +35,12 @@ def training_command(
         data: _options.Data = None,
         root: Roots = None,
         fold: Annotated[
-            int | None, Option(min=0, help="Validation fold, for a dataset with folds.")
+            int | None,
+            Option(
+                min=0,
+                help="Validation fold, for a dataset with folds.",
+                rich_help_panel=DATA,
+            ),
         ] = None,
         hold_out: Annotated[
             str | None,
@@ -42,6 +48,7 @@ def training_command(
                 metavar="EVERY[:FIRST]",
                 help="If a dataset has no validation part: hold out every EVERY-th recording of "
                 "each folder, counting from FIRST (default 0) in the natural order of names.",
+                rich_help_panel=DATA,
             ),
         ] = None,
         data_option: DataOptions = None,
@@ -61,30 +68,68 @@ def training_command(
         learning_rate: Annotated[float | None, Option("--lr", min=0, help=OVERRIDES)] = None,
         gamma: Annotated[
             float | None,
-            Option("--lr-gamma", min=0, help="Multiply the learning rate by this each epoch."),
+            Option(
+                "--lr-gamma",
+                min=0,
+                help="Multiply the learning rate by this each epoch.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         train_cnn_after: Annotated[
-            int | None, Option(min=0, help="Freeze the encoder for the first N epochs.")
+            int | None,
+            Option(
+                min=0,
+                help="Freeze the encoder for the first N epochs.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         clip_length: Annotated[
-            int | None, Option(min=0, help="Frames per sample of a clip; 0 for whole clips.")
+            int | None,
+            Option(
+                min=0,
+                help="Frames per sample of a clip; 0 for whole clips.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         clip_stride: Annotated[
-            int | None, Option(min=1, help="Use every N-th frame of a clip.")
+            int | None,
+            Option(
+                min=1,
+                help="Use every N-th frame of a clip.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         accumulation: Annotated[
-            int | None, Option(min=1, help="Accumulate gradients over N batches.")
+            int | None,
+            Option(
+                min=1,
+                help="Accumulate gradients over N batches.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         gradient_clip: Annotated[
             float | None,
-            Option(min=0, help="Clip the gradient norm to this value, per frame of a loss."),
+            Option(
+                min=0,
+                help="Clip the gradient norm to this value, per frame of a loss.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         epoch_steps: Annotated[
             int | None,
-            Option(min=1, help="Validate after N optimiser steps; these count as one epoch."),
+            Option(
+                min=1,
+                help="Validate after N optimiser steps; these count as one epoch.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         patience: Annotated[
-            int | None, Option(min=1, help="Stop after N epochs without improvement.")
+            int | None,
+            Option(
+                min=1,
+                help="Stop after N epochs without improvement.",
+                rich_help_panel=RECIPE,
+            ),
         ] = None,
         seed: Annotated[int | None, Option(min=0, help="Random seed.")] = None,
         evaluate: Annotated[
@@ -94,6 +139,7 @@ def training_command(
                 help="Dataset on which to score the best weights, as by 'salcli score'; "
                 "repeatable; 'none' for none.",
                 show_default="those of the recipe that are there",
+                rich_help_panel=RECIPE,
             ),
         ] = None,
         workers: _options.Workers = 2,
@@ -102,11 +148,19 @@ def training_command(
         precision: _options.Precision = "auto",
         deterministic: Annotated[
             bool,
-            Option("--deterministic", help="Use deterministic algorithms; fail where none exists."),
+            Option(
+                "--deterministic",
+                help="Use deterministic algorithms; fail where none exists.",
+                rich_help_panel=COMPUTING,
+            ),
         ] = False,
         checkpoint_minutes: Annotated[
             float,
-            Option(min=0, help="Save the training state every N minutes, and after every epoch."),
+            Option(
+                min=0,
+                help="Save the training state every N minutes, and after every epoch.",
+                rich_help_panel=COMPUTING,
+            ),
         ] = 10.0,
         dry_run: Annotated[
             bool,
@@ -123,7 +177,12 @@ def training_command(
             ),
         ] = default_output,
         as_json: Annotated[
-            bool, Option("--json", help="Print one JSON document per line on stdout, nothing else.")
+            bool,
+            Option(
+                "--json",
+                help="Print one JSON document per line on stdout, nothing else.",
+                rich_help_panel=MESSAGES,
+            ),
         ] = False,
         verbose: _options.Verbose = False,
     ) -> None:
@@ -179,16 +238,22 @@ train = training_command(
 
     A folder given by --root holds:
 
-    images/NAME.jpg - images of any format, or images/NAME/ - a folder of frames per clip, or
-    videos/NAME.mp4;
-
-    maps/NAME.png - their fixation density, 8-bit grey, of any size; of a clip maps/NAME/; and/or
-
-    fixations/NAME.mat - fixations as SALICON publishes them, or NAME.png, a binary fixation map.
+    \b
+      images/NAME.jpg     images of any format; or images/NAME/, a folder of
+                          frames per clip; or videos/NAME.mp4
+      maps/NAME.png       their fixation density, 8-bit grey, of any size; of a
+                          clip maps/NAME/; and/or
+      fixations/NAME.mat  fixations as SALICON publishes them, or NAME.png, a
+                          binary fixation map
 
     --model NAME trains from scratch or from --weights; --model NAME:TAG starts from these weights.
 
     On several devices: torchrun --nproc-per-node N -m salcli train ...
+
+    \b
+    Examples:
+      salcli train --model salema --root DHF1K
+      salcli train --model unisal --recipe published --dry-run
     """,
 )
 

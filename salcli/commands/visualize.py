@@ -13,6 +13,7 @@ import typer
 
 from salcli import logs
 from salcli.commands import _options, _tables
+from salcli.commands._help import PICTURES
 from salcli.commands._options import each_input, load_models
 from salcli.plugins import registry
 
@@ -64,10 +65,17 @@ def visualize(
             metavar="NAME",
             help=f"How maps are drawn. {_described_styles()}.",
             autocompletion=_complete_style,
+            rich_help_panel=PICTURES,
         ),
     ] = "heat",
     alpha: Annotated[
-        float, typer.Option(min=0, max=1, help="Maximum opacity of a map over the picture.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Maximum opacity of a map over the picture.",
+            rich_help_panel=PICTURES,
+        ),
     ] = 0.55,
     colormap: Annotated[
         str | None,
@@ -75,23 +83,49 @@ def visualize(
             metavar="NAME",
             help="salcli, jet, hot, or a name that matplotlib knows, such as viridis.",
             show_default="salcli",
+            rich_help_panel=PICTURES,
         ),
     ] = None,
     labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", help="Write titles, scores and a legend.")
+        bool,
+        typer.Option(
+            "--labels/--no-labels",
+            help="Write titles, scores and a legend.",
+            rich_help_panel=PICTURES,
+        ),
     ] = True,
     columns: Annotated[
-        int | None, typer.Option(min=1, help="Panels per row.", show_default="as many as fit")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Panels per row.",
+            show_default="as many as fit",
+            rich_help_panel=PICTURES,
+        ),
     ] = None,
     frames: Annotated[
-        bool, typer.Option("--frames", help="Draw N frames of a clip as pictures, not a movie.")
+        bool,
+        typer.Option(
+            "--frames",
+            help="Draw N frames of a clip as pictures, not a movie.",
+            rich_help_panel=PICTURES,
+        ),
     ] = False,
     contact_sheet: Annotated[
-        bool, typer.Option("--contact-sheet", help=f"Also write all pictures into {SHEET}.")
+        bool,
+        typer.Option(
+            "--contact-sheet",
+            help=f"Also write all pictures into {SHEET}.",
+            rich_help_panel=PICTURES,
+        ),
     ] = False,
     gif: Annotated[
         bool,
-        typer.Option("--gif", help="Also write a GIF of clips, and of a model's extra maps."),
+        typer.Option(
+            "--gif",
+            help="Also write a GIF of clips, and of a model's extra maps.",
+            rich_help_panel=PICTURES,
+        ),
     ] = False,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
@@ -108,6 +142,11 @@ def visualize(
 
     Exit codes: 0 all done, 1 some inputs failed or ground truth is missing, 2 wrong usage, 3 no
     weights, 4 a broken plugin.
+
+    \b
+    Examples:
+      salcli visualize photo.jpg
+      salcli visualize photos --style contour --contact-sheet
     """
     registry.style(style)
     _options.check_writable(output)

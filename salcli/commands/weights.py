@@ -52,7 +52,13 @@ def list_(
     *,
     as_json: Json = False,
 ) -> None:
-    """List published weights: size, whether they are on this machine, licence."""
+    """List published weights: size, whether they are on this machine, licence.
+
+    \b
+    Examples:
+      salcli weights list
+      salcli weights list unisal
+    """
     from salcli.commands import _tables
     from salcli.plugins import registry
     from salcli.weights import store
@@ -69,7 +75,12 @@ def list_(
     if as_json:
         return _show_json([_document(*each) for each in found])
     rows = [
-        (store.label(spec, row), _size(row, now), now.state, row.licence or spec.licence or "-")
+        (
+            store.label(spec, row),
+            _size(row, now),
+            now.state,
+            _tables.spdx(row.licence or spec.licence),
+        )
         for spec, row, now in found
     ]
     return _tables.show(("WEIGHTS", "SIZE", "STATE", "LICENCE"), rows)
@@ -77,7 +88,13 @@ def list_(
 
 @app.command()
 def fetch(names: Names = None, *, everything: Everything = False, offline: Offline = False) -> None:
-    """Download weights unless they are cached; print their paths."""
+    """Download weights unless they are cached; print their paths.
+
+    \b
+    Examples:
+      salcli weights fetch unisal:best
+      salcli weights fetch --all
+    """
     from salcli.errors import WeightsError
     from salcli.progress import download_bar
     from salcli.weights import store
@@ -98,7 +115,13 @@ def fetch(names: Names = None, *, everything: Everything = False, offline: Offli
 
 @app.command()
 def verify(names: Names = None, *, as_json: Json = False) -> None:
-    """Verify the hashes of weights on this machine; exit code 3 if any are damaged."""
+    """Verify the hashes of weights on this machine; exit code 3 if any are damaged.
+
+    \b
+    Examples:
+      salcli weights verify
+      salcli weights verify unisal:best
+    """
     from salcli.errors import WeightsError
     from salcli.weights import store
 
@@ -123,7 +146,13 @@ def verify(names: Names = None, *, as_json: Json = False) -> None:
 
 @app.command()
 def path(name: Name) -> None:
-    """Print where the file is, or where to put a copy downloaded by hand."""
+    """Print where the file is, or where to put a copy downloaded by hand.
+
+    \b
+    Examples:
+      salcli weights path unisal:best
+      salcli weights path tased
+    """
     from salcli.weights import store
 
     typer.echo(store.cache_path(*_one(name)))
@@ -144,7 +173,13 @@ def import_(
         ),
     ],
 ) -> None:
-    """Verify a file that you downloaded yourself, and copy it into the cache."""
+    """Verify a file that you downloaded yourself, and copy it into the cache.
+
+    \b
+    Examples:
+      salcli weights import weights_best.pth --model unisal:best
+      salcli weights import model.pt --model tased
+    """
     from salcli.weights import store
 
     spec, row = _one(model)
@@ -154,7 +189,13 @@ def import_(
 
 @app.command()
 def remove(names: Names = None, *, everything: Everything = False) -> None:
-    """Delete downloaded weights from the cache, including interrupted downloads."""
+    """Delete downloaded weights from the cache, including interrupted downloads.
+
+    \b
+    Examples:
+      salcli weights remove unisal:best
+      salcli weights remove --all
+    """
     from salcli.weights import store
 
     chosen = _chosen(names, everything=everything)
