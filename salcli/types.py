@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -104,6 +105,7 @@ class Stimulus:
             filled during decoding: `labels[i]` exists once frame i has been yielded.
         fps: Frames per second of a clip; `None` means unrelated stills.
         size: `(H, W)` of the first frame. Stills may differ in size.
+        pixel_aspect: Width of a pixel as it is shown, divided by its height.
         count: Number of frames if known without decoding, otherwise `None`.
         source: The file or folder it was read from, if any.
         times: Presentation time of each frame in seconds, filled during decoding: `times[i]` exists
@@ -117,6 +119,7 @@ class Stimulus:
     labels: Sequence[str] | None = None
     fps: float | None = None
     size: tuple[int, int] = (0, 0)
+    pixel_aspect: Fraction = Fraction(1)
     count: int | None = None
     source: Path | None = None
     times: Sequence[float] = ()

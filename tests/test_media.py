@@ -98,6 +98,20 @@ def test_images_and_videos_side_by_side(tmp_path: Path) -> None:
     assert find_inputs([str(tmp_path)]) == [tmp_path, film]
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_beside_images_is_a_clip_of_its_own(tmp_path: Path, suffix: str) -> None:
+    picture(tmp_path / "1.png")
+    still = picture(tmp_path / f"2{suffix}")
+    first, *rest = (Image.new("L", (8, 6), level) for level in (0, 100, 200))
+    moving = tmp_path / f"3{suffix}"
+    first.save(moving, save_all=True, append_images=rest, duration=40)
+    assert find_inputs([str(tmp_path)]) == [tmp_path, moving]
+    assert len(list(open_stimulus(tmp_path).frames)) == 2
+    (tmp_path / "1.png").unlink()
+    still.unlink()
+    assert find_inputs([str(tmp_path)]) == [moving]
+
+
 def test_links_that_lead_back_up_end(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "up").symlink_to(tmp_path)

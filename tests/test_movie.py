@@ -2,6 +2,7 @@ import re
 import socket
 import subprocess
 from contextlib import suppress
+from fractions import Fraction
 
 import imageio_ffmpeg
 import numpy as np
@@ -13,6 +14,7 @@ from salcli.types import Result
 
 FLASHES = "color=gray:s=64x48:r=25:d=3"
 BEEPS = "sine=f=1000:r=44100:d=5,volume='lt(mod(t,1),0.05)':eval=frame"
+EACH_ONCE = ("-fps_mode", "passthrough", "-enc_time_base", "demux")
 NO_MAP = np.zeros((2, 2), np.float32)
 
 
@@ -26,7 +28,7 @@ def described(path):
 
 
 def decoded(path, height, width):
-    done = ffmpeg("-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+    done = ffmpeg("-v", "error", "-i", path, *EACH_ONCE, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     assert done.returncode == 0
     assert not done.stderr
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width, 3)
@@ -49,7 +51,16 @@ def beeping(tmp_path_factory):
     return path
 
 
-def make(path, *, size=(48, 64), count=10, fps=25.0, source=None):
+def times(path):
+    """Seconds at which the pictures of a movie are shown, and at which the last one ends."""
+    done = ffmpeg("-v", "error", "-i", path, "-map", "0:v", *EACH_ONCE, "-f", "framecrc", "-")
+    unit = Fraction(re.search(rb"#tb 0: (\S+)", done.stdout)[1].decode())
+    rows = [line.split(b",") for line in done.stdout.splitlines() if line.startswith(b"0,")]
+    starts = [float(int(row[2]) * unit) for row in rows]
+    return [*starts, starts[-1] + float(int(rows[-1][3]) * unit)]
+
+
+def make(path, *, size=(48, 64), count=10, fps=25.0, source=None, stamps=None, **options):
     """A movie whose picture i has the grey level 10 i."""
     movie = Movie(
         path,
@@ -57,9 +68,10 @@ def make(path, *, size=(48, 64), count=10, fps=25.0, source=None):
         draw=lambda result: np.full((*size, 3), 10 * result.index % 250, np.uint8),
         fps=fps,
         source=source,
+        **options,
     )
-    for index in range(count):
-        movie.add(Result(index, f"{index + 1:04d}", None, NO_MAP))
+    for index, stamp in enumerate(stamps or [None] * count):
+        movie.add(Result(index, f"{index + 1:04d}", stamp, NO_MAP))
     movie.finish()
     return path
 
@@ -96,6 +108,37 @@ def test_the_rate_is_that_of_the_source(tmp_path, fps, shown):
     assert float(seconds) == pytest.approx(30 / fps, abs=0.02)
 
 
+@pytest.mark.parametrize("fps", [25.0, 30000 / 1001, 24000 / 1001, 12.3456, 0.5])
+def test_a_constant_rate_is_exactly_constant(tmp_path, fps):
+    found = times(make(tmp_path / "a.mp4", fps=fps))
+    assert found == pytest.approx([index / fps for index in range(11)], abs=1e-6)
+
+
+def test_every_picture_is_shown_at_its_own_time(tmp_path, beeping):
+    stamps = [10 + t for t in (0, 0.033, 0.067, 0.1, 0.55, 0.551, 0.9, 1.4, 1.402, 2.0)]
+    wanted = [*(stamp - 10 for stamp in stamps), 2.0 + 1 / 22.86]
+    for source in (None, beeping):
+        path = make(tmp_path / "a.mp4", fps=22.86, stamps=stamps, source=source)
+        assert times(path) == pytest.approx(wanted, abs=2e-5)
+        assert len(decoded(path, 48, 64)) == 10
+    assert beeps(path) == pytest.approx([1, 2], abs=0.04)
+
+
+def test_a_single_picture_is_shown_for_one_period(tmp_path):
+    assert times(make(tmp_path / "a.mp4", fps=4, stamps=[3.5])) == pytest.approx([0, 0.25])
+
+
+def test_times_that_jump_back_go_on_after_the_picture_before(tmp_path):
+    path = make(tmp_path / "a.mp4", stamps=[5.0, 5.04, 5.04, 5.08, 0.0, 0.04])
+    assert times(path) == pytest.approx([0, 0.04, 0.04, 0.08, 0.12, 0.16, 0.2], abs=2e-5)
+
+
+def test_pixels_keep_their_aspect(tmp_path, beeping):
+    for source in (None, beeping):
+        path = make(tmp_path / "a.mp4", source=source, pixel_aspect=Fraction(16, 11))
+        assert "[SAR 16:11 DAR 64:33]" in described(path)
+
+
 @pytest.mark.parametrize(
     ("codec", "suffix", "kept"),
     [("aac", ".mp4", "aac"), ("libmp3lame", ".avi", "mp3"), ("ac3", ".mkv", "ac3")],
@@ -112,6 +155,27 @@ def test_sound_is_copied(tmp_path, beeping, codec, suffix, kept):
         return ffmpeg("-v", "error", "-i", file, *options).stdout
 
     assert stream(path) == stream(source) != b""
+
+
+def test_all_tracks_are_copied(tmp_path, beeping):
+    source = tmp_path / "source.mkv"
+    maps = ["-map", "0:v", "-map", "1:a", "-map", "0:a", "-c:v", "copy"]
+    ffmpeg(
+        "-i",
+        beeping,
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=3",
+        *maps,
+        "-c:a:0",
+        "ac3",
+        "-c:a:1",
+        "mp2",
+        source,
+    )
+    text = described(make(tmp_path / "a.mp4", count=75, source=source))
+    assert re.findall(r"Audio: (\w+)", text) == ["ac3", "mp2"]
 
 
 def test_sound_that_mp4_cannot_hold_is_converted(tmp_path, beeping):

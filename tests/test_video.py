@@ -1,6 +1,7 @@
 import gc
 import subprocess
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -39,6 +40,11 @@ def reference(path: Path) -> list[bytes]:
     return list(reader)
 
 
+leaving_pipes_open = pytest.mark.filterwarnings(  # as read_frames does
+    "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
 @pytest.mark.parametrize(
     "suffix", ["mp4", "mkv", "webm", "ts", "avi", "mov", "m4v", "flv", "3gp", "mpg"]
 )
@@ -56,8 +62,7 @@ def test_every_container_gives_every_frame_once(tmp_path: Path, suffix: str) -> 
     assert all(frame.dtype == np.uint8 and frame.shape == (48, 64, 3) for frame in frames)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # read_frames leaves pipes open
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@leaving_pipes_open
 def test_pixels_are_those_of_imageio_ffmpeg(tmp_path: Path) -> None:
     for name, size in (("even.mp4", "64x48"), ("odd.mkv", "61x35"), ("lossy.webm", "64x48")):
         path = make(tmp_path / name, size=size)
@@ -103,6 +108,38 @@ def test_rotation_and_edit_list_are_honoured(tmp_path: Path) -> None:
     cut = list(Video(tmp_path / "cut.mp4"))
     assert len(cut) == 15
     assert (cut[0] == list(Video(path))[5]).all()
+
+
+def test_the_aspect_of_pixels_is_known_even_after_rotation(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.mp4", "-vf", "setsar=4/3")
+    assert (Video(path).pixel_aspect, Video(path).size) == (Fraction(4, 3), (48, 64))
+    ffmpeg("-display_rotation", "90", "-i", path, "-c", "copy", tmp_path / "turned.mp4")
+    assert Video(tmp_path / "turned.mp4").pixel_aspect == Fraction(3, 4)
+    assert Video(make(tmp_path / "square.mkv")).pixel_aspect == 1
+
+
+@leaving_pipes_open
+def test_interlaced_video_is_deinterlaced(tmp_path: Path) -> None:
+    moving = ("-vf", "scroll=h=0.1,tinterlace=interleave_top,setfield=tff")
+    interlaced = ("-flags", "+ilme+ildct", "-c:v", "mpeg2video", "-q:v", "1", "-g", "4")
+    path = make(tmp_path / "tv.ts", *moving, *interlaced, "-pix_fmt", "yuv420p", rate="50")
+    video = Video(path)
+    pictures = list(video)
+    assert len(pictures) == len(reference(path)) == 7
+    np.testing.assert_allclose(np.diff(video.times), 0.04, atol=0.0011)
+
+    def combed(frames: list[np.ndarray]) -> float:
+        """How much neighbouring rows differ beyond those of the same field."""
+        grey = np.stack(frames).astype(float).mean(-1)
+        near = np.abs(grey[:, 1:-1] - (grey[:, :-2] + grey[:, 2:]) / 2).mean()
+        return float(near / np.abs(grey[:, 2:] - grey[:, :-2]).mean())
+
+    stored = [np.frombuffer(frame, np.uint8).reshape(48, 64, 3) for frame in reference(path)]
+    assert combed(pictures) < 0.8 * combed(stored)
+    assert (video.excerpt(range(2, 7, 2))[1] == pictures[4]).all()
+    progressive = Video(make(tmp_path / "film.ts", "-c:v", "mpeg2video"))
+    assert [frame.tobytes() for frame in progressive] == reference(tmp_path / "film.ts")
+    gc.collect()
 
 
 def test_iterating_again_starts_again(tmp_path: Path) -> None:

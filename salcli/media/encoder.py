@@ -1,15 +1,19 @@
-"""H.264 in MP4 by ffmpeg, fed through a pipe.
+"""H.264 in MP4 by ffmpeg, fed through a pipe: pictures, each with the time at which it is shown.
 
-The output does not depend on the time, the number of cores or ffmpeg's version text, so equal
-pictures give equal bytes.
+The pipe carries IVF, the simplest container with a time stamp per picture. There are no B-frames,
+so that pictures are stored in the order of their times, and movies of the same settings can be
+joined without encoding again. The output does not depend on the time, the number of cores or
+ffmpeg's version text, so equal pictures give equal bytes.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import signal
+import struct
 import subprocess
 import tempfile
 from contextlib import ExitStack, suppress
@@ -20,7 +24,7 @@ from salcli.atomic import REASONS, reporting_os_errors
 from salcli.errors import OutputError
 from salcli.media import program
 
-__all__ = ["REPRODUCIBLE", "Encoder", "failure", "ffmpeg"]
+__all__ = ["REPRODUCIBLE", "Encoder", "exact", "failure", "ffmpeg"]
 
 QUALITY = 18
 """Hardly distinguishable from the original."""
@@ -29,6 +33,15 @@ NEEDED = "reinstall imageio-ffmpeg, or set IMAGEIO_FFMPEG_EXE to an ffmpeg progr
 
 THREADS = "4"
 """Fixed, because the output of x264 depends on it."""
+
+LEAST_TICKS = 90_000
+"""Minimum ticks per second of a movie: nobody sees or hears an error of 6 microseconds."""
+
+LARGEST_DENOMINATOR = 100_000
+"""For frame rates: finer than NTSC's n * 1000 / 1001, and still allowed in a container."""
+
+SQUARE = Fraction(1)
+IVF_HEADER, IVF_FRAME = struct.Struct("<4sHH4sHHIII4x"), struct.Struct("<IQ")
 
 REPRODUCIBLE = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
 
@@ -42,7 +55,8 @@ class Encoder:
         path: Where the file is written.
         shown: Path named in error messages.
         size: `(H, W)` of every picture; the movie has exactly this size.
-        rate: Pictures per second.
+        rate: Average number of pictures per second; the last one is shown for `1 / rate`.
+        pixel_aspect: Width of a pixel divided by its height.
         quality: x264's constant rate factor.
 
     Raises:
@@ -56,20 +70,26 @@ class Encoder:
         shown: Path,
         size: tuple[int, int],
         rate: Fraction,
+        pixel_aspect: Fraction = SQUARE,
         quality: int = QUALITY,
     ) -> None:
         self._shown = shown
+        self._ticks, self._latest = _ticks(rate), -1
         height, width = size
         # 4:2:0, which every player supports, halves both sides
         layout = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         command = [
-            *ffmpeg(),
-            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s:v", f"{width}x{height}"),
-            *("-framerate", str(rate), "-i", "pipe:0", "-vf", _matrix(layout)),
-            *("-c:v", "libx264", "-preset", "veryfast", "-crf", str(quality), "-threads", THREADS),
-            *("-flags:v", "+bitexact", *REPRODUCIBLE, "-movflags", "+faststart"),
+            *(*ffmpeg(), "-f", "ivf", "-c:v", "ppm", "-i", "pipe:0"),
+            *("-fps_mode", "passthrough", "-enc_time_base", "demux"),
+            *("-vf", f"{_matrix(layout)},setsar={pixel_aspect}"),
+            *("-c:v", "libx264", "-preset", "veryfast", "-crf", str(quality), "-bf", "0"),
+            *("-threads", THREADS, "-x264-params", f"fps={rate}", "-flags:v", "+bitexact"),
+            *("-bsf:v", f"setts=duration={round(self._ticks / rate)}", *REPRODUCIBLE),
+            *("-video_track_timescale", str(self._ticks), "-movflags", "+faststart"),
             *("-f", "mp4", f"file:{path}"),
         ]
+        # stated by each picture again, as the decoder wants it
+        self._header = b"P6\n%d %d\n255\n" % (width, height)
         with reporting_os_errors(shown), ExitStack() as stack:
             # a file, since a pipe that nobody reads would block ffmpeg
             self._messages = stack.enter_context(tempfile.TemporaryFile())
@@ -85,16 +105,27 @@ class Encoder:
                     f"cannot run '{command[0]}': {error.strerror}; {NEEDED}"
                 ) from error
             self._resources = stack.pop_all()
+        self._send(
+            IVF_HEADER.pack(b"DKIF", 0, IVF_HEADER.size, b"", *size[::-1], self._ticks, 1, 0)
+        )
 
-    def write(self, picture: memoryview) -> None:
-        """Append a picture: `H * W * 3` bytes.
+    def write(self, picture: memoryview, time: float) -> None:
+        """Append a picture, `H * W * 3` bytes, shown from `time` on, in seconds.
+
+        A picture that is not later than the one before it is shown right after that.
 
         Raises:
             OutputError: ffmpeg has ended, for example because the disk is full.
         """
+        self._latest = max(round(time * self._ticks), self._latest + 1)
+        length = len(self._header) + picture.nbytes
+        self._send(IVF_FRAME.pack(length, self._latest) + self._header)
+        self._send(picture)
+
+    def _send(self, content: bytes | memoryview) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(picture)
+            self._process.stdin.write(content)
         except BrokenPipeError:
             self.end()
             raise OutputError(f"cannot write '{self._shown}': the encoder ended early") from None
@@ -123,6 +154,16 @@ class Encoder:
         with suppress(BrokenPipeError):  # the exit code then says why
             self._process.stdin.close()
         return self._process.wait()
+
+
+def exact(fps: float) -> Fraction:
+    """A frame rate as a ratio that a container can hold."""
+    return Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
+
+
+def _ticks(rate: Fraction) -> int:
+    """Ticks per second of a movie, a whole number of which fit into `1 / rate`."""
+    return rate.numerator * math.ceil(LEAST_TICKS / rate.numerator)
 
 
 def ffmpeg() -> list[str]:

@@ -23,7 +23,17 @@ from salcli.errors import InputError
 from salcli.stream import prefetch
 from salcli.types import Frame
 
-__all__ = ["SUFFIXES", "Animation", "FrameFolder", "Stills", "ahead", "kind_of", "read", "size_of"]
+__all__ = [
+    "SUFFIXES",
+    "Animation",
+    "FrameFolder",
+    "Stills",
+    "ahead",
+    "is_animation",
+    "kind_of",
+    "read",
+    "size_of",
+]
 
 SUFFIXES = frozenset(
     f".{name}"
@@ -38,6 +48,9 @@ MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
 """Limit for one picture or video frame; larger ones take gigabytes."""
 
 ANIMATED_FORMATS = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+ANIMATED_SUFFIXES = frozenset({".gif", ".png", ".webp", ".avif"})
+PNG_START = 2**16
+"""Bytes in which the chunk `acTL` of an animated PNG is searched: it precedes the picture."""
 STILL_FORMATS = frozenset({"JPEG", "MPO", "TIFF", "BMP", "PPM", "JPEG2000"})
 MID_GREY = (128, 128, 128, 255)
 QUARTER_TURNED = 5
@@ -68,10 +81,23 @@ def kind_of(path: Path) -> Literal["still", "animation"] | None:
     """
     try:
         with _opened(path) as image:
-            animated = image.format in ANIMATED_FORMATS and getattr(image, "n_frames", 1) > 1
+            animated = image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False)
             return "animation" if animated else "still"
     except _NotAnImageError:
         return None
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a file in a folder is an animation, by its suffix and content; tells stills fast."""
+    suffix = path.suffix.lower()
+    if suffix not in ANIMATED_SUFFIXES:
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(PNG_START) if suffix == ".png" else b"acTL"
+        return b"acTL" in start and kind_of(path) == "animation"
+    except (InputError, OSError):
+        return False  # reading it as a still will say why
 
 
 def read(path: Path) -> Frame:

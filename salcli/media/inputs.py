@@ -1,9 +1,9 @@
-"""Finds the inputs that files, folders and globs stand for, by file names alone.
+"""Finds the inputs that files, folders and globs stand for, by file names.
 
 A folder with images, or with a subfolder `images` that has some (the layout of DHF1K, UCF Sports
-and SALICON), is one input: a folder of frames; videos beside the images are inputs too. Any other
-folder stands for its contents, at any depth. Hidden files and files of other kinds are ignored.
-Order is natural: `2.png` comes before `10.png`.
+and SALICON), is one input: a folder of frames; videos and animations beside the images are inputs
+too. Any other folder stands for its contents, at any depth. Hidden files and files of other kinds
+are ignored. Order is natural: `2.png` comes before `10.png`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from natsort import natsorted, ns
 
 from salcli.errors import InputError, UsageError
-from salcli.media.images import SUFFIXES
+from salcli.media.images import SUFFIXES, is_animation
 from salcli.media.video import is_video
 
 __all__ = ["find_inputs", "images_in", "is_address"]
@@ -87,14 +87,15 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Image files in the folder itself, otherwise in its subfolder `images`."""
+    """Images in the folder itself, otherwise in its subfolder `images`; animations are none."""
     own = [path for path in _entries(folder) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    own = [path for path in own if not is_animation(path)]
     nested = folder / "images"
     return own if own or not nested.is_dir() else images_in(nested)
 
 
 def _expanded(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
-    """Stimuli in a folder: itself if it holds frames, its videos, or those of its subfolders."""
+    """Stimuli in a folder: itself if it holds frames, its clips, or those of its subfolders."""
     real = folder.resolve()
     if real in above:
         return []  # a link that points back up
@@ -106,7 +107,7 @@ def _expanded(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
     for entry in entries:
         if entry.is_dir() and folder not in found:
             found += _expanded(entry, above | {real})
-        elif entry.is_file() and _looks_like_video(entry):
+        elif entry.is_file() and (_looks_like_video(entry) or is_animation(entry)):
             found.append(entry)
     return found
 

@@ -10,6 +10,7 @@ import glob
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 from salcli.errors import InputError, UsageError
@@ -151,6 +152,7 @@ def _moving(frames: Video | Animation, source: Path, kind: Kind) -> Stimulus:
         frames=frames,
         fps=frames.fps,
         size=frames.size,
+        pixel_aspect=frames.pixel_aspect if isinstance(frames, Video) else Fraction(1),
         count=frames.count if isinstance(frames, Animation) else None,
         source=source,
         times=frames.times,

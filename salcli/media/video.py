@@ -1,9 +1,10 @@
 """Decodes any video that ffmpeg reads: every frame once, with its presentation time.
 
 Edit lists and rotation are honoured by ffmpeg. Pixels keep their stored grid (a sample aspect ratio
-other than 1 is not resampled) and their stored colours, as the published models saw them; HDR (PQ,
-HLG) is tone-mapped to the range that they were made for. Among several video streams, ffmpeg's
-choice is used: the largest that is not a cover picture.
+other than 1 is stated, not resampled) and their stored colours, as the published models saw them;
+HDR (PQ, HLG) is tone-mapped to the range that they were made for. Interlaced video is deinterlaced,
+a picture for each frame. Among several video streams, ffmpeg's choice is used: the largest that is
+not a cover picture.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from salcli.errors import InputError
@@ -31,6 +33,9 @@ TONE_MAP = (
     "zscale=tin={transfer}:pin=bt2020:min={matrix}:t=linear:npl=100,format=gbrpf32le,"
     "zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:r=full,format=gbrp"
 )
+INTERLACED = re.compile(r"Video: .*(?:top|bottom) (?:coded )?first")
+DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced"
+
 HDR = re.compile(r"(?P<matrix>[\w-]+)/[\w-]+/(?P<transfer>smpte2084|arib-std-b67)")
 
 
@@ -39,8 +44,9 @@ class _Header:
     """What one decoded frame and ffmpeg's log say about a video."""
 
     size: tuple[int, int]
+    pixel_aspect: Fraction
     fps: float
-    filters: str | None
+    filters: list[str]
     frames: int
 
 
@@ -49,7 +55,8 @@ class Video:
 
     Attributes:
         path: The file.
-        size: `(H, W)` as shown, after rotation.
+        size: `(H, W)` as stored, after rotation.
+        pixel_aspect: Width of a pixel divided by its height.
         fps: Average frame rate.
         times: Presentation times in seconds as stored in the file, one for each frame decoded so
             far.
@@ -65,6 +72,7 @@ class Video:
         self.times: list[float] = []
         header = _probe(path)
         self.size, self.fps = header.size, header.fps
+        self.pixel_aspect = header.pixel_aspect
         self._filters, self._estimate = header.filters, header.frames
 
     def __iter__(self) -> Iterator[Frame]:
@@ -83,8 +91,8 @@ class Video:
         """
         first, last, step = positions[0], positions[-1], positions.step
         chosen = f"select=between(n\\,{first}\\,{last})*not(mod(n-{first}\\,{step}))"
-        filters = ",".join(filter(None, [chosen, self._filters]))
-        with decoder.decoding(self.path, ["-vf", filters, "-frames:v", str(len(positions))]) as run:
+        options = [*_through(*self._filters, chosen), "-frames:v", str(len(positions))]
+        with decoder.decoding(self.path, options) as run:
             frames = [frame for frame, _, _ in run]
             reason = run.failure()
         if len(frames) == len(positions):
@@ -99,9 +107,8 @@ class Video:
         return self._estimate
 
     def _decode(self) -> Iterator[Frame]:
-        options = ["-vf", self._filters] if self._filters else []
         index = -1
-        with decoder.decoding(self.path, options) as run:
+        with decoder.decoding(self.path, _through(*self._filters)) as run:
             for index, (frame, time, _) in enumerate(run):
                 if index == len(self.times):
                     self.times.append(time)
@@ -128,10 +135,11 @@ def _probe(path: Path) -> _Header:
         first = next(iter(run), None)
         reason = run.failure()
         log, rate = run.text(), run.rate
-    demuxer = re.search(r"^Input #0, (\w+)", log, re.MULTILINE)
+    found, _, made = log.partition("\nOutput #0")
+    demuxer = re.search(r"^Input #0, (\w+)", found, re.MULTILINE)
     if demuxer and demuxer[1] in REFUSED_DEMUXERS:
         first, reason = None, "it is text"
-    elif "(attached pic)" in log.partition("\nOutput #0")[2]:
+    elif "(attached pic)" in made:
         first, reason = None, "its only picture is a cover"
     if first is None:
         _check_pixels(path, log)
@@ -142,13 +150,22 @@ def _probe(path: Path) -> _Header:
         )
     frame, _, timed = first
     fps = _frame_rate(log, rate, timed=timed)
-    hdr = HDR.search(log.partition("\nOutput #0")[0])
+    filters = [DEINTERLACE] if INTERLACED.search(found) else []
+    if hdr := HDR.search(found):
+        filters.append(_tone_map(hdr["transfer"], hdr["matrix"]))
+    aspect = re.search(r"SAR (\d+):(\d+)", made)
     return _Header(
         size=(frame.shape[0], frame.shape[1]),
+        pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect else Fraction(1),
         fps=fps,
-        filters=_tone_map(hdr["transfer"], hdr["matrix"]) if hdr else None,
+        filters=filters,
         frames=_promised(log, fps),
     )
+
+
+def _through(*filters: str) -> list[str]:
+    """Options that send the frames through filters, in order."""
+    return ["-vf", ",".join(filters)] if filters else []
 
 
 def _check_pixels(path: Path, log: str) -> None:

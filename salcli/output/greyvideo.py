@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from salcli.media.encoder import REPRODUCIBLE, failure, ffmpeg
-from salcli.output.movie import LARGEST_DENOMINATOR
+from salcli.media.encoder import REPRODUCIBLE, exact, failure, ffmpeg
 
 __all__ = ["encode"]
 
@@ -23,12 +21,11 @@ def encode(files: Sequence[Path], *, size: tuple[int, int], shown: Path, fps: fl
         OutputError: ffmpeg fails.
     """
     layout = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"  # 4:2:0 halves both sides
-    rate = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
     with TemporaryDirectory(prefix="salcli-") as folder:
         target = Path(folder) / "maps.mp4"
         command = [
             *(arg for arg in ffmpeg() if arg != "-nostdin"),
-            *("-f", "image2pipe", "-c:v", "png", "-framerate", str(rate), "-i", "pipe:0"),
+            *("-f", "image2pipe", "-c:v", "png", "-framerate", str(exact(fps)), "-i", "pipe:0"),
             *("-vf", f"scale=in_range=pc:out_range=pc,format={layout},setparams=range=pc"),
             *("-c:v", "libx264", "-preset", "veryfast", "-qp", "0", *REPRODUCIBLE),
             *("-f", "mp4", f"file:{target}"),

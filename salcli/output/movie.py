@@ -1,4 +1,4 @@
-"""MP4 movies of a picture drawn for each frame of a clip, with the clip's sound.
+"""MP4 movies of a picture drawn for each frame of a clip, at the frame's own time, with its sound.
 
 The pictures are encoded first. The sound is added at the end, when their length is known; trying
 shows whether the container can hold its codec.
@@ -6,6 +6,7 @@ shows whether the container can hold its codec.
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -15,16 +16,13 @@ from typing import TYPE_CHECKING
 
 from salcli.atomic import reporting_os_errors
 from salcli.errors import OutputError
-from salcli.media.encoder import QUALITY, REPRODUCIBLE, Encoder, failure, ffmpeg
+from salcli.media.encoder import QUALITY, REPRODUCIBLE, SQUARE, Encoder, exact, failure, ffmpeg
 from salcli.media.program import reading
 
 if TYPE_CHECKING:
     from salcli.types import Frame, Result
 
 __all__ = ["Movie"]
-
-LARGEST_DENOMINATOR = 100_000
-"""For frame rates: finer than NTSC's n * 1000 / 1001, and still allowed in a container."""
 
 
 class Movie:
@@ -34,9 +32,10 @@ class Movie:
         path: Where the file is written.
         shown: Its final name.
         draw: Draws the picture `[H, W, 3]` of a result; all must have the same size, odd or even.
-        fps: Pictures per second.
-        source: The file that the pictures come from. If it has sound, its first track is copied,
-            from the first picture to the last.
+        fps: Average number of pictures per second; results without a time are shown at this rate.
+        source: The file that the pictures come from. If it has sound, all tracks are copied, from
+            the first picture to the last.
+        pixel_aspect: Width of a pixel of the pictures divided by its height.
         quality: x264's constant rate factor.
     """
 
@@ -48,17 +47,19 @@ class Movie:
         draw: Callable[[Result], Frame],
         fps: float,
         source: Path | None,
+        pixel_aspect: Fraction = SQUARE,
         quality: int = QUALITY,
     ) -> None:
         self._path = path
         self._silent = path.with_name(f"{path.stem}.silent{path.suffix}")
         self._shown = shown
         self._draw = draw
-        self._rate = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
+        self._rate = exact(fps)
         self._source = source
+        self._pixel_aspect = pixel_aspect
         self._quality = quality
         self._size = (0, 0)
-        self._count = 0
+        self._clock = _Clock(1 / float(self._rate))
         self._encoder: Encoder | None = None
 
     def add(self, result: Result) -> None:
@@ -76,6 +77,7 @@ class Movie:
                 shown=self._shown,
                 size=size,
                 rate=self._rate,
+                pixel_aspect=self._pixel_aspect,
                 quality=self._quality,
             )
         if size != self._size:
@@ -84,8 +86,7 @@ class Movie:
                 f"first one {self._size[1]}x{self._size[0]}; choose stills for pictures "
                 "of different sizes"
             )
-        self._encoder.write(picture.data)
-        self._count += 1
+        self._encoder.write(picture.data, self._clock.time(result.time))
 
     def finish(self) -> None:
         """Complete the file, and add the sound of the source.
@@ -113,12 +114,11 @@ class Movie:
 
     def _join(self, source: Path, lead: float) -> None:
         """Combine pictures and sound; converts the sound only if it cannot be copied."""
-        length = self._count / float(self._rate)
         command = [
             *ffmpeg(),
             *("-i", f"file:{self._silent}"),
-            *("-itsoffset", f"{-lead:.6f}", "-t", f"{length:.6f}", *reading(source)),
-            *("-map", "0:v:0", "-map", "1:a:0", "-c:v", "copy"),
+            *("-itsoffset", f"{-lead:.6f}", "-t", f"{self._clock.end:.6f}", *reading(source)),
+            *("-map", "0:v:0", "-map", "1:a", "-c:v", "copy"),
             *(*REPRODUCIBLE, "-movflags", "+faststart", "-f", "mp4"),
         ]
         for codec in (["-c:a", "copy"], ["-c:a", "aac", "-b:a", "192k", "-flags:a", "+bitexact"]):
@@ -132,6 +132,31 @@ class Movie:
             if done.returncode == 0:
                 return
         raise failure(self._shown, done.returncode, done.stderr)
+
+
+class _Clock:
+    """The time of each picture since the first, in seconds; it never runs backwards.
+
+    Attributes:
+        end: When the latest picture ends.
+    """
+
+    def __init__(self, period: float) -> None:
+        self._period, self._zero, self._latest = period, 0.0, math.inf
+        self.end = 0.0
+
+    def time(self, stamp: float | None) -> float:
+        """The time of the next picture, whose source says `stamp`.
+
+        A stamp that jumps back, as in recordings that were joined, goes on after the picture
+        before it, and so do those that follow.
+        """
+        stamp = self.end + self._zero if stamp is None else stamp
+        if stamp < self._latest:
+            self._zero = stamp - self.end
+        self._latest = stamp
+        self.end = stamp - self._zero + self._period
+        return stamp - self._zero
 
 
 def _lead(source: Path | None) -> float | None:

@@ -221,6 +221,7 @@ def _collector(format_: str, path: Path, stimulus: Stimulus) -> _Collector:
         draw=partial(_draw, format_, size=stimulus.size),
         fps=stimulus.fps,
         source=stimulus.source,
+        pixel_aspect=stimulus.pixel_aspect,
     )
 
 

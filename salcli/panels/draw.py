@@ -228,6 +228,7 @@ def _movie(
         draw=attrgetter("frame"),
         fps=stimulus.fps,
         source=stimulus.source,
+        pixel_aspect=stimulus.pixel_aspect,
     )
     background = Background()
 

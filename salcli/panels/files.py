@@ -77,7 +77,10 @@ def write_gif_of_movie(path: Path, movie: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    smaller = f"fps='min({FASTEST},source_fps)',scale='min({LARGEST_WIDTH},iw)':-2:flags=lanczos"
+    smaller = (
+        f"fps='min({FASTEST},source_fps)',"
+        f"scale=w='min({LARGEST_WIDTH},iw*sar)':h='2*round(ow/dar/2)':flags=lanczos,setsar=1"
+    )
     with replacing(path) as part:
         palette = part.with_name(f"{part.name}.png")
         source = ["-i", f"file:{movie}"]

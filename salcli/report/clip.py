@@ -27,7 +27,7 @@ class EmbeddedClip:
     """The frames of a clip as MP4, with the clip's sound; a context manager."""
 
     def __init__(self, stimulus: Stimulus) -> None:
-        height, width = stimulus.size
+        height, width = stimulus.size[0], stimulus.size[1] * float(stimulus.pixel_aspect)
         scale = min(1.0, SIDE / max(height, width))
         self._size = _even(width * scale), _even(height * scale)
         self._stimulus = stimulus

@@ -121,8 +121,9 @@ class EntryMaker:
         with EmbeddedClip(stimulus) as clip:
             for compared in frames:
                 clip.add(compared)
-                if timeline.wants(compared.index):
-                    timeline.add(compared.index, list(self._measured(compared, covers)))
+                assert compared.time is not None  # since it is a clip
+                if timeline.wants(compared.index, compared.time):
+                    timeline.add(list(self._measured(compared, covers)))
             video = base64.b64encode(clip.finish()).decode()
         return {"name": stimulus.name, "video": video, **timeline.document()}
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from salcli.output.frametable import summary
 from salcli.panels.board import ScoredMap
 from salcli.report.tiles import Tiles, levels
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 __all__ = ["MeasuredMap", "Timeline"]
@@ -56,34 +57,36 @@ class Timeline:
     """Collects maps frame by frame, in order."""
 
     def __init__(self, fps: float) -> None:
-        self._fps = fps
+        self._period = 1 / fps
+        self._start = self._time = 0.0
         self._every = max(1, round(fps / MOMENTS_PER_SECOND))
         self._count = 0
-        self._kept: list[int] = []
+        self._kept: list[float] = []
         self._samples: dict[str, list[_Sample | None]] = {}
 
-    def wants(self, index: int) -> bool:
-        """Whether to keep the frame at an index; must be called for each frame."""
+    def wants(self, index: int, time: float) -> bool:
+        """Whether to keep the frame at an index and a time; must be called for each frame."""
         self._count = index + 1
+        self._start = self._start if index else time
+        self._time = time - self._start
         if index % self._every == 0 and len(self._kept) == MOST_MOMENTS:
             self._every *= 2
             self._kept = self._kept[::2]
             self._samples = {name: samples[::2] for name, samples in self._samples.items()}
         return index % self._every == 0
 
-    def add(self, index: int, maps: Sequence[MeasuredMap]) -> None:
-        """Keep the maps of a frame; a model without a map of it has a gap there."""
+    def add(self, maps: Sequence[MeasuredMap]) -> None:
+        """Keep the maps of the frame just wanted; a model without a map of it has a gap there."""
         before = len(self._kept)
-        self._kept.append(index)
+        self._kept.append(self._time)
         now = {measured.title: _sample(measured) for measured in maps}
         for name in {**self._samples, **now}:
             self._samples.setdefault(name, [None] * before).append(now.get(name))
 
     def document(self) -> dict[str, Any]:
         """The times of the kept maps, and their tiles, curves and numbers by model."""
-        times = [index / self._fps for index in self._kept]
         models = [self._model(name, samples) for name, samples in self._samples.items()]
-        return {"times": times, "duration": self._count / self._fps, "models": models}
+        return {"times": self._kept, "duration": self._time + self._period, "models": models}
 
     def _model(self, name: str, samples: Sequence[_Sample | None]) -> dict[str, Any]:
         tiles = Tiles()
@@ -99,9 +102,9 @@ class Timeline:
     def _motion(self, samples: Sequence[_Sample | None]) -> Iterator[float | None]:
         """Speed of the peak since the previous map, in widths of the picture per second."""
         before: _Sample | None = None
-        for sample in samples:
-            if sample and before and sample.peak and before.peak:
-                yield math.dist(sample.peak, before.peak) * self._fps / self._every
+        for sample, passed in zip(samples, np.diff(self._kept, prepend=0), strict=True):
+            if sample and before and sample.peak and before.peak and passed > 0:
+                yield math.dist(sample.peak, before.peak) / float(passed)
             else:
                 yield None
             before = sample
