@@ -16,7 +16,8 @@ from salcli_unisal import SOURCES
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.layers import OTHER_MOMENTUM, STATIC_MOMENTUM
 from salcli_unisal.model import CLIP_SIZES, input_size
-from salcli_unisal.network import HIDDEN, SMOOTHING, UNISAL
+from salcli_unisal.network import SMOOTHING, UNISAL
+from salcli_unisal.recurrent import HIDDEN
 
 __all__ = ["METRICS", "Arguments", "by_file"]
 
