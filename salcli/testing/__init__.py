@@ -24,7 +24,7 @@ from salcli.errors import SalcliError
 from salcli.plugins import registry
 from salcli.specs import ModelSpec, Weights, parse_options
 from salcli.testing import contract
-from salcli.testing.contract import Subject, broken
+from salcli.testing.subject import Subject, broken
 
 if TYPE_CHECKING:
     from salcli.gaze.groundtruth import read_density

@@ -8,25 +8,18 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from salcli import loading
-from salcli.errors import PluginError, SalcliError
 from salcli.model import Model
 from salcli.prediction import loop
-from salcli.specs import ModelSpec
+from salcli.testing.subject import FPS, LANDSCAPE, ODD, PORTRAIT, Map, Subject, broken, picture
 from salcli.types import Batch, Frame, Stimulus
 
-__all__ = ["LAWS", "Subject", "broken"]
-
-Map: TypeAlias = npt.NDArray[np.float32]
+__all__ = ["LAWS"]
 
 TOLERANCE = 1e-4
 """How much of a map may change with the batch size, as float arithmetic goes."""
@@ -34,79 +27,11 @@ TOLERANCE = 1e-4
 REPEATABLE = 1e-6
 """How much two runs on the same frames may differ."""
 
+STILLS = 6
+"""Enough for a state to come back to the last one where up to five recurrences take turns."""
+
 LOOK_AHEAD = 512
 """So many frames and no map: the model reads the whole stimulus."""
-
-FPS = 25.0
-
-BATCH_SIZE = 2
-"""How many frames go through the network at once, where the law does not say."""
-
-LANDSCAPE, PORTRAIT, ODD = (48, 64), (64, 36), (45, 61)
-"""Sizes (H, W) of the stimuli."""
-
-
-def broken(spec: ModelSpec, law: str, how: str) -> PluginError:
-    """The error for a broken law."""
-    return PluginError(f"model '{spec.name}' breaks the law '{law}': {how}")
-
-
-def picture(seed: int, size: tuple[int, int] = ODD) -> Frame:
-    """A picture of coloured blobs on noise, `[H, W, 3]`; every seed gives another one."""
-    random = np.random.default_rng(seed)
-    blobs = random.integers(0, 200, (size[0] // 9 + 1, size[1] // 9 + 1, 3))
-    noise = random.integers(0, 56, (*size, 3))
-    large = blobs.repeat(9, axis=0).repeat(9, axis=1)[: size[0], : size[1]]
-    return (large + noise).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model on trial, with the options under which it is tried."""
-
-    spec: ModelSpec
-    options: Mapping[str, Any]
-
-    @cached_property
-    def known(self) -> Model:
-        """One model for all laws that do not ask for a fresh one; networks may be large.
-
-        It may have seen anything. Once `keeps_no_state` has shown that this makes no difference,
-        nothing more could be learned from fresh ones.
-        """
-        return self.fresh()
-
-    def fresh(self) -> Model:
-        """The model with a random network, each time the same one."""
-        row = self.spec.weights_row()
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(0)
-            model = loading.create(
-                self.spec.name, options=self.options, defaults=row.options if row else {}
-            )
-        model.to(torch.device("cpu"), torch.float32)
-        model.batch_size = BATCH_SIZE
-        return model
-
-    def kinds(self) -> list[float | None]:
-        """Frame rates of what the model takes: a number for clips, `None` for stills."""
-        return [FPS if kind == "clips" else None for kind in sorted(self.spec.accepts)]
-
-    def maps(self, model: Model, frames: Sequence[Frame], fps: float | None) -> list[Map]:
-        """One map per frame; a failure breaks the first law."""
-        return list(self.stream(model, frames, fps))
-
-    def stream(self, model: Model, frames: Sequence[Frame], fps: float | None) -> Iterator[Map]:
-        """The maps one by one."""
-        size = (frames[0].shape[0], frames[0].shape[1])
-        stimulus = Stimulus("trial", frames, fps=fps, size=size, count=len(frames))
-        try:
-            for result in loop.run(model, stimulus, size="published", notice=print):
-                yield result.saliency
-        except SalcliError as error:
-            what = "clip" if fps else "stills"
-            how = f"{error} ({what} of {len(frames)} frames, first {size[0]}x{size[1]})"
-            raise broken(self.spec, "one valid map per frame", how) from error
 
 
 def gives_valid_maps(subject: Subject) -> None:
@@ -192,6 +117,42 @@ def keeps_order(subject: Subject) -> None:
             raise broken(subject.spec, "in order", how)
 
 
+def tells_stills_apart(subject: Subject) -> None:
+    """A still has the same map alone and among others, whatever the options choose."""
+    if "stills" not in subject.spec.accepts:
+        return
+    for together, *singly in subject.choices():
+        if _stills_are_alone(together):
+            continue
+        wrong = [one for one in (*singly, together) if _stills_are_alone(one) is False]
+        if wrong:
+            varied = {k: v for k, v in wrong[0].options.items() if k not in subject.options}
+            raise broken(
+                subject.spec,
+                "a still does not depend on its neighbours",
+                "".join(f"with {name}={value}, " for name, value in varied.items())
+                + "the map of a still changes with the stills around it; unless stimulus.is_clip, "
+                "begin each frame with a new state, and compute nothing over several frames",
+            )
+
+
+def _stills_are_alone(subject: Subject) -> bool | None:
+    """Whether a still's map is the same among others; `None` if these options cannot tell."""
+    if not subject.is_possible():
+        return None
+    stills = [picture(seed) for seed in range(STILLS)]
+    # one by one: an option may let maps depend on what shares a batch, as some originals do
+    model = _with_batch_size(subject.known, 1)
+    among = subject.maps(model, stills, None)
+    last, first = subject.maps(model, [stills[-1], stills[0]], None)
+    # a random network's maps may be so flat that only their contrast tells what is a change
+    allowed = max(REPEATABLE, TOLERANCE * float(np.ptp([first, last])))
+    if _close([among[0], among[-1]], [first, last], allowed):
+        return True
+    again, once_more = (subject.maps(model, stills[:1], None) for _ in range(2))
+    return False if _close(again, once_more, REPEATABLE) else None  # it may be random by choice
+
+
 class _Endless:
     """Frames without end; notes how many were taken before the first map."""
 
@@ -253,6 +214,7 @@ LAWS = (
     keeps_nothing,
     ignores_batch_size,
     keeps_order,
+    tells_stills_apart,
     is_lazy,
     can_be_trained,
 )

@@ -21,6 +21,7 @@ WRONG = {
     "no-prediction": "one valid map per frame",
     "reversed-stills": "in order",
     "reversed-clip": "in order",
+    "carrying": "a still does not depend on its neighbours",
     "leaking": "no state between stimuli",
     "buffering": "nothing kept",
     "remembering": "nothing kept",
@@ -73,6 +74,17 @@ def test_a_model_that_breaks_a_law_is_caught(
         check_model(registry.models()[name])
 
     assert str(caught.value).startswith(f"model '{name}' breaks the law '{law}': ")
+
+
+def test_the_remedy_for_a_state_between_stills_is_named(
+    install_plugins: Callable[..., None], wrong_site: Path
+) -> None:
+    install_plugins(wrong_site)
+
+    with pytest.raises(PluginError, match="with path=recurrent, the map of a still") as caught:
+        check_model("carrying")
+
+    assert "unless stimulus.is_clip, begin each frame with a new state" in str(caught.value)
 
 
 def test_the_wrong_models_are_all_tried(

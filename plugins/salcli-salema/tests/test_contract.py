@@ -5,4 +5,6 @@ from salcli.testing import check_model
 
 def test_the_model_keeps_the_contract() -> None:
     # in the other mode, its kernels would be transformed anew for each of some forty stimuli
-    check_model("salema", options={"input_size": (32, 32), "mode": "frames"})
+    size = (32, 32)
+    # dropout is left as it is, since one of its values makes maps random
+    check_model("salema", options={"input_size": size, "mode": "frames", "dropout": "training"})

@@ -15,6 +15,9 @@ Domain: TypeAlias = Literal["DHF1K", "Hollywood", "UCFSports", "SALICON"]
 DOMAINS: tuple[Domain, ...] = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
 """Training domains of the published weights: three video datasets and one of stills."""
 
+Rules: TypeAlias = Literal["DHF1K", "Hollywood", "UCFSports", "SALICON", "MIT1003"]
+"""Datasets with input sizes, or an interleaving of frames, of their own in the published code."""
+
 SOURCES = {
     "dhf1k": "DHF1K",
     "hollywood2": "Hollywood",
@@ -42,6 +45,12 @@ class Options:
         "training domain whose norms, priors, fusion and smoothing are used; auto selects the "
         "dataset's domain if a training dataset is named, else SALICON for stills and DHF1K for "
         "clips. SALICON treats every frame as a still",
+    )
+    rules: Literal["auto", Rules] = option(
+        "auto",
+        "dataset by whose rules input sizes are chosen and the frames of a clip interleaved; auto "
+        "selects the named dataset's, else DHF1K's for clips and SALICON's for stills; MIT1003's "
+        "sizes are those of its finetuning",
     )
     sources: tuple[Domain, ...] = option(
         DOMAINS, "domains that the weights support, separated by commas"
@@ -87,7 +96,7 @@ WEIGHTS = (
         hash="sha256:0fa9a8187af626fc40edff46c298ccfd3c02d42fba9f5a051aefe1c13d3db0a2",
         size=6_505_828,
         filename="unisal-open.safetensors",
-        options={"sources": ("SALICON",), "padding": "same"},
+        options={"sources": ("SALICON",), "padding": "same", "rules": "SALICON"},
         licence="MIT AND Apache-2.0",
         trained_on="1,334 images of OSIE, crowd and scene with human fixations, all MIT-licensed",
         note="included in the wheel; processes clips frame by frame; see the README of "

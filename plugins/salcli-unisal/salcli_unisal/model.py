@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,9 @@ DHF1K_FRAME, DHF1K_INPUT = (360, 640), (224, 384)
 LANES = {"DHF1K": 5, "Hollywood": 4, "UCFSports": 4}
 """How many recurrences take turns: the network was trained on every fifth or fourth frame."""
 
+STATIC = "SALICON"
+"""The domain of stills, in which every frame skips the recurrence."""
+
 MIT1003_SIZES = ((256, 416), (288, 416), (288, 384), (384, 288), (416, 288))
 """Input sizes for training on MIT1003, as published: the closest aspect ratio is used."""
 
@@ -49,13 +53,13 @@ def best_size(
     return max(candidates, key=likeness)
 
 
-def input_size(frame_size: tuple[int, int], domain: str) -> tuple[int, int]:
-    """Network input size (h, w) for a frame (H, W) in a domain, or of MIT1003 in training."""
-    if domain == "MIT1003":
+def input_size(frame_size: tuple[int, int], rules: str) -> tuple[int, int]:
+    """Network input size (h, w) for a frame (H, W) by the rules of a dataset."""
+    if rules == "MIT1003":
         return best_size(frame_size, MIT1003_SIZES)
-    if domain == "DHF1K" and frame_size == DHF1K_FRAME:
+    if rules == "DHF1K" and frame_size == DHF1K_FRAME:
         return DHF1K_INPUT
-    return CLIP_SIZES.get(domain) or best_size(frame_size)
+    return CLIP_SIZES.get(rules) or best_size(frame_size)
 
 
 class Unisal(Model):
@@ -63,8 +67,6 @@ class Unisal(Model):
 
     options: Options
     network: UNISAL
-    dataset = ""
-    """The training dataset whose frames are preprocessed; MIT1003 has input sizes of its own."""
 
     def build(self) -> UNISAL:
         """The network for the domains that the weights support."""
@@ -98,37 +100,38 @@ class Unisal(Model):
                 f"these weights support {', '.join(self.options.sources)}, not {wanted}; choose "
                 "others, or train without weights and set the option 'sources'"
             )
-        decided = copy.copy(self)
-        decided.options = dataclasses.replace(self.options, domain=wanted)
-        decided.dataset = domain
-        return decided
+        return self._with(domain=wanted, rules=domain)
 
     def for_dataset(self, name: str) -> Unisal:
-        """This model with the domain of a published training dataset, if the weights support it.
+        """This model with rules and domain of a published training dataset, unless they are chosen.
 
-        Weights with a single domain use it for everything.
+        The weights must support the domain; those with a single one use it for everything.
         """
         source = SOURCES.get(name)
-        if source is None or self.options.domain != "auto":
+        if source is None:
             return self
-        wanted = TRAINED_AS.get(source, source)
-        known = [domain for domain in self.options.sources if domain == wanted]
-        known = known or list(self.options.sources)
-        return self._with_domain(known[0]) if len(known) == 1 else self
+        wanted, sources = TRAINED_AS.get(source, source), self.options.sources
+        known = wanted if wanted in sources else sources[0] if len(sources) == 1 else "auto"
+        return self._decided(domain=known, rules=wanted)
 
     def for_stimulus(self, stimulus: Stimulus) -> Unisal:
-        """This model with the domain decided."""
-        return self._with_domain(self.domain(clip=stimulus.is_clip))
+        """This model with domain and rules decided."""
+        clip = stimulus.is_clip
+        return self._decided(domain=self.domain(clip=clip), rules="DHF1K" if clip else "SALICON")
 
-    def _with_domain(self, domain: Domain) -> Unisal:
-        decided = copy.copy(self)
-        decided.options = dataclasses.replace(self.options, domain=domain)
-        return decided
+    def _decided(self, **decisions: str) -> Unisal:
+        """This model with these options where they are open."""
+        chosen = {name: value for name, value in vars(self.options).items() if value != "auto"}
+        return self._with(**{**decisions, **chosen})
+
+    def _with(self, **options: Any) -> Unisal:
+        other = copy.copy(self)
+        other.options = dataclasses.replace(self.options, **options)
+        return other
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Lanczos-resized by Pillow, as published, then standardised: `[N, 3, h, w]`."""
-        domain = self.dataset or self.domain(clip=False)
-        height, width = input_size((frames[0].shape[0], frames[0].shape[1]), domain)
+        height, width = input_size((frames[0].shape[0], frames[0].shape[1]), self.options.rules)
         pictures = [
             np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
             for frame in frames
@@ -141,7 +144,7 @@ class Unisal(Model):
         """Density divided by its maximum, at the frame's size."""
         decided = self.for_stimulus(stimulus)
         domain = decided.options.domain
-        lanes = LANES.get(domain)
+        lanes = LANES.get(decided.options.rules) if stimulus.is_clip and domain != STATIC else None
         # Each chunk has the same number of frames for every recurrence.
         size = self.batch_size if lanes is None else -(-self.batch_size // lanes) * lanes
         chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
@@ -150,6 +153,8 @@ class Unisal(Model):
             feature, skip_2x, skip_4x = self.network.encode(inputs, domain)
             if lanes is not None:
                 feature, state = self.network.recur(feature, state, lanes=lanes, domain=domain)
+            elif domain != STATIC:  # every still begins a recurrence
+                feature, _ = self.network.recur(feature, None, lanes=len(inputs), domain=domain)
             logits = self.network.decode(feature, skip_2x, skip_4x, domain).float()
             logits = resize(logits, frame_size)[:, 0]
             for saliency in (logits - logits.amax(dim=(1, 2), keepdim=True)).exp():
@@ -162,7 +167,7 @@ class Unisal(Model):
         log_density, _ = self.network(
             batch.inputs,
             domain=domain,
-            static=domain == "SALICON",
+            static=domain == STATIC,
             size=(batch.density.shape[-2], batch.density.shape[-1]),
         )
         parts = {

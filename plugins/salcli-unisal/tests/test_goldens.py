@@ -96,7 +96,8 @@ def assert_map_equals(
     assert (difference > 0).mean() <= 0.01
 
 
-CLIPS = (("video_dhf1k_bbb", {}, 8), ("video_ucfsports_carphone", {"domain": "UCFSports"}, 3))
+UCF_SPORTS = {"domain": "UCFSports", "rules": "UCFSports"}
+CLIPS = (("video_dhf1k_bbb", {}, 8), ("video_ucfsports_carphone", UCF_SPORTS, 3))
 STILLS = (("image_salicon", "", {}, 3), ("image_mit1003_finetuned", "ft:", {}, 1))
 
 
@@ -137,7 +138,7 @@ def test_stills_equal_the_original(
 def test_intermediate_tensors_equal_the_original(name: str, unisal_sw1: Sw1) -> None:
     described, arrays = golden(name)
     domain = "UCFSports" if "ucf" in name else "DHF1K"
-    model = make(unisal_sw1, options={"domain": domain})
+    model = make(unisal_sw1, options={"domain": domain, "rules": domain})
     frames, lanes = list(arrays["frames"]), described["options"]["frame_modulo"]
     with torch.inference_mode():
         inputs = model.preprocess(frames)

@@ -1,8 +1,9 @@
 """Models each of which breaks one law of the contract."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from salcli import ModelSpec, Weights, hookimpl
+from salcli import ModelSpec, Weights, hookimpl, option
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,11 @@ class Endless:
 @dataclass
 class Loose:
     gain: float = 1.0
+
+
+@dataclass(frozen=True)
+class Path:
+    path: Literal["plain", "recurrent"] = option("plain", "how maps are computed")
 
 
 NAMES = (
@@ -46,6 +52,9 @@ def register_models():
         default = f"salcli_wrong.model:{name.title().replace('-', '')}"
         yield ModelSpec(name, "wrong", FACTORIES.get(name, default))
     right = "salcli_wrong.model:Right"
+    carrying = "salcli_wrong.model:Carrying"
+    stills = frozenset({"stills"})
+    yield ModelSpec("carrying", "wrong", carrying, options=Path, accepts=stills)
     yield ModelSpec("Bad Name", "wrong", right)
     yield ModelSpec("no-summary", "", right)
     yield ModelSpec("takes-nothing", "wrong", right, accepts=frozenset())

@@ -131,6 +131,19 @@ class Remembering(Right):
             yield prediction
 
 
+class Carrying(Right):
+    """Carries a state from still to still, if its option says so, as if they were a clip."""
+
+    def predict(self, stimulus):
+        state = None
+        for prediction in super().predict(stimulus):
+            saliency = prediction.saliency
+            if self.options.path == "recurrent" and state is not None:
+                saliency = (saliency + state) / 2
+            state = saliency
+            yield Prediction(saliency)
+
+
 class Eager(Right):
     def predict(self, stimulus):
         frames = list(stimulus.frames)

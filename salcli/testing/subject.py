@@ -1,0 +1,128 @@
+"""A model on trial: it is built with a random network and shown small generated pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import zip_longest
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from salcli import loading
+from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.model import Model
+from salcli.prediction import loop
+from salcli.specs import ModelSpec, parse_options
+from salcli.types import Frame, Stimulus
+
+__all__ = ["FPS", "LANDSCAPE", "ODD", "PORTRAIT", "Map", "Subject", "broken", "picture"]
+
+Map: TypeAlias = npt.NDArray[np.float32]
+
+FPS = 25.0
+
+BATCH_SIZE = 2
+"""How many frames go through the network at once, where the law does not say."""
+
+LANDSCAPE, PORTRAIT, ODD = (48, 64), (64, 36), (45, 61)
+"""Sizes (H, W) of the stimuli."""
+
+
+def broken(spec: ModelSpec, law: str, how: str) -> PluginError:
+    """The error for a broken law."""
+    return PluginError(f"model '{spec.name}' breaks the law '{law}': {how}")
+
+
+def picture(seed: int, size: tuple[int, int] = ODD) -> Frame:
+    """A picture of coloured blobs on noise, `[H, W, 3]`; every seed gives another one."""
+    random = np.random.default_rng(seed)
+    blobs = random.integers(0, 200, (size[0] // 9 + 1, size[1] // 9 + 1, 3))
+    noise = random.integers(0, 56, (*size, 3))
+    large = blobs.repeat(9, axis=0).repeat(9, axis=1)[: size[0], : size[1]]
+    return (large + noise).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model on trial, with the options under which it is tried."""
+
+    spec: ModelSpec
+    options: Mapping[str, Any]
+
+    @cached_property
+    def known(self) -> Model:
+        """One model for all laws that do not ask for a fresh one; networks may be large.
+
+        It may have seen anything. Once `keeps_no_state` has shown that this makes no difference,
+        nothing more could be learned from fresh ones.
+        """
+        return self.fresh()
+
+    def fresh(self) -> Model:
+        """The model with a random network, each time the same one."""
+        row = self.spec.weights_row()
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(0)
+            model = loading.create(
+                self.spec.name, options=self.options, defaults=row.options if row else {}
+            )
+        model.to(torch.device("cpu"), torch.float32)
+        model.batch_size = BATCH_SIZE
+        return model
+
+    def choices(self) -> Iterator[list[Subject]]:
+        """Ways to choose the options that the trial leaves open: all other values of each.
+
+        Several options change at once, to save time; after such a subject come those that change
+        one of them only. The first list holds this subject. Only options with a few known values
+        are varied. Some choices may exclude each other: see `is_possible`.
+        """
+        yield [self]
+        options = self.spec.options
+        hints = typing.get_type_hints(options) if options else {}
+        varied: list[list[tuple[str, Any]]] = []
+        for field in dataclasses.fields(options) if options else ():
+            hint = hints[field.name]
+            known = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+            if field.name not in self.options:
+                values = (False, True) if hint is bool else known
+                varied.append([(field.name, v) for v in values if v != field.default])
+        for row in zip_longest(*varied):
+            changes = [change for change in row if change]
+            each = [changes, *([change] for change in changes if len(changes) > 1)]
+            yield [replace(self, options={**self.options, **dict(some)}) for some in each]
+
+    def is_possible(self) -> bool:
+        """Whether the model takes these options together."""
+        row = self.spec.weights_row()
+        try:
+            parse_options(self.spec, self.options, defaults=row.options if row else {})
+        except UsageError:
+            return False
+        return True
+
+    def kinds(self) -> list[float | None]:
+        """Frame rates of what the model takes: a number for clips, `None` for stills."""
+        return [FPS if kind == "clips" else None for kind in sorted(self.spec.accepts)]
+
+    def maps(self, model: Model, frames: Sequence[Frame], fps: float | None) -> list[Map]:
+        """One map per frame; a failure breaks the first law."""
+        return list(self.stream(model, frames, fps))
+
+    def stream(self, model: Model, frames: Sequence[Frame], fps: float | None) -> Iterator[Map]:
+        """The maps one by one."""
+        size = (frames[0].shape[0], frames[0].shape[1])
+        stimulus = Stimulus("trial", frames, fps=fps, size=size, count=len(frames))
+        try:
+            for result in loop.run(model, stimulus, size="published", notice=print):
+                yield result.saliency
+        except SalcliError as error:
+            what = "clip" if fps else "stills"
+            how = f"{error} ({what} of {len(frames)} frames, first {size[0]}x{size[1]})"
+            raise broken(self.spec, "one valid map per frame", how) from error
