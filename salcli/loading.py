@@ -47,6 +47,11 @@ class Loaded:
             return f"{name}:{self.row.tag}"
         return f"{name} with {self.path.name}" if self.path else name
 
+    @property
+    def known_limits(self) -> str:
+        """What its published weights are bad at, and what to use instead; empty if unknown."""
+        return self.row.known_limits if self.row else ""
+
     def for_dataset(self, name: str) -> Loaded:
         """The same, with the model set up to predict the dataset of this name."""
         return dataclasses.replace(self, model=self.model.for_dataset(name))

@@ -71,6 +71,8 @@ class Weights:
         licence: SPDX identifier or a short text.
         trained_on: Datasets, and the recipe if known.
         note: Anything else that users must know.
+        known_limits: What maps by these weights are bad at, and what to use instead; told where
+            somebody judges designs by them.
     """
 
     tag: str
@@ -83,6 +85,7 @@ class Weights:
     licence: str = ""
     trained_on: str = ""
     note: str = ""
+    known_limits: str = ""
 
 
 @dataclass(frozen=True)

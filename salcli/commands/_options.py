@@ -316,6 +316,11 @@ def introduction(loaded: Loaded) -> str:
     return f"{text} on {model.device}, {str(model.precision).removeprefix('torch.')}"
 
 
+def known_limits(loaded: Loaded) -> list[str]:
+    """A line about what the model's weights are bad at, if anything is known."""
+    return [f"note: {loaded.label} {loaded.known_limits}"] if loaded.known_limits else []
+
+
 def load_models(
     names: Sequence[str] | None,
     *,

@@ -105,7 +105,8 @@ def aoi(
     )
     errors: dict[str, str] = {}
     with watch(len(paths) + len(others), quiet=quiet) as watcher:
-        watcher.note(_options.introduction(loaded))
+        for line in (_options.introduction(loaded), *_options.known_limits(loaded)):
+            watcher.note(line)
         measured = partial(measure.measure, loaded=loaded, kind=kind, fps=fps, watcher=watcher)
         done = each_input(
             list(zip(paths, places, strict=True)),

@@ -180,6 +180,7 @@ def _weights_lines(row: Weights) -> Iterator[str]:
         "options": " ".join(f"{k}={_value(v)}" for k, v in row.options.items()),
         "hash": row.hash or ("" if row.resource else "unknown; recorded at the first download"),
         "note": row.note,
+        "known limits": row.known_limits,
     }
     for key, value in facts.items():
         if value:

@@ -69,7 +69,8 @@ def report(
     paths = find_paired(inputs)
     with watch(len(paths), quiet=quiet) as watcher:
         for one in loaded:
-            watcher.note(_options.introduction(one))
+            for line in (_options.introduction(one), *_options.known_limits(one)):
+                watcher.note(line)
         maker = EntryMaker(loaded, watcher, areas=chosen, kind=kind, fps=fps)
         done = each_input(paths, maker.entries, failed=lambda *_: None, watcher=watcher)
         entries = [entry for found in done if found for entry in found.entries]

@@ -60,7 +60,8 @@ def _row(loaded: Loaded) -> str:
     if loaded.digest:
         weights += f" (sha256 {loaded.digest[:12]}...)"
     licence = "; ".join(dict.fromkeys(filter(None, (spec.licence, row.licence if row else ""))))
-    cells = [html.escape(text) for text in (loaded.label, spec.summary, weights, licence)]
+    what = f"{spec.summary}; {loaded.known_limits}" if loaded.known_limits else spec.summary
+    cells = [html.escape(text) for text in (loaded.label, what, weights, licence)]
     paper = html.escape(spec.paper)
     if spec.citation:
         paper += (

@@ -72,6 +72,13 @@ class Options:
 PUBLISHED = "https://github.com/rdroste/unisal/raw/master/training_runs/pretrained_unisal"
 RAW = "https://raw.githubusercontent.com/rdroste/unisal/master/training_runs/pretrained_unisal"
 
+ADS = "https://huggingface.co/pranikz/MediaAttention-Ads/resolve/main/ads-v1.pth"
+
+LIMITS = (
+    "knows photographs: on posters, long texts and web pages it misses headlines; "
+    "unisal:ads, trained on designs, is better for screenshots"
+)
+
 WEIGHTS = (
     Weights(
         tag="best",
@@ -80,6 +87,7 @@ WEIGHTS = (
         filename="weights_best.pth",
         licence="Apache-2.0",
         trained_on="DHF1K, Hollywood-2, UCF-Sports and SALICON, jointly",
+        known_limits=LIMITS,
     ),
     Weights(
         tag="mit1003",
@@ -89,6 +97,7 @@ WEIGHTS = (
         options={"domain": "SALICON"},
         licence="Apache-2.0",
         trained_on="as best, then finetuned on MIT1003 (fold 0)",
+        known_limits=LIMITS,
     ),
     Weights(
         tag="open",
@@ -101,6 +110,17 @@ WEIGHTS = (
         trained_on="1,334 images of OSIE, crowd and scene with human fixations, all MIT-licensed",
         note="included in the wheel; processes clips frame by frame; see the README of "
         "salcli-unisal",
+        known_limits=LIMITS,
+    ),
+    Weights(
+        tag="ads",
+        urls=(ADS,),
+        filename="ads-v1.pth",
+        options={"domain": "SALICON", "rules": "SALICON"},
+        licence="Apache-2.0",
+        trained_on="designs, by the authors of MediaAttention-Ads v1",
+        note="for designs, screenshots and advertisements; not by UNISAL's authors, who did not "
+        "publish weights for them. Processes clips frame by frame. No hash was published",
     ),
 )
 
@@ -126,6 +146,7 @@ UNISAL = ModelSpec(
         "Hollywood-2 test (paper): AUC-J 0.934, SIM 0.542, s-AUC 0.795, CC 0.673, NSS 3.901",
         "UCF-Sports test (paper): AUC-J 0.918, SIM 0.523, s-AUC 0.775, CC 0.644, NSS 3.381",
         "SALICON 2017 test (paper): SIM 0.775, s-AUC 0.739, CC 0.879, NSS 1.952",
+        "UEyes, 108 test designs, unisal:ads (its authors): CC 0.735, where UNISAL has 0.467",
     ),
     card={
         "parameters": "3.71 million (3.19 million for SALICON alone)",
