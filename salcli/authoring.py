@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
     from salcli.datasets.salicon import SaliconOptions, open_salicon
     from salcli.datasets.ucfsports import validation_clips
+    from salcli.framewise import framewise, input_chunks, one_by_one
     from salcli.gaze import matlab
     from salcli.gaze.pairing import FileNames
+    from salcli.inputs import IMAGENET, MINUS_ONE_TO_ONE, Standardisation, pixels, resized
     from salcli.loading import create
     from salcli.logs import logging_to_terminal
-    from salcli.maps import gaussian_blur, rescale, resize, stretch, to_8bit
+    from salcli.maps import blur, gaussian_blur, peaked, resize, stretch, to_8bit
     from salcli.media import images
     from salcli.media.open import open_stimulus
     from salcli.model import Model
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from salcli.stream import batched, paired, prefetch, sliding
     from salcli.training import losses
     from salcli.training.batches import Batches
+    from salcli.training.losses import density_losses
     from salcli.training.plan import Corpus
     from salcli.weights import store
     from salcli.weights.drives import is_page
@@ -61,7 +64,9 @@ __all__ = [
     "Device",
     "FileNames",
     "Found",
+    "IMAGENET",
     "Look",
+    "MINUS_ONE_TO_ONE",
     "MapStyle",
     "Model",
     "ModelName",
@@ -73,21 +78,26 @@ __all__ = [
     "Quiet",
     "SaliconOptions",
     "ScoredMap",
+    "Standardisation",
     "Variant",
     "Verbose",
     "WHOLE",
     "WeightsFile",
     "atomic",
     "batched",
+    "blur",
     "by_stem",
     "checkpoint",
     "colormaps",
     "create",
+    "density_losses",
     "devices",
     "dhf1k_frames",
     "download_bar",
+    "framewise",
     "gaussian_blur",
     "images",
+    "input_chunks",
     "is_page",
     "legend",
     "lettering",
@@ -96,17 +106,20 @@ __all__ = [
     "lone_root",
     "losses",
     "matlab",
+    "one_by_one",
     "open_dataset",
     "open_panels",
     "open_salicon",
     "open_stimulus",
     "paired",
     "parse_options",
+    "peaked",
+    "pixels",
     "png",
     "prefetch",
     "resample",
-    "rescale",
     "resize",
+    "resized",
     "sliding",
     "store",
     "stretch",
@@ -128,7 +141,9 @@ __getattr__ = lazily(
         "Device": "salcli.commands._options",
         "FileNames": "salcli.gaze.pairing",
         "Found": "salcli.datasets.collection",
+        "IMAGENET": "salcli.inputs",
         "Look": "salcli.render.styles",
+        "MINUS_ONE_TO_ONE": "salcli.inputs",
         "MapStyle": "salcli.render.styles",
         "Model": "salcli.model",
         "ModelName": "salcli.commands._options",
@@ -140,21 +155,26 @@ __getattr__ = lazily(
         "Quiet": "salcli.commands._options",
         "SaliconOptions": "salcli.datasets.salicon",
         "ScoredMap": "salcli.panels.board",
+        "Standardisation": "salcli.inputs",
         "Variant": "salcli.protocols",
         "Verbose": "salcli.commands._options",
         "WHOLE": "salcli.recipe",
         "WeightsFile": "salcli.commands._options",
         "atomic": "salcli.atomic",
         "batched": "salcli.stream",
+        "blur": "salcli.maps",
         "by_stem": "salcli.datasets.framefiles",
         "checkpoint": "salcli.checkpoint",
         "colormaps": "salcli.render.colormaps",
         "create": "salcli.loading",
+        "density_losses": "salcli.training.losses",
         "devices": "salcli.devices",
         "dhf1k_frames": "salcli.datasets.published",
         "download_bar": "salcli.progress",
+        "framewise": "salcli.framewise",
         "gaussian_blur": "salcli.maps",
         "images": "salcli.media.images",
+        "input_chunks": "salcli.framewise",
         "is_page": "salcli.weights.drives",
         "legend": "salcli.render.legend",
         "lettering": "salcli.render.lettering",
@@ -163,17 +183,20 @@ __getattr__ = lazily(
         "lone_root": "salcli.datasets.collection",
         "losses": "salcli.training.losses",
         "matlab": "salcli.gaze.matlab",
+        "one_by_one": "salcli.framewise",
         "open_dataset": "salcli.datasets.open",
         "open_panels": "salcli.panels.board",
         "open_salicon": "salcli.datasets.salicon",
         "open_stimulus": "salcli.media.open",
         "paired": "salcli.stream",
         "parse_options": "salcli.specs",
+        "peaked": "salcli.maps",
+        "pixels": "salcli.inputs",
         "png": "salcli.output.png",
         "prefetch": "salcli.stream",
         "resample": "salcli.protocols.resampling",
-        "rescale": "salcli.maps",
         "resize": "salcli.maps",
+        "resized": "salcli.inputs",
         "sliding": "salcli.stream",
         "store": "salcli.weights.store",
         "stretch": "salcli.maps",

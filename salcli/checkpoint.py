@@ -27,12 +27,14 @@ from torch import Tensor, nn
 
 from salcli.atomic import replacing
 from salcli.errors import WeightsError
+from salcli.inputs import Standardisation
 from salcli.jsonfile import parse_json
 
 __all__ = [
     "Checkpoint",
     "fold_inputs",
     "load_strict",
+    "mismatches",
     "read",
     "read_training",
     "save",
@@ -144,40 +146,50 @@ def load_strict(network: nn.Module, saved: Checkpoint) -> None:
         WeightsError: Names the file and the first five mismatches of each kind.
     """
     wanted = network.state_dict()
-    missing = [key for key in wanted if key not in saved.state and not key.endswith(COUNTER)]
-    unexpected = [key for key in saved.state if key not in wanted]
-    shapes = [
-        f"{key} {list(saved.state[key].shape)} instead of {list(tensor.shape)}"
-        for key, tensor in wanted.items()
-        if key in saved.state and saved.state[key].shape != tensor.shape
-    ]
-    complaints = [
-        f"{len(found)} {what}: {', '.join(found[:5])}{', ...' if len(found) > 5 else ''}"
-        for what, found in (
-            ("missing keys", missing),
-            ("unexpected keys", unexpected),
-            ("wrong shapes", shapes),
-        )
-        if found
-    ]
-    if complaints:
-        raise WeightsError(f"'{saved.path}' does not fit the network: {'; '.join(complaints)}")
+    needed = {k: t for k, t in wanted.items() if k in saved.state or not k.endswith(COUNTER)}
+    complaint = mismatches(saved.state, needed)
+    if complaint:
+        raise WeightsError(f"'{saved.path}' does not fit the network: {complaint}")
     network.load_state_dict({**wanted, **saved.state})
 
 
-def fold_inputs(weight: Tensor, *, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Change a first convolution to take z instead of x, where x = scale * z + offset.
+def mismatches(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """How keys and shapes of two state dicts differ, the first five of each kind; empty if not."""
+    kinds = {
+        "missing keys": [key for key in wanted if key not in found],
+        "unexpected keys": [key for key in found if key not in wanted],
+        "wrong shapes": [
+            f"{key} {list(found[key].shape)} instead of {list(tensor.shape)}"
+            for key, tensor in wanted.items()
+            if key in found and found[key].shape != tensor.shape
+        ],
+    }
+    return "; ".join(
+        f"{len(keys)} {kind}: {', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''}"
+        for kind, keys in kinds.items()
+        if keys
+    )
+
+
+def fold_inputs(
+    weight: Tensor, *, was: Standardisation, now: Standardisation
+) -> tuple[Tensor, Tensor]:
+    """Change a first convolution to take inputs that are standardised in another way.
+
+    With z the new input, the old one is `scale z + offset`.
 
     Args:
-        weight: `[outputs, inputs, ...]`.
-        scale: `[inputs]`.
-        offset: `[inputs]`.
+        weight: `[outputs, 3, ...]`, for red, green and blue.
+        was: Standardisation of the inputs that it was trained on.
+        now: Standardisation of those that it will get.
 
     Returns:
-        The weight for z, and what to add to each output `[outputs]`. If the convolution pads with
-        zeros, this is exact except at the border.
+        The weight for the new inputs, and what to add to each output `[outputs]`. If the
+        convolution pads with zeros, this is exact except at the border.
     """
+    old, new = (torch.tensor(standard) for standard in (was, now))
     channels = (1, -1, *[1] * (weight.ndim - 2))
+    scale, offset = new[1] / old[1], (new[0] - old[0]) / old[1]
     constant = (weight * offset.view(channels)).flatten(1).sum(1)
     return weight * scale.view(channels), constant
 

@@ -23,6 +23,7 @@ from torch.nn import functional
 from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
 from salcli.errors import OutputError, WeightsError
+from salcli.inputs import IMAGENET, Standardisation
 
 
 def state() -> dict[str, torch.Tensor]:
@@ -275,9 +276,12 @@ def test_the_disk_is_named_however_deep_its_error_lies(tmp_path: Path) -> None:
 def test_a_first_convolution_takes_other_inputs() -> None:
     torch.manual_seed(0)
     first = nn.Conv2d(3, 4, 3)
-    scale, offset = torch.tensor([2.0, 0.5, 1.0]), torch.tensor([-1.0, 0.25, 0.0])
-    z = torch.rand(1, 3, 6, 5)
-    x = z * scale.view(3, 1, 1) + offset.view(3, 1, 1)
-    weight, constant = checkpoint.fold_inputs(first.weight, scale=scale, offset=offset)
+    was, now = IMAGENET, Standardisation((0.4, 0.5, 0.0), (1.0, 0.5, 1 / 255))
+    p = torch.rand(1, 3, 6, 5)
+    x, z = (
+        (p - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+        for mean, std in (was, now)
+    )
+    weight, constant = checkpoint.fold_inputs(first.weight, was=was, now=now)
     folded = functional.conv2d(z, weight, first.bias + constant)
     torch.testing.assert_close(folded, first(x))

@@ -3,9 +3,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import correlate1d, gaussian_filter
 
-from salcli.maps import gaussian_blur, rescale, resize, stretch, to_8bit
+from salcli.maps import blur, gaussian_blur, peaked, rescale, resize, stretch, to_8bit
+
+MODES = {"zero": "constant", "mirror": "mirror", "symmetric": "reflect"}
 
 
 def test_a_map_of_the_right_size_is_left_alone():
@@ -65,15 +67,35 @@ def test_an_ulp_outside_does_not_wrap_around():
         assert to_8bit(saliency, rounding).tolist() == [[0, 255]]
 
 
+@pytest.mark.parametrize(("border", "mode"), MODES.items())
 @pytest.mark.parametrize(("sigma", "truncate"), [(24.0, 3.5), (1.3, 4.0), (0.2, 4.0)])
-def test_blur_is_that_of_scipy(sigma, truncate):
+def test_blur_is_that_of_scipy(sigma, truncate, border, mode):
     counts = torch.zeros(2, 60, 90)
     counts[0, 3, 4] = counts[0, 40, 80] = 1
     counts[1] = torch.rand(60, 90)
-    blurred = gaussian_blur(counts, sigma, truncate=truncate)
+    blurred = gaussian_blur(counts, sigma, truncate=truncate, border=border)
     for got, image in zip(blurred, counts, strict=True):
-        wanted = gaussian_filter(image.numpy(), sigma, mode="constant", truncate=truncate)
+        wanted = gaussian_filter(image.numpy(), sigma, mode=mode, truncate=truncate)
         np.testing.assert_allclose(got.numpy(), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(("border", "mode"), MODES.items())
+@pytest.mark.parametrize("size", [(1, 1), (2, 12), (12, 7)])
+def test_wide_kernels_and_narrow_ones_are_continued_alike(border, mode, size):
+    """Also of maps that are smaller than the kernel."""
+    maps = torch.rand(2, 3, *size, dtype=torch.float64)
+    for radius in (1, 9):
+        kernel = torch.arange(radius + 1.0, dtype=torch.float64)
+        kernel = torch.cat([kernel, kernel[:-1].flip(0)])
+        wanted = correlate1d(correlate1d(maps, kernel, axis=2, mode=mode), kernel, mode=mode)
+        torch.testing.assert_close(blur(maps, kernel, border=border), torch.from_numpy(wanted))
+
+
+def test_the_peak_of_a_map_is_one():
+    maps = torch.tensor([[[0.0, 2.0], [1.0, 0.5]], [[0.0, 0.0], [0.0, 0.0]]])
+    found = peaked(maps)
+    assert found.tolist() == [[[0.0, 1.0], [0.5, 0.25]], [[0.0, 0.0], [0.0, 0.0]]]
+    torch.testing.assert_close(peaked(maps[0].log() - 9, logits=True), found[0])
 
 
 def test_maps_are_stretched_each_or_together() -> None:

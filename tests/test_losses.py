@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from salcli import metrics
+from salcli import Batch, metrics
 from salcli.training import losses
 
 
@@ -82,3 +82,19 @@ def test_density_without_support_contributes_nothing() -> None:
     assert (value > 0).all()
     truth = density.clamp(min=1e-30).log()
     assert losses.kld(truth, density).abs().max() < 1e-6
+
+
+def test_the_usual_losses_are_means_over_the_batch() -> None:
+    """Of maps of another size, and of a clip's frames as of stills."""
+    raw, density, fixations = example(count=4)
+    batch = Batch(
+        torch.zeros(2, 2, 3, 1, 1), *(m.unflatten(0, (2, 2)) for m in (density, fixations))
+    )
+    found = losses.density_losses(raw[:, 0], batch)
+    saliency = log_density(raw)
+    torch.testing.assert_close(found["kld"], losses.kld(saliency, density).mean())
+    torch.testing.assert_close(found["nss"], losses.nss(saliency, fixations).mean())
+    torch.testing.assert_close(found["cc"], losses.cc(saliency, density).mean())
+    large = torch.nn.functional.interpolate(raw, scale_factor=3, mode="nearest")
+    fine = losses.density_losses(large.view(2, 2, 27, 36), batch)
+    assert all(torch.allclose(fine[name], found[name], atol=1e-5) for name in found)

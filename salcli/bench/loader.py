@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
-from salcli.devices import exactly
+from salcli.devices import exactly, to_channels_last
 from salcli.errors import UsageError
 from salcli.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.checks import check_shares
 from salcli.training.loader import Loader, moved
-from salcli.training.optimisation import autocast, make_optimiser, to_channels_last
+from salcli.training.optimisation import autocast, make_optimiser
 from salcli.training.plan import Corpus
 from salcli.training.train import Running
 from salcli.types import Batch

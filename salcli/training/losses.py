@@ -1,4 +1,4 @@
-"""Differentiable saliency losses, per map.
+"""Differentiable saliency losses, per map, and `density_losses`, which has the usual three.
 
 Each takes log-densities (log-softmax over a map's pixels) `[..., H, W]` and gives `[...]`.
 Definitions as in Droste et al., "Unified Image and Video Saliency Modeling" (ECCV 2020), section
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["cc", "kld", "nss"]
+from salcli.types import Batch
+
+__all__ = ["cc", "density_losses", "kld", "nss"]
 
 NSS_WITHOUT_FIXATIONS = 1.0
 """Value for a map on which nobody fixated anything, as the published UNISAL code has it."""
@@ -44,3 +47,27 @@ def cc(log_density: Tensor, density: Tensor) -> Tensor:
     p, q = log_density.exp().flatten(-2), density.flatten(-2)
     p, q = p - p.mean(-1, keepdim=True), q - q.mean(-1, keepdim=True)
     return torch.cosine_similarity(p, q, dim=-1, eps=0)
+
+
+def density_losses(logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """`kld`, `nss` and `cc`, each the mean over a batch: the usual losses of an image model.
+
+    So `losses` is `yield Loss(density_losses(self.network(batch.inputs.flatten(0, 1)), batch))`,
+    and a recipe weighs them, such as `{"kld": 1.0, "nss": -0.1, "cc": -0.5}`.
+
+    Args:
+        logits: One map for each of the batch's ground truth, in its order: `[..., h, w]`. Its
+            softmax over the pixels is the predicted density, after it was resized bilinearly.
+        batch: With ground truth of the kind `density`, which sums to 1.
+    """
+    size = (batch.density.shape[-2], batch.density.shape[-1])
+    logits = logits.float().reshape(-1, 1, *logits.shape[-2:])
+    if logits.shape[-2:] != size:
+        logits = functional.interpolate(logits, size=size, mode="bilinear")
+    log_density = logits.flatten(1).log_softmax(1).view_as(batch.density)
+    found = {
+        "kld": kld(log_density, batch.density),
+        "nss": nss(log_density, batch.fixations),
+        "cc": cc(log_density, batch.density),
+    }
+    return {name: values.mean() for name, values in found.items()}

@@ -25,18 +25,9 @@ __all__ = [
     "make_optimiser",
     "make_schedule",
     "rate_factor",
-    "to_channels_last",
 ]
 
 T = TypeVar("T")
-
-
-def to_channels_last(network: nn.Module) -> nn.Module:
-    """The network with its 2-D convolutions laid out as is fastest; `to` would refuse 3-D ones."""
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

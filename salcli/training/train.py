@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from salcli.devices import exactly
+from salcli.devices import exactly, to_channels_last
 from salcli.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
@@ -27,7 +27,6 @@ from salcli.training.optimisation import (
     make_optimiser,
     make_schedule,
     rate_factor,
-    to_channels_last,
 )
 from salcli.training.plan import Corpus
 from salcli.training.rundir import BEST, ReportLine, RunFolder

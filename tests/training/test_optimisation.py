@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from salcli.devices import to_channels_last
 from salcli.errors import PluginError
 from salcli.recipe import ParameterGroup, Recipe
 from salcli.training.optimisation import (
@@ -16,7 +17,6 @@ from salcli.training.optimisation import (
     make_optimiser,
     make_schedule,
     rate_factor,
-    to_channels_last,
 )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from salcli import Batch, Frame, InputError, Loss, Prediction, Recipe, Stimulus, UsageError
-from salcli.authoring import Checkpoint, Model, batched, checkpoint, prefetch, stretch
+from salcli.authoring import Checkpoint, Model, checkpoint, devices, input_chunks, pixels, stretch
 from salcli_salema import Options, recipes, starts
 from salcli_salema.architecture import LAST
 from salcli_salema.network import Kernels, SalCLSTM30, SalCLSTM56, SalEMA, State
@@ -139,19 +139,17 @@ class Salema(Model):
         """Move the network, in the fastest memory layout for convolutions."""
         super().to(device, precision)
         if self.options.mode == "fast":
-            for parameter in self.network.parameters():
-                if parameter.ndim == 4:
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            devices.to_channels_last(self.network)
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Resized to the input size by OpenCV in 8 bit, as published; BGR minus its mean."""
-        height, width = self.options.input_size
+        size = self.options.input_size[::-1]
         pictures = [
-            cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames
+            np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+            for frame in frames
         ]
-        # in float64, as the original subtracts it
-        pixels = (np.stack(pictures)[..., ::-1] - np.array(starts.MEAN)).astype(np.float32)
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        mean = torch.tensor(starts.MEAN, dtype=torch.float64)[:, None, None]
+        return (pixels(pictures).flip(1) - mean).float()  # as the original subtracts it
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Maps stretched from minimum to maximum, at the input size; stills have no state."""
@@ -190,9 +188,8 @@ class Salema(Model):
         kernels = self.network.prepared() if fast and not lone else None
         layout = torch.channels_last if fast else torch.contiguous_format
         frames = itertools.islice(stimulus.frames, stop)
-        chunks = map(self.inputs, batched(frames, self.batch_size if fast else 1))
         state: State | None = None
-        for inputs in prefetch(chunks):
+        for inputs, _ in input_chunks(self, frames, None if fast else 1):
             x = inputs.contiguous(memory_format=layout)
             if clip:
                 maps, state = self._run(x[None], state, kernels=kernels, last=last)

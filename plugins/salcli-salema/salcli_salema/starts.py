@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from salcli import WeightsError
-from salcli.authoring import Checkpoint, checkpoint
+from salcli.authoring import IMAGENET, Checkpoint, Standardisation, checkpoint
 from salcli_salema import Variant
 from salcli_salema.architecture import BOTTLENECK, CONVOLUTIONS
 
@@ -18,8 +17,8 @@ __all__ = ["MEAN", "alpha_of", "renamed", "start_state", "variant_of"]
 MEAN = (103.939, 116.779, 123.68)
 """Mean subtracted from blue, green and red, 0 to 255."""
 
-TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and deviation by which torchvision's VGG-16 standardises red, green and blue in 0..1."""
+OWN = Standardisation((MEAN[2] / 255, MEAN[1] / 255, MEAN[0] / 255), (1 / 255,) * 3)
+"""The input of this model, in red, green and blue."""
 
 PREFIX = "salgan."
 ENCODER_CONVOLUTIONS = tuple(index for index in CONVOLUTIONS if index < BOTTLENECK)
@@ -75,20 +74,14 @@ def start_state(saved: Checkpoint, wanted: Mapping[str, Tensor]) -> dict[str, Te
         needed = [key for index in ENCODER_CONVOLUTIONS for key in _keys(index)]
     parts = {key.partition(".")[0] for key in found} | {"salgan"}
     needed = [key for key in needed if key.partition(".")[0] in parts]
-    missing = [key for key in needed if key not in found]
-    shapes = [
-        f"{key} {list(found[key].shape)} instead of {list(wanted[key].shape)}"
-        for key in needed
-        if key in found and found[key].shape != wanted[key].shape
-    ]
-    for what, complaints in (("missing keys", missing), ("wrong shapes", shapes)):
-        if complaints:
-            raise WeightsError(
-                f"'{saved.path}' cannot start salema, which accepts weights of its variants, "
-                "SalGAN's generator and torchvision's VGG-16: "
-                f"{len(complaints)} {what}: {', '.join(complaints[:5])}"
-            )
-    return {key: found[key] for key in needed}
+    state = {key: found[key] for key in needed if key in found}
+    complaint = checkpoint.mismatches(state, {key: wanted[key] for key in needed})
+    if complaint:
+        raise WeightsError(
+            f"'{saved.path}' cannot start salema, which accepts weights of its variants, SalGAN's "
+            f"generator and torchvision's VGG-16: {complaint}"
+        )
+    return state
 
 
 def _keys(index: int) -> tuple[str, str]:
@@ -108,9 +101,7 @@ def _from_arrays(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _from_vgg16(saved: Checkpoint) -> dict[str, Tensor]:
     """The encoder, with its first convolution adapted to this model's input.
 
-    Torchvision standardises RGB from 0 to 1; `x`, in BGR from 0 to 255 with the mean subtracted, is
-    `x / (255 std) + (MEAN / 255 - mean) / std` in its terms. The offset goes into the bias, which
-    is exact except for a border of one pixel.
+    The offset goes into the bias, which is exact except for a border of one pixel.
     """
     state = {
         f"{PREFIX}{key.removeprefix('features.')}": tensor
@@ -120,8 +111,6 @@ def _from_vgg16(saved: Checkpoint) -> dict[str, Tensor]:
     weight_key, bias_key = _keys(0)
     weight, bias = state.get(weight_key), state.get(bias_key)
     if weight is not None and bias is not None and weight.shape[1:2] == (3,):
-        std, mean = torch.tensor(TORCHVISION_STD), torch.tensor(TORCHVISION_MEAN)
-        offset = (torch.tensor(MEAN[::-1]) / 255 - mean) / std
-        folded, constant = checkpoint.fold_inputs(weight, scale=1 / (255 * std), offset=offset)
+        folded, constant = checkpoint.fold_inputs(weight, was=IMAGENET, now=OWN)
         state[weight_key], state[bias_key] = folded.flip(1), bias + constant
     return state

@@ -26,7 +26,7 @@ from salcli import (
     UsageError,
     WeightsError,
 )
-from salcli.authoring import Checkpoint, Model, batched, load_strict, prefetch
+from salcli.authoring import Checkpoint, Model, batched, load_strict, pixels, prefetch
 from salcli_stsnet import SMALLEST, Options, caffemodel, flow, pictures, training
 from salcli_stsnet.flow import METHODS, RAFT
 from salcli_stsnet.flowfiles import FlowFolder
@@ -128,12 +128,11 @@ class Stsnet(Model):
         Raises:
             InputError: A frame is too thin for the net.
         """
-        pixels = torch.from_numpy(np.stack([self._resized(frame) for frame in frames]))
-        pixels = pixels.permute(0, 3, 1, 2).contiguous()
+        found = pixels([self._resized(frame) for frame in frames]).contiguous()
         if self.settings.channels == "bgr":
-            pixels = pixels.flip(1)
+            found = found.flip(1)
         mean = torch.tensor(self.settings.mean)[:, None, None]
-        return pixels.float().sub_(mean).mul_(self.settings.input_scale)
+        return found.sub_(mean).mul_(self.settings.input_scale)
 
     def _resized(self, frame: Frame) -> Frame:
         size, bound = self.options.input_size, self.settings.max_input_size

@@ -23,10 +23,18 @@ from salcli import (
     UsageError,
     WeightsError,
 )
-from salcli.authoring import Checkpoint, Model, batched, prefetch, resize
+from salcli.authoring import (
+    MINUS_ONE_TO_ONE,
+    Checkpoint,
+    Model,
+    input_chunks,
+    losses,
+    pixels,
+    resize,
+)
 from salcli_tased import Options, s3d
 from salcli_tased.clips import WindowSchedule, interpolated
-from salcli_tased.finishing import Finish
+from salcli_tased.finishing import finish
 from salcli_tased.folded import Folded
 from salcli_tased.network import TasedNet
 from salcli_tased.streaming import Naive, Sliding, Streaming
@@ -99,10 +107,9 @@ class Tased(Model):
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Resized by OpenCV in 8 bit, as published, then scaled to [-1, 1]: `[N, 3, h, w]`."""
-        height, width = self.options.input_size
-        pictures = [cv2.resize(frame, (width, height)) for frame in frames]
-        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
-        return pixels.mul_(2).sub_(255).div_(255)
+        size = self.options.input_size[::-1]
+        pictures = [np.asarray(cv2.resize(frame, size), np.uint8) for frame in frames]
+        return pixels(pictures, standardised=MINUS_ONE_TO_ONE)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Maps as the original writes them, before it rounds to 8 bit.
@@ -114,10 +121,10 @@ class Tased(Model):
             stride=self.options.stride,
             most=self.batch_size,
             sliding=self.sliding(),
-            finish=Finish(self.options.input_size, self.device),
+            finish=finish,
         )
-        inputs = (self.inputs(chunk) for chunk in batched(stimulus.frames, self.batch_size))
-        yield from interpolated(schedule.maps(prefetch(inputs), self.options.short))
+        inputs = (inputs for inputs, _ in input_chunks(self, stimulus.frames))
+        yield from interpolated(schedule.maps(inputs, self.options.short))
 
     def sliding(self) -> Callable[[], Sliding]:
         """The window predictor for a pass over a video."""
@@ -168,9 +175,6 @@ class Tased(Model):
 
 
 def kld(saliency: Tensor, density: Tensor) -> Tensor:
-    """Kullback-Leibler divergence in nats of tensors of one shape, each as one distribution.
-
-    With the epsilon of the published code.
-    """
-    p, g = saliency / saliency.sum(), density / density.sum()
-    return (g * torch.log(EPSILON + g / (p + EPSILON))).sum()
+    """Kullback-Leibler divergence in nats of maps `[..., h, w]`, all as one distribution."""
+    p, g = (maps.flatten(0, -2) / maps.sum() for maps in (saliency, density))
+    return losses.kld((p + EPSILON).log(), g)

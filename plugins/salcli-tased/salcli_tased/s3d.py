@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor, nn
 
 from salcli import WeightsError
-from salcli.authoring import COUNTER, Checkpoint, checkpoint, load_strict
+from salcli.authoring import (
+    COUNTER,
+    MINUS_ONE_TO_ONE,
+    Checkpoint,
+    Standardisation,
+    checkpoint,
+    load_strict,
+)
 from salcli_tased.network import TasedNet
 
 __all__ = ["is_s3d", "load"]
@@ -20,8 +26,8 @@ CLASSIFIER = ("fc.0.weight", "fc.0.bias")
 
 ORIGINAL = re.compile(r"base\.(\d+)\.(.+)")
 
-MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-"""Mean and deviation by which torchvision's S3D standardises RGB in 0..1."""
+KINETICS = Standardisation((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
+"""Of torchvision's S3D."""
 
 
 def is_s3d(saved: Checkpoint) -> bool:
@@ -82,11 +88,9 @@ def from_torchvision(encoder: nn.Module, saved: Checkpoint) -> dict[str, Tensor]
 def take_inputs_from_minus_one(state: dict[str, Tensor]) -> None:
     """Adapt a first layer for (p / 255 - mean) / std to p / 127.5 - 1; the function is the same.
 
-    With x in -1..1 the standardised input is x / (2 std) + (0.5 - mean) / std: the weights are
-    scaled per input channel, and the constant goes into the mean of the norm that follows.
+    The constant goes into the mean of the norm that follows.
     """
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
     state["base1.0.conv_s.weight"], constant = checkpoint.fold_inputs(
-        state["base1.0.conv_s.weight"], scale=1 / (2 * std), offset=(0.5 - mean) / std
+        state["base1.0.conv_s.weight"], was=KINETICS, now=MINUS_ONE_TO_ONE
     )
     state["base1.0.bn_s.running_mean"] = state["base1.0.bn_s.running_mean"] - constant

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from salcli_tased.finishing import Finish
+from salcli_tased.finishing import finish
 from salcli_tased.model import Tased
 from salcli_tased.network import TasedNet
 
@@ -101,7 +101,7 @@ def test_windows_equal_the_original(
             golden = arrays[f"{activation}_{name}"]
             np.testing.assert_allclose(ours.numpy(), golden, rtol=0, atol=5e-4)
     raw = network.decode(features)
-    finished = Finish(model.options.input_size, model.device)(raw)[0, 0].numpy()
+    finished = finish(raw)[0, 0].numpy()
     assert_close_to_golden(name, finished, np.floor(255 * finished), raw[0].numpy(), arrays)
 
 

@@ -138,7 +138,7 @@ def test_torchvision_s3d_starts_the_encoder(make: Make) -> None:
     model = make({})
     model.start_from(saved(theirs.state_dict()))
     pixels = torch.rand(1, 3, 8, 32, 32)
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1, 1) for v in (s3d.MEAN, s3d.STD))
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1, 1) for v in s3d.KINETICS)
     with torch.inference_mode():
         ours = model.network.base1[0].bn_s(model.network.base1[0].conv_s(2 * pixels - 1))
         first = theirs.features[0]

@@ -8,7 +8,7 @@ import scipy.ndimage
 import torch
 from salcli_tased import fits
 from salcli_tased.clips import WindowSchedule
-from salcli_tased.finishing import Finish
+from salcli_tased.finishing import finish
 from salcli_tased.folded import Folded
 from salcli_tased.model import Tased
 from salcli_tased.network import TasedNet
@@ -234,7 +234,7 @@ def test_stride_interpolates_between_computed_maps(make: Make, streamed: np.ndar
 def test_finish_is_the_original_s() -> None:
     torch.manual_seed(0)
     raw = torch.rand(3, 40, 24)
-    finished = Finish((40, 24), torch.device("cpu"))(raw)
+    finished = finish(raw)
     assert torch.equal(finished[:, 1], raw)
     for ours, map_ in zip(finished[:, 0].numpy(), raw.numpy(), strict=True):
         quantised = np.floor(map_ * np.float32(255)).astype(np.float64) / 255
@@ -243,7 +243,7 @@ def test_finish_is_the_original_s() -> None:
 
 
 def test_a_map_of_zeros_stays_one() -> None:
-    assert not Finish((8, 8), torch.device("cpu"))(torch.zeros(1, 8, 8)).any()
+    assert not finish(torch.zeros(1, 8, 8)).any()
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-import torch
 from torch import Tensor
 
-from salcli.authoring import Checkpoint, checkpoint, load_strict
+from salcli.authoring import IMAGENET, MINUS_ONE_TO_ONE, Checkpoint, checkpoint, load_strict
 from salcli_unisal.network import UNISAL
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN, STD = IMAGENET
 """Mean and deviation by which ImageNet networks, and so UNISAL, standardise RGB in 0..1."""
 
 COUNTER = "num_batches_tracked"
@@ -63,13 +62,10 @@ def flat_name(key: str) -> str:
 def fold_normalisation(state: dict[str, Tensor]) -> None:
     """Adapt a first layer for inputs in -1..1 to (p / 255 - mean) / std; the function is the same.
 
-    x = 2 (std z + mean) - 1 for the standardised z, so the weights are scaled per input channel and
-    the constant goes into the bias of the norm that follows (whose statistics are 0 and 1).
+    The constant goes into the bias of the norm that follows (whose statistics are 0 and 1).
     """
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
-    weight = state["features.0.0.weight"]
     state["features.0.0.weight"], constant = checkpoint.fold_inputs(
-        weight, scale=2 * std, offset=2 * mean - 1
+        state["features.0.0.weight"], was=MINUS_ONE_TO_ONE, now=IMAGENET
     )
     scale = state["features.0.1.weight"] / (state["features.0.1.running_var"] + 1e-5).sqrt()
     state["features.0.1.bias"] = state["features.0.1.bias"] + scale * constant

@@ -7,15 +7,12 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from salcli import Batch, Frame, Loss, Prediction, Recipe, Stimulus, TrainingRun, UsageError
-from salcli.authoring import Checkpoint, Model, batched, losses, prefetch
+from salcli.authoring import IMAGENET, Checkpoint, Model, batched, losses, prefetch, resized
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
-from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.network import UNISAL, resize
 from salcli_unisal.recipes import RECIPES
 
@@ -131,14 +128,8 @@ class Unisal(Model):
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Lanczos-resized by Pillow, as published, then standardised: `[N, 3, h, w]`."""
-        height, width = input_size((frames[0].shape[0], frames[0].shape[1]), self.options.rules)
-        pictures = [
-            np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
-            for frame in frames
-        ]
-        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div_(255)
-        mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
-        return pixels.sub_(mean).div_(std)
+        size = input_size((frames[0].shape[0], frames[0].shape[1]), self.options.rules)
+        return resized(frames, size, standardised=IMAGENET, resampling=Image.Resampling.LANCZOS)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Density divided by its maximum, at the frame's size."""
