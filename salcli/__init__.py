@@ -31,6 +31,7 @@ from salcli.recipe import (
 )
 from salcli.specs import (
     DatasetSpec,
+    FilterSpec,
     MetricSpec,
     ModelSpec,
     ProtocolSpec,
@@ -66,6 +67,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "DatasetSpec",
+    "FilterSpec",
     "Frame",
     "InputError",
     "Loaded",

@@ -34,6 +34,7 @@ def predict(
     source: str | Path | Frame | Sequence[Frame],
     *,
     model: str | Model | Loaded = registry.DEFAULT_MODEL,
+    filters: Sequence[str] | None = None,
     device: str = "auto",
     kind: Kind = "auto",
     fps: float | None = None,
@@ -44,17 +45,22 @@ def predict(
 
     Frames in memory are RGB uint8, one `[H, W, 3]` or several, which are a clip if `fps` is given.
     `load_model` has more options for making a model; `device` is used only with a model's name.
+    `filters` are texts such as `"smooth,alpha=0.8"`, the outermost first; a model that is given
+    loaded keeps its own by default.
     Images of a folder that cannot be read are left out, with a `RuntimeWarning` for each.
 
     Raises:
         InputError: The source cannot be read, or the model does not take its kind.
         UsageError: `kind`, `fps`, `size` or `scale` is not a valid value.
+        UnknownName: There is no such filter.
         UnknownName, UsageError, WeightsError: See `load_model`.
         PluginError: The model broke its contract.
     """
     _check(kind=kind, fps=fps, size=size, scale=scale)
     loaded = load_model(model, device=device) if isinstance(model, str) else model
     chosen = loaded.model if isinstance(loaded, Loaded) else loaded
+    if filters is not None:
+        chosen = chosen.filtered(filters)
     if isinstance(source, str | Path):
         path = Path(source)
         stimulus = open_stimulus(path, kind=kind, fps=fps, accepts=chosen.spec.accepts)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from salcli.render import colormaps, legend, lettering
     from salcli.render.styles import Look, MapStyle
     from salcli.specs import parse_options
-    from salcli.stream import batched, paired, prefetch, sliding
+    from salcli.stream import FrameTap, batched, paired, prefetch, sliding
     from salcli.training import losses
     from salcli.training.batches import Batches
     from salcli.training.losses import density_losses
@@ -64,6 +64,7 @@ __all__ = [
     "Device",
     "FileNames",
     "Found",
+    "FrameTap",
     "IMAGENET",
     "Look",
     "MINUS_ONE_TO_ONE",
@@ -141,6 +142,7 @@ __getattr__ = lazily(
         "Device": "salcli.commands._options",
         "FileNames": "salcli.gaze.pairing",
         "Found": "salcli.datasets.collection",
+        "FrameTap": "salcli.stream",
         "IMAGENET": "salcli.inputs",
         "Look": "salcli.render.styles",
         "MINUS_ONE_TO_ONE": "salcli.inputs",

@@ -19,6 +19,7 @@ from salcli.commands.bench import bench
 from salcli.commands.compare import compare
 from salcli.commands.datasets import app as datasets
 from salcli.commands.doctor import doctor
+from salcli.commands.filters import filters
 from salcli.commands.finetune import finetune
 from salcli.commands.models import models
 from salcli.commands.plugins import list_plugins
@@ -38,7 +39,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
     _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
     _help.TRAIN: {"train": train, "finetune": finetune},
     _help.STORE: {"datasets": datasets, "weights": weights},
-    _help.ABOUT: {"models": models, "plugins": list_plugins, "doctor": doctor},
+    _help.ABOUT: {"models": models, "filters": filters, "plugins": list_plugins, "doctor": doctor},
 }
 """Commands and groups of commands by the panel of the help in which they stand."""
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from salcli import checkpoint, devices
 from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.filters.chain import Filter, choose
 from salcli.model import Model
-from salcli.plugins import registry
+from salcli.plugins import loader, registry
 from salcli.specs import ModelSpec, Weights, parse_options, resolve
 from salcli.weights import store
 from salcli.weights.verify import is_intact
@@ -41,11 +42,20 @@ class Loaded:
 
     @property
     def label(self) -> str:
-        """Model and weights, as in `unisal:open`."""
+        """Model, weights and filters, as in `unisal:open + smooth`."""
         name = self.model.spec.name
         if self.row is not None:
-            return f"{name}:{self.row.tag}"
-        return f"{name} with {self.path.name}" if self.path else name
+            name = f"{name}:{self.row.tag}"
+        elif self.path:
+            name = f"{name} with {self.path.name}"
+        return " + ".join([name, *(each.label for each in self.model.filters)])
+
+    def changes(self) -> dict[str, Any]:
+        """What changes the model's predictions from outside, ready for JSON."""
+        return {
+            "filters": [each.statement() for each in self.model.filters],
+            "plugins": {each.distribution: each.version for each in loader.load().altering()},
+        }
 
     @property
     def known_limits(self) -> str:
@@ -128,6 +138,7 @@ def load_model(
     device: str = "auto",
     precision: str = "auto",
     batch_size: int | None = None,
+    filters: Sequence[str | Filter] = (),
     offline: bool = False,
     report: ReportBytes | None = None,
 ) -> Loaded:
@@ -135,15 +146,18 @@ def load_model(
 
     Options come from, each overriding those before: the model's defaults, the weights row, the
     checkpoint's own metadata, `options`. With `weights_file`, the row counts only if the name has a
-    tag. `report(done, total)` is called with byte counts while weights are downloaded.
+    tag. `filters` are texts such as `"smooth,alpha=0.8"`, the outermost first. `report(done,
+    total)` is called with byte counts while weights are downloaded.
 
     Raises:
-        UnknownName, UsageError: No such model, tag, option, device, precision or batch size.
+        UnknownName, UsageError: No such model, tag, option, device, precision, batch size or
+            filter.
         WeightsError: The weights could not be obtained, verified or loaded.
     """
     spec, row = registry.model(name)
     # validate the request before anything is downloaded
     target, dtype = devices.choose(device), devices.precision(precision)
+    chosen = choose(filters)
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"a batch has at least one frame, not {batch_size}")
     # a local file states itself what it needs, unless a tag says that it is of that kind
@@ -160,7 +174,7 @@ def load_model(
     saved = model_class(spec).read(path) if path is not None else None
     defaults = {**needs, **(saved.options if saved else {})}
     model = create(spec.name, options=options, defaults=defaults)
-    model.offline = offline
+    model.offline, model.filters = offline, chosen
     if saved:
         model.load(saved)
     model.to(target, dtype)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
-from salcli.devices import OutOfMemoryError, reporting_shortage
-from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.errors import UsageError
+from salcli.filters.chain import Filter, choose
 from salcli.plugins import loader
 from salcli.specs import ModelSpec
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from salcli.recipe import Recipe, TrainingRun
 
-__all__ = ["Model", "failures_of"]
+__all__ = ["Model"]
 
 
 class Model(ABC):
@@ -41,6 +41,8 @@ class Model(ABC):
         precision: Floating-point type in which the network runs.
         batch_size: Frames that go through the network at once.
         offline: Whether downloads are forbidden, for a model that loads more than one file.
+        filters: Change its frames or maps; the first is the outermost. The model itself knows
+            nothing of them.
     """
 
     def __init__(self, spec: ModelSpec, options: Any = None) -> None:
@@ -51,6 +53,7 @@ class Model(ABC):
         self.precision = torch.float32
         self.batch_size = 1
         self.offline = False
+        self.filters: tuple[Filter, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
@@ -102,6 +105,16 @@ class Model(ABC):
         """
         return self
 
+    def filtered(self, filters: Sequence[str | Filter]) -> Self:
+        """The same model with these filters, such as `"smooth,alpha=0.8"`, instead of its own.
+
+        Raises:
+            UnknownName, UsageError: No such filter, or no such option of it.
+        """
+        other = copy.copy(self)
+        other.filters = choose(filters)
+        return other
+
     def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
         """Network input for the frames of one training sample: `[T, ...]` float32 on the CPU.
 
@@ -150,23 +163,3 @@ class Model(ABC):
         """Move the network to a device and precision, ready for prediction."""
         self.device, self.precision = device, precision
         self.network = self.network.to(device, precision).eval()
-
-
-@contextmanager
-def failures_of(model: Model) -> Iterator[None]:
-    """Run a step of a model's own code; an error that its plugin lets through names the model.
-
-    Raises:
-        OutOfMemoryError: The step does not fit into memory.
-        PluginError: Anything else went wrong.
-    """
-    try:
-        with reporting_shortage():
-            yield
-    except (SalcliError, OutOfMemoryError):
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise PluginError(
-            f"model '{model.spec.name}' failed: {type(error).__name__}: {text}"
-        ) from error

@@ -1,4 +1,4 @@
-"""Plain frozen descriptions of models, weights, data, metrics, protocols and styles; light."""
+"""Plain frozen descriptions of models, weights, data, filters, metrics and so on; light."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from salcli.errors import PluginError, UnknownName, UsageError
 
 __all__ = [
     "DatasetSpec",
+    "FilterSpec",
     "MetricSpec",
     "ModelSpec",
     "ProtocolSpec",
     "StyleSpec",
     "Weights",
+    "as_json",
     "option",
     "parse_data_options",
     "parse_options",
@@ -38,7 +40,7 @@ def option(
     above: float | None = None,
     max: float | None = None,  # noqa: A002
 ) -> T:
-    """A field of the `Options` of a model or dataset, a frozen dataclass.
+    """A field of the `Options` of a model, filter or dataset, a frozen dataclass.
 
     Args:
         default: The default value.
@@ -164,6 +166,32 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True)
+class FilterSpec:
+    """A filter around a model: it changes the frames that the model sees, its maps, or both.
+
+    Attributes:
+        name: What the user types after `--filter`.
+        summary: One line.
+        factory: `"package.module:function"`, imported on first use. `function(stimulus, following,
+            options)` gives one `Prediction` per frame of the stimulus, in order, lazily.
+            `following(stimulus)` gives those of the next filter, or of the model, for the stimulus
+            that it is given.
+        options: A frozen dataclass whose fields are the `KEY=VALUE` options, or nothing; the
+            function then gets `None`.
+        trains: `"package.module:function"` where training applies the filter, too.
+            `function(frames, options)` gives `(top, bottom, left, right)`: the part, in pixels, of
+            the frames of a sample (RGB uint8 `[H, W, 3]`, of one size) to train on; ground truth is
+            cut alike. Empty: training refuses the filter.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    options: type | None = None
+    trains: str = ""
+
+
+@dataclass(frozen=True)
 class MetricSpec:
     """A saliency metric: `function(saliency, truth) -> float`.
 
@@ -242,18 +270,34 @@ def resolve(target: str) -> Any:
 
 
 def parse_options(
-    spec: ModelSpec, given: Sequence[str] | Mapping[str, Any], *, defaults: Mapping[str, Any]
+    spec: ModelSpec | FilterSpec,
+    given: Sequence[str] | Mapping[str, Any],
+    *,
+    defaults: Mapping[str, Any],
 ) -> Any:
-    """An instance of the model's Options from `key=value` texts or from a mapping.
+    """An instance of a model's or filter's Options from `key=value` texts or from a mapping.
 
-    `given` overrides `defaults` (the options of a weights row or of a checkpoint). `None` for a
-    model without options.
+    `given` overrides `defaults` (the options of a weights row or of a checkpoint). `None` where
+    there are no options.
 
     Raises:
-        UnknownName: The model has no such option.
+        UnknownName: There is no such option.
         UsageError: A text is not `key=value`, or a value does not fit the field's type or limits.
     """
-    return _fill(spec.options, {**defaults, **_mapping(given)}, owner=f"model '{spec.name}'")
+    kind = "model" if isinstance(spec, ModelSpec) else "filter"
+    return _fill(spec.options, {**defaults, **_mapping(given)}, owner=f"{kind} '{spec.name}'")
+
+
+def as_json(options: Any) -> dict[str, Any]:
+    """An instance of Options by name, as it reads back from JSON; empty for `None`."""
+    found = dataclasses.asdict(options) if options else {}
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def parse_data_options(spec: DatasetSpec, given: Sequence[str] | Mapping[str, Any]) -> Any:

@@ -1,12 +1,12 @@
-"""Iterator tools: batches, sliding windows, pairs, checks, and computing in the background."""
+"""Iterator tools: batches, windows, pairs, checks, frames under way, background threads."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from salcli.errors import PluginError
 from salcli.types import Frame, Prediction
@@ -14,7 +14,7 @@ from salcli.types import Frame, Prediction
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["batched", "checked", "paired", "prefetch", "sliding"]
+__all__ = ["FrameTap", "batched", "checked", "paired", "prefetch", "sliding"]
 
 T = TypeVar("T")
 
@@ -68,8 +68,65 @@ def paired(items: Iterable[T]) -> Iterator[tuple[T, T]]:
         previous = item
 
 
-def checked(predictions: Iterable[Prediction], name: str) -> Iterator[Prediction]:
-    """The predictions of the model `name`, after checking their types and shapes.
+class FrameTap(Generic[T]):
+    """Passes frames on, and remembers something of each until its map comes back.
+
+    Memory is bounded by how far whoever makes the maps looks ahead. The frames may be iterated more
+    than once; each is remembered when it is first taken.
+
+    Attributes:
+        taken: How many frames were taken.
+        pending: What `remember` gave for each frame without a map. Whoever receives a map pops the
+            first.
+
+    Args:
+        frames: RGB uint8 `[H, W, 3]`.
+        remember: Called with each frame in order, once.
+    """
+
+    def __init__(self, frames: Iterable[Frame], remember: Callable[[Frame], T]) -> None:
+        self._frames, self._remember = frames, remember
+        self._latest: Iterator[Frame] = iter(())
+        self.taken = 0
+        self.pending: deque[T] = deque()
+
+    def __iter__(self) -> Iterator[Frame]:
+        self._latest = iter(self._frames)
+        return _TappedFrames(self, self._latest)
+
+    def take(self, index: int, frame: Frame) -> None:
+        """Note that the frame at `index` is being taken, unless it was taken before."""
+        if index == self.taken:
+            self.taken += 1
+            self.pending.append(self._remember(frame))
+
+    def has_more(self) -> bool:
+        """Whether frames were left unread; call this once the maps have ended."""
+        if self.taken == 0:
+            self._latest = iter(self._frames)
+        return next(self._latest, None) is not None
+
+    def close(self) -> None:
+        """Stop the decoding."""
+        if isinstance(self._latest, Generator):
+            self._latest.close()
+
+
+class _TappedFrames(Iterator["Frame"]):
+    """Not a generator: dropping one would close the source before `FrameTap.has_more` reads it."""
+
+    def __init__(self, tap: FrameTap[T], frames: Iterator[Frame]) -> None:
+        self._take, self._frames, self._index = tap.take, frames, 0
+
+    def __next__(self) -> Frame:
+        frame = next(self._frames)
+        self._take(self._index, frame)
+        self._index += 1
+        return frame
+
+
+def checked(predictions: Iterable[Prediction], who: str) -> Iterator[Prediction]:
+    """The predictions of a model or filter, such as `model 'x'`, after checking types and shapes.
 
     Nothing here waits for the device; `salcli.prediction.loop` checks the values of maps in
     groups.
@@ -80,14 +137,14 @@ def checked(predictions: Iterable[Prediction], name: str) -> Iterator[Prediction
     for index, prediction in enumerate(predictions):
         if not isinstance(prediction, Prediction):
             raise PluginError(
-                f"model '{name}' gave a {type(prediction).__name__} for frame {index + 1}, "
+                f"{who} gave a {type(prediction).__name__} for frame {index + 1}, "
                 "not a salcli.Prediction"
             )
         for what, map_ in (("saliency", prediction.saliency), *prediction.extras.items()):
             complaint = _complaint(map_)
             if complaint:
                 raise PluginError(
-                    f"model '{name}' gave {complaint} as {what} of frame {index + 1}, "
+                    f"{who} gave {complaint} as {what} of frame {index + 1}, "
                     "not a float32 tensor [h, w]"
                 )
         yield prediction

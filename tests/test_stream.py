@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salcli.errors import PluginError
-from salcli.prediction.frametap import FrameTap
-from salcli.stream import batched, checked, paired, prefetch, sliding
+from salcli.stream import FrameTap, batched, checked, paired, prefetch, sliding
 from salcli.types import Frame, Prediction
 
 items = st.lists(st.integers(), max_size=20)
@@ -106,29 +105,29 @@ def test_an_error_arrives_after_the_items_before_it() -> None:
 )
 def test_what_is_no_map_is_refused(bad: Prediction, text: str) -> None:
     with pytest.raises(PluginError, match=text):
-        list(checked([bad], "m"))
+        list(checked([bad], "model 'm'"))
 
 
 def test_a_tap_remembers_what_has_no_map_yet() -> None:
     some = [np.full((2, 3 + n, 3), n, np.uint8) for n in range(4)]
-    tap = FrameTap(some, keep=False)
+    tap = FrameTap(some, np.shape)
     reading = iter(tap)
     next(reading)
     next(reading)
 
     assert tap.taken == 2
-    assert list(tap.pending) == [((2, 3), None), ((2, 4), None)]
+    assert list(tap.pending) == [(2, 3, 3), (2, 4, 3)]
     tap.pending.popleft()
     assert len(list(tap)) == 4  # a second time from the start
-    assert [size for size, _ in tap.pending] == [(2, 4), (2, 5), (2, 6)]
+    assert [width for _, width, _ in tap.pending] == [4, 5, 6]
     assert not tap.has_more()
 
 
 def test_a_tap_sees_what_is_left() -> None:
     some = [np.zeros((2, 2, 3), np.uint8)] * 2
-    untouched, begun = FrameTap(iter(some), keep=True), FrameTap((f for f in some), keep=True)
+    untouched, begun = FrameTap(iter(some), id), FrameTap((f for f in some), id)
     next(iter(begun))
 
     assert untouched.has_more()
     assert begun.has_more()
-    assert not FrameTap([], keep=True).has_more()
+    assert not FrameTap([], id).has_more()

@@ -57,6 +57,7 @@ class RunSettings:
         untrained: Use random weights: speed does not depend on them.
         device, precision: Names; see `salcli.devices`.
         batch_size: In frames; `None` for the device's default.
+        filters: Around the model, as texts.
         offline: Never use the network.
     """
 
@@ -67,6 +68,7 @@ class RunSettings:
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
+    filters: Sequence[str] = ()
     offline: bool = False
 
     def load(self) -> tuple[str, Model]:
@@ -79,6 +81,7 @@ class RunSettings:
                 device=self.device,
                 precision=self.precision,
                 batch_size=self.batch_size,
+                filters=self.filters,
                 offline=self.offline,
             )
             return loaded.label, loaded.model
@@ -87,7 +90,7 @@ class RunSettings:
         model = loading.create(spec.name, options=self.options, defaults=row.options if row else {})
         model.to(devices.choose(self.device), devices.precision(self.precision))
         model.batch_size = self.batch_size or devices.batch_size(model.device)
-        return f"{self.model}, untrained", model
+        return f"{self.model}, untrained", model.filtered(self.filters)
 
 
 class DriftingClip:

@@ -28,6 +28,7 @@ __all__ = [
     "Data",
     "DataOptions",
     "Device",
+    "Filters",
     "Fps",
     "FrameMemory",
     "Json",
@@ -62,6 +63,10 @@ def complete_model(incomplete: str) -> list[str]:
 def complete_dataset(incomplete: str) -> list[str]:
     """Datasets that start with this text, for shell completion."""
     return [name for name in registry.datasets() if name.startswith(incomplete)]
+
+
+def _filters(incomplete: str) -> list[str]:
+    return [name for name in registry.filters() if name.startswith(incomplete)]
 
 
 def _devices(incomplete: str) -> list[str]:
@@ -138,6 +143,16 @@ ModelOptions: TypeAlias = Annotated[
         "-O",
         metavar="KEY=VALUE",
         help="Option of the model; see 'salcli models NAME'. Repeatable.",
+        rich_help_panel=MODEL,
+    ),
+]
+Filters: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="NAME[,KEY=VALUE]",
+        help="Filter of frames or maps, the first outermost; see 'salcli filters'. Repeatable.",
+        autocompletion=_filters,
         rich_help_panel=MODEL,
     ),
 ]
@@ -326,6 +341,7 @@ def load_models(
     *,
     option: Sequence[str] | None,
     weights: Path | None,
+    filters: Sequence[str] | None,
     device: str,
     offline: bool,
     quiet: bool,
@@ -333,8 +349,8 @@ def load_models(
     """Load the named models, or the default one; a bar shows downloads.
 
     Raises:
-        UnknownName, UsageError: No such model, tag, option or device; or an option for one model is
-            given with several.
+        UnknownName, UsageError: No such model, tag, option, filter or device; or an option for one
+            model is given with several.
         WeightsError: The weights could not be obtained, verified or loaded.
     """
     chosen = list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))
@@ -354,6 +370,7 @@ def load_models(
                     name,
                     options=option or (),
                     weights_file=weights,
+                    filters=filters or (),
                     device=device,
                     offline=offline,
                     report=report,

@@ -57,6 +57,7 @@ def aoi(
     model: _options.ModelName = registry.DEFAULT_MODEL,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
+    filters: _options.Filters = None,
     device: _options.Device = "auto",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
@@ -101,7 +102,13 @@ def aoi(
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     (loaded,) = load_models(
-        [model], option=option, weights=weights, device=device, offline=offline, quiet=quiet
+        [model],
+        option=option,
+        weights=weights,
+        filters=filters,
+        device=device,
+        offline=offline,
+        quiet=quiet,
     )
     errors: dict[str, str] = {}
     with watch(len(paths) + len(others), quiet=quiet) as watcher:

@@ -38,6 +38,7 @@ def bench(
     model: _options.ModelName = registry.DEFAULT_MODEL,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
+    filters: _options.Filters = None,
     untrained: Annotated[
         bool,
         typer.Option("--untrained", help="Use random weights: the speed is the same."),
@@ -121,6 +122,7 @@ def bench(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        filters=filters or (),
         offline=offline,
     )
     setups = benchmark.ways(spec, setup, compare or ())

@@ -98,6 +98,7 @@ def predict(
     fps: _options.Fps = None,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
+    filters: _options.Filters = None,
     device: _options.Device = "auto",
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
@@ -161,6 +162,7 @@ def predict(
             device=device,
             precision=precision,
             batch_size=batch_size,
+            filters=filters or (),
             offline=offline,
             report=report,
         )

@@ -33,6 +33,7 @@ def report(
     fps: _options.Fps = None,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
+    filters: _options.Filters = None,
     areas: _options.AreasFile = None,
     area: _options.AreaBoxes = None,
     device: _options.Device = "auto",
@@ -61,7 +62,13 @@ def report(
     chosen = parse.collect(areas, area or ())
     _options.check_writable(output.parent)
     loaded = load_models(
-        models, option=option, weights=weights, device=device, offline=offline, quiet=quiet
+        models,
+        option=option,
+        weights=weights,
+        filters=filters,
+        device=device,
+        offline=offline,
+        quiet=quiet,
     )
     from salcli.report.entries import EntryMaker
     from salcli.report.page import write

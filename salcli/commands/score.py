@@ -55,6 +55,7 @@ def score(
     ] = None,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
+    filters: _options.Filters = None,
     device: _options.Device = "auto",
     protocol: Annotated[
         str | None,
@@ -160,7 +161,13 @@ def score(
     names = model or ([] if stored else [registry.DEFAULT_MODEL])
     models = (
         load_models(
-            names, option=option, weights=weights, device=device, offline=offline, quiet=quiet
+            names,
+            option=option,
+            weights=weights,
+            filters=filters,
+            device=device,
+            offline=offline,
+            quiet=quiet,
         )
         if names
         else []

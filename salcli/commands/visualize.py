@@ -48,6 +48,7 @@ def visualize(
     models: _options.ModelNames = None,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
+    filters: _options.Filters = None,
     device: _options.Device = "auto",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures.")
@@ -163,7 +164,13 @@ def visualize(
     if colormap is not None:
         colormaps.table(colormap)
     loaded = load_models(
-        models, option=option, weights=weights, device=device, offline=offline, quiet=quiet
+        models,
+        option=option,
+        weights=weights,
+        filters=filters,
+        device=device,
+        offline=offline,
+        quiet=quiet,
     )
     visualizer = Visualizer(
         loaded,

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 
 from salcli.baselines import BASELINES
 from salcli.datasets.catalogue import LAYOUTS
+from salcli.filters import FILTERS
 from salcli.plugins.hooks import hookimpl
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
+from salcli.specs import (
+    DatasetSpec,
+    FilterSpec,
+    MetricSpec,
+    ModelSpec,
+    ProtocolSpec,
+    StyleSpec,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +37,12 @@ def register_datasets() -> Iterable[DatasetSpec]:
 def register_models() -> Iterable[ModelSpec]:
     """The baselines, which need no weights."""
     yield from BASELINES
+
+
+@hookimpl
+def register_filters() -> Iterable[FilterSpec]:
+    """The filters of `salcli/filters/`."""
+    yield from FILTERS
 
 
 @hookimpl
@@ -122,4 +137,6 @@ def preprocess(model: Predictor, frames: Sequence[Frame]) -> Tensor:
 @hookimpl(trylast=True)
 def predict(model: Predictor, stimulus: Stimulus) -> Iterator[Prediction]:
     """The model's own prediction."""
-    return model.predict(stimulus)
+    from salcli.prediction import layers
+
+    return layers.of_model(model, stimulus)

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     import typer
     from torch import Tensor
 
-    from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
+    from salcli.specs import (
+        DatasetSpec,
+        FilterSpec,
+        MetricSpec,
+        ModelSpec,
+        ProtocolSpec,
+        StyleSpec,
+        Weights,
+    )
     from salcli.types import Frame, Prediction, Predictor, Stimulus
 
 __all__ = ["Hooks", "hookimpl", "hookspec"]
@@ -37,6 +45,10 @@ class Hooks(Protocol):
     @hookspec
     def register_datasets(self) -> Iterable[DatasetSpec]:
         """The dataset layouts that this plugin can read; asked when a dataset is named."""
+
+    @hookspec
+    def register_filters(self) -> Iterable[FilterSpec]:
+        """The filters that this plugin brings; asked when a user chooses one."""
 
     @hookspec
     def register_metrics(self) -> Iterable[MetricSpec]:
@@ -74,15 +86,17 @@ class Hooks(Protocol):
     def preprocess(self, model: Predictor, frames: Sequence[Frame]) -> Tensor | None:
         """Network input for one chunk of RGB frames.
 
-        The core's own answer, asked last, is `model.preprocess(frames)`. A plugin may wrap it, for
-        example to remove letterbox bars.
+        The core's own answer, asked last, is `model.preprocess(frames)`. A plugin that wraps it
+        (`hookimpl(wrapper=True)`) may change the tensor that comes back. It cannot pass other
+        frames on, and it cannot change the maps: a filter can.
         """
 
     @hookspec(firstresult=True)
     def predict(self, model: Predictor, stimulus: Stimulus) -> Iterator[Prediction] | None:
         """One prediction per frame of the stimulus, in order, lazily.
 
-        The core's own answer, asked last, is `model.predict(stimulus)`. A plugin may wrap it, for
-        example to smooth over time or to mask. Inference mode is switched on around each step by
-        the core.
+        The core's own answer, asked last, is `model.predict(stimulus)`. A plugin that wraps it
+        (`hookimpl(wrapper=True)`) may change the predictions that come back, and does so for every
+        user and every model. It cannot pass another stimulus on: a filter can. Inference mode is
+        switched on around each step by the core.
         """

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,9 @@ from salcli.plugins.hooks import Hooks
 __all__ = ["GROUP", "Plugin", "Plugins", "load"]
 
 GROUP = "salcli"
+
+ALTERING = ("predict", "preprocess")
+"""The hooks that change every prediction, without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,24 @@ class Plugins:
         functions = {i.plugin_name: i.function for i in getattr(self.hook, hook).get_hookimpls()}
         return [(plugin, functions[plugin.name]) for plugin in self if plugin.name in functions]
 
+    def altering(self) -> list[Plugin]:
+        """The plugins that change every prediction: they implement `predict` or `preprocess`.
+
+        The core, which implements both, leaves predictions as the model makes them.
+        """
+        found = {p.name: p for hook in ALTERING for p, _ in self.answers(hook) if p.name != "core"}
+        return list(found.values())
+
+    def raised_by(self, error: BaseException) -> Plugin | None:
+        """The plugin whose code raised an error: the innermost on its way; `None` for the core."""
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        for frame in reversed(frames):
+            package = _package(frame.f_globals.get("__name__", ""))
+            for plugin in self:
+                if plugin.module and package == _package(plugin.module.__name__) != GROUP:
+                    return plugin
+        return None
+
     @contextmanager
     def guest(self, plugin: Plugin, doing: str) -> Iterator[None]:
         """Run a plugin's own code: if it raises, the plugin is kept as broken, and that is all."""
@@ -119,6 +141,10 @@ def _place(entry_point: EntryPoint) -> tuple[bool, str, str]:
     """The core's own first, then by name, so that the order does not depend on the disk."""
     distribution = entry_point.dist.name if entry_point.dist else ""
     return distribution != GROUP, entry_point.name, distribution
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _one_line(problem: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Models, datasets, metrics, protocols and styles by name, as the plugins register them."""
+"""Models, datasets, filters, metrics and so on by name, as the plugins register them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ from typing import Generic, TypeVar
 
 from salcli.errors import PluginError, UnknownName
 from salcli.plugins import loader
-from salcli.specs import DatasetSpec, MetricSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights
+from salcli.specs import (
+    DatasetSpec,
+    FilterSpec,
+    MetricSpec,
+    ModelSpec,
+    ProtocolSpec,
+    StyleSpec,
+    Weights,
+)
 
 __all__ = [
     "DEFAULT_MODEL",
     "dataset",
     "datasets",
+    "filters",
+    "find_filter",
     "installation",
     "metrics",
     "model",
@@ -42,12 +52,13 @@ OWN_PLUGINS: Mapping[str, frozenset[str]] = {
 LISTED_BY = {
     "model": "models",
     "dataset": "datasets",
+    "filter": "filters",
     "protocol": "score --help",
     "style": "visualize --help",
 }
 """The command that lists what there is of a kind."""
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec, MetricSpec, ProtocolSpec, StyleSpec)
+Spec = TypeVar("Spec", ModelSpec, DatasetSpec, FilterSpec, MetricSpec, ProtocolSpec, StyleSpec)
 
 
 def models() -> Mapping[str, ModelSpec]:
@@ -58,6 +69,11 @@ def models() -> Mapping[str, ModelSpec]:
 def datasets() -> Mapping[str, DatasetSpec]:
     """Every registered dataset layout by name."""
     return {name: spec for name, (spec, _) in _datasets().specs.items()}
+
+
+def filters() -> Mapping[str, FilterSpec]:
+    """Every registered filter by name."""
+    return {name: spec for name, (spec, _) in _filters().specs.items()}
 
 
 def metrics() -> Mapping[str, MetricSpec]:
@@ -105,6 +121,16 @@ def dataset(name: str) -> DatasetSpec:
         PluginError: Two plugins register it.
     """
     return _find("dataset", name, _datasets())[0]
+
+
+def find_filter(name: str) -> tuple[FilterSpec, loader.Plugin]:
+    """The filter of this name, and the plugin that registered it.
+
+    Raises:
+        UnknownName: No such filter.
+        PluginError: Two plugins register it.
+    """
+    return _find("filter", name, _filters())
 
 
 def style(name: str) -> StyleSpec:
@@ -205,6 +231,11 @@ def _models() -> _Found[ModelSpec]:
 @cache
 def _datasets() -> _Found[DatasetSpec]:
     return _collect("register_datasets", DatasetSpec)
+
+
+@cache
+def _filters() -> _Found[FilterSpec]:
+    return _collect("register_filters", FilterSpec)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -21,6 +20,7 @@ from salcli.plugins import registry
 from salcli.prediction import loop, manifest, stills
 from salcli.prediction.manifest import OutputPaths
 from salcli.progress import Watcher
+from salcli.specs import as_json
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
 __all__ = ["Job", "Outcome"]
@@ -135,14 +135,14 @@ class Job:
     def _settings(self, source: Path) -> dict[str, Any]:
         """Everything that determines the bytes of the results, as it reads back from JSON."""
         model, row = self.loaded.model, self.loaded.row
-        options = dataclasses.asdict(model.options) if model.options else {}
         return {
             "model": model.spec.name,
             "tag": row.tag if row else None,
             "weights_sha256": self.loaded.digest,
-            "options": {key: _plain(value) for key, value in options.items()},
+            "options": as_json(model.options),
+            **self.loaded.changes(),
             "precision": str(model.precision).removeprefix("torch."),
-            "size": _plain(self.size),
+            "size": list(self.size) if isinstance(self.size, tuple) else self.size,
             "scale": self.scale,
             "extras": self.extras,
             "as": self.kind,
@@ -252,10 +252,3 @@ class Job:
                 watcher.step()
         given.problems = tuple(stimulus.problems)
         return given
-
-
-def _plain(value: Any) -> Any:
-    """The value as it reads back from JSON."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -14,20 +13,16 @@ from torch import Tensor
 
 from salcli import stream
 from salcli.devices import OutOfMemoryError, exactly, reporting_shortage
-from salcli.errors import InputError, PluginError, SalcliError
+from salcli.errors import InputError, SalcliError
 from salcli.maps import rescale, resize
-from salcli.model import Model, failures_of
-from salcli.plugins import loader
-from salcli.prediction.frametap import FrameTap
+from salcli.model import Model
+from salcli.prediction import layers
 from salcli.types import Frame, Prediction, Result, Scale, Size, Stimulus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = ["run"]
-
-ROUNDING = 1e-5
-"""How far float32 arithmetic may leave [0, 1]."""
 
 MOVED_BYTES = 64 * 2**20
 """Limit in bytes of finished maps moved off the device at once: eight maps of 1080p."""
@@ -59,7 +54,7 @@ def run(
 
     Raises:
         InputError: The frames cannot be read, or the model does not take stimuli of this kind.
-        PluginError: The model failed or broke its contract.
+        PluginError: The model or a filter failed or broke its contract.
         SalcliError: Even one frame at a time does not fit into memory.
     """
     kind: Literal["stills", "clips"] = "clips" if stimulus.is_clip else "stills"
@@ -93,6 +88,10 @@ class _OutputSettings:
     scale: Scale
     extras: bool
     keep_frames: bool
+
+    def facts(self, frame: Frame) -> tuple[tuple[int, int], Frame | None]:
+        """What is remembered of a frame until its map comes back: its size, and itself if kept."""
+        return (frame.shape[0], frame.shape[1]), frame if self.keep_frames else None
 
     def target(self, map_: Tensor, frame_size: tuple[int, int]) -> tuple[int, int]:
         """`(H, W)` of the finished map, for a map `[..., h, w]`."""
@@ -131,16 +130,10 @@ def _attempt(
     model: Model, stimulus: Stimulus, wanted: _OutputSettings, *, skip: int
 ) -> Generator[Result, None, None]:
     """The results from frame `skip` on; may raise `OutOfMemoryError` at any of them."""
-    tap = FrameTap(stimulus.frames, keep=wanted.keep_frames)
+    tap = stream.FrameTap(stimulus.frames, wanted.facts)
     group: list[_Pending] = []
-    index = -1
     with closing(tap), closing(_steps(model, replace(stimulus, frames=tap))) as steps:
-        for index, prediction in enumerate(stream.checked(steps, model.spec.name)):
-            if not tap.pending:
-                raise PluginError(
-                    f"model '{model.spec.name}' gave {index + 1} maps for '{stimulus.name}', but "
-                    f"took {tap.taken} frames of it; there must be one map per frame"
-                )
+        for index, prediction in enumerate(steps):
             if not wanted.extras:
                 prediction = replace(prediction, extras={})
             pending = _Pending(index, prediction, *tap.pending.popleft())
@@ -155,21 +148,15 @@ def _attempt(
                 group = []
         if group:
             yield from _finished(model, stimulus, wanted, group=group)
-        if tap.pending or tap.has_more():
-            raise PluginError(
-                f"model '{model.spec.name}' gave {index + 1} maps for '{stimulus.name}', which has "
-                "more frames; there must be one map per frame"
-            )
 
 
 def _steps(model: Model, stimulus: Stimulus) -> Generator[Prediction, None, None]:
-    """The predictions of the `predict` hook, step by step."""
-    with _step_of(model):
-        predictions = iter(loader.load().hook.predict(model=model, stimulus=stimulus))
+    """The predictions, step by step, in inference mode and in exact float32."""
+    predictions = layers.predictions(model, stimulus)
     try:
         while True:
             # not held across the yield, or the modes would leak into the consumer
-            with _step_of(model):
+            with torch.inference_mode(), exactly(model.precision):
                 prediction = next(predictions, None)
             if prediction is None:
                 return
@@ -187,7 +174,8 @@ def _finished(
     with reporting_shortage(), torch.inference_mode():
         for name in group[0].maps:
             maps = torch.stack([pending.maps[name] for pending in group])
-            _check_values(model, maps, name=name or "saliency", first=group[0].index)
+            who = layers.outermost(model)
+            layers.check_values(who, maps, name=name or "saliency", first=group[0].index)
             maps = resize(maps, wanted.target(maps, group[0].frame_size))
             arrays[name] = rescale(maps, wanted.scale).cpu().numpy()
     saliency = arrays.pop("")
@@ -203,25 +191,6 @@ def _finished(
         )
         for row, pending in enumerate(group)
     ]
-
-
-def _check_values(model: Model, maps: Tensor, *, name: str, first: int) -> None:
-    """Reject values that are not finite or not in [0, 1]; synchronises once per group."""
-    ranges = torch.stack(torch.aminmax(maps.flatten(1), dim=1), dim=1).tolist()
-    for row, (low, high) in enumerate(ranges):
-        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # both are NaN if any value is
-            found = "NaN" if math.isnan(low) else f"{low:.4g} ... {high:.4g}"
-            raise PluginError(
-                f"model '{model.spec.name}' gave values outside [0, 1] as {name} of frame "
-                f"{first + row + 1}: {found}"
-            )
-
-
-@contextmanager
-def _step_of(model: Model) -> Iterator[None]:
-    """Inference mode and exact float32; an unhandled error of a plugin names its model."""
-    with failures_of(model), torch.inference_mode(), exactly(model.precision):
-        yield
 
 
 def _halve(model: Model, shortage: str, notice: Callable[[str], None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
@@ -25,6 +24,7 @@ from salcli.scoring.mapfiles import Map
 from salcli.scoring.results import Problems
 from salcli.scoring.selection import Selection
 from salcli.scoring.sources import FrameMap
+from salcli.specs import as_json
 from salcli.types import Recording, Result, Stimulus
 
 __all__ = ["PredictedMaps", "stimulus_of"]
@@ -81,7 +81,6 @@ class PredictedMaps:
     def statement(self) -> dict[str, Any]:
         """Ready for JSON."""
         loaded, model = self._loaded, self._loaded.model
-        options = dataclasses.asdict(model.options) if model.options else {}
         return {
             "kind": "model",
             "name": model.spec.name,
@@ -90,7 +89,8 @@ class PredictedMaps:
                 "file": loaded.path.name if loaded.path else None,
                 "sha256": loaded.digest,
             },
-            "options": {name: _plain(value) for name, value in options.items()},
+            "options": as_json(model.options),
+            **loaded.changes(),
             "precision": str(model.precision).removeprefix("torch."),
             "batch size": model.batch_size,
             "device": str(model.device),
@@ -209,7 +209,3 @@ def _within(result: Result) -> Map:
     """The map clipped to [0, 1], since rounding errors outside of it have no grey level."""
     clipped: Map = np.clip(result.saliency, 0, 1)
     return clipped
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value

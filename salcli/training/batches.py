@@ -9,10 +9,12 @@ from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from salcli.filters.chain import trained_part
 from salcli.gaze import groundtruth
 from salcli.model import Model
 from salcli.recipe import WHOLE, Augmentation, Recipe
@@ -169,6 +171,9 @@ class Batches(Dataset[Batch]):
         stop = start + span(corpus, recording, self._recipe.slices)
         positions = range(start, stop, corpus.clip_stride if recording.is_clip else 1)
         frames = self._reader.read(recording, positions)
+        whole = (frames[0].shape[0], frames[0].shape[1])
+        part = trained_part(self._models[number].filters, frames)
+        frames = [frame[part] for frame in frames]
         size = (frames[0].shape[0], frames[0].shape[1])
         fit = Resizer(corpus.size, corpus.fit) if corpus.size else None
         frames = [fit.frame(frame) for frame in frames] if fit else frames
@@ -179,7 +184,7 @@ class Batches(Dataset[Batch]):
         target = (round(sides[0] * corpus.truth_size), round(sides[1] * corpus.truth_size))
         if corpus.lanczos and fit is None and all(target):
             fit = Resizer(target, "stretch")
-        truths = [self._truth(recording, i, (fit, change), size, target) for i in observed]
+        truths = [self._truth(recording, i, (fit, change), (whole, part), target) for i in observed]
         densities, fixations = zip(*truths, strict=True)
         return inputs, torch.stack(densities), torch.stack(fixations)
 
@@ -188,17 +193,19 @@ class Batches(Dataset[Batch]):
         recording: Recording,
         position: int,
         how: tuple[Resizer | None, Change],
-        size: tuple[int, int],
+        seen: tuple[tuple[int, int], tuple[slice, slice]],
         target: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
-        """Densities and fixation maps `[slices, H, W]` of one frame."""
-        slices, (fit, change) = self._recipe.slices, how
+        """Densities and fixation maps `[slices, H, W]` of the part seen of a frame of this size."""
+        slices, (fit, change), (whole, part) = self._recipe.slices, how, seen
+        rows, columns = part
+        size = rows.stop - rows.start, columns.stop - columns.start
         densities, fixations = [], []
         for annotation in recording.annotations[position * slices : (position + 1) * slices]:
-            density = groundtruth.read_density(annotation, size)
+            density = _cut(groundtruth.read_density(annotation, whole), whole, part)
             if self._recipe.truth == "brightness" and annotation.density is None:
                 density = density * (255 / max(density.max(), 1e-12))
-            points = groundtruth.read_fixations(annotation, size).points
+            points = _within(groundtruth.read_fixations(annotation, whole).points, part)
             if fit:
                 density, points = fit.density(density), fit.points(points, size)
             wanted = target if all(target) else change.crop.size(density.shape[:2])
@@ -206,6 +213,26 @@ class Batches(Dataset[Batch]):
             densities.append(_to_one(cut) if self._recipe.truth == "density" else cut)
             fixations.append(change.fixations(points, fit.size if fit else size, wanted))
         return torch.stack(densities), torch.stack(fixations)
+
+
+def _cut(
+    density: npt.NDArray[np.float32], size: tuple[int, int], part: tuple[slice, slice]
+) -> npt.NDArray[np.float32]:
+    """The part of a density map, of any size, that belongs to this part of a frame."""
+    rows, columns = (
+        slice(round(each.start * own / side), round(each.stop * own / side))
+        for each, own, side in zip(part, density.shape, size, strict=True)
+    )
+    return density[rows, columns]
+
+
+def _within(points: groundtruth.Points, part: tuple[slice, slice]) -> groundtruth.Points:
+    """The positions on this part of a frame, counted from its corner."""
+    rows, columns = part
+    moved = points - (columns.start, rows.start)
+    inside = (moved >= 0) & (moved < (columns.stop - columns.start, rows.stop - rows.start))
+    kept: groundtruth.Points = moved[inside.all(axis=1)]
+    return kept
 
 
 def _to_one(density: Tensor) -> Tensor:

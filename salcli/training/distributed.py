@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from salcli.blame import failures_of
 from salcli.devices import OutOfMemoryError
 from salcli.errors import SalcliError
-from salcli.model import Model, failures_of
+from salcli.model import Model
 from salcli.types import Batch, Loss
 
 __all__ = ["ALONE", "Ranks", "local_device", "started"]
@@ -109,7 +110,7 @@ class Losses:
         passes: Iterator[Loss] | None = None
         while True:
             try:
-                with failures_of(self._model):
+                with failures_of(f"model '{self._model.spec.name}'"):
                     passes = iter(self._model.losses(batch)) if passes is None else passes
                     loss = next(passes, None)
             except OutOfMemoryError as error:

@@ -123,7 +123,9 @@ def evaluate(
         OutputError: The folder cannot be written.
         PluginError: The model broke its contract.
     """
-    loaded = load_model(model.spec.name, weights_file=run.weights, device=str(model.device))
+    loaded = load_model(
+        model.spec.name, weights_file=run.weights, device=str(model.device), filters=model.filters
+    )
     names = folder_names([each.label for each in evaluations])
     failed = []
     for evaluation, name in zip(evaluations, names, strict=True):

@@ -16,6 +16,7 @@ from salcli._version import __version__
 from salcli.checkpoint import Checkpoint
 from salcli.datasets.open import open_dataset, options_of
 from salcli.errors import UnknownName, UsageError
+from salcli.filters.chain import check_trainable, choose
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.recipe import Recipe, RecipeOverrides, Source
@@ -43,6 +44,7 @@ class TrainingRequest:
         data: `NAME` or `NAME=DIR` of each dataset.
         roots: Where the only dataset lies.
         data_options: `key=value` texts; of each dataset that has such an option.
+        filters: Around the model, as texts; all of them must be for training, too.
         device: By name.
         deterministic: Whether only arithmetic that repeats itself is allowed.
     """
@@ -56,6 +58,7 @@ class TrainingRequest:
     data: Sequence[str] = ()
     roots: Sequence[Path] = ()
     data_options: Sequence[str] = ()
+    filters: Sequence[str] = ()
     device: str = "auto"
     deterministic: bool = False
 
@@ -90,6 +93,8 @@ def prepare(request: TrainingRequest) -> PreparedTraining:
     model.options = parse_options(
         model.spec, request.options, defaults={**recipe.options, **defaults}
     )
+    model.filters = choose(request.filters)
+    check_trainable(model.filters)
     opened = _open_datasets(request, recipe)
     if request.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -201,6 +206,7 @@ def _describe_model(model: Model, saved: Checkpoint | None) -> dict[str, Any]:
     return {
         "model": model.spec.name,
         "options": dataclasses.asdict(model.options) if model.options else {},
+        "filters": [each.statement() for each in model.filters],
         "start": saved.path.name if saved else None,
         "versions": {"salcli": __version__, plugin.distribution: plugin.version},
     }

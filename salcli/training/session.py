@@ -43,6 +43,7 @@ class TrainingKeywords(RecipeOverrides, total=False):
         those of the recipe that are there by default.
     workers: Processes that prepare batches; 2 by default.
     frame_memory: Megabytes of decoded frames that are cached; 512 by default.
+    filters: Around the model, such as `letterbox`; each must be for training, too.
     device, precision: As `load_model` takes them.
     deterministic: Use deterministic algorithms, and fail where none exists.
     checkpoint_minutes: Save the state this often, besides after every epoch; 10 by default.
@@ -57,6 +58,7 @@ class TrainingKeywords(RecipeOverrides, total=False):
     evaluate: Sequence[str] | None
     workers: int
     frame_memory: int
+    filters: Sequence[str]
     device: str
     precision: Precision
     deterministic: bool
@@ -180,6 +182,7 @@ def _request(model: str, *, finetunes: bool, keywords: TrainingKeywords) -> Trai
         data=keywords.get("data", ()),
         roots=[Path(root) for root in keywords.get("roots", ())],
         data_options=options,
+        filters=keywords.get("filters", ()),
         device=keywords.get("device", "auto"),
         deterministic=keywords.get("deterministic", False),
     )
