@@ -12,7 +12,7 @@ from PIL import Image
 
 import salcli
 from salcli.errors import PluginError, UnknownName, UsageError
-from salcli.filters.chain import choose
+from salcli.filters.chain import Filter, check_trainable, choose, trained_part
 from salcli.loading import create
 from salcli.model import Model
 from salcli.prediction import loop
@@ -300,3 +300,18 @@ def test_the_list_of_filters(salcli: Run) -> None:
     assert box["trains"]
     assert box["options"][0]["default"] == 24
 
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("smooth", UsageError, "filter 'smooth' changes predictions only"),
+        ("odd", PluginError, r"filter 'odd' gave \(0, 5, 0, 1\), which is no part of a frame"),
+    ],
+)
+def test_what_cannot_be_trained_with_is_refused(text: str, error: type, words: str) -> None:
+    def part(filters: tuple[Filter, ...]) -> None:
+        check_trainable(filters)
+        trained_part(filters, [grey(1)])
+
+    with pytest.raises(error, match=words):
+        part(choose(text))

@@ -22,7 +22,7 @@ class LetterboxOptions:
 class SmoothOptions:
     """Options of the filter `smooth`."""
 
-    alpha: float = option(0.6, "weight of a frame's own map; 1 smooths nothing", above=0, max=1)
+    alpha: float = option(0.5, "weight of a frame's own map; 1 smooths nothing", above=0, max=1)
     cut: float = option(
         0.1, "change of brightness between two frames that is a cut, as a share of white", above=0
     )

@@ -331,3 +331,33 @@ def test_a_fixation_is_inside_exactly_if_its_place_is(
         top = peak(batch.density[0, 0, 0])
         assert abs(row - top[0]) <= 2
         assert abs(column - top[1]) <= 2
+
+
+def test_letterbox_cuts_bars_off_frames_density_and_fixations_alike(
+    recordings: list[Recording], tmp_path: Path
+) -> None:
+    barred = []
+    for recording in recordings:
+        annotation, paths = recording.annotations[0], []
+        for name, path in (
+            ("image", recording.source),
+            ("map", annotation.density),
+            ("fixations", annotation.fixations),
+        ):
+            assert path is not None
+            pixels_ = np.asarray(Image.open(path))
+            bars = [(10, 10), (4, 4), *[(0, 0)] * (pixels_.ndim - 2)]
+            paths.append(tmp_path / f"{recording.name}.{name}.png")
+            Image.fromarray(np.pad(pixels_, bars)).save(paths[-1])
+        image, density, fixations = paths
+        barred.append(
+            Recording(recording.name, image, [Annotation(recording.name, density, fixations)])
+        )
+    used = recipe(Augmentation())
+    model = pixels().filtered(["letterbox,level=10"])
+    found = Epoch(Batches([corpus_of(barred, used)], model, recipe=used), 0)
+
+    for batch, plain in zip(found, epoch_of(recordings, augmentation=Augmentation()), strict=True):
+        assert torch.equal(batch.inputs, plain.inputs)
+        assert torch.allclose(batch.density, plain.density, atol=1e-6)
+        assert torch.equal(batch.fixations, plain.fixations)
