@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from salcli import ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl, option
+
+if TYPE_CHECKING:
+    import typer
 
 __version__ = "0.1.0"
 
@@ -17,6 +20,11 @@ DOMAINS: tuple[Domain, ...] = ("DHF1K", "Hollywood", "UCFSports", "SALICON")
 
 Rules: TypeAlias = Literal["DHF1K", "Hollywood", "UCFSports", "SALICON", "MIT1003"]
 """Datasets with input sizes, or an interleaving of frames, of their own in the published code."""
+
+Part: TypeAlias = Literal[
+    "ds_bn", "ds_gaussians", "ds_adaptation", "ds_smoothing", "gaussians", "bypass_rnn", "res_rnn"
+]
+"""Switches of the paper's ablation, by the names of the published code."""
 
 SOURCES = {
     "dhf1k": "DHF1K",
@@ -61,12 +69,22 @@ class Options:
         "encoder trained in TensorFlow",
     )
 
+    ablate: tuple[Part, ...] | None = option(
+        None,
+        "training: parts of the network to switch off, separated by commas. ds_bn, ds_gaussians, "
+        "ds_adaptation, ds_smoothing: norms, priors, fusion and smoothing are the same for all "
+        "domains; gaussians: no priors; bypass_rnn: stills go through the recurrence, too; "
+        "res_rnn, only with bypass_rnn: its output replaces the encoder's",
+    )
+
     def __post_init__(self) -> None:
         unknown = [source for source in self.sources if source not in DOMAINS]
         if unknown or not self.sources:
             raise ValueError(f"sources must be some of {', '.join(DOMAINS)}, not {unknown}")
         if self.domain not in ("auto", *self.sources):
             raise ValueError(f"these weights support {', '.join(self.sources)}, not {self.domain}")
+        if "res_rnn" in (self.ablate or ()) and "bypass_rnn" not in (self.ablate or ()):
+            raise ValueError("ablate=res_rnn needs bypass_rnn as well: stills have no recurrence")
 
 
 PUBLISHED = "https://github.com/rdroste/unisal/raw/master/training_runs/pretrained_unisal"
@@ -179,3 +197,11 @@ def register_styles() -> Iterable[StyleSpec]:
         "salcli_unisal.panels:UnisalPanels",
         draws="panels",
     )
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    """`salcli unisal`."""
+    from salcli_unisal.commands import group
+
+    app.add_typer(group, name="unisal")

@@ -67,7 +67,12 @@ class Unisal(Model):
 
     def build(self) -> UNISAL:
         """The network for the domains that the weights support."""
-        return UNISAL(self.options.sources, first=1 if self.options.padding == "same" else 0)
+        off = self.options.ablate or ()
+        switches: dict[str, Any] = {name: False for name in off if name != "gaussians"}
+        if "gaussians" in off:
+            switches["n_gaussians"] = 0
+        first = 1 if self.options.padding == "same" else 0
+        return UNISAL(self.options.sources, first=first, **switches)
 
     def start_from(self, saved: Checkpoint) -> None:
         """Start from a whole network, or a MobileNetV2 file of torchvision or of the original."""
@@ -135,7 +140,8 @@ class Unisal(Model):
         """Density divided by its maximum, at the frame's size."""
         decided = self.for_stimulus(stimulus)
         domain = decided.options.domain
-        lanes = LANES.get(decided.options.rules) if stimulus.is_clip and domain != STATIC else None
+        recurrent = domain != STATIC or not self.network.bypass_rnn
+        lanes = LANES.get(decided.options.rules) if stimulus.is_clip and recurrent else None
         # Each chunk has the same number of frames for every recurrence.
         size = self.batch_size if lanes is None else -(-self.batch_size // lanes) * lanes
         chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
@@ -144,7 +150,7 @@ class Unisal(Model):
             feature, skip_2x, skip_4x = self.network.encode(inputs, domain)
             if lanes is not None:
                 feature, state = self.network.recur(feature, state, lanes=lanes, domain=domain)
-            elif domain != STATIC:  # every still begins a recurrence
+            elif recurrent:  # every still begins a recurrence
                 feature, _ = self.network.recur(feature, None, lanes=len(inputs), domain=domain)
             logits = self.network.decode(feature, skip_2x, skip_4x, domain).float()
             logits = resize(logits, frame_size)[:, 0]

@@ -229,10 +229,53 @@ def test_domain_is_chosen_by_the_kind_of_stimulus() -> None:
     assert reduced.domain(clip=True) == "SALICON"
 
 
+ABLATIONS = {
+    "ds_bn_off": "ds_bn",
+    "ds_adaptation_off": "ds_adaptation",
+    "ds_smoothing_off": "ds_smoothing",
+    "ds_gaussians_off": "ds_gaussians",
+    "no_gaussians": "gaussians",
+    "res_rnn_off": "bypass_rnn,res_rnn",
+    "bypass_off": "bypass_rnn",
+}
+
+
+def test_parts_can_be_switched_off_as_in_the_ablation() -> None:
+    variants = {case["tag"]: case for case in golden("net_variants")[0]["cases"]}
+    assert variants.keys() - ABLATIONS.keys() == {"salicon_only"}
+    for tag, off in ABLATIONS.items():
+        network = create("unisal", options=[f"ablate={off}"], defaults={}).network
+        assert isinstance(network, UNISAL)
+        assert len(network.state_dict()) == variants[tag]["state_dict_entries"]
+        assert sum(p.numel() for p in network.parameters()) == variants[tag]["parameters"]
+        assert network.bypass_rnn is ("bypass_rnn" not in off)
+        assert network.res_rnn is ("res_rnn" not in off)
+
+
+def test_stills_go_through_the_recurrence_if_it_is_not_bypassed(unisal_sw1: Sw1) -> None:
+    model = make(unisal_sw1, options={"ablate": ("bypass_rnn",)})
+    frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    (saliency,) = predict(model, [frame], None)
+    with torch.inference_mode():
+        inputs = model.preprocess([frame])[:, None]
+        log_density, _ = model.network(inputs, domain="SALICON", static=True, size=(64, 64))
+    expected = (log_density[0, 0, 0] - log_density.max()).exp()
+    np.testing.assert_allclose(saliency, expected, rtol=0, atol=1e-5)
+    bypassed = make(unisal_sw1)
+    assert np.abs(saliency - predict(bypassed, [frame], None)[0]).max() > 1e-3
+
+
 @pytest.mark.parametrize(
-    "options", [["domain=Mars"], ["sources=SALICON", "domain=DHF1K"], ["sources=Mars"]]
+    "options",
+    [
+        ["domain=Mars"],
+        ["sources=SALICON", "domain=DHF1K"],
+        ["sources=Mars"],
+        ["ablate=everything"],
+        ["ablate=res_rnn"],
+    ],
 )
-def test_impossible_domains_are_refused(options: list[str]) -> None:
+def test_impossible_options_are_refused(options: list[str]) -> None:
     with pytest.raises(UsageError):
         create("unisal", options=options, defaults={})
 
