@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from salcli.arrayfile import read_arrays
 from salcli.atomic import replacing
 from salcli.errors import WeightsError
 from salcli.inputs import Standardisation
@@ -82,7 +82,7 @@ def read(path: Path) -> Checkpoint:
         return _read_safetensors(path)
     if path.suffix == ".npz":
         return _read_arrays(path)
-    content = _unpickle(path, mapped=zipfile.is_zipfile(path))
+    content = _unpickle(path, mapped=_is_zip(path))
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -93,6 +93,13 @@ def read(path: Path) -> Checkpoint:
     if strangers:
         raise WeightsError(f"'{path}' is not a state dict: '{strangers[0]}' is not a tensor")
     return Checkpoint({_unwrapped(key): tensor for key, tensor in content.items()}, path)
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # raised for some damaged archives
+        return False
 
 
 def _unwrapped(key: str) -> str:
@@ -115,11 +122,10 @@ def _read_safetensors(path: Path) -> Checkpoint:
 def _read_arrays(path: Path) -> Checkpoint:
     """The arrays of a NumPy archive by name; models older than PyTorch were published this way."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Checkpoint({key: torch.from_numpy(arrays[key]) for key in arrays.files}, path)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"'{path}' is not an archive of plain arrays: {reason}") from error
+        arrays = read_arrays(path)
+        return Checkpoint({key: torch.from_numpy(arrays[key]) for key in arrays}, path)
+    except (ValueError, TypeError) as error:  # TypeError: of a type that torch lacks
+        raise WeightsError(f"'{path}' cannot be read as weights: {error}") from error
 
 
 def _unpickle(path: Path, *, mapped: bool = False) -> Any:

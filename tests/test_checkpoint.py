@@ -250,7 +250,9 @@ def test_archive_of_anything_but_numbers_is_refused(content: str, tmp_path: Path
             np.savez(path, weight=np.array(["a"]))
         case _:
             path.write_bytes(b"nothing of the kind")
-    with pytest.raises(WeightsError, match=r"bad\.npz' is not an archive of plain arrays"):
+    with pytest.raises(
+        WeightsError, match=r"bad\.npz' cannot be read as weights: it is not a file"
+    ):
         checkpoint.read(path)
 
 

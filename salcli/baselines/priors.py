@@ -15,6 +15,7 @@ from PIL import Image
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
+from salcli.arrayfile import read_arrays
 from salcli.baselines import CentreOptions, MeanMapOptions
 from salcli.errors import InputError, UsageError
 from salcli.maps import rescale, resize
@@ -183,7 +184,7 @@ def _most_likely_sigma(moment: float) -> float:
 def _read_map(path: Path) -> npt.NDArray[np.float32]:
     try:
         if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
+            values = read_arrays(path)[""]
         else:
             with Image.open(path) as picture:
                 values = np.asarray(picture.convert("L"))

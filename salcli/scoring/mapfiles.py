@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from salcli.arrayfile import read_arrays
 from salcli.errors import InputError
 from salcli.media.images import SUFFIXES as PICTURES
 
@@ -46,22 +47,16 @@ def read(path: Path) -> Map:
 
 
 def _array(path: Path) -> Map:
-    content = np.load(path, allow_pickle=False)
-    if path.suffix.lower() == ".npz":
-        with content:
-            names = content.files
-            name = "saliency" if "saliency" in names else names[0]
-            if len(names) != 1 and name != "saliency":
-                raise InputError(
-                    f"'{path}' holds {', '.join(names)}; the map must be called saliency"
-                )
-            content = content[name]
+    arrays = read_arrays(path)
+    name = "saliency" if "saliency" in arrays else next(iter(arrays), "")
+    if len(arrays) != 1 and name != "saliency":
+        raise InputError(f"'{path}' holds {', '.join(arrays)}; the map must be called saliency")
+    content = arrays[name]
     if content.dtype == np.bool_:
         content = content.astype(np.uint8) * np.uint8(255)
     if content.dtype != np.uint8 and content.dtype.kind != "f":
         raise InputError(f"'{path}' holds {content.dtype}; a map is uint8 or floating point")
-    values: Map = content
-    return values
+    return content
 
 
 def _picture(path: Path) -> Map:

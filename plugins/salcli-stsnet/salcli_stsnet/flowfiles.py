@@ -94,7 +94,7 @@ def _read_flo(path: Path) -> Field:
 def _read_npy(path: Path) -> Field:
     try:
         field = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy raises many kinds for damaged files
         raise InputError(f"'{path}' is not a .npy file: {error}") from error
     if not isinstance(field, np.ndarray) or field.dtype.kind != "f" or field.size == 0:
         raise InputError(f"'{path}' does not contain an array of floating-point numbers")
