@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 import torch
 from torch import nn
@@ -95,23 +96,46 @@ def peak_memory() -> int | None:
     return largest if sys.platform == "darwin" else largest * 1024
 
 
+class _Exactness:
+    """Switches TF32 off while any thread wants exact float32."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = Lock(), 0, (False, False)
+
+    def enter(self) -> None:
+        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        with self._lock:
+            if not self._users:
+                self._before = cudnn.allow_tf32, matmul.allow_tf32
+                cudnn.allow_tf32 = matmul.allow_tf32 = False
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+                cudnn.allow_tf32, matmul.allow_tf32 = self._before
+
+
+_EXACT = _Exactness()
+
+
 @contextmanager
 def exactly(precision: torch.dtype) -> Iterator[None]:
     """Let float32 mean float32 on CUDA within the block; other precisions are unaffected.
 
     By default cuDNN's convolutions round their inputs to 10 bits (TF32), which leaves errors near
-    1e-3. The switches are global to the process, so they are restored.
+    1e-3. The switches are global to the process, so the last thread to leave restores them.
     """
     if precision != torch.float32:
         yield
         return
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    _EXACT.enter()
     try:
         yield
     finally:
-        cudnn.allow_tf32, matmul.allow_tf32 = before
+        _EXACT.leave()
 
 
 def batch_size(device: torch.device) -> int:

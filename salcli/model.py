@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from salcli import checkpoint
 from salcli.checkpoint import Checkpoint
-from salcli.errors import UsageError
+from salcli.errors import PluginError, UsageError
 from salcli.filters.chain import Filter, choose
 from salcli.plugins import loader
 from salcli.specs import ModelSpec
@@ -152,8 +152,14 @@ class Model(ABC):
 
     def preprocessed(self, frames: Sequence[Frame]) -> Tensor:
         """Output of the `preprocess` hook for RGB frames of one size, float32 on the CPU."""
-        tensor: Tensor = loader.load().hook.preprocess(model=self, frames=frames)
-        return tensor
+        plugins = loader.load()
+        found = plugins.hook.preprocess(model=self, frames=frames)
+        if not isinstance(found, Tensor):
+            around = [p.distribution for p, _ in plugins.answers("preprocess") if p.name != "core"]
+            who = f"plugin '{' or '.join(around)}'" if around else f"model '{self.spec.name}'"
+            kind = type(found).__name__
+            raise PluginError(f"{who} gave {kind} instead of a tensor as input of the network")
+        return found
 
     def inputs(self, frames: Sequence[Frame]) -> Tensor:
         """Network input for a chunk, through the `preprocess` hook, on the model's device."""

@@ -5,9 +5,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from salcli.errors import PluginError, UnknownName
+from salcli.loading import load_model
 from salcli.plugins import loader, registry
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -61,6 +63,47 @@ def test_a_hook_that_raises_breaks_its_plugin_only(
     assert "folder" in registry.datasets()
     assert errors() == {"noisy": "register_datasets: ValueError: no datasets today"}
     assert registry.model("noisy")[0].summary == "works"
+
+
+@pytest.mark.parametrize("problem", ["KeyboardInterrupt", "SystemExit(3)", "GeneratorExit('x')"])
+def test_whatever_a_plugin_raises_at_import_breaks_it_only(
+    install_plugins: Install, make_site: Make, problem: str
+) -> None:
+    site = make_site("salcli_broken", "salcli_fake")
+    (site / "salcli_broken" / "__init__.py").write_text(f"raise {problem}")
+    install_plugins(site)
+
+    assert errors()["broken"].startswith(problem.partition("(")[0])
+    assert "brightness" in registry.models()
+
+
+def test_a_real_interrupt_ends_the_import_of_plugins(
+    install_plugins: Install, make_site: Make
+) -> None:
+    site = make_site("salcli_broken")
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (site / "salcli_broken" / "__init__.py").write_text(code)
+    install_plugins(site)
+
+    with pytest.raises(KeyboardInterrupt):
+        loader.load()
+
+
+def test_what_a_plugin_prints_or_answers_wrongly_is_its_own(
+    install_plugins: Install, fake_site: Path, make_site: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_plugins(fake_site, make_site("salcli_rude"))
+
+    assert {"rude", "brightness"} <= {*registry.models()}
+    assert "folder" in registry.datasets()
+    assert errors() == {"rude": "register_datasets: KeyboardInterrupt"}
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "thank you" in printed.err
+    assert "here is my model" in printed.err
+    model = load_model("brightness").model
+    with pytest.raises(PluginError, match="plugin 'salcli-rude' gave str instead of a tensor"):
+        model.preprocessed([np.zeros((4, 4, 3), np.uint8)])
 
 
 def test_two_distributions_with_one_plugin_name(install_plugins: Install, make_site: Make) -> None:

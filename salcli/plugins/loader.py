@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import pluggy
@@ -21,6 +24,9 @@ GROUP = "salcli"
 
 ALTERING = ("predict", "preprocess")
 """The hooks that change every prediction, without being asked for."""
+
+STDOUT = threading.RLock()
+"""Held while stdout is redirected, or two threads would each restore what the other had set."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,10 @@ class Plugins:
             self._plugins[name] = Plugin(name, distribution, version, None, error)
             return
         try:
-            module = entry_point.load()
-        except (Exception, SystemExit) as problem:  # a guest cannot burn the house
-            error = _one_line(problem)
-            self._plugins[name] = Plugin(name, distribution, version, None, error)
+            with _guarded():
+                module = entry_point.load()
+        except _GuestError as problem:
+            self._plugins[name] = Plugin(name, distribution, version, None, str(problem))
             return
         self.add(module, name=name, distribution=distribution, version=version)
 
@@ -116,9 +122,10 @@ class Plugins:
     def guest(self, plugin: Plugin, doing: str) -> Iterator[None]:
         """Run a plugin's own code: if it raises, the plugin is kept as broken, and that is all."""
         try:
-            yield
-        except (Exception, SystemExit) as problem:  # a guest cannot burn the house
-            self.mark_broken(plugin, f"{doing}: {_one_line(problem)}")
+            with _guarded():
+                yield
+        except _GuestError as problem:
+            self.mark_broken(plugin, f"{doing}: {problem}")
 
     def ask_each(self, hook: str) -> Iterator[tuple[Plugin, tuple[Any, ...]]]:
         """The answer of each working plugin to a collecting hook, with who gave it."""
@@ -145,6 +152,40 @@ def _place(entry_point: EntryPoint) -> tuple[bool, str, str]:
 
 def _package(module: str) -> str:
     return module.partition(".")[0]
+
+
+class _GuestError(Exception):
+    """What a plugin raised, in one line."""
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Run a plugin's own code: a guest cannot burn the house.
+
+    What it prints goes to stderr, since stdout has results. Whatever it raises, be it an interrupt,
+    is a `_GuestError`; only when somebody really presses Ctrl-C it stays one.
+    """
+    pressed = False
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(number, frame)
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours = ours and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, press)
+    try:
+        with STDOUT, redirect_stdout(sys.stderr):
+            yield
+    except BaseException as problem:
+        if pressed:
+            raise
+        raise _GuestError(_one_line(problem)) from problem
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _one_line(problem: BaseException) -> str:

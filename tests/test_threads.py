@@ -1,0 +1,73 @@
+"""Several threads at once: switches of the process, redirected output, predictions."""
+
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import salcli
+from salcli.devices import exactly
+from salcli.plugins import loader, registry
+
+
+def test_exact_float32_holds_until_the_last_thread_leaves() -> None:
+    switches = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [each.allow_tf32 for each in switches]
+    try:
+        for each in switches:
+            each.allow_tf32 = True
+        first, second = exactly(torch.float32), exactly(torch.float32)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert [each.allow_tf32 for each in switches] == [False, False]
+        second.__exit__(None, None, None)
+        assert [each.allow_tf32 for each in switches] == [True, True]
+    finally:
+        for each, value in zip(switches, before, strict=True):
+            each.allow_tf32 = value
+
+
+def test_threads_that_load_plugins_give_stdout_back(
+    install_plugins: Callable[..., None], make_site: Callable[..., Path]
+) -> None:
+    stdout, inside, after = sys.stdout, threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with loader._guarded():
+            inside.set()
+            after.wait(1)
+
+    def fast() -> None:
+        inside.wait()
+        threading.Timer(0.1, after.set).start()
+        with loader._guarded():
+            pass
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(slow), pool.submit(fast)]:
+            done.result()
+
+    assert sys.stdout is stdout
+
+
+@pytest.mark.usefixtures("fakes")
+def test_predictions_of_several_threads_are_those_of_one() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (12, 16, 20, 3), np.uint8)
+    registry._models.cache_clear()
+    model = salcli.load_model("brightness", device="cpu")
+
+    def predicted(frame: np.ndarray) -> np.ndarray:
+        (result,) = salcli.predict(frame, model=model)
+        return result.saliency
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(predicted, frames))
+
+    for frame, saliency in zip(frames, together, strict=True):
+        assert np.array_equal(saliency, predicted(frame))
