@@ -36,6 +36,7 @@ from salcli.specs import (
     ModelSpec,
     ProtocolSpec,
     StyleSpec,
+    TrainedOn,
     Weights,
     option,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "StyleSpec",
     "Submission",
     "TrainedDataset",
+    "TrainedOn",
     "TrainingRun",
     "UnknownName",
     "UsageError",

@@ -6,15 +6,20 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+import torch
 
 from salcli import checkpoint, devices
-from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.checkpoint import Checkpoint
+from salcli.errors import PluginError, SalcliError, UsageError, WeightsError
 from salcli.filters.chain import Filter, choose
+from salcli.jsonfile import shaped
 from salcli.model import Model
 from salcli.plugins import loader, registry
-from salcli.specs import ModelSpec, Weights, parse_options, resolve
+from salcli.specs import ModelSpec, TrainedOn, Weights, parse_options, resolve
 from salcli.weights import store
 from salcli.weights.verify import is_intact
 
@@ -33,12 +38,16 @@ class Loaded:
         row: The published weights requested; `None` for a local file or no weights.
         path: The weights file; `None` for a model without weights.
         digest: SHA-256 of that file, hexadecimal.
+        trained_on: What the weights were trained on, as far as that is known.
+        untrained: Whether the network is random.
     """
 
     model: Model
     row: Weights | None
     path: Path | None
     digest: str | None
+    trained_on: Sequence[TrainedOn] = ()
+    untrained: bool = False
 
     @property
     def label(self) -> str:
@@ -48,6 +57,8 @@ class Loaded:
             name = f"{name}:{self.row.tag}"
         elif self.path:
             name = f"{name} with {self.path.name}"
+        elif self.untrained:
+            name = f"{name}, untrained"
         return " + ".join([name, *(each.label for each in self.model.filters)])
 
     def changes(self) -> dict[str, Any]:
@@ -140,19 +151,22 @@ def load_model(
     batch_size: int | None = None,
     filters: Sequence[str | Filter] = (),
     offline: bool = False,
+    untrained: bool = False,
     report: ReportBytes | None = None,
 ) -> Loaded:
     """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
 
     Options come from, each overriding those before: the model's defaults, the weights row, the
     checkpoint's own metadata, `options`. With `weights_file`, the row counts only if the name has a
-    tag. `filters` are texts such as `"smooth,alpha=0.8"`, the outermost first. `report(done,
-    total)` is called with byte counts while weights are downloaded.
+    tag. `untrained` takes a random network, always the same, instead of published weights.
+    `filters` are texts such as `"smooth,alpha=0.8"`, the outermost first. `report(done, total)` is
+    called with byte counts while weights are downloaded.
 
     Raises:
         UnknownName, UsageError: No such model, tag, option, device, precision, batch size or
             filter.
-        WeightsError: The weights could not be obtained, verified or loaded.
+        WeightsError: The weights could not be obtained, verified or loaded, or there are none for
+            the model's network.
     """
     spec, row = registry.model(name)
     # validate the request before anything is downloaded
@@ -165,18 +179,69 @@ def load_model(
     path: Path | None = None
     if weights_file is not None:
         path, row = Path(weights_file), None
+    elif untrained:
+        row = None
     elif row is not None:
         parse_options(spec, options, defaults=needs)
-        path = store.locate(spec, row, offline=offline, report=report)
-        if not is_intact(path, row, checkpoint.sha256(path)):  # changed, but its times restored
-            path = store.locate(spec, row, offline=offline, thorough=True, report=report)
+        path = _obtain(spec, row, offline=offline, report=report)
     digest = checkpoint.sha256(path) if path is not None else None
     saved = model_class(spec).read(path) if path is not None else None
     defaults = {**needs, **(saved.options if saved else {})}
-    model = create(spec.name, options=options, defaults=defaults)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same network each time, if it stays untrained
+        model = create(spec.name, options=options, defaults=defaults)
     model.offline, model.filters = offline, chosen
     if saved:
         model.load(saved)
+    elif not untrained and any(True for _ in model.network.parameters()):
+        raise WeightsError(
+            f"model '{spec.name}' has a network but no weights, so its maps would be noise; give "
+            "it a weights file, or ask for an untrained network"
+        )
     model.to(target, dtype)
     model.batch_size = batch_size or devices.batch_size(model.device)
-    return Loaded(model, row, path, digest)
+    trained_on = row.trained_on if row else _trained_on(spec, saved) if saved else ()
+    return Loaded(model, row, path, digest, trained_on, untrained=path is None and untrained)
+
+
+def _obtain(spec: ModelSpec, row: Weights, *, offline: bool, report: ReportBytes | None) -> Path:
+    """The published file, downloaded if it is not there or not intact."""
+    path = store.locate(spec, row, offline=offline, report=report)
+    if is_intact(path, row, checkpoint.sha256(path)):
+        return path
+    # changed, but its times restored
+    return store.locate(spec, row, offline=offline, thorough=True, report=report)
+
+
+class _Data(TypedDict):
+    """What the metadata of weights that salcli trained say of the data."""
+
+    layout: list[str]
+    edition: list[str]
+    roots: list[str]
+    options: list[str]
+
+
+class _Training(TypedDict):
+    data: _Data
+    start: NotRequired[str | None]
+
+
+def _trained_on(spec: ModelSpec, saved: Checkpoint) -> tuple[TrainedOn, ...]:
+    """What salcli trained these weights on, and those that they started from; else nothing."""
+    try:
+        training = shaped(saved.metadata, _Training)
+    except ValueError:
+        return ()
+    data, start = training["data"], training.get("start")
+    # other options may hold out other recordings
+    train, valid = ((), ()) if data["options"] else (("train",), ("valid",))
+    groups = tuple(filter(None, data["roots"]))
+    before = [row.trained_on for row in spec.weights if start and start == row.filename]
+    return (
+        *chain(*before),
+        *(
+            TrainedOn(name, train, valid, edition, groups)
+            for name, edition in zip(data["layout"], data["edition"], strict=False)
+        ),
+    )

@@ -21,6 +21,7 @@ __all__ = [
     "ModelSpec",
     "ProtocolSpec",
     "StyleSpec",
+    "TrainedOn",
     "Weights",
     "as_json",
     "option",
@@ -58,6 +59,31 @@ def option(
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """A dataset that weights were trained on; `str` gives it in words.
+
+    Attributes:
+        data: Its name, as `salcli datasets` lists it if salcli reads it.
+        splits: The splits whose recordings were trained on; empty if that is unknown.
+        chosen_by: The splits that chose the epoch.
+        edition: Edition that these splits belong to, such as a fold; empty if there is only one.
+        groups: Groups of its recordings; empty for all.
+    """
+
+    data: str
+    splits: tuple[str, ...] = ()
+    chosen_by: tuple[str, ...] = ()
+    edition: str = ""
+    groups: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        facts = [self.edition, *self.groups, *self.splits]
+        facts += [f"epoch chosen by {split}" for split in self.chosen_by]
+        known = ", ".join(filter(None, facts))
+        return f"{self.data} ({known})" if known else self.data
+
+
+@dataclass(frozen=True)
 class Weights:
     """One published weights file of a model.
 
@@ -71,7 +97,7 @@ class Weights:
         resource: Path of a file inside the plugin's own package, instead of a download.
         options: Model options that these weights need (`-O` overrides them).
         licence: SPDX identifier or a short text.
-        trained_on: Datasets, and the recipe if known.
+        trained_on: All datasets that they were trained on.
         note: Anything else that users must know.
         known_limits: What maps by these weights are bad at, and what to use instead; told where
             somebody judges designs by them.
@@ -85,7 +111,7 @@ class Weights:
     resource: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
-    trained_on: str = ""
+    trained_on: tuple[TrainedOn, ...] = ()
     note: str = ""
     known_limits: str = ""
 

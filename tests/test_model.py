@@ -80,3 +80,19 @@ def test_what_the_model_cannot_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("nonsense\n")
     with pytest.raises(WeightsError, match=r"own\.txt"):
         load_model("format", weights_file=tmp_path / "own.txt", device="cpu")
+
+
+def test_a_network_without_weights_is_refused_unless_it_is_asked_for(
+    install_plugins: Callable[..., None], make_site: Callable[..., Path]
+) -> None:
+    install_plugins(make_site("salcli_little"))
+    with pytest.raises(WeightsError, match="model 'little' has a network but no weights"):
+        load_model("little", device="cpu")
+
+    first, second = (load_model("little", device="cpu", untrained=True) for _ in range(2))
+
+    assert first.label == "little, untrained"
+    for one, other in zip(*(m.model.network.parameters() for m in (first, second)), strict=True):
+        assert one.equal(other)
+    (result,) = predict(WHITE, model=first)
+    assert result.saliency.max() == 1

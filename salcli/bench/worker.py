@@ -21,7 +21,6 @@ from salcli import devices, loading
 from salcli.errors import SalcliError
 from salcli.media.open import open_stimulus
 from salcli.model import Model
-from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.types import Frame, Stimulus
 
@@ -73,24 +72,18 @@ class RunSettings:
 
     def load(self) -> tuple[str, Model]:
         """A label for the model and its weights, and the model, ready to run."""
-        if not self.untrained:
-            loaded = loading.load_model(
-                self.model,
-                options=self.options,
-                weights_file=self.weights_file,
-                device=self.device,
-                precision=self.precision,
-                batch_size=self.batch_size,
-                filters=self.filters,
-                offline=self.offline,
-            )
-            return loaded.label, loaded.model
-        spec, row = registry.model(self.model)
-        torch.manual_seed(0)
-        model = loading.create(spec.name, options=self.options, defaults=row.options if row else {})
-        model.to(devices.choose(self.device), devices.precision(self.precision))
-        model.batch_size = self.batch_size or devices.batch_size(model.device)
-        return f"{self.model}, untrained", model.filtered(self.filters)
+        loaded = loading.load_model(
+            self.model,
+            options=self.options,
+            weights_file=self.weights_file,
+            device=self.device,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            filters=self.filters,
+            offline=self.offline,
+            untrained=self.untrained,
+        )
+        return f"{self.model}, untrained" if self.untrained else loaded.label, loaded.model
 
 
 class DriftingClip:

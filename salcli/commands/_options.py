@@ -42,6 +42,7 @@ __all__ = [
     "RecipeName",
     "Roots",
     "Splits",
+    "Untrained",
     "Verbose",
     "WeightsFile",
     "Workers",
@@ -162,6 +163,14 @@ WeightsFile: TypeAlias = Annotated[
         "--weights",
         metavar="FILE",
         help="Your own weights file, saved by the model's authors' code or by salcli.",
+        rich_help_panel=MODEL,
+    ),
+]
+Untrained: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--untrained",
+        help="Use a random network, always the same, instead of weights.",
         rich_help_panel=MODEL,
     ),
 ]

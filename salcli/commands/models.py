@@ -175,7 +175,7 @@ def _weights_lines(row: Weights) -> Iterator[str]:
     where = "ships with the plugin" if row.resource else "download"
     yield f"  {row.tag}  ({_size(row) if row.size else 'size unknown'}, {where})"
     facts = {
-        "trained on": row.trained_on,
+        "trained on": ", ".join(map(str, row.trained_on)),
         "licence": row.licence,
         "options": " ".join(f"{k}={_value(v)}" for k, v in row.options.items()),
         "hash": row.hash or ("" if row.resource else "unknown; recorded at the first download"),

@@ -99,6 +99,7 @@ def predict(
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
     filters: _options.Filters = None,
+    untrained: _options.Untrained = False,
     device: _options.Device = "auto",
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
@@ -164,6 +165,7 @@ def predict(
             batch_size=batch_size,
             filters=filters or (),
             offline=offline,
+            untrained=untrained,
             report=report,
         )
     loaded = loaded.for_dataset(data) if data is not None else loaded

@@ -1,7 +1,7 @@
 """OSIE (Xu et al. 2014): 700 scenes of 800 x 600, 15 observers, with SALICON-like fixation files.
 
 No split is published. Images are numbered by name; of their positions modulo 7, 3 is held out for
-validation, and 0, often a test set, is in `all` only.
+validation, and 0 for tests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIRST = 1001
 """Name of the first image."""
 
 PERIOD = 7
-PLACES = {"train": {1, 2, 4, 5, 6}, "valid": {3}, "all": set(range(PERIOD))}
+PLACES = {"train": {1, 2, 4, 5, 6}, "valid": {3}, "test": {0}, "all": set(range(PERIOD))}
 
 
 def open_osie(roots: Sequence[Path], options: None) -> Collection:
@@ -31,7 +31,7 @@ def open_osie(roots: Sequence[Path], options: None) -> Collection:
         name="osie",
         finders={split: partial(_find, root, split) for split in PLACES},
         evaluated="all",
-        expected={"train": 500, "valid": 100},
+        expected={"train": 500, "valid": 100, "test": 100},
     )
 
 

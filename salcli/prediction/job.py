@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -164,6 +165,8 @@ class Job:
                 "torch": torch.__version__,
             },
             "device": str(self.loaded.model.device),
+            "rounding": self.loaded.model.spec.rounding,
+            "trained_on": [dataclasses.asdict(each) for each in self.loaded.trained_on],
             "source": str(stimulus.source.absolute()) if stimulus.source else None,
             "kind": "clip" if stimulus.is_clip else "stills",
             "fps": stimulus.fps,

@@ -22,7 +22,7 @@ from salcli.protocols.preparation import GroundTruth, Map, prepare, prepare_trut
 from salcli.protocols.public import PUBLIC
 from salcli.specs import MetricSpec, resolve
 
-__all__ = ["Measure", "Scorer", "by_defaults", "generator", "measure"]
+__all__ = ["Measure", "Scorer", "by_defaults", "generator", "measure", "other_seed"]
 
 
 class DeviceCopies:
@@ -127,6 +127,17 @@ class Scorer:
         return [each.spec.name for each in self.measures]
 
     @property
+    def drawing(self) -> list[Measure]:
+        """The metrics whose values depend on the seed: by noise, samples, or drawn negatives."""
+        rule = self.protocol.negatives
+        drawn = rule is not None and rule.frames is not None
+        return [
+            each
+            for each in self.measures
+            if each.is_random or (drawn and each.spec.also == "negatives")
+        ]
+
+    @property
     def needs(self) -> frozenset[str]:
         """Names of the parts of `GroundTruth` that are needed."""
         return frozenset(name for each in self.measures for name in each.needs)
@@ -229,6 +240,11 @@ def by_defaults(
 def generator(seed: int, *names: str) -> np.random.Generator:
     """The random generator for these names."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+def other_seed(seed: int) -> int:
+    """Another seed, to see what depends on the seed."""
+    return seed + 1
 
 
 def _statement(each: Measure) -> dict[str, Any]:

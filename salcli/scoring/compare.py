@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from salcli.errors import InputError, UsageError
+from salcli.jsonfile import read_json
 from salcli.scoring import bootstrap, plots
 from salcli.scoring.bootstrap import Interval
-from salcli.scoring.document import FORMAT, differences
+from salcli.scoring.document import FORMAT, VERSION, differences
 from salcli.scoring.limits import Limit, parse_limit
+from salcli.scoring.shape import checked
 from salcli.scoring.write import SCORES
 
 __all__ = ["Comparison", "broken", "check_alike", "compare", "pair", "read"]
@@ -122,14 +123,15 @@ def read(path: Path) -> dict[str, Any]:
         InputError: There is none.
     """
     file = path / SCORES if path.is_dir() else path
-    try:
-        document = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{file}' cannot be read as scores: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    document = read_json(file, dict[str, Any])
+    if document.get("format") != FORMAT:
         raise InputError(f"'{file}' is no {SCORES} of 'salcli score'")
-    if document.get("version") != 1:
+    if document.get("version") != VERSION:
         raise InputError(f"'{file}' is from a later version of salcli; update salcli")
+    try:
+        checked(document)
+    except ValueError as error:
+        raise InputError(f"'{file}' is damaged: {error}") from error
     return document
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from salcli.scoring.evaluate import Evaluation
 from salcli.scoring.frametruth import GroundTruthReader
 from salcli.scoring.references import FittedPriors
 from salcli.scoring.results import Results
+from salcli.scoring.seen import Seen
 from salcli.scoring.selection import Selection
 from salcli.scoring.sources import MapSource
 
@@ -30,7 +32,8 @@ FORMAT = "salcli-scores"
 VERSION = 1
 
 ROUNDED = "8-bit"
-"""Name of the reference that is no baseline."""
+REDRAWN = "redrawn"
+"""Names of the references that are no baselines."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Report:
         priors: The priors of the baselines.
         left_out: Metrics of the protocol that were not computed, and why.
         seconds: How long it took.
+        seen: What the weights know of the frames.
     """
 
     source: MapSource
@@ -56,6 +60,7 @@ class Report:
     priors: FittedPriors
     left_out: Mapping[str, str]
     seconds: float
+    seen: Seen
 
     def document(self) -> dict[str, Any]:
         """The content of `scores.json`."""
@@ -71,6 +76,8 @@ class Report:
                 "rounding to 8 bit": self._rounding(),
             },
             "dataset": self._dataset(),
+            "training data": self.seen.document(),
+            "warnings": self.seen.warnings(self.selection.dataset.name),
             "ground truth": {
                 "density": dict(evaluation.densities),
                 "fixations outside their frame": evaluation.outside,
@@ -84,6 +91,7 @@ class Report:
                 "seed": self.scorer.seed,
             },
             "scores": self._scores(evaluation.results),
+            "random spread": self._spread(),
             "groups": self._groups(),
             "baselines": self._baselines(),
             "skipped": evaluation.skipped.document(),
@@ -133,7 +141,7 @@ class Report:
         measured = {
             name: self._baseline(*pair)
             for name, pair in self.evaluation.references.items()
-            if name != ROUNDED
+            if name not in (ROUNDED, REDRAWN)
         }
         return {"priors": self.priors.statement(), **measured}
 
@@ -157,6 +165,35 @@ class Report:
         rounded, own = self.evaluation.references[ROUNDED]
         change = {name: _change(rounded, own, name) for name in own.metrics}
         return {**rule, "frames": own.frames, "change": change}
+
+    def _spread(self) -> dict[str, Any]:
+        """How far other random numbers move a metric: two draws of a frame differ by so much."""
+        if REDRAWN not in self.evaluation.references:
+            return {}
+        redrawn, own = self.evaluation.references[REDRAWN]
+        found = {}
+        for each in self.scorer.drawing:
+            changes = _changes(redrawn, own, each.spec.name)
+            spread = np.sqrt(np.mean(changes**2) / 2) if changes.size else math.nan
+            found[each.spec.name] = {
+                "of a frame": _number(spread),
+                "of the mean": _number(spread * np.sqrt(self._draws(each.spec.name))),
+                "frames": int(changes.size),
+            }
+        return found
+
+    def _draws(self, metric: str) -> float:
+        """Variance of the published mean of a metric, if draws are independent and have 1."""
+        results, rule = self.evaluation.results, self.scorer.protocol.negatives
+        counts = results.sums()[1][:, results.metrics.index(metric)]
+        counts = counts[counts > 0]
+        if not counts.size:
+            return math.nan
+        shared = rule is not None and rule.redrawn == "video"  # by all frames of a video
+        of_video = np.ones_like(counts) if shared else 1 / counts
+        by_video = next(iter(self.averagings.values())) == "videos"
+        shares = 1 / counts.size if by_video else counts / counts.sum()
+        return float((shares**2 * of_video).sum())
 
     def _groups(self) -> dict[str, Any]:
         """Means per group of recordings, if there are several groups."""
@@ -229,14 +266,19 @@ def _by_metric(results: Results, means: bootstrap.Floats) -> dict[str, float | N
 
 
 def _change(rounded: Results, own: Results, name: str) -> dict[str, float | None]:
-    with np.errstate(invalid="ignore"):  # of two infinite values
-        changes = [rounded.values(n, name) - own.values(n, name) for n in own.numbers]
-    together = np.concatenate([np.empty(0), *changes])
-    defined = together[np.isfinite(together)]
+    defined = _changes(rounded, own, name)
     return {
         "mean": _number(defined.mean()) if defined.size else None,
         "largest": _number(np.abs(defined).max()) if defined.size else None,
     }
+
+
+def _changes(other: Results, own: Results, name: str) -> bootstrap.Floats:
+    """By how much the values of each frame differ, where both are finite."""
+    with np.errstate(invalid="ignore"):  # of two infinite values
+        changes = [other.values(n, name) - own.values(n, name) for n in own.numbers]
+    together: bootstrap.Floats = np.concatenate([np.empty(0), *changes])
+    return together[np.isfinite(together)]
 
 
 def _number(value: float) -> float | None:

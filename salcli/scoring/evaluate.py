@@ -109,6 +109,8 @@ class Evaluation:
         for note in notes:
             self.notes.add(recording, note, label=label)
         for name, values in row.references.items():
+            if name not in self.references:
+                continue  # of a row that somebody edited
             reference, own = self.references[name]
             reference.add(number, index, values)
             own.add(number, index, row.values)

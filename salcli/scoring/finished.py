@@ -6,11 +6,12 @@ import hashlib
 import json
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from salcli.jsonfile import shaped
 from salcli.prediction.journal import Journal
 from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.selection import Selection
@@ -18,6 +19,13 @@ from salcli.scoring.selection import Selection
 __all__ = ["FinishedRecordings"]
 
 NAME = "scores.part.jsonl"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The frames of one recording."""
+
+    rows: list[FrameScores]
 
 
 class FinishedRecordings:
@@ -50,8 +58,9 @@ class FinishedRecordings:
         self._selection, self._rows = selection, list[FrameScores]()
         numbers = [number for number, chosen in enumerate(selection.chosen) if chosen]
         self.total, self.done = len(numbers), 0
-        for number, entry in zip(numbers, self._journal.entries(), strict=False):
-            if entry["recording"] != number:
+        for number, entry in zip(numbers, self._entries(), strict=False):
+            refs = [(number, index) for index in selection.chosen[number]]
+            if [row.ref for row in entry.rows] != refs:
                 break
             self.done += 1
         self.start = (numbers[self.done :] or [len(selection.recordings)])[0]
@@ -59,9 +68,16 @@ class FinishedRecordings:
 
     def rows(self) -> Iterator[FrameScores]:
         """The rows of the recordings before `start`, in order."""
-        for entry in islice(self._journal.entries(), self.done):
-            for row in entry["rows"]:
-                yield FrameScores(**{**row, "ref": tuple(row["ref"])})
+        for entry in islice(self._entries(), self.done):
+            yield from entry.rows
+
+    def _entries(self) -> Iterator[_Entry]:
+        """What earlier runs added, up to the first line that is none of ours."""
+        for entry in self._journal.entries():
+            try:
+                yield shaped(entry, _Entry)
+            except ValueError:
+                return
 
     def add(self, row: FrameScores) -> None:
         """Add a frame; a recording is written with its last one.
@@ -78,7 +94,7 @@ class FinishedRecordings:
         if not self._is_open:
             self._journal.cut(self.done)
             self._is_open = True
-        self._journal.add({"recording": number, "rows": [asdict(each) for each in self._rows]})
+        self._journal.add(asdict(_Entry(self._rows)))
         self._rows.clear()
 
     def remove(self) -> None:

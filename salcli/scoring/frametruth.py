@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -17,8 +17,8 @@ from salcli.gaze import groundtruth, kernels
 from salcli.gaze.groundtruth import Fixations
 from salcli.gaze.kernels import Kernel
 from salcli.protocols.preparation import GroundTruth
-from salcli.protocols.scorer import Scorer
-from salcli.scoring.otherfixations import Points, Pool
+from salcli.protocols.scorer import Scorer, other_seed
+from salcli.scoring.otherfixations import Counts, Points, Pool
 from salcli.scoring.selection import FrameRef, Selection
 from salcli.types import Annotation
 
@@ -44,6 +44,7 @@ class FrameTruth:
         density: Where the density came from, if it was needed.
         outside: Number of fixations outside the frame, which were left out.
         notes: Oddities found while reading.
+        redrawn: Other negatives, by other random numbers, on frames that need them.
     """
 
     arrays: GroundTruth
@@ -52,12 +53,21 @@ class FrameTruth:
     density: str = ""
     outside: int = 0
     notes: Sequence[Note] = ()
+    redrawn: Counts | None = None
 
 
 class GroundTruthReader:
     """Reads the ground truth that a scorer needs; not for several threads."""
 
-    def __init__(self, selection: Selection, scorer: Scorer, centre: CentreOptions) -> None:
+    def __init__(
+        self,
+        selection: Selection,
+        scorer: Scorer,
+        centre: CentreOptions,
+        *,
+        redrawn: Container[FrameRef] = (),
+    ) -> None:
+        """Frames among `redrawn` get a second draw of negatives, if negatives are drawn."""
         self.kernel = kernels.find(selection.dataset.kernel)
         self._selection, self._needs, self._centre = selection, scorer.needs, centre
         self._notes: list[Note] = []
@@ -67,7 +77,12 @@ class GroundTruthReader:
         rule = scorer.protocol.negatives
         wanted = rule is not None and "negatives" in scorer.needs
         names = selection.names_by_frame
-        self._pool = Pool(rule, names, self._others, seed=scorer.seed) if wanted and rule else None
+        self._pools = [
+            Pool(rule, names, self._others, seed=seed)
+            for seed in (scorer.seed, other_seed(scorer.seed))
+            if rule is not None and wanted
+        ]
+        self._redrawn = redrawn if rule is not None and rule.frames is not None else ()
         self._starts = np.cumsum([0, *selection.counts])
 
     def read(self, ref: FrameRef) -> FrameTruth:
@@ -83,13 +98,11 @@ class GroundTruthReader:
         arrays = GroundTruth(
             fixations=kernels.count_map(found.points, size) if found else None,
             density=self._density(ref, size) if "density" in self._needs else None,
-            negatives=(
-                self._pool.negatives(int(self._starts[ref[0]]) + ref[1], size)
-                if self._pool
-                else None
-            ),
+            negatives=self._negatives(ref, size) if self._pools else None,
             baseline=self._baseline(size) if "baseline" in self._needs else None,
         )
+        again = self._pools and ref in self._redrawn
+        redrawn = self._negatives(ref, size, draw=1) if again else None
         self._note(ref, found)
         notes, self._notes = self._notes, []
         return FrameTruth(
@@ -99,6 +112,7 @@ class GroundTruthReader:
             density=_origin(annotation) if "density" in self._needs else "",
             outside=found.outside if found else 0,
             notes=notes,
+            redrawn=redrawn,
         )
 
     def observers(self, ref: FrameRef) -> Sequence[Points]:
@@ -131,6 +145,9 @@ class GroundTruthReader:
             self._notes.append((name, reason, label))
         if found is not None and found.outside:
             self._notes.append((name, "fixations outside the frame were left out", label))
+
+    def _negatives(self, ref: FrameRef, size: Size, *, draw: int = 0) -> Counts:
+        return self._pools[draw].negatives(int(self._starts[ref[0]]) + ref[1], size)
 
     def _density(self, ref: FrameRef, size: Size) -> Any:
         annotation = self._selection.annotation(ref)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from salcli.protocols.description import Negatives
 from salcli.protocols.scorer import generator
 
-__all__ = ["Points", "Pool", "Reader"]
+__all__ = ["Counts", "Points", "Pool", "Reader"]
 
 Points = npt.NDArray[np.float64]
 """`[n, 2]`, as (x, y) pixels; pixel (0, 0) reaches from 0 to 1."""

@@ -38,6 +38,7 @@ class PredictedMaps:
         rounding: As the model's published code rounds.
         is_float: True.
         notes: Empty.
+        trained_on: Of the weights.
     """
 
     is_float = True
@@ -47,6 +48,7 @@ class PredictedMaps:
         self.label = loaded.label
         self.rounding: Literal["floor", "nearest"] = loaded.model.spec.rounding
         self.notes = Problems()
+        self.trained_on = loaded.trained_on
         self._loaded, self._watcher, self._save = loaded, watcher, save
 
     def files(self, selection: Selection) -> Iterable[Path]:

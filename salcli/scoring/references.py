@@ -7,7 +7,7 @@ own scores on the same frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -19,14 +19,14 @@ from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.kernels import Kernel, find
 from salcli.maps import resize, to_8bit
-from salcli.protocols.scorer import Scorer, generator
+from salcli.protocols.scorer import Scorer, generator, other_seed
 from salcli.scoring.frametruth import FrameTruth, sigma_of
 from salcli.scoring.mapfiles import Map
 from salcli.scoring.observers import leave_one_out
 from salcli.scoring.selection import FrameRef, Selection
 from salcli.types import Annotation
 
-__all__ = ["FittedPriors", "Observers", "PriorMap", "Reference", "Rounded", "fit_priors"]
+__all__ = ["FittedPriors", "Observers", "PriorMap", "Redrawn", "Reference", "Rounded", "fit_priors"]
 
 Size = tuple[int, int]
 Floats = npt.NDArray[np.float64]
@@ -128,6 +128,30 @@ class Rounded:
         """Scored like the model's map."""
         levels = to_8bit(saliency.astype(np.float32), self.rounding)
         return scorer.frame(levels, truth.arrays, key=key)
+
+
+class Redrawn:
+    """The model's map, measured with other random numbers by the metrics that draw some."""
+
+    name = "redrawn"
+
+    def __init__(
+        self, refs: frozenset[FrameRef], scorer: Scorer, rounding: Literal["floor", "nearest"]
+    ) -> None:
+        """Measures as `scorer` does, except for its seed."""
+        self.refs, self._rounding = refs, rounding
+        names = [each.spec.name for each in scorer.drawing]
+        seed = other_seed(scorer.seed)
+        self._scorer = Scorer(scorer.protocol, names, seed=seed, device=scorer.device)
+
+    def values(
+        self, scorer: Scorer, saliency: Map, truth: FrameTruth, *, key: str
+    ) -> dict[str, float]:
+        """Only of metrics that draw random numbers."""
+        arrays = truth.arrays
+        if truth.redrawn is not None:
+            arrays = replace(arrays, negatives=truth.redrawn)
+        return self._scorer.frame(saliency, arrays, key=key, rounding=self._rounding)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ class Warnings(Watcher):
 
     def say(self, line: str) -> None:
         """Warn."""
-        warnings.warn(line.removeprefix("salcli: error: "), RuntimeWarning, stacklevel=2)
+        text = line.removeprefix("salcli: error: ").removeprefix("salcli: warning: ")
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def score(
@@ -81,7 +82,8 @@ def score(
 
     Returns:
         The content of each report's `scores.json`, models first. What is wrong with single frames
-        is a `RuntimeWarning`, and so is a source of maps that could not be scored if others could.
+        is a `RuntimeWarning`, and so is a source of maps that could not be scored if others could,
+        or whose model was trained on the data.
 
     Raises:
         UnknownName, UsageError: There is no such name or option, or the request makes no sense.
@@ -164,6 +166,8 @@ def score_sources(
     documents = []
     for source, name in zip(sources, names, strict=True):
         try:
+            for line in session.seen(source).warnings(session.selection.dataset.name):
+                watcher.say(f"salcli: warning: {source.label}: {line}")
             document = session.run(source, output / name, watcher)
         except InputError as error:
             watcher.fail(str(error))

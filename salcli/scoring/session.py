@@ -28,10 +28,12 @@ from salcli.scoring.references import (
     FittedPriors,
     Observers,
     PriorMap,
+    Redrawn,
     Reference,
     Rounded,
     fit_priors,
 )
+from salcli.scoring.seen import Seen, find_seen
 from salcli.scoring.selection import FrameRef, Selection, select_frames
 from salcli.scoring.sources import MapSource
 from salcli.types import Dataset
@@ -46,6 +48,9 @@ SAMPLES: Mapping[Baselines, tuple[int | None, int | None]] = {
     "none": (0, 0),
 }
 """On how many frames the priors and 8 bit are measured, and the observers; `None` for all."""
+
+REDRAWN_FRAMES = 50
+"""On how many frames the metrics that draw random numbers are measured twice."""
 
 DENSITIES_ONLY = "IG"
 """The metric that is meaningful only for maps that are densities."""
@@ -85,6 +90,10 @@ class Session:
         protocol = {"name": self.scorer.protocol.name}
         write.check_free(folder, write.identity(source.statement(), data, protocol))
 
+    def seen(self, source: MapSource) -> Seen:
+        """What the weights behind these maps know of the frames."""
+        return find_seen(source.trained_on, self.selection)
+
     def run(self, source: MapSource, folder: Path, watcher: Watcher) -> dict[str, Any]:
         """Score one source and write the files of its report; returns what `scores.json` holds.
 
@@ -101,7 +110,8 @@ class Session:
         if finished.done:
             progress = f"{finished.done} of {finished.total} recordings are scored already"
             watcher.note(f"{source.label}: {progress}")
-        reader = GroundTruthReader(selection, self.scorer, self.priors.centre)
+        redrawn = self._redrawn() if self.scorer.drawing else frozenset[FrameRef]()
+        reader = GroundTruthReader(selection, self.scorer, self.priors.centre, redrawn=redrawn)
         evaluation = self._evaluate(source, reader, finished, folder, watcher)
         report = Report(
             source,
@@ -112,6 +122,7 @@ class Session:
             self.priors,
             self.left_out,
             time.monotonic() - began,
+            self.seen(source),
         )
         document: dict[str, Any] = json.loads(json.dumps(report.document()))  # tuples to lists
         write.write(folder, document, evaluation.results, files=self.scorer.protocol.files)
@@ -170,10 +181,13 @@ class Session:
     def _references(self, source: MapSource, reader: GroundTruthReader) -> list[Reference]:
         """Baselines, and the effect of rounding to 8 bit."""
         most, most_observers = SAMPLES[self.baselines]
+        references: list[Reference] = []
+        if self.scorer.drawing:
+            references.append(Redrawn(self._redrawn(), self.scorer, source.rounding))
         if most == 0:
-            return []
+            return references
         refs = self._sample(most)
-        references: list[Reference] = [PriorMap("centre", refs, self.priors.centre)]
+        references.append(PriorMap("centre", refs, self.priors.centre))
         if self.priors.mean is not None:
             references.append(PriorMap("mean-map", refs, self.priors.mean))
         observers = Observers.of(self._sample(most_observers), reader.kernel, self.scorer)
@@ -182,6 +196,10 @@ class Session:
         if source.is_float and self.scorer.protocol.preparation.bits is None:
             references.append(Rounded(refs, source.rounding))
         return references
+
+    def _redrawn(self) -> frozenset[FrameRef]:
+        """The frames on which the random spread is measured."""
+        return self.selection.sample(REDRAWN_FRAMES, seed=self.scorer.seed, purpose="redrawn")
 
     def _sample(self, most: int | None) -> frozenset[FrameRef]:
         return self.selection.sample(most, seed=self.scorer.seed, purpose="baselines")

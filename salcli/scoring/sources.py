@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from salcli.scoring.mapfiles import Map
 from salcli.scoring.results import Problems
 from salcli.scoring.selection import FrameRef, Selection
+from salcli.specs import TrainedOn
 
 __all__ = ["FrameMap", "MapSource"]
 
@@ -47,6 +48,10 @@ class MapSource(Protocol):
     @property
     def notes(self) -> Problems:
         """Oddities found; complete when all maps have been given."""
+
+    @property
+    def trained_on(self) -> Sequence[TrainedOn]:
+        """What the model that made the maps was trained on, as far as that is known."""
 
     def maps(self, selection: Selection, start: int = 0) -> Iterator[FrameMap]:
         """One map for each frame of the selection, in order, from recording `start` on."""

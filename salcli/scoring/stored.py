@@ -18,6 +18,7 @@ from salcli.gaze.pairing import FileNames, pair
 from salcli.media import mapvideo
 from salcli.media.inputs import VIDEO_SUFFIXES
 from salcli.scoring import mapfiles
+from salcli.scoring.origin import origin_of
 from salcli.scoring.results import Problems
 from salcli.scoring.selection import FrameRef, Selection
 from salcli.scoring.sources import FrameMap
@@ -32,12 +33,13 @@ class StoredMaps:
     Attributes:
         folder: It has the maps.
         label: Name of the folder.
-        rounding: How floating-point maps become 8 bit where a protocol requires it.
+        rounding: How floating-point maps become 8 bit where a protocol requires it: as the model
+            rounds that made them.
         is_float: False: the effect of rounding is not measured on stored maps.
-        notes: Files that belong to no frame.
+        notes: Files that belong to no frame, and maps of several models.
+        trained_on: What the models that made the maps were trained on.
     """
 
-    rounding: Literal["floor", "nearest"] = "nearest"
     is_float = False
 
     def __init__(self, folder: Path) -> None:
@@ -50,6 +52,11 @@ class StoredMaps:
             raise InputError(f"there is no folder '{folder}' of predictions")
         self.folder, self.label = folder, folder.resolve().name
         self.notes = Problems()
+        self._origin = origin_of(folder)
+        self.trained_on = self._origin.trained_on
+        self.rounding: Literal["floor", "nearest"] = self._origin.rounding or "nearest"
+        if len(self._origin.models) > 1:
+            self.notes.add(str(folder), f"maps of several models: {', '.join(self._origin.models)}")
         self._formats = Counter[str]()
         self._used = defaultdict[Path, set[Path]](set)
         self._list = lru_cache(maxsize=64)(_listed)
@@ -74,7 +81,12 @@ class StoredMaps:
 
     def statement(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"kind": "stored", "folder": str(self.folder), "formats": dict(self._formats)}
+        return {
+            "kind": "stored",
+            "folder": str(self.folder),
+            "formats": dict(self._formats),
+            "made by": list(self._origin.models),
+        }
 
     def _found(self, selection: Selection) -> Iterator[Path | dict[str, Path]]:
         """For each recording a video of maps, or the map of each frame by the frame's label."""

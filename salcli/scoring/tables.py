@@ -65,6 +65,15 @@ def summary(document: Mapping[str, Any]) -> list[str]:
     if change:
         largest = ", ".join(f"{name} {_change(found)}" for name, found in change.items())
         lines.append(f"maps rounded to 8 bit change the means by: {largest}")
+    spread = {
+        name: found["of the mean"]
+        for name, found in document["random spread"].items()
+        if found["of the mean"]
+    }
+    if spread:
+        listed = ", ".join(f"{name} {value:.1e}" for name, value in spread.items())
+        lines.append(f"other random numbers move the means by about: {listed}")
+    lines += [f"warning: {line}" for line in document["warnings"]]
     if skipped:
         lines.append(f"{skipped} frames or recordings skipped; the reasons are in scores.json")
     return lines

@@ -8,11 +8,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from salcli import atomic
 from salcli.atomic import replacing
-from salcli.errors import UsageError
+from salcli.errors import InputError, UsageError
+from salcli.jsonfile import read_json
 from salcli.scoring import plots, tables
 from salcli.scoring.document import differences
 from salcli.scoring.evaluate import FrameScores
@@ -50,12 +51,11 @@ def check_free(folder: Path, now: Mapping[str, Any]) -> None:
     Raises:
         UsageError: It does.
     """
-    try:
-        there = json.loads((folder / SCORES).read_text("utf-8"))
-        before = identity(there["predictions"], there["dataset"], there["protocol"])
-    except FileNotFoundError:
+    if not (folder / SCORES).exists():
         return
-    except (OSError, ValueError, KeyError, TypeError):
+    try:
+        before = identity(**read_json(folder / SCORES, _Subject))
+    except InputError:
         before = {}
     found = differences(before, now)
     if found:
@@ -63,6 +63,24 @@ def check_free(folder: Path, now: Mapping[str, Any]) -> None:
             f"'{folder}' holds scores of something else (another {', '.join(found)}); choose "
             "another output folder, or overwrite them"
         )
+
+
+class _DatasetName(TypedDict):
+    name: str
+    edition: str
+    split: str
+
+
+class _ProtocolName(TypedDict):
+    name: str
+
+
+class _Subject(TypedDict):
+    """What the scores in a folder are about."""
+
+    predictions: dict[str, Any]
+    dataset: _DatasetName
+    protocol: _ProtocolName
 
 
 def identity(

@@ -297,6 +297,7 @@ def test_osie(miniature: Miniature) -> None:
     assert len(names(data, "train")) == 10
     assert len(names(data, "all")) == 12
     assert pixels(data.recordings("all")[0], 0, (36, 48)) == looked("1002", 0)
+    assert {"train", "valid", "test", "all"} == {*data.splits}
 
 
 def test_avimos(miniature: Miniature) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from salcli import ModelSpec, ProtocolSpec, Weights, hookimpl, option
+from salcli import ModelSpec, ProtocolSpec, TrainedOn, Weights, hookimpl, option
 from salcli_salema.architecture import BOTTLENECK, LAST, RESIDUAL_PLACES
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ WEIGHTS = (
         urls=(f"{FOLDER}/SalEMA30.pt",),
         filename="SalEMA30.pt",
         licence=UNSTATED,
-        trained_on="SALICON, then DHF1K",
+        trained_on=(TrainedOn("salicon"), TrainedOn("dhf1k")),
         note=f"{NO_HASH}; contains no alpha, so alpha_logit is 0.1 as in the published command",
     ),
     Weights(
@@ -138,7 +138,7 @@ WEIGHTS = (
         urls=(f"{FOLDER}/SalCLSTM30.pt",),
         filename="SalCLSTM30.pt",
         licence=UNSTATED,
-        trained_on="SALICON, then DHF1K",
+        trained_on=(TrainedOn("salicon"), TrainedOn("dhf1k")),
         note=NO_HASH,
     ),
     Weights(
@@ -147,7 +147,7 @@ WEIGHTS = (
         filename="SalBCE.pt",
         options={"variant": "static"},
         licence=UNSTATED,
-        trained_on="SALICON",
+        trained_on=(TrainedOn("salicon"),),
         note=NO_HASH,
     ),
     Weights(
@@ -156,7 +156,7 @@ WEIGHTS = (
         filename="gen_modelWeights0090.npz",
         options={"variant": "static"},
         licence=UNSTATED,
-        trained_on="SALICON",
+        trained_on=(TrainedOn("salicon"),),
         note="no hash was published; the generator of SalGAN (2017), the origin of the others",
     ),
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from salcli import ModelSpec, Weights, hookimpl, option
+from salcli import ModelSpec, TrainedOn, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     import typer
@@ -88,6 +88,8 @@ class Options:
 
 UNKNOWN_HASH = "no hash was published; the first download's is recorded"
 
+FLOWS = ("FlyingChairs", "FlyingThings3D")
+
 WEIGHTS = (
     Weights(
         tag="stsconvnet",
@@ -95,7 +97,7 @@ WEIGHTS = (
         filename="stsconvnet.caffemodel",
         options={"net": "stsconvnet"},
         licence="none stated",
-        trained_on="DIEM, with copies at lower resolutions",
+        trained_on=(TrainedOn("diem"),),
         note="the authors state no licence, so all rights are reserved, and whoever downloads the "
         f"file accepts that; {UNKNOWN_HASH}",
     ),
@@ -108,7 +110,7 @@ WEIGHTS = (
         filename="deep_net_model.caffemodel",
         options={"net": "ssnet"},
         licence="MIT",
-        trained_on="SALICON (stills)",
+        trained_on=(TrainedOn("salicon"),),
         note=f"SalNet of Pan et al., which has the layers of ssnet; {UNKNOWN_HASH}",
     ),
     Weights(
@@ -116,7 +118,7 @@ WEIGHTS = (
         urls=("https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth",),
         filename="raft_small_C_T_V2-01064c6d.pth",
         licence="BSD-3-Clause",
-        trained_on="FlyingChairs and FlyingThings3D, by torchvision",
+        trained_on=tuple(map(TrainedOn, FLOWS)),
         note="optical flow for the option flow=raft; the file name contains the start of its hash",
     ),
     Weights(
@@ -124,7 +126,7 @@ WEIGHTS = (
         urls=("https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth",),
         filename="raft_large_C_T_SKHT_V2-ff5fadd5.pth",
         licence="BSD-3-Clause",
-        trained_on="FlyingChairs, FlyingThings3D, Sintel, KITTI and HD1K, by torchvision",
+        trained_on=tuple(map(TrainedOn, (*FLOWS, "Sintel", "KITTI", "HD1K"))),
         note="optical flow for the option flow=raft-large; the file name contains the start of its "
         "hash",
     ),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from salcli import ModelSpec, Weights, hookimpl, option
+from salcli import ModelSpec, TrainedOn, Weights, hookimpl, option
 
 __version__ = "0.1.0"
 
@@ -85,7 +85,7 @@ WEIGHTS = (
         ),
         filename="TASED_updated.pt",
         licence="MIT (licence of the repository that links it; none is stated for the file)",
-        trained_on="DHF1K, from S3D trained on Kinetics-400",
+        trained_on=(TrainedOn("Kinetics-400"), TrainedOn("dhf1k", ("train",))),
         note=f"what the authors recommend; about 85 MB; {NO_HASH}",
     ),
     Weights(
@@ -93,7 +93,7 @@ WEIGHTS = (
         urls=(DRIVE.format("11DLJkuhRHHdRziYc2dQBiyPzf6QGn041"),),
         filename="TASED_v2.pt",
         licence="MIT (licence of the repository that linked it; none is stated for the file)",
-        trained_on="DHF1K, from S3D trained on Kinetics-400",
+        trained_on=(TrainedOn("Kinetics-400"), TrainedOn("dhf1k", ("train",))),
         note=f"the first public file, from 2019; its link may be dead; about 85 MB; {NO_HASH}",
     ),
     Weights(
@@ -106,7 +106,7 @@ WEIGHTS = (
         hash="gitblob:65b27cbb412937b3dd705f4216cb822d679535df",
         filename="S3D_kinetics400_torchified.pt",
         licence="MIT (of the S3D repository, Copyright 2019 Kyle Min)",
-        trained_on="Kinetics-400",
+        trained_on=(TrainedOn("Kinetics-400"),),
         note="S3D, the start for training; a copy of S3D_kinetics400.pt in another project",
     ),
 )

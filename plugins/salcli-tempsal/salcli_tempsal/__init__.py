@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from salcli import DatasetSpec, ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl, option
+from salcli import (
+    DatasetSpec,
+    ModelSpec,
+    ProtocolSpec,
+    StyleSpec,
+    TrainedOn,
+    Weights,
+    hookimpl,
+    option,
+)
 
 if TYPE_CHECKING:
     import typer
@@ -73,7 +82,7 @@ WEIGHTS = (
         urls=("https://drive.google.com/file/d/1LzZJal2BMjFcOpwI9uOsOC0IQcZVzmEP/view",),
         filename="multilevel_tempsal.pt",
         licence="CC-BY-SA-4.0",
-        trained_on="SALICON (2017), encoders started from ImageNet",
+        trained_on=(TrainedOn("ImageNet"), TrainedOn("salicon", ("train",), ("valid",))),
         note="about 972 MB; no hash was published. The authors share it in the Google Drive "
         "folder 1W92oXYra_OPYkR1W56D80iDexWIR7f7Z; the file's own address is known from another "
         "project (numediart/UniRare)",

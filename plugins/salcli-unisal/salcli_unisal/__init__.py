@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from salcli import ModelSpec, ProtocolSpec, StyleSpec, Weights, hookimpl, option
+from salcli import ModelSpec, ProtocolSpec, StyleSpec, TrainedOn, Weights, hookimpl, option
 
 if TYPE_CHECKING:
     import typer
@@ -96,6 +96,13 @@ LIMITS = (
     "knows photographs: on posters, long texts and web pages it misses headlines; "
     "unisal:ads, trained on designs, is better for screenshots"
 )
+JOINTLY = (
+    TrainedOn("dhf1k", ("train",), ("valid",)),
+    TrainedOn("hollywood2", ("train",)),
+    TrainedOn("ucfsports", ("train",)),
+    TrainedOn("salicon", ("train",)),
+)
+"""Trained side by side."""
 
 WEIGHTS = (
     Weights(
@@ -104,8 +111,8 @@ WEIGHTS = (
         hash="gitblob:f06b52c56405bbf11b40cf1b4307573aa4035bea",
         filename="weights_best.pth",
         licence="Apache-2.0",
-        trained_on="DHF1K, Hollywood-2, UCF-Sports and SALICON, jointly",
         known_limits=LIMITS,
+        trained_on=JOINTLY,
     ),
     Weights(
         tag="mit1003",
@@ -114,8 +121,8 @@ WEIGHTS = (
         filename="weights_ft_mit1003.pth",
         options={"domain": "SALICON"},
         licence="Apache-2.0",
-        trained_on="as best, then finetuned on MIT1003 (fold 0)",
         known_limits=LIMITS,
+        trained_on=(*JOINTLY, TrainedOn("mit1003", ("train",), ("valid",), edition="fold 0")),
     ),
     Weights(
         tag="open",
@@ -125,7 +132,11 @@ WEIGHTS = (
         filename="unisal-open.safetensors",
         options={"sources": ("SALICON",), "padding": "same", "rules": "SALICON"},
         licence="MIT AND Apache-2.0",
-        trained_on="1,334 images of OSIE, crowd and scene with human fixations, all MIT-licensed",
+        trained_on=(
+            TrainedOn("osie", ("train",), ("valid",)),
+            TrainedOn("Saliency in Crowd"),
+            TrainedOn("Scene"),
+        ),
         note="included in the wheel; processes clips frame by frame; see the README of "
         "salcli-unisal",
         known_limits=LIMITS,
@@ -136,7 +147,7 @@ WEIGHTS = (
         filename="ads-v1.pth",
         options={"domain": "SALICON", "rules": "SALICON"},
         licence="Apache-2.0",
-        trained_on="designs, by the authors of MediaAttention-Ads v1",
+        trained_on=(TrainedOn("designs, by the authors of MediaAttention-Ads v1"),),
         note="for designs, screenshots and advertisements; not by UNISAL's authors, who did not "
         "publish weights for them. Processes clips frame by frame. No hash was published",
     ),
