@@ -87,7 +87,8 @@ def lowest(session: nox.Session) -> None:
     session.env["OMP_NUM_THREADS"] = "1"
     for command in (("--help",), ("models",), ("doctor",)):
         session.run("salcli", *command, silent=True)
-    session.run("pytest", *(session.posargs or QUICK))
+    # old libraries use what newer ones deprecate
+    session.run("pytest", "-W", "default", *(session.posargs or QUICK))
 
 
 def get_browser(session: nox.Session) -> None:

@@ -193,7 +193,7 @@ def load_model(
     model.offline, model.filters = offline, chosen
     if saved:
         model.load(saved)
-    elif not untrained and any(True for _ in model.network.parameters()):
+    elif not untrained and any(p.requires_grad for p in model.network.parameters()):
         raise WeightsError(
             f"model '{spec.name}' has a network but no weights, so its maps would be noise; give "
             "it a weights file, or ask for an untrained network"

@@ -391,6 +391,8 @@ def _convert(shown: str, value: Any, hint: Any) -> Any:
         return _convert(shown, value, next(a for a in arguments if a is not type(None)))
     if origin is tuple:
         parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise UsageError(f"{shown}: must be comma-separated values")
         if arguments[-1] is not Ellipsis and len(parts) != len(arguments):
             raise UsageError(f"{shown}: must be {len(arguments)} comma-separated values")
         return tuple(_convert(shown, part, arguments[0]) for part in parts)
@@ -398,7 +400,7 @@ def _convert(shown: str, value: Any, hint: Any) -> Any:
         raise PluginError(f"{shown}: an option cannot have the type {hint}")
     try:
         return CONVERTERS[hint](value)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{shown}: must be {WORDS[hint]}") from error
 
 

@@ -99,6 +99,15 @@ def test_a_number_from_a_mapping_is_not_rounded() -> None:
         parse_options(SPEC, {"steps": 2.5}, defaults={})
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steps", float("inf")), ("gain", 10**400), ("sizes", 3), ("pair", {}), ("table", [])],
+)
+def test_values_of_a_file_that_do_not_fit_are_refused(field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"option {field}="):
+        parse_options(SPEC, {}, defaults={field: value})
+
+
 def test_a_model_without_options_refuses_all() -> None:
     plain = ModelSpec("m", "summary", "a:b")
     assert parse_options(plain, [], defaults={}) is None

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
 from types import FrameType, ModuleType
@@ -24,6 +24,8 @@ GROUP = "salcli"
 
 ALTERING = ("predict", "preprocess")
 """The hooks that change every prediction, without being asked for."""
+
+SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 STDOUT = threading.RLock()
 """Held while stdout is redirected, or two threads would each restore what the other had set."""
@@ -163,29 +165,30 @@ def _guarded() -> Iterator[None]:
     """Run a plugin's own code: a guest cannot burn the house.
 
     What it prints goes to stderr, since stdout has results. Whatever it raises, be it an interrupt,
-    is a `_GuestError`; only when somebody really presses Ctrl-C it stays one.
+    is a `_GuestError`, unless a signal raised it: then somebody wants salcli to end.
     """
-    pressed = False
+    came = False
 
-    def press(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.default_int_handler(number, frame)
+    def receive(handler: Callable[..., Any], number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        handler(number, frame)
 
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ours = ours and threading.current_thread() is threading.main_thread()
-    if ours:
-        signal.signal(signal.SIGINT, press)
+    in_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS if in_main}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number, handler in ours.items():
+        signal.signal(number, partial(receive, handler))
     try:
         with STDOUT, redirect_stdout(sys.stderr):
             yield
     except BaseException as problem:
-        if pressed:
+        if came:
             raise
         raise _GuestError(_one_line(problem)) from problem
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def _one_line(problem: BaseException) -> str:

@@ -99,7 +99,8 @@ def _is_ours(record: Mapping[str, Any]) -> bool:
     frames, labels = record.get("frames"), record.get("labels")
     formats, extras, problems = (record.get(key) for key in ("formats", "extras", "problems"))
     return (
-        isinstance(record.get("settings"), dict)
+        record.keys() >= {"labels", "single"}
+        and isinstance(record.get("settings"), dict)
         and record.get("kind") in ("clip", "stills")
         and type(frames) is int
         and 0 <= frames <= MOST_FRAMES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import re
 import signal
 import subprocess
@@ -73,6 +74,41 @@ def test_what_was_scored_before_a_kill_is_not_scored_again(
     expected = contents(tmp_path / "calm" / "brightness")
     assert contents(tmp_path / "killed" / "brightness") == expected
     assert not any("part" in name for name in expected)
+
+
+@pytest.mark.endurance
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_scoring_that_is_killed_often_ends_as_one_that_is_not(
+    salcli: Run, miniature: Miniature, fake_site: Path, tmp_path: Path
+) -> None:
+    words = ["score", "--data", "dhf1k", "--root", str(miniature("dhf1k")), "--split", "train"]
+    words += ["-m", "brightness", "-O", "delay=0.05", "--baselines", "none"]
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "salcli", *words, "-o", "killed"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(fake_site), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.DEVNULL,
+        )
+
+    began = time.monotonic()
+    assert salcli(*words, "-o", "calm").returncode == 0
+    seconds, chance, kills = time.monotonic() - began + 5, random.Random(0), 0
+    for _ in range(25):
+        process = start()
+        time.sleep(chance.uniform(0, seconds))
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+        assert not list((tmp_path / "killed").rglob("scores.json")) or process.returncode == 0
+        if process.returncode == 0:
+            break
+    done = salcli(*words, "-o", "killed", "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert kills > 2
+    expected = contents(tmp_path / "calm" / "brightness")
+    assert contents(tmp_path / "killed" / "brightness") == expected
 
 
 class Impatient(Watcher):

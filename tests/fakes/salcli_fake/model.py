@@ -15,11 +15,10 @@ class Mixer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(3, 1, 1, bias=False)
-        nn.init.constant_(self.mix.weight, 1 / 3)
+        self.register_buffer("mix", torch.full((1, 3, 1, 1), 1 / 3))  # nothing to be trained
 
     def forward(self, x):
-        return self.mix(x)[:, 0].clamp(0, 1)
+        return nn.functional.conv2d(x, self.mix)[:, 0].clamp(0, 1)
 
 
 class Brightness(Model):

@@ -1,0 +1,76 @@
+"""MATLAB files in which bytes were changed: read as fixations, or told as damaged."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from salcli.errors import InputError
+from salcli.gaze import groundtruth, kernels
+from salcli.gaze.files import read_matrix
+from salcli.types import Annotation
+
+SIZE = (36, 48)
+
+
+def salicon(compress: bool) -> bytes:
+    """What SALICON publishes, of two observers."""
+    records = np.zeros((2, 1), [("fixations", object)])
+    for row in records:
+        row["fixations"][0] = np.array([[3.0, 4.0], [20.0, 30.0]])
+    file = io.BytesIO()
+    content = {"gaze": records, "resolution": np.array([[36.0, 48.0]]), "image": "a"}
+    savemat(file, content, do_compression=compress)
+    return file.getvalue()
+
+
+def version_73() -> bytes:
+    """A map, as MATLAB 7.3 stores it."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as written:
+        node = written.create_dataset("I", data=np.eye(48, 36), compression="gzip")
+        node.attrs["MATLAB_class"] = np.bytes_("double")
+    return file.getvalue()
+
+
+KINDS = {
+    "plain": lambda: salicon(False),
+    "compressed": lambda: salicon(True),
+    "7.3": version_73,
+}
+
+
+def mutated(content: bytes, random: np.random.Generator) -> bytes:
+    changed = bytearray(content)
+    for _ in range(int(random.integers(1, 9))):
+        changed[int(random.integers(len(changed)))] = int(random.integers(256))
+    if random.random() < 0.2:
+        del changed[int(random.integers(len(changed))) :]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.endurance)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mutated_file_is_read_or_told(kind: str, count: int, tmp_path: Path) -> None:
+    content, path = KINDS[kind](), tmp_path / "a.mat"
+    random = np.random.default_rng(count)
+    refused = 0
+    for _ in range(count):
+        path.write_bytes(mutated(content, random))
+        refused += 1
+        with suppress(InputError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = groundtruth.read_fixations(Annotation("a", None, path), SIZE)
+            assert kernels.count_map(found.points, SIZE).sum() == len(found.points)
+            refused -= 1
+        with suppress(InputError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert read_matrix(path).ndim == 2
+    assert refused < count, "some mutations are harmless"
