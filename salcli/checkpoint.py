@@ -225,7 +225,7 @@ def save(
             part.chmod(mode)
         except SafetensorError as error:
             # The only trace of the reason is the error number in the text.
-            found = re.search(r"os error (\d+)", str(error))
+            found = re.search(r"(?:os error|code:) (\d+)", str(error))
             number = int(found[1]) if found else errno.EIO
             raise OSError(number, os.strerror(number)) from error
 

@@ -86,13 +86,13 @@ def test_a_network_without_weights_is_refused_unless_it_is_asked_for(
     install_plugins: Callable[..., None], make_site: Callable[..., Path]
 ) -> None:
     install_plugins(make_site("salcli_little"))
-    with pytest.raises(WeightsError, match="model 'little' has a network but no weights"):
-        load_model("little", device="cpu")
+    with pytest.raises(WeightsError, match="model 'tiny' has a network but no weights"):
+        load_model("tiny", device="cpu")
 
-    first, second = (load_model("little", device="cpu", untrained=True) for _ in range(2))
+    first, second = (load_model("tiny", device="cpu", untrained=True) for _ in range(2))
 
-    assert first.label == "little, untrained"
+    assert first.label == "tiny, untrained"
     for one, other in zip(*(m.model.network.parameters() for m in (first, second)), strict=True):
         assert one.equal(other)
     (result,) = predict(WHITE, model=first)
-    assert result.saliency.max() == 1
+    assert result.saliency.shape == (8, 8)

@@ -27,6 +27,7 @@ from salcli.weights.verify import Receipt, expected_hash
 
 FEW = settings(
     max_examples=60,
+    derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

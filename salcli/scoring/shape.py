@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
@@ -14,8 +13,8 @@ from salcli.specs import TrainedOn
 __all__ = ["ScoresDocument", "checked"]
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
-Number = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
-"""Finite."""
+Number = Annotated[float, Meta(ge=-1e100, le=1e100)]
+"""Neither infinite nor so large that sums are."""
 
 
 class IntervalDocument(TypedDict):

@@ -34,10 +34,11 @@ def salicon(compress: bool) -> bytes:
 def version_73() -> bytes:
     """A map, as MATLAB 7.3 stores it."""
     file = io.BytesIO()
-    with h5py.File(file, "w") as written:
+    with h5py.File(file, "w", userblock_size=512) as written:
         node = written.create_dataset("I", data=np.eye(48, 36), compression="gzip")
         node.attrs["MATLAB_class"] = np.bytes_("double")
-    return file.getvalue()
+    head = b"MATLAB 7.3 MAT-file".ljust(116) + bytes(8) + b"\x00\x02IM"
+    return head + file.getvalue()[len(head) :]
 
 
 KINDS = {
@@ -61,16 +62,14 @@ def mutated(content: bytes, random: np.random.Generator) -> bytes:
 def test_a_mutated_file_is_read_or_told(kind: str, count: int, tmp_path: Path) -> None:
     content, path = KINDS[kind](), tmp_path / "a.mat"
     random = np.random.default_rng(count)
-    refused = 0
+    path.write_bytes(content)
+    assert len(groundtruth.read_fixations(Annotation("a", None, path), SIZE).points) > 3
     for _ in range(count):
         path.write_bytes(mutated(content, random))
-        refused += 1
         with suppress(InputError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = groundtruth.read_fixations(Annotation("a", None, path), SIZE)
             assert kernels.count_map(found.points, SIZE).sum() == len(found.points)
-            refused -= 1
         with suppress(InputError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert read_matrix(path).ndim == 2
-    assert refused < count, "some mutations are harmless"
