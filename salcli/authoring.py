@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from salcli.model import Model
     from salcli.output import png
     from salcli.panels.board import ComparedFrame, ScoredMap, open_panels
+    from salcli.panels.files import write_gif
     from salcli.progress import download_bar, watch
     from salcli.protocols import Negatives, Preparation, Protocol, Variant
     from salcli.protocols.resampling import resample
@@ -128,6 +129,7 @@ __all__ = [
     "ucf_sports_clips",
     "validation_clips",
     "watch",
+    "write_gif",
 ]
 
 __getattr__ = lazily(
@@ -206,6 +208,7 @@ __getattr__ = lazily(
         "ucf_sports_clips": "salcli.datasets.published",
         "validation_clips": "salcli.datasets.ucfsports",
         "watch": "salcli.progress",
+        "write_gif": "salcli.panels.files",
     },
 )
 

@@ -34,11 +34,16 @@ class Options:
         ValueError: The network does not support this input size.
     """
 
-    network: Literal["auto", "full", "slices", "image"] = option(
+    network: Literal["auto", "full", "simple", "slices", "image"] = option(
         "auto",
-        "full: aggregate map and slices; slices or image: one branch alone, at less "
-        "than half the cost, from its own weights or from the full network's; auto: what "
-        "the weights hold",
+        "full: aggregate map and slices; simple: the same by mixing finished maps only, an early "
+        "model; slices or image: one branch alone, at less than half the cost, from its own "
+        "weights or from the full network's; auto: what the weights hold",
+    )
+    encoder: Literal["pnasnet5", "vgg16", "mobilenet_v2"] = option(
+        "pnasnet5",
+        "encoder of the image branch alone; without published weights but for pnasnet5, and from "
+        "torchvision",
     )
     slices: int | None = option(
         None, "number of slices of viewing time; none: as many as the weights have, else 5", min=1
@@ -71,7 +76,18 @@ class Options:
         "batch lets them use and follow the batch, as in the original",
     )
 
+    nss: float = option(0.0, "training: weight of - NSS in the loss", min=0)
+    sim: float = option(0.0, "training: weight of - SIM in the loss", min=0)
+    l1: float = option(
+        0.0,
+        "training: weight of the mean absolute difference in the loss, from ground truth with "
+        "peak 1",
+        min=0,
+    )
+
     def __post_init__(self) -> None:
+        if self.encoder != "pnasnet5" and self.network not in ("auto", "image"):
+            raise ValueError(f"encoder {self.encoder} is for the image branch: network=image")
         if self.input_size < CELL or self.input_size % CELL:
             raise ValueError(f"input_size must be a multiple of {CELL}, not {self.input_size}")
 

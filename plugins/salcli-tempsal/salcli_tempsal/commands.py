@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from salcli import UsageError
-from salcli.authoring import Device, Quiet, Verbose, logging_to_terminal
+from salcli.authoring import (
+    Device,
+    ModelName,
+    ModelOptions,
+    Quiet,
+    Verbose,
+    WeightsFile,
+    logging_to_terminal,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 group = typer.Typer(
     no_args_is_help=True,
-    help="Make ground truth for TempSAL's time slices, and join trained branches.",
+    help="Make ground truth for TempSAL's time slices, animate them, and join trained branches.",
 )
 
 WAYS = ("equal-duration", "equal-distribution", "quantiles")
@@ -153,6 +161,65 @@ def join(
     needed = {"network": "full", "slices": counts[0], "input_size": sides[0]}
     checkpoint.save(output, state, metadata={"model": TEMPSAL.name, "options": needed})
     typer.echo(output)
+
+
+@group.command()
+def animate(
+    context: typer.Context,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False)],
+    truth: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder with IMAGE_0.png and so on, as 'slices' writes them."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the GIFs.")
+    ] = Path("viz_out"),
+    model: ModelName = "tempsal",
+    option: ModelOptions = None,
+    weights: WeightsFile = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw predicted slices beside their ground truth, as a GIF of two slices per second.
+
+    DIR/IMAGE.gif has six panels for each slice: heat and spotlight of the ground truth, of the
+    prediction, and their difference beside the image. Slices share one scale.
+
+    Exit codes: 0 all done, 1 some images failed, 2 wrong usage, 3 no weights.
+    """
+    context.with_resource(logging_to_terminal(quiet=quiet, verbose=verbose))
+    import numpy as np
+
+    from salcli import SalcliError, load_model, predict
+    from salcli.authoring import download_bar, watch, write_gif
+    from salcli_tempsal.spotlight import animation
+    from salcli_tempsal.volumes import read_slices
+
+    with download_bar(model, quiet=quiet) as report:
+        chosen = ["range=raw", *(option or ())]
+        loaded = load_model(
+            model, options=chosen, weights_file=weights, device=device, report=report
+        )
+    complete = True
+    with watch(len(images), quiet=quiet) as watcher:
+        for image in images:
+            try:
+                result = next(predict(image, model=loaded, kind="stills"))
+                assert result.frame is not None
+                predicted = list(result.extras.values())
+                wanted = read_slices(truth, image.stem, count=len(predicted), like=result.frame)
+                path = output / f"{image.stem}.gif"
+                write_gif(path, animation(result.frame, wanted, np.stack(predicted)), seconds=0.5)
+            except SalcliError as error:
+                watcher.fail(str(error))
+                complete = False
+            else:
+                watcher.finish(f"{image}: {len(predicted)} slices in {path}")
+    if not complete:
+        raise typer.Exit(1)
 
 
 def _way(slicing: str) -> str | list[float]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from salcli.authoring import losses, stretch
+from salcli.authoring import gaussian_blur, losses, stretch
 
 __all__ = ["blurred", "compared", "end_to_end", "log_density", "resized", "stretched"]
 
@@ -29,13 +29,8 @@ def blurred(maps: Tensor, size: tuple[int, ...]) -> Tensor:
 
     Equal to OpenCV's bilinear `resize` and `GaussianBlur(11x11, 0)` with mirrored borders.
     """
-    large = resized(maps[None], size)
-    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=maps.device, dtype=maps.dtype)
-    kernel = torch.exp(-0.5 * (offsets / BLUR_SIGMA) ** 2)
-    kernel = (kernel / kernel.sum()).expand(len(maps), 1, 1, -1)
-    padded = functional.pad(large, [BLUR_RADIUS] * 4, mode="reflect")
-    across = functional.conv2d(padded, kernel, groups=len(maps))
-    return functional.conv2d(across, kernel.mT, groups=len(maps))[0]
+    large = resized(maps[None], size)[0]
+    return gaussian_blur(large, BLUR_SIGMA, truncate=BLUR_RADIUS / BLUR_SIGMA, border="mirror")
 
 
 def compared(predicted: Tensor, density: Tensor) -> dict[str, Tensor]:

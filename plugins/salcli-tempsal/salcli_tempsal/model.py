@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Literal, TypeAlias, TypeVar
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from salcli import (
@@ -24,9 +22,18 @@ from salcli import (
     Stimulus,
     UsageError,
 )
-from salcli.authoring import Checkpoint, Model, checkpoint, losses, prefetch
+from salcli.authoring import (
+    MINUS_ONE_TO_ONE,
+    Checkpoint,
+    Model,
+    checkpoint,
+    losses,
+    prefetch,
+    resized,
+)
 from salcli_tempsal import Options, maps, published
-from salcli_tempsal.network import ImageBranch, Maps, SliceBranch, TempSAL
+from salcli_tempsal.backbones import BackboneBranch
+from salcli_tempsal.network import ImageBranch, Maps, SimpleMixing, SliceBranch, TempSAL
 
 T = TypeVar("T")
 
@@ -35,7 +42,7 @@ logger = logging.getLogger(__name__)
 SLICES = 5
 """Number of slices of the published network: one per second."""
 
-Network: TypeAlias = TempSAL | SliceBranch | ImageBranch
+Network: TypeAlias = TempSAL | SimpleMixing | SliceBranch | ImageBranch | BackboneBranch
 
 FOREVER = 10**9
 """More epochs than any training has."""
@@ -49,7 +56,7 @@ IMAGE = Recipe(
     optimiser="adam",
     learning_rate=1e-4,
     losses={"kld": 1.0, "cc": -1.0},
-    groups=(ParameterGroup("pnas.", encoder=True),),
+    groups=(ParameterGroup("pnas.", encoder=True), ParameterGroup("encoder.", encoder=True)),
     select="CC",
     sources=(Source("salicon", truth_size=OWN_SIZE),),
 )
@@ -65,10 +72,10 @@ MIXING = dataclasses.replace(
     IMAGE,
     epochs=30,
     learning_rate=1e-5,
-    groups=(ParameterGroup("pnas_", frozen_epochs=FOREVER),),
+    groups=(ParameterGroup("pnas", frozen_epochs=FOREVER),),
     select="loss",
 )
-"""The best epoch has the highest CC - KL, which is the lowest loss."""
+"""The best epoch has the highest CC - KL, which is the lowest loss if no other term is weighed."""
 
 
 class TempSal(Model):
@@ -80,12 +87,17 @@ class TempSal(Model):
     def build(self) -> Network:
         """The network that the options ask for."""
         if self._wanted == "image":
-            return ImageBranch()
+            other = self.options.encoder != "pnasnet5"
+            return BackboneBranch(self.options.encoder) if other else ImageBranch()
+        if self._wanted == "simple":
+            return SimpleMixing(self._slices)
         return SliceBranch(self._slices) if self._wanted == "slices" else TempSAL(self._slices)
 
     @property
-    def _wanted(self) -> Literal["full", "slices", "image"]:
+    def _wanted(self) -> Literal["full", "simple", "slices", "image"]:
         """What to build; `auto` is resolved only once a file has been read."""
+        if self.options.encoder != "pnasnet5":
+            return "image"
         return "full" if self.options.network == "auto" else self.options.network
 
     @property
@@ -98,7 +110,8 @@ class TempSal(Model):
         Raises:
             WeightsError: The file does not hold that network.
         """
-        self._become(saved)
+        if not isinstance(self.network, BackboneBranch):
+            self._become(saved)
         self._fill(saved)
         if isinstance(self.network, TempSAL) and self.options.share_encoder == "auto":
             _tell(self.network.share(), len(self.network.pnas_vol.pnas.stages()) - 1)
@@ -106,17 +119,20 @@ class TempSal(Model):
     def start_from(self, saved: Checkpoint) -> None:
         """Whole networks, a branch of the full one, and PNASNet-5-Large trained on ImageNet.
 
-        The encoder's file may have the original's names or timm's. The full network can also start
-        from two branches joined by `salcli tempsal join`; the mixing module then keeps its initial
-        values.
+        The encoder's file may have the original's names or timm's; another encoder's is
+        torchvision's. What mixes two branches can also start from branches of another such network,
+        or joined by `salcli tempsal join`; the mixing module then keeps its initial values.
         """
-        found = published.content(saved)
+        if isinstance(self.network, BackboneBranch):
+            self.network.start_from(saved)
+            return
+        found, branches = published.content(saved), self._branches()
         if found == "encoder":
-            for branch in self._branches():
+            for branch in branches:
                 checkpoint.load_strict(branch.pnas, published.encoder(saved))
-        elif found == "branches" and isinstance(self.network, TempSAL):
-            checkpoint.load_strict(self.network.pnas_vol, published.branch(saved, "slices"))
-            checkpoint.load_strict(self.network.pnas_sal, published.branch(saved, "image"))
+        elif found in ("full", "simple", "branches") and found != self._wanted and branches[1:]:
+            checkpoint.load_strict(branches[0], published.branch(saved, "slices"))
+            checkpoint.load_strict(branches[1], published.branch(saved, "image"))
         else:
             self._fill(saved)
 
@@ -138,22 +154,22 @@ class TempSal(Model):
             self.network = self.build()
 
     def _fill(self, saved: Checkpoint) -> None:
-        checkpoint.load_strict(self.network, published.branch(saved, self._wanted))
+        if not isinstance(self.network, BackboneBranch):
+            saved = published.branch(saved, self._wanted)
+        checkpoint.load_strict(self.network, saved)
 
     def _branches(self) -> list[SliceBranch | ImageBranch]:
+        """Of slices and of the whole time, or the only one; none with another encoder."""
         if isinstance(self.network, TempSAL):
             return [self.network.pnas_vol, self.network.pnas_sal]
-        return [self.network]
+        if isinstance(self.network, SimpleMixing):
+            return [self.network.pnas_vol, self.network.pnas]
+        return [] if isinstance(self.network, BackboneBranch) else [self.network]
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Resized to a square by Pillow, bilinear on 8 bits, in [-1, 1]: `[N, 3, h, h]`."""
-        side = self.options.input_size
-        pictures = [
-            np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BILINEAR))
-            for frame in frames
-        ]
-        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div_(255)
-        return pixels.sub_(0.5).div_(0.5)
+        size = (self.options.input_size, self.options.input_size)
+        return resized(frames, size, standardised=MINUS_ONE_TO_ONE)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """The aggregate map, and as extras `slice1` ... in the order of viewing."""
@@ -179,7 +195,7 @@ class TempSal(Model):
         return Prediction(aggregate[0], dict(zip(names, slices, strict=True)))
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
-        """KL divergence, CC, SIM and NSS.
+        """KL divergence, CC, SIM, NSS and L1, the mean absolute difference.
 
         For slices, `density` and `fixations` have one map per slice, with sums relative to each
         other: the maps of a picture are laid end to end and compared as one, so that the relative
@@ -196,24 +212,31 @@ class TempSal(Model):
                 f"the network gives {predicted.shape[1]} maps per picture, and the ground truth "
                 f"has {density.shape[1]}; 'salcli tempsal slices' makes that of slices"
             )
+        # in SALICON's maps, and in slices of one picture together, the peak is 255
+        peak = density.amax(dim=(1, 2, 3), keepdim=True).clamp(min=torch.finfo(density.dtype).tiny)
+        peaked = maps.resized(density / peak, predicted.shape[-2:])
         density = maps.resized(density, predicted.shape[-2:])
         parts = maps.compared(maps.end_to_end(predicted), maps.end_to_end(density))
         seen = maps.end_to_end(maps.resized(predicted, fixations.shape[-2:]))
         parts["nss"] = losses.nss(maps.log_density(seen), maps.end_to_end(fixations))
+        parts["l1"] = (predicted - peaked).abs()
         yield Loss({name: value.mean() for name, value in parts.items()})
 
     def recipes(self) -> Mapping[str, Recipe]:
         """How the published code trains this network; for the mixing module branches are frozen."""
-        if self._wanted == "full":
-            return {"mixing": MIXING}
-        if self._wanted == "image":
-            return {"image": IMAGE}
-        return {"temporal": dataclasses.replace(TEMPORAL, slices=self._slices)}
+        name, recipe = {
+            "image": ("image", IMAGE),
+            "slices": ("temporal", dataclasses.replace(TEMPORAL, slices=self._slices)),
+        }.get(self._wanted, ("mixing", MIXING))
+        options = self.options
+        terms = {"nss": -options.nss, "sim": -options.sim, "l1": options.l1}
+        more = {term: weight for term, weight in terms.items() if weight}
+        return {name: dataclasses.replace(recipe, losses={**recipe.losses, **more})}
 
     def start_epoch(self, epoch: int) -> None:
         """Training mode; the option `norms` says how batch norms of frozen branches behave."""
         self.network.train()
-        if isinstance(self.network, TempSAL) and self.options.norms == "still":
+        if self._wanted in ("full", "simple") and self.options.norms == "still":
             for branch in self._branches():
                 branch.eval()
 

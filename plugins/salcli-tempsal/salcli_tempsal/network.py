@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from salcli_tempsal.pnasnet import PNASNet5Large
 
-__all__ = ["Branch", "ImageBranch", "Maps", "SliceBranch", "TempSAL"]
+__all__ = ["Branch", "ImageBranch", "Maps", "SimpleMixing", "SliceBranch", "TempSAL"]
 
 LEVELS = (96, 270, 1080, 2160, 4320)
 """Channels of the encoder's outputs that are decoded, at 1/2, 1/4, 1/8, 1/16 and 1/32."""
@@ -185,6 +185,23 @@ class TempSAL(nn.Module):
                 break
             replaced.set_submodule(name, module)
         return self.shared_stages()
+
+
+class SimpleMixing(nn.Module):
+    """Both branches, of which only the finished maps are mixed: the authors' early model."""
+
+    def __init__(self, slices: int) -> None:
+        super().__init__()
+        self.pnas_vol = SliceBranch(slices)
+        self.pnas = ImageBranch()
+        self.deconv_mix = chain(1 + slices, 16, 32, 1)
+
+    def forward(self, x: Tensor, *, batchwide: bool = False) -> Maps:
+        """`x` is `[N, 3, h, w]` in [-1, 1]; for `batchwide` see `SliceBranch.maps`."""
+        slices = self.pnas_vol(x, batchwide=batchwide).slices
+        maps = torch.cat([self.pnas(x).aggregate[:, None], slices], dim=1)
+        mixed = self.deconv_mix(maps.to(x.dtype))
+        return Maps(torch.sigmoid(mixed.float())[:, 0], slices)
 
 
 def equal(some: nn.Module, other: nn.Module) -> bool:

@@ -18,13 +18,17 @@ from salcli.authoring import Checkpoint
 
 __all__ = ["Content", "branch", "content", "encoder", "joined", "slices"]
 
-Content: TypeAlias = Literal["full", "branches", "slices", "image", "encoder"]
+Content: TypeAlias = Literal["full", "simple", "branches", "slices", "image", "encoder"]
 
 PREFIXES = {"slices": "pnas_vol.", "image": "pnas_sal."}
 """Where the full network keeps the branches."""
 
+EARLY = {"slices": "pnas_vol.", "image": "pnas."}
+"""Where the early model keeps them."""
+
 NAMES: Mapping[Content, str] = {
     "full": "the full network",
+    "simple": "an early model, which mixes finished maps only",
     "branches": "both branches without the mixing module",
     "slices": "the slice branch alone",
     "image": "the image branch alone",
@@ -33,6 +37,7 @@ NAMES: Mapping[Content, str] = {
 
 REMEDIES: Mapping[Content, str] = {
     "full": "set the option 'network' to 'full'",
+    "simple": "set the option 'network' to 'simple'",
     "branches": "it is for training with the recipe 'mixing'",
     "slices": "set the option 'network' to 'slices', or join both branches by "
     "'salcli tempsal join'",
@@ -41,7 +46,7 @@ REMEDIES: Mapping[Content, str] = {
 }
 """What to do with a file that does not hold the wanted network."""
 
-CLASSIFIERS = ("classifier.", "last_linear.")
+CLASSIFIER = re.compile(r"(^|\.)(classifier|last_linear)\.")
 """The ImageNet classifier: in every published file, but unused in prediction."""
 
 TIMM = (
@@ -82,9 +87,11 @@ def content(saved: Checkpoint) -> Content:
     if "conv0.weight" in keys or "conv_0.conv.weight" in keys:
         return "encoder"
     if any(key.startswith("pnas_vol.") for key in keys):
+        if any(key.startswith("pnas.") for key in keys):
+            return "simple"
         if not any(key.startswith("pnas_sal.") for key in keys):
             raise WeightsError(
-                f"'{saved.path}' is of an early model that mixes finished maps only; the published "
+                f"'{saved.path}' holds the slice branch of a full network alone; the published "
                 "one, multilevel_tempsal.pt, has the keys pnas_vol.*, pnas_sal.* and deconv_*"
             )
         mixed = any(key.startswith("deconv_mix.") for key in keys)
@@ -106,19 +113,21 @@ def slices(saved: Checkpoint) -> int | None:
     return None if last is None else last.shape[0]
 
 
-def branch(saved: Checkpoint, wanted: Literal["full", "slices", "image"]) -> Checkpoint:
+def branch(saved: Checkpoint, wanted: Literal["full", "simple", "slices", "image"]) -> Checkpoint:
     """The part of a file that the network `wanted` needs, without classifiers.
 
     Raises:
         WeightsError: The file does not hold it.
     """
     found = content(saved)
-    prefix = PREFIXES.get(wanted, "") if found in ("full", "branches") else ""
+    places = EARLY if found == "simple" else PREFIXES if found in ("full", "branches") else {}
+    prefix = places.get(wanted, "")
     if not prefix and found != wanted:
         raise WeightsError(
             f"'{saved.path}' holds {NAMES[found]}, not {NAMES[wanted]}; {REMEDIES[found]}"
         )
-    return _kept(saved, {k.removeprefix(prefix): t for k, t in saved.state.items() if prefix in k})
+    own = {k: tensor for k, tensor in saved.state.items() if k.startswith(prefix)}
+    return _kept(saved, {key.removeprefix(prefix): tensor for key, tensor in own.items()})
 
 
 def joined(image: Checkpoint, slices: Checkpoint, mixing: Checkpoint | None) -> dict[str, Tensor]:
@@ -155,10 +164,5 @@ def _ours(key: str) -> str:
 
 def _kept(saved: Checkpoint, state: Mapping[str, Tensor]) -> Checkpoint:
     """The checkpoint without any classifiers."""
-    classifiers = (*CLASSIFIERS, *(f"pnas.{name}" for name in CLASSIFIERS))
-    kept = {
-        key: tensor
-        for key, tensor in state.items()
-        if not key.removeprefix("pnas_vol.").removeprefix("pnas_sal.").startswith(classifiers)
-    }
+    kept = {key: tensor for key, tensor in state.items() if not CLASSIFIER.search(key)}
     return replace(saved, state=kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,9 +16,18 @@ if TYPE_CHECKING:
     from salcli.authoring import ComparedFrame, Look
 
     Levels: TypeAlias = npt.NDArray[np.int64]
-    Map: TypeAlias = npt.NDArray[np.float32]
+    Map: TypeAlias = npt.NDArray[np.floating]
 
-__all__ = ["Spotlight", "TempsalPanels", "difference", "hot", "spotlight"]
+__all__ = [
+    "Spotlight",
+    "TempsalPanels",
+    "animation",
+    "comparison",
+    "difference",
+    "hot",
+    "peaked",
+    "spotlight",
+]
 
 
 class Spotlight(MapStyle):
@@ -27,7 +37,7 @@ class Spotlight(MapStyle):
 
     def draw(self, frame: Frame, saliency: Map) -> Frame:
         """See `MapStyle.draw`."""
-        return spotlight(frame, saliency)
+        return spotlight(frame, peaked(saliency))
 
     def swatch(self, size: int) -> Frame:
         """See `MapStyle.swatch`."""
@@ -48,47 +58,67 @@ class TempsalPanels:
 
     def draw(self, compared: ComparedFrame) -> Frame:
         """The panels `[H', W', 3]` of a frame without space between; both sides are even."""
-        picture, truth = compared.picture, compared.density
-        rows: list[tuple[Frame, Frame]] = []
+        return comparison(
+            compared.picture,
+            None if compared.density is None else peaked(compared.density),
+            [peaked(scored.saliency) for scored in compared.maps],
+        )
+
+
+def comparison(picture: Frame, truth: Map | None, maps: Sequence[Map]) -> Frame:
+    """The panels of `TempsalPanels` for ground truth and maps `[H, W]` in [0, 1]."""
+    rows: list[tuple[Frame, Frame]] = []
+    if truth is not None:
+        rows.append((hot(truth), spotlight(picture, truth)))
+    for saliency in maps:
+        rows.append((hot(saliency), spotlight(picture, saliency)))
         if truth is not None:
-            rows.append((hot(truth), spotlight(picture, truth)))
-        for scored in compared.maps:
-            rows.append((hot(scored.saliency), spotlight(picture, scored.saliency)))
-            if truth is not None:
-                rows.append((difference(truth, scored.saliency), picture))
-        if truth is None:
-            rows.append((picture, np.zeros_like(picture)))
-        whole = np.concatenate([np.concatenate(row, axis=1) for row in rows])
-        odd = whole.shape[0] % 2, whole.shape[1] % 2
-        return np.pad(whole, ((0, odd[0]), (0, odd[1]), (0, 0)))
+            rows.append((difference(truth, saliency), picture))
+    if truth is None:
+        rows.append((picture, np.zeros_like(picture)))
+    whole = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    odd = whole.shape[0] % 2, whole.shape[1] % 2
+    return np.pad(whole, ((0, odd[0]), (0, odd[1]), (0, 0)))
+
+
+def animation(picture: Frame, truth: Map, saliency: Map) -> list[Frame]:
+    """`comparison` for each slice of ground truth and prediction `[T, H, W]`, which share a scale.
+
+    So the brightness of the slices can be compared.
+    """
+    pairs = zip(peaked(truth), peaked(saliency), strict=True)
+    return [comparison(picture, here, [there]) for here, there in pairs]
+
+
+def peaked(maps: Map) -> Map:
+    """Maps divided by their common maximum; zeros stay zeros."""
+    peak = maps.max()
+    return maps / (peak if peak > 0 else 1)
 
 
 def hot(saliency: Map) -> Frame:
-    """TempSAL's heat picture `[H, W, 3]`: levels truncated to 8 bit, in OpenCV's colours HOT."""
-    peak = saliency.max()
-    levels = (255 * (saliency / (peak if peak > 0 else 1))).astype(np.uint8)
+    """TempSAL's heat picture `[H, W, 3]` of a map in [0, 1]: truncated levels, OpenCV's HOT."""
+    levels = (255 * saliency).astype(np.uint8)
     return colormaps.coloured(levels / 255, colormaps.table("hot"))
 
 
 def difference(truth: Map, saliency: Map) -> Frame:
-    """0.5 + (truth - prediction) / 2, each with peak 1, in OpenCV's colours TWILIGHT."""
-    first, second = (map_ / (map_.max() if map_.max() > 0 else 1) for map_ in (truth, saliency))
+    """0.5 + (truth - prediction) / 2, of maps in [0, 1], in OpenCV's colours TWILIGHT."""
     fine = colormaps.table("twilight").astype(np.float64)
     steps = np.linspace(0, len(fine) - 1, 256)
     table = [np.interp(steps, np.arange(len(fine)), channel) for channel in fine.T]
-    levels = (255 * (0.5 + (first - second) / 2)).astype(np.uint8)
+    levels = (255 * (0.5 + (truth - saliency) / 2)).astype(np.uint8)
     found: Frame = np.rint(np.stack(table, axis=1)).astype(np.uint8)[levels]
     return found
 
 
-def spotlight(frame: Frame, saliency: npt.NDArray[np.floating]) -> Frame:
-    """The picture `[H, W, 3]` grey and dark where the map `[H, W]` is low.
+def spotlight(frame: Frame, saliency: Map) -> Frame:
+    """The picture `[H, W, 3]` grey and dark where the map `[H, W]` in [0, 1] is low.
 
-    With f = 2 * map / max, at most 1: saturation times f, value times 0.9 f + 0.1, truncated to
+    With f = 2 * map, at most 1: saturation times f, value times 0.9 f + 0.1, truncated to
     8 bit, in OpenCV's HSV of whole degrees by two.
     """
-    peak = saliency.max()
-    lit = (2 * saliency.astype(np.float64) / (peak if peak > 0 else 1)).clip(0, 1)
+    lit = (2 * saliency.astype(np.float64)).clip(0, 1)
     hue, saturation, value = _hsv(frame)
     saturation = np.floor(saturation * lit) / 255
     value = np.floor(value * (0.9 * lit + 0.1))

@@ -4,4 +4,5 @@ from salcli.testing import check_model
 
 
 def test_the_model_keeps_the_contract() -> None:
-    check_model("tempsal", options={"network": "slices", "input_size": 32})
+    options = {"network": "slices", "encoder": "pnasnet5", "input_size": 32}
+    check_model("tempsal", options=options)

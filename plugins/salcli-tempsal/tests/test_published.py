@@ -182,6 +182,7 @@ BAD = {
         "not a weights file of TempSAL: it has neither pnas_vol",
     ),
     "early": ({"pnas_vol.x": EMPTY, "pnas.x": EMPTY}, "mixes finished maps only"),
+    "half": ({"pnas_vol.x": EMPTY}, "the slice branch of a full network alone"),
     "encoder": ({"conv0.weight": EMPTY}, "holds an encoder alone, not the full network"),
 }
 

@@ -41,13 +41,13 @@ def write(run: TrainingRun, network: UNISAL) -> None:
     """
     if any(used.name not in SOURCES for used in run.datasets):
         return
-    saved, buffer = checkpoint.read(run.weights), io.BytesIO()
+    saved, buffer, of_data = checkpoint.read(run.weights), io.BytesIO(), _folder(run)
     torch.save(dict(saved.state), buffer)
-    weights = "weights_ft_mit1003.pth" if _is_finetuned(run) else "weights_best.pth"
+    weights = "weights_best.pth" if of_data == run.folder else "weights_ft_mit1003.pth"
     atomic.write(run.folder / weights, buffer.getbuffer())
     for name, content in by_file(run, network, saved.metadata).items():
         _write(run.folder / name, content)
-    _write(_folder(run) / SCALARS, _scalars(run))
+    _write(of_data / SCALARS, _scalars(run))
     if run.recipe.select == "loss":
         loss = saved.metadata["validation"][run.recipe.select_on]["loss"]
         _write(run.folder / "best_epoch.dat", saved.metadata["epoch"])
@@ -78,13 +78,9 @@ def write_scores(run: TrainingRun, document: Mapping[str, Any]) -> None:
     _write(folder / f"all_scalars_eval-{protocol.data_name(document)}.json", scalars)
 
 
-def _is_finetuned(run: TrainingRun) -> bool:
-    return [used.name for used in run.datasets] == [MIT1003]
-
-
 def _folder(run: TrainingRun) -> Path:
     """The folder for scalars and scores on the same data: a separate one for MIT1003."""
-    if not _is_finetuned(run):
+    if [used.name for used in run.datasets] != [MIT1003]:
         return run.folder
     recipe, fold = run.recipe, run.datasets[0].edition.rpartition(" ")[2]
     encoder = next(group for group in recipe.groups if group.encoder)
@@ -104,11 +100,10 @@ def _scalars(run: TrainingRun) -> Scalars:
     for text in run.log.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
         for tag, value in _tagged(line, [used.name for used in run.datasets]):
-            *parts, last = (*tag.split("/"), str(line["epoch"]))
             place = found
-            for part in parts:
+            for part in tag.split("/"):
                 place = place.setdefault(part, {})
-            place[last] = value
+            place[str(line["epoch"])] = value
     return found
 
 

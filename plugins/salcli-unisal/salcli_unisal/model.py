@@ -11,7 +11,16 @@ from PIL import Image
 from torch import Tensor
 
 from salcli import Batch, Frame, Loss, Prediction, Recipe, Stimulus, TrainingRun, UsageError
-from salcli.authoring import IMAGENET, Checkpoint, Model, batched, losses, prefetch, resized
+from salcli.authoring import (
+    IMAGENET,
+    Checkpoint,
+    Model,
+    batched,
+    density_losses,
+    peaked,
+    prefetch,
+    resized,
+)
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
 from salcli_unisal.network import UNISAL, resize
 from salcli_unisal.recipes import RECIPES
@@ -153,8 +162,7 @@ class Unisal(Model):
             elif recurrent:  # every still begins a recurrence
                 feature, _ = self.network.recur(feature, None, lanes=len(inputs), domain=domain)
             logits = self.network.decode(feature, skip_2x, skip_4x, domain).float()
-            logits = resize(logits, frame_size)[:, 0]
-            for saliency in (logits - logits.amax(dim=(1, 2), keepdim=True)).exp():
+            for saliency in peaked(resize(logits, frame_size)[:, 0], logits=True):
                 yield Prediction(saliency)
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
@@ -167,12 +175,7 @@ class Unisal(Model):
             static=domain == STATIC,
             size=(batch.density.shape[-2], batch.density.shape[-1]),
         )
-        parts = {
-            "kld": losses.kld(log_density, batch.density),
-            "nss": losses.nss(log_density, batch.fixations),
-            "cc": losses.cc(log_density, batch.density),
-        }
-        yield Loss({name: value.mean() for name, value in parts.items()})
+        yield Loss(density_losses(log_density, batch))
 
     def recipes(self) -> Mapping[str, Recipe]:
         """`open` and `open-finish` produced the bundled weights; `published` is the paper's."""
