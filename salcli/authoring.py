@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from salcli.datasets.ucfsports import validation_clips
     from salcli.framewise import framewise, input_chunks, one_by_one
     from salcli.gaze import matlab
+    from salcli.gaze.groundtruth import fixation_map
     from salcli.gaze.pairing import FileNames
     from salcli.inputs import IMAGENET, MINUS_ONE_TO_ONE, Standardisation, pixels, resized
     from salcli.loading import create
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from salcli.training.batches import Batches
     from salcli.training.losses import density_losses
     from salcli.training.plan import Corpus
+    from salcli.training.sampling import Sampling
     from salcli.weights import store
     from salcli.weights.drives import is_page
 
@@ -79,6 +81,7 @@ __all__ = [
     "Protocol",
     "Quiet",
     "SaliconOptions",
+    "Sampling",
     "ScoredMap",
     "Standardisation",
     "Variant",
@@ -96,6 +99,7 @@ __all__ = [
     "devices",
     "dhf1k_frames",
     "download_bar",
+    "fixation_map",
     "framewise",
     "gaussian_blur",
     "images",
@@ -158,6 +162,7 @@ __getattr__ = lazily(
         "Protocol": "salcli.protocols",
         "Quiet": "salcli.commands._options",
         "SaliconOptions": "salcli.datasets.salicon",
+        "Sampling": "salcli.training.sampling",
         "ScoredMap": "salcli.panels.board",
         "Standardisation": "salcli.inputs",
         "Variant": "salcli.protocols",
@@ -175,6 +180,7 @@ __getattr__ = lazily(
         "devices": "salcli.devices",
         "dhf1k_frames": "salcli.datasets.published",
         "download_bar": "salcli.progress",
+        "fixation_map": "salcli.gaze.groundtruth",
         "framewise": "salcli.framewise",
         "gaussian_blur": "salcli.maps",
         "images": "salcli.media.images",

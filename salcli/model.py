@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -135,6 +136,21 @@ class Model(ABC):
         Called before the network is built.
         """
         return {}
+
+    def selecting_score(
+        self, scores: Mapping[str, Mapping[str, float]], recipe: Recipe, epoch: int
+    ) -> float | None:
+        """The score of an epoch by which the best one is chosen; `None` if it cannot be the best.
+
+        A model whose published code looks at one dataset, or not from the start, overrides this.
+
+        Args:
+            scores: Means over the validation recordings, by group or dataset and by name; `all` is
+                over everything.
+            recipe: What is followed; `select` is the name.
+            epoch: Counted from 0.
+        """
+        return scores.get("all", {}).get(recipe.select, math.nan)
 
     def start_epoch(self, epoch: int) -> None:
         """Called before each training epoch (from 0): freeze, unfreeze, set modes."""

@@ -80,15 +80,8 @@ class Source:
         clip_length: Frames per sample.
         clip_stride: Stride between the frames of a sample.
         truth_size: Sides of the ground truth as multiples of the input's.
-        size: (H, W) to which frames and ground truth are resized first, see `fit`; density maps by
-            Lanczos, fixation maps by nearest neighbour. `None` does not resize.
-        fit: `cover`: keep the aspect ratio, cover the size, crop around the centre. `height`: keep
-            the aspect ratio, match the height, crop or pad the width with black.
-        lanczos: Without `size`, resize ground truth to `truth_size` by these methods; otherwise
-            density is resized bilinearly and each fixation keeps its position.
-        last_stride: A clip must have a whole stride of frames after the last one of a sample.
-        validation_clips: Samples of each validation clip, evenly spaced; `None` for one in the
-            middle.
+        sampling: `package.module:NAME` of a plugin's `salcli.authoring.Sampling`, for a published
+            code that cuts samples out of clips, or resizes them, in its own way.
     """
 
     dataset: str
@@ -97,11 +90,7 @@ class Source:
     clip_length: int | None = None
     clip_stride: int | None = None
     truth_size: float | None = None
-    size: tuple[int, int] | None = None
-    fit: Literal["cover", "height"] = "cover"
-    lanczos: bool = False
-    last_stride: bool = False
-    validation_clips: int | None = None
+    sampling: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,8 +121,7 @@ class Recipe:
             n), so that the start is soon forgotten.
         augmentation: Augmentation of the training data.
         select: Metric by which the best epoch is chosen on the validation recordings, or `loss`,
-            the total on validation batches (samples of each recording as its source says).
-        select_on: Group of recordings, or dataset of `sources`, whose score counts for that.
+            the total on validation batches; see also `Model.selecting_score`.
         seed: Random seed of the network's start, order, augmentation and dropout.
         sources: The published datasets; each batch is of one of them, in random alternation. Empty
             where the user must name data.
@@ -147,15 +135,11 @@ class Recipe:
         truth_size: Sides of the ground truth as multiples of the input's; 0 keeps the annotation's.
         epoch_steps: Optimiser steps that count as one epoch, over repeated passes of the data;
             `None` for one pass.
-        accumulation: Batches per optimiser step.
-        accumulate: Whether their gradients are summed or averaged.
+        accumulation: Batches per optimiser step, over which the gradient is averaged.
         shuffle: Whether recordings and batches come in random order, or in the dataset's.
-        zero_gradients: A parameter that a batch does not touch has the gradient zero and still
-            moves by momentum and weight decay, as before PyTorch 1.7; otherwise it stays.
         patience: Stop after so many epochs in a row without improvement; `None` never stops early.
         validation_frames: Number of frames around the middle of a validation clip that metrics
             score; 0 for all.
-        select_from: The first epoch, counted from 0, that can be the best.
         evaluate: Datasets on which the best weights are scored, as `NAME` or `NAME:SPLIT`.
         protocol: Protocol of these scores; `None` for the dataset's default.
         options: Options of the model that training needs; those of the weights to start from, and
@@ -178,7 +162,6 @@ class Recipe:
     ema: float | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
     select: str = "CC"
-    select_on: str = "all"
     seed: int = 0
     sources: tuple[Source, ...] = ()
     clip_length: int = 1
@@ -189,12 +172,9 @@ class Recipe:
     truth_size: float = 1.0
     epoch_steps: int | None = None
     accumulation: int = 1
-    accumulate: Literal["mean", "sum"] = "mean"
     shuffle: bool = True
-    zero_gradients: bool = False
     patience: int | None = None
     validation_frames: int = 0
-    select_from: int = 0
     evaluate: tuple[str, ...] = ()
     protocol: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -258,7 +238,7 @@ class TrainedDataset:
     Attributes:
         name, edition: Which dataset.
         frame_size: (H, W) of the first frame.
-        batch_size, clip_length, clip_stride, truth_size, validation_clips: As in `Source`.
+        batch_size, clip_length, clip_stride, truth_size: As in `Source`.
     """
 
     name: str
@@ -268,7 +248,6 @@ class TrainedDataset:
     clip_length: int
     clip_stride: int
     truth_size: float
-    validation_clips: int | None
 
 
 @dataclass(frozen=True)

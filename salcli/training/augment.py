@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,56 +14,7 @@ from salcli.gaze import groundtruth
 from salcli.recipe import Augmentation
 from salcli.types import Frame
 
-__all__ = ["Change", "Crop", "Resizer", "draw", "draw_aspect"]
-
-Picture: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Resizer:
-    """Brings pictures to one size: resized, then cropped or padded around the centre.
-
-    Attributes:
-        size: Target (H, W).
-        how: `cover` and `height` as in `recipe.Source`, which keep their shape, or `stretch`.
-    """
-
-    size: tuple[int, int]
-    how: Literal["cover", "height", "stretch"]
-
-    def frame(self, frame: Frame) -> Frame:
-        """The frame, resized by Lanczos and padded with black."""
-        return np.asarray(self._fitted(frame, Image.Resampling.LANCZOS))
-
-    def density(self, density: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The density map, resized alike; 8-bit grey levels stay 8-bit."""
-        grey = density.astype(np.uint8)
-        picture: Picture = grey if np.array_equal(grey, density) else density
-        return np.asarray(self._fitted(picture, Image.Resampling.LANCZOS), np.float32)
-
-    def points(self, points: groundtruth.Points, size: tuple[int, int]) -> groundtruth.Points:
-        """Centres of fixated pixels, for positions on a frame of size (H, W).
-
-        The nearest pixel of the frame decides about each, so that one may be lost or repeated.
-        """
-        fixated = groundtruth.fixation_map(points, size).astype(np.uint8)
-        rows, columns = np.nonzero(np.asarray(self._fitted(fixated, Image.Resampling.NEAREST)))
-        return np.stack([columns, rows], axis=1).astype(np.float64) + 0.5
-
-    def _fitted(self, pixels: Picture, resampling: Image.Resampling) -> Image.Image:
-        height, width = self.size
-        ratio = pixels.shape[1] / pixels.shape[0]
-        if self.how == "stretch":
-            shape = (width, height)
-        elif self.how == "height":
-            shape = (int(pixels.shape[1] * height / pixels.shape[0]), height)
-        elif ratio < width / height:
-            shape = (width, int(width / ratio))
-        else:
-            shape = (int(height * ratio), height)
-        picture = Image.fromarray(pixels).resize(shape, resampling)
-        left, top = int((shape[0] - width) / 2), int((shape[1] - height) / 2)
-        return picture.crop((left, top, left + width, top + height))
+__all__ = ["Change", "Crop", "draw", "draw_aspect"]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from salcli.filters.chain import trained_part
 from salcli.gaze import groundtruth
 from salcli.model import Model
 from salcli.recipe import WHOLE, Augmentation, Recipe
-from salcli.training.augment import Change, Resizer, draw, draw_aspect
+from salcli.training.augment import Change, draw, draw_aspect
 from salcli.training.plan import (
     Corpus,
     PlannedBatch,
@@ -29,6 +29,7 @@ from salcli.training.plan import (
     span,
 )
 from salcli.training.reader import FrameReader
+from salcli.training.sampling import Fit
 from salcli.types import Batch, Recording
 
 __all__ = ["Batches", "BatchKey"]
@@ -144,7 +145,7 @@ class Batches(Dataset[Batch]):
         if corpus.clip_length == WHOLE:
             return [None] * len(recordings)  # they are not stacked
         lengths = [span(corpus, recording, self._recipe.slices) for recording in recordings]
-        if self._augmentation.aspects or corpus.size or corpus.batch_size == 1:
+        if self._augmentation.aspects or corpus.sampling.fit or corpus.batch_size == 1:
             return lengths
 
         @lru_cache
@@ -175,15 +176,15 @@ class Batches(Dataset[Batch]):
         part = trained_part(self._models[number].filters, frames)
         frames = [frame[part] for frame in frames]
         size = (frames[0].shape[0], frames[0].shape[1])
-        fit = Resizer(corpus.size, corpus.fit) if corpus.size else None
+        fit = corpus.sampling.fit
         frames = [fit.frame(frame) for frame in frames] if fit else frames
-        change = draw(corpus.size or size, aspect, self._augmentation, random)
+        change = draw(fit.size if fit else size, aspect, self._augmentation, random)
         inputs = self._models[number].training_inputs([change.frame(f) for f in frames], random)
         observed = positions[-1:] if self._recipe.targets == "last" else positions
         sides = (inputs.shape[-2], inputs.shape[-1])
         target = (round(sides[0] * corpus.truth_size), round(sides[1] * corpus.truth_size))
-        if corpus.lanczos and fit is None and all(target):
-            fit = Resizer(target, "stretch")
+        if fit is None and all(target):
+            fit = corpus.sampling.truth_fit(target)
         truths = [self._truth(recording, i, (fit, change), (whole, part), target) for i in observed]
         densities, fixations = zip(*truths, strict=True)
         return inputs, torch.stack(densities), torch.stack(fixations)
@@ -192,7 +193,7 @@ class Batches(Dataset[Batch]):
         self,
         recording: Recording,
         position: int,
-        how: tuple[Resizer | None, Change],
+        how: tuple[Fit | None, Change],
         seen: tuple[tuple[int, int], tuple[slice, slice]],
         target: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:

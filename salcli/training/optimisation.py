@@ -19,7 +19,6 @@ from salcli.specs import resolve
 
 __all__ = [
     "autocast",
-    "fill_gradients",
     "freeze",
     "make_average",
     "make_optimiser",
@@ -108,13 +107,6 @@ def freeze(network: nn.Module, recipe: Recipe, epoch: int) -> None:
     """Freeze the parameters that the recipe does not train in this epoch."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(epoch >= recipe.group(name).frozen_epochs)
-
-
-def fill_gradients(network: nn.Module) -> None:
-    """Give every trained parameter that has no gradient a gradient of zero."""
-    for parameter in network.parameters():
-        if parameter.requires_grad and parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
 
 
 def autocast(values: Iterator[T], device: torch.device, precision: torch.dtype) -> Iterator[T]:

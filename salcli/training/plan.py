@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from salcli.recipe import WHOLE, Recipe, Source
+from salcli.specs import resolve
+from salcli.training.sampling import Sampling
 from salcli.types import Annotation, Dataset, Recording
 
 __all__ = [
@@ -38,11 +40,7 @@ class Corpus:
     clip_length: int
     clip_stride: int
     truth_size: float
-    size: tuple[int, int] | None = None
-    fit: Literal["cover", "height"] = "cover"
-    lanczos: bool = False
-    last_stride: bool = False
-    validation_clips: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
     problems: Sequence[str] = ()
 
     @classmethod
@@ -61,11 +59,7 @@ class Corpus:
             clip_length=chosen(source.clip_length, recipe.clip_length),
             clip_stride=chosen(source.clip_stride, recipe.clip_stride),
             truth_size=recipe.truth_size if source.truth_size is None else source.truth_size,
-            size=source.size,
-            fit=source.fit,
-            lanczos=source.lanczos,
-            last_stride=source.last_stride,
-            validation_clips=source.validation_clips,
+            sampling=resolve(source.sampling) if source.sampling else Sampling(),
             problems=dataset.problems,
         )
 
@@ -150,9 +144,7 @@ def span(corpus: Corpus, recording: Recording, slices: int = 1) -> int:
         return 1
     if corpus.clip_length == WHOLE:
         return _frames(recording, slices)
-    if corpus.last_stride:
-        return corpus.clip_length * corpus.clip_stride
-    return (corpus.clip_length - 1) * corpus.clip_stride + 1
+    return corpus.sampling.span(corpus.clip_length, corpus.clip_stride)
 
 
 def windows(corpus: Corpus, recording: Recording, recipe: Recipe) -> list[int]:
@@ -188,27 +180,15 @@ def fixed_samples(corpus: Corpus, recordings: Sequence[Recording], recipe: Recip
     found = []
     for sample in samples(corpus, recordings, recipe):
         recording, starts = recordings[sample.recording], sample.starts
-        wanted = [starts[len(starts) // 2]]
-        if corpus.validation_clips and recording.is_clip:
+        wanted: Sequence[int] = ()
+        if recording.is_clip:
             reach = span(corpus, recording, recipe.slices)
             frames = _frames(recording, recipe.slices)
-            wanted = _spread(frames, reach, corpus.validation_clips)
-        for start in wanted:
+            wanted = corpus.sampling.validation_starts(frames, reach)
+        for start in wanted or [starts[len(starts) // 2]]:
             nearest = min(starts, key=lambda other: abs(other - start))
             found.append(Sample(sample.recording, [nearest]))
     return found
-
-
-def _spread(frames: int, reach: int, count: int) -> list[int]:
-    """First frames, from 0, of so many samples in a clip, as UNISAL's code spaces them.
-
-    The middle of the first one is that of its share of the clip. The last one begins as long before
-    the end as the first one after the start, or where it still fits.
-    """
-    margin = frames // (2 * count) - reach // 2
-    first, last = max(1, margin), min(frames - reach, frames - margin)
-    starts: list[int] = np.linspace(first, last, count).astype(int).tolist()
-    return [max(start - 1, 0) for start in starts]
 
 
 def _observed(annotation: Annotation) -> bool:

@@ -99,8 +99,6 @@ def prepare(request: TrainingRequest) -> PreparedTraining:
     if request.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    if recipe.select_on not in [source.dataset for source, _ in opened]:
-        recipe = dataclasses.replace(recipe, select_on="all")
     corpora = [Corpus.of(dataset, source, recipe) for source, dataset in opened]
     _start_network(model, saved, seed=recipe.seed, device=request.device)
     datasets = [dataset for _, dataset in opened]

@@ -250,7 +250,6 @@ def _describe(training: PreparedTraining, running: Running, output: Path) -> Tra
             corpus.clip_length,
             corpus.clip_stride,
             corpus.truth_size,
-            corpus.validation_clips,
         )
         for corpus, dataset in zip(training.corpora, training.datasets, strict=True)
     ]

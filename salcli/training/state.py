@@ -60,10 +60,8 @@ class Progress:
             for source, sums in self.sums.items()
         }
 
-    def is_best(self, score: float, *, counts: bool) -> bool:
-        """Whether this epoch is the best so far; one that does not count never is the best."""
-        if not counts:
-            return False
+    def is_best(self, score: float) -> bool:
+        """Whether this epoch, which counts, is the best so far."""
         better = self.best is None or score > self.best
         self.best, self.stale = (score, 0) if better else (self.best, self.stale + 1)
         return better
@@ -108,9 +106,9 @@ def losses_line(progress: Progress, steps: int, recipe: Recipe, *, rate: float) 
     }
 
 
-def rank(score: float | None, recipe: Recipe) -> float:
+def rank(score: float, recipe: Recipe) -> float:
     """The selecting score such that more is better; one that is undefined is the worst."""
-    if score is None or math.isnan(score):
+    if math.isnan(score):
         return -math.inf
     if recipe.select == "loss":
         return -score

@@ -21,7 +21,6 @@ from salcli.training.distributed import ALONE, Ranks
 from salcli.training.loader import Loader, moved
 from salcli.training.optimisation import (
     autocast,
-    fill_gradients,
     freeze,
     make_average,
     make_optimiser,
@@ -130,12 +129,9 @@ def train(
                     values = ranks.mean({"loss": total, **loss.parts})
                     check_finite(values["loss"], progress)
                     progress.add(source, values)
-                    share = recipe.accumulation if recipe.accumulate == "mean" else 1
-                    torch.autograd.backward(scaler.scale(total / share))
+                    torch.autograd.backward(scaler.scale(total / recipe.accumulation))
                     if not complete:
                         continue
-                    if recipe.zero_gradients:
-                        fill_gradients(network)
                     if recipe.gradient_clip is not None:
                         scaler.unscale_(optimiser)
                         longest = recipe.gradient_clip * loss.frames
@@ -162,9 +158,8 @@ def train(
                 scores = validate(
                     predictor, corpora, validation_loader, recipe, ranks=ranks, pause=pause
                 )
-            score = rank(scores.get(recipe.select_on, {}).get(recipe.select), recipe)
-            first = min(recipe.select_from, recipe.epochs - 1)
-            better = progress.is_best(score, counts=progress.epoch >= first)
+            score = model.selecting_score(scores, recipe, progress.epoch)
+            better = score is not None and progress.is_best(rank(score, recipe))
             if better:
                 run.save_best(chosen, epoch=progress.epoch, scores=scores)
             place = {"epoch": progress.epoch, "epochs": recipe.epochs}

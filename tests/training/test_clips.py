@@ -14,11 +14,13 @@ from salcli.errors import InputError
 from salcli.gaze.groundtruth import frame_size
 from salcli.loading import create
 from salcli.model import Model
-from salcli.recipe import WHOLE, Augmentation, Recipe
+from salcli.recipe import WHOLE, Augmentation, Recipe, Source
+from salcli.testing.miniatures import Lists
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus, span, windows
 from salcli.training.reader import Excerpt, FrameReader
-from salcli.types import Annotation, Batch, Recording
+from salcli.training.sampling import Sampling
+from salcli.types import Annotation, Batch, Frame, Recording
 
 from .conftest import as_video, make_clip
 
@@ -241,40 +243,89 @@ def test_validation_takes_the_middle_of_every_recording(
     assert [len(share.plan(0)) for share in shares] == [2, 1]
 
 
-def test_a_clip_must_go_on_for_its_last_stride(clips: list[Recording]) -> None:
-    strict = corpus(clips, last_stride=True)
-    assert span(strict, clips[0]) == 6
-    assert windows(strict, clips[0], PLAIN) == [0, 1, 2, 3]
+class Corner:
+    """Cuts out the upper left corner."""
+
+    size = (16, 24)
+
+    def frame(self, frame: Frame) -> Frame:
+        return frame[:16, :24]
+
+    def density(self, density: np.ndarray) -> np.ndarray:
+        return density[:16, :24]
+
+    def points(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        return points[(points < (24, 16)).all(axis=1)]
+
+
+class Own(Sampling):
+    """Samples that begin at two places, span their last stride, and are a corner."""
+
+    fit = Corner()
+
+    def span(self, length: int, stride: int) -> int:
+        return length * stride
+
+    def validation_starts(self, frames: int, span: int) -> list[int]:
+        return [0, frames - span]
+
+
+class Doubled(Sampling):
+    """The ground truth alone is a corner of twice the input's size."""
+
+    def truth_fit(self, size: tuple[int, int]) -> Corner:
+        assert size == (24, 32)
+        return Corner()
+
+
+def test_a_source_may_have_longer_samples(clips: list[Recording]) -> None:
+    own = corpus(clips, sampling=Own())
+    assert span(own, clips[0]) == 6
+    assert windows(own, clips[0], PLAIN) == [0, 1, 2, 3]
     last = replace(PLAIN, targets="last")
-    assert windows(strict, clips[0], last) == [0, 1, 2, 3]
+    assert windows(own, clips[0], last) == [0, 1, 2, 3]
 
 
 def test_several_samples_of_a_clip_validate(model: Model, clips: list[Recording]) -> None:
-    """Of n frames the first begins at n // 4 - 5 // 2, the second leaves as many at the end."""
-    two = corpus([clips[0], clips[4]], validation_clips=2)
+    two = corpus([clips[0], clips[4]], sampling=Own())
     made = Batches([two], model, recipe=PLAIN, training=False)
     found = [frames for i in range(len(made.plan(0))) for frames in numbers(made[0, i])]
     assert [frames[0] for frames in found] == [0, 3, 0, 7]
     assert [len(planned.members) for planned in made.plan(0)] == [2, 2]
     assert made.left_out == 0
     still = Recording("s", (clips[0].frames or [])[4], clips[0].annotations[4:5])
-    alone = corpus([still], validation_clips=2)
+    alone = corpus([still], sampling=Own())
     assert len(Batches([alone], model, recipe=PLAIN, training=False).plan(0)) == 1
 
 
-@pytest.mark.parametrize(("fit", "columns"), [("height", 21), ("cover", 24)])
-def test_frames_and_truth_are_fitted_into_a_size(
-    model: Model, tmp_path: Path, fit: str, columns: int
-) -> None:
-    """Of 24 x 32 frames: 16 x 21 and black borders, or 18 x 24 without two rows."""
+def test_a_source_may_bring_frames_and_truth_to_a_size(model: Model, tmp_path: Path) -> None:
     clip = [make_clip(tmp_path, "one", 3, start=15)] * 2
     recipe = replace(PLAIN, clip_length=1, truth="brightness")
-    one = corpus(clip, recipe, size=(16, 24), fit=fit, truth_size=0.0)
+    one = corpus(clip, recipe, sampling=Own(), truth_size=0.0)
     batch = Batches([one], model, recipe=recipe)[0, 0]
     assert batch.density.shape[-2:] == batch.fixations.shape[-2:] == (16, 24)
     row, column = divmod(int(batch.density[0, 0, 0].argmax()), 24)
-    assert abs(row - 8) <= 1
+    assert (row, column) == (12, 15 + numbers(batch)[0][0])
+    assert batch.fixations[0, 0, 0, row, column]
     shown = batch.inputs[0, 0, 2] + 0.5  # half of the spot, and 0 elsewhere
     assert abs(int(shown.sum(0).argmax()) / 16 - (column + 0.5) / 24) < 0.1
-    padded = [i for i in range(24) if i < (24 - columns) // 2 or i >= 24 - (24 - columns + 1) // 2]
-    assert batch.density[..., padded].sum() == 0
+
+
+def test_a_source_may_resize_its_truth_alone(model: Model, clips: list[Recording]) -> None:
+    recipe = replace(PLAIN, clip_length=1, truth_size=2.0, truth="brightness")
+    one = corpus(clips[:2], recipe, sampling=Doubled())
+    batch = Batches([one], model, recipe=recipe)[0, 0]
+    assert batch.inputs.shape[-2:] == (12, 16)
+    assert batch.density.shape[-2:] == (24, 32)
+    plain = batches(model, clips[:2], recipe)[0, 0]
+    assert torch.equal(plain.inputs, batch.inputs)
+    assert not torch.equal(plain.density, batch.density)
+
+
+def test_a_source_names_its_sampling() -> None:
+    source = Source("folder", sampling=f"{__name__}:OWN")
+    assert Corpus.of(Lists([], []), source, PLAIN).sampling is OWN
+    assert type(Corpus.of(Lists([], []), Source("folder"), PLAIN).sampling) is Sampling
+
+
+OWN = Own()

@@ -11,7 +11,6 @@ from salcli.devices import to_channels_last
 from salcli.errors import PluginError
 from salcli.recipe import ParameterGroup, Recipe
 from salcli.training.optimisation import (
-    fill_gradients,
     freeze,
     make_average,
     make_optimiser,
@@ -107,18 +106,3 @@ def test_a_plugin_can_bring_its_optimiser() -> None:
     assert (made.defaults["lr"], made.defaults["momentum"]) == (0.1, 0.7)
     with pytest.raises(PluginError, match="cannot import"):
         make_optimiser(nn.Linear(1, 1), plain_recipe(optimiser="torch.optim:Gone"))
-
-
-def test_untouched_parameters_move_only_as_before_pytorch_1_7() -> None:
-    def moves(zero_gradients: bool) -> bool:
-        used, idle = nn.Linear(1, 1), nn.Linear(1, 1)
-        network, before = nn.Sequential(used, idle), idle.weight.clone()
-        optimiser = make_optimiser(network, plain_recipe(weight_decay=0.1))
-        torch.autograd.backward(used(torch.ones(1, 1)).sum())
-        if zero_gradients:
-            fill_gradients(network)
-        optimiser.step()
-        return not torch.equal(before, idle.weight)
-
-    assert moves(zero_gradients=True)
-    assert not moves(zero_gradients=False)

@@ -42,17 +42,22 @@ from salcli_tased.streaming import Naive, Sliding, Streaming
 EPSILON = 2.220446049250313e-16
 """Keeps the published loss from dividing by zero: the machine epsilon of float64."""
 
+PILE = 5
+"""Batches of a step. The authors add up their gradients; a recipe takes the mean, so that SGD makes
+the same steps at a rate this many times higher, with a decay this many times lower."""
+
 DHF1K = Recipe(
     epochs=40,
     epoch_steps=25,
     batch_size=8,
-    accumulation=5,
-    accumulate="sum",
+    accumulation=PILE,
     optimiser="sgd",
     momentum=0.9,
-    learning_rate=0.1,
-    weight_decay=2e-7,
-    groups=(ParameterGroup("base", rate=0.01, weight_decay=2e-7, scheduled=False, encoder=True),),
+    learning_rate=PILE * 0.1,
+    weight_decay=2e-7 / PILE,
+    groups=(
+        ParameterGroup("base", rate=0.01, weight_decay=2e-7 / PILE, scheduled=False, encoder=True),
+    ),
     schedule="milestones",
     milestones=(30, 38),
     gamma=0.1,

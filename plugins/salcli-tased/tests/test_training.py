@@ -95,7 +95,10 @@ def test_two_batches_and_a_step_equal_the_original(make: Make, batch: Batch) -> 
 
 
 def step(network: nn.Module) -> None:
-    """One step of the recipe's optimiser with the recipe's groups."""
+    """One step of the recipe's optimiser with the recipe's groups, and with the mean gradient."""
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        parameter.grad /= DHF1K.accumulation
     groups = [
         {
             "params": [parameter],
@@ -108,12 +111,12 @@ def step(network: nn.Module) -> None:
 
 
 def test_recipe_is_the_published_one() -> None:
-    assert DHF1K.group("base3.0.branch0.0.conv.weight").rate * DHF1K.learning_rate == (
-        pytest.approx(0.001)
-    )
-    assert not DHF1K.group("base3.0.branch0.0.conv.weight").scheduled
-    decoder = DHF1K.group("convtsp4.13.bias")
-    assert (decoder.rate, decoder.scheduled, decoder.weight_decay) == (1, True, 2e-7)
+    encoder, decoder = map(DHF1K.group, ("base3.0.branch0.0.conv.weight", "convtsp4.13.bias"))
+    rate = DHF1K.learning_rate / DHF1K.accumulation  # of the sum of gradients
+    assert (rate, encoder.rate * rate) == pytest.approx((0.1, 0.001))
+    assert (encoder.scheduled, decoder.scheduled, decoder.rate) == (False, True, 1)
+    for group in (encoder, decoder):
+        assert group.weight_decay * DHF1K.accumulation == pytest.approx(2e-7)
     for recipe, steps, falls in ((DHF1K, 1000, (750, 950)), (DHF1K_SMALL, 1750, (1000, 1500))):
         assert recipe.epoch_steps is not None
         assert recipe.epochs * recipe.epoch_steps == steps

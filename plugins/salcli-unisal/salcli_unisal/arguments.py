@@ -15,6 +15,7 @@ from salcli_unisal import SOURCES
 from salcli_unisal.layers import OTHER_MOMENTUM, STATIC_MOMENTUM
 from salcli_unisal.model import CLIP_SIZES, input_size
 from salcli_unisal.network import SMOOTHING, UNISAL
+from salcli_unisal.recipes import SELECTS_FROM, is_published
 from salcli_unisal.recurrent import HIDDEN
 
 __all__ = ["METRICS", "Arguments", "by_file"]
@@ -24,7 +25,12 @@ METRICS = ("kld", "nss", "cc")
 
 Arguments: TypeAlias = dict[str, Any]
 
-NAMES = {"sgd": "SGD", "adam": "Adam", "exponential": "ExponentialLR"}
+NAMES = {
+    "sgd": "SGD",
+    "salcli_unisal.solver:EarlySGD": "SGD",
+    "adam": "Adam",
+    "exponential": "ExponentialLR",
+}
 """The published names of optimisers and schedules."""
 
 VALIDATION = {"DHF1K": (100, 0), "Hollywood": (75, 42), "UCFSports": (10, 27)}
@@ -47,7 +53,10 @@ def by_file(
     return {
         "Trainer.json": _trainer(run, network),
         "UNISAL.json": _network(network, metadata),
-        **{f"{SOURCES[used.name]}Dataset.json": _dataset(used) for used in run.datasets},
+        **{
+            f"{SOURCES[used.name]}Dataset.json": _dataset(used, published=is_published(run.recipe))
+            for used in run.datasets
+        },
     }
 
 
@@ -93,7 +102,7 @@ def _trainer(run: TrainingRun, network: UNISAL) -> Arguments:
         "prefix": prefix,
         "suffix": suffix,
         "num_workers": run.workers,
-        "chkpnt_warmup": recipe.select_from,
+        "chkpnt_warmup": SELECTS_FROM if is_published(recipe) else 0,
         "chkpnt_epochs": 1,
         "tboard": (run.folder / "tensorboard").is_dir(),
         "debug": False,
@@ -137,7 +146,7 @@ def _network(network: UNISAL, metadata: Mapping[str, Any]) -> Arguments:
     }
 
 
-def _dataset(used: TrainedDataset) -> Arguments:
+def _dataset(used: TrainedDataset, *, published: bool) -> Arguments:
     """Arguments of the published dataset class; sizes are those of the first frame."""
     source = SOURCES[used.name]
     mean, std = map(list, IMAGENET)
@@ -163,7 +172,7 @@ def _dataset(used: TrainedDataset) -> Arguments:
         "x_val_step": 2,
         "x_val_seed": seed,
         "seq_per_vid": 1,
-        "seq_per_vid_val": used.validation_clips or 1,
+        "seq_per_vid_val": 2 if source == "DHF1K" and published else 1,
         **dict.fromkeys(("n_images_file", "sal_offset", "register_file")),
         "verbose": 1,
         "debug": False,

@@ -15,6 +15,7 @@ from salcli.authoring import atomic, checkpoint
 from salcli_unisal import SOURCES, protocol
 from salcli_unisal.arguments import METRICS, by_file
 from salcli_unisal.network import UNISAL
+from salcli_unisal.recipes import SELECTING, is_published
 
 __all__ = ["write", "write_scores"]
 
@@ -49,7 +50,9 @@ def write(run: TrainingRun, network: UNISAL) -> None:
         _write(run.folder / name, content)
     _write(of_data / SCALARS, _scalars(run))
     if run.recipe.select == "loss":
-        loss = saved.metadata["validation"][run.recipe.select_on]["loss"]
+        scores = saved.metadata["validation"]
+        group = SELECTING if is_published(run.recipe) and SELECTING in scores else "all"
+        loss = scores[group]["loss"]
         _write(run.folder / "best_epoch.dat", saved.metadata["epoch"])
         _write(run.folder / "best_val_loss.dat", -loss)
 

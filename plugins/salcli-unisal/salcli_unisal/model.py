@@ -23,7 +23,7 @@ from salcli.authoring import (
 )
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
 from salcli_unisal.network import UNISAL, resize
-from salcli_unisal.recipes import RECIPES
+from salcli_unisal.recipes import RECIPES, SELECTING, SELECTS_FROM, is_published
 
 CELL = 32
 """Input sides are multiples of this."""
@@ -189,6 +189,16 @@ class Unisal(Model):
             artefacts.write(run, self.network)
         else:
             artefacts.write_scores(run, run.scores)
+
+    def selecting_score(
+        self, scores: Mapping[str, Mapping[str, float]], recipe: Recipe, epoch: int
+    ) -> float | None:
+        """As `Model.selecting_score`; of the recipe `published` the loss on DHF1K, not at once."""
+        if not is_published(recipe):
+            return super().selecting_score(scores, recipe, epoch)
+        if epoch < min(SELECTS_FROM, recipe.epochs - 1):
+            return None
+        return scores.get(SELECTING, scores["all"])[recipe.select]
 
     def start_epoch(self, epoch: int) -> None:
         """Training mode, with the encoder's batch norms frozen, as published."""

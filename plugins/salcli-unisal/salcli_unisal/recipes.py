@@ -6,7 +6,11 @@ import dataclasses
 
 from salcli import Augmentation, ParameterGroup, Recipe, Source
 
-__all__ = ["RECIPES"]
+__all__ = ["RECIPES", "SELECTING", "SELECTS_FROM", "is_published"]
+
+SELECTING, SELECTS_FROM = "dhf1k", 3
+"""The published training takes the epoch with the least loss on this dataset, from this epoch on,
+counted from 0."""
 
 OPEN = Recipe(
     epochs=12,
@@ -47,7 +51,7 @@ OPEN_FINISH = dataclasses.replace(
 PUBLISHED = Recipe(
     epochs=16,
     batch_size=4,
-    optimiser="sgd",
+    optimiser="salcli_unisal.solver:EarlySGD",
     learning_rate=0.04,
     momentum=0.9,
     weight_decay=1e-4,
@@ -57,8 +61,6 @@ PUBLISHED = Recipe(
     gradient_clip=2.0,
     losses={"kld": 1.0, "nss": -0.1, "cc": -0.1},
     select="loss",
-    select_on="dhf1k",
-    select_from=3,
     sources=(
         Source(
             "dhf1k",
@@ -66,31 +68,24 @@ PUBLISHED = Recipe(
             clip_length=12,
             clip_stride=5,
             truth_size=0,
-            last_stride=True,
-            validation_clips=2,
+            sampling="salcli_unisal.sampling:DHF1K",
         ),
         Source(
             "hollywood2",
             "Hollywood",
             clip_length=12,
             clip_stride=4,
-            size=(224, 416),
-            fit="height",
-            last_stride=True,
-            validation_clips=1,
+            sampling="salcli_unisal.sampling:HOLLYWOOD",
         ),
         Source(
             "ucfsports",
             "UCFSports",
             clip_length=12,
             clip_stride=4,
-            size=(256, 384),
-            last_stride=True,
-            validation_clips=1,
+            sampling="salcli_unisal.sampling:UCFSPORTS",
         ),
         Source("salicon", "SALICON", batch_size=32, truth_size=0),
     ),
-    zero_gradients=True,
     evaluate=("dhf1k", "salicon", "ucfsports", "hollywood2"),
     protocol="unisal",
 )
@@ -109,7 +104,7 @@ MIT1003 = Recipe(
     gamma=0.8,
     losses={"kld": 1.0},
     select="loss",
-    sources=(Source("mit1003", "MIT1003", lanczos=True),),
+    sources=(Source("mit1003", "MIT1003", sampling="salcli_unisal.sampling:MIT1003"),),
     truth_size=2.0,
     evaluate=("mit300",),
     protocol="unisal",
@@ -131,6 +126,12 @@ FINETUNE = Recipe(
     select="CC",
 )
 """For a few dozen images of one's own."""
+
+
+def is_published(recipe: Recipe) -> bool:
+    """Whether a recipe is `PUBLISHED`, perhaps with overrides."""
+    return [each.dataset for each in recipe.sources] == [s.dataset for s in PUBLISHED.sources]
+
 
 RECIPES = {
     "open": OPEN,

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.recipes import MIT1003, PUBLISHED
+from salcli_unisal.sampling import Resizer
 
 from salcli import Annotation, Recording
 from salcli.authoring import (
@@ -21,7 +22,7 @@ from salcli.authoring import (
     ucf_sports_clips,
     validation_clips,
 )
-from salcli.testing import fixed_samples, samples
+from salcli.testing import fixed_samples, make_optimiser, samples
 from salcli.testing.miniatures import Lists
 
 Picture = npt.NDArray[np.uint8]
@@ -78,9 +79,7 @@ def test_clips_are_fitted_as_published(name: str, size: tuple[int, int], tmp_pat
     for picture, path in zip((frame, density, fixated), paths, strict=True):
         picture.save(path)
     clip = Recording("c", tmp_path, [Annotation("1", *paths[1:])], fps=24.0, frames=paths[:1])
-    one = replace(
-        corpus_of(name, [clip]), batch_size=1, clip_length=1, clip_stride=1, validation_clips=None
-    )
+    one = replace(corpus_of(name, [clip]), batch_size=1, clip_length=1, clip_stride=1)
     batch = Batches([one], create("unisal", defaults={}), recipe=PUBLISHED)[0, 0]
     pixels = (published(frame, Image.Resampling.LANCZOS) / 255 - MEAN) / STD
     found = batch.inputs[0, 0].permute(1, 2, 0)
@@ -90,6 +89,43 @@ def test_clips_are_fitted_as_published(name: str, size: tuple[int, int], tmp_pat
     torch.testing.assert_close(batch.density[0, 0, 0], expected, rtol=1e-5, atol=0)
     marked = published(fixated, Image.Resampling.NEAREST) > 127.5
     assert np.array_equal(batch.fixations[0, 0, 0].numpy(), marked)
+
+
+@pytest.mark.parametrize(("how", "columns"), [("height", 21), ("cover", 24)])
+def test_frames_keep_their_shape(how: str, columns: int) -> None:
+    """Of 24 x 32 pixels: 16 x 21 and black borders, or 18 x 24 without two rows."""
+    white = np.full((24, 32, 3), 255, np.uint8)
+    fit = Resizer((16, 24), how)
+    seen = fit.frame(white)
+    assert seen.shape == (16, 24, 3)
+    assert (seen == 255).all(axis=(0, 2)).sum() == columns
+    assert not fit.density(white[..., 0].astype(np.float32))[:, seen[0, :, 0] == 0].any()
+
+
+def test_the_epoch_of_the_least_loss_on_dhf1k_is_the_best() -> None:
+    """Of the fourth epoch and later ones, if there are so many."""
+    model = create("unisal", defaults={})
+    scores = {"all": {"loss": 1.0}, "dhf1k": {"loss": 2.0}}
+    found = [model.selecting_score(scores, PUBLISHED, epoch) for epoch in range(5)]
+    assert found == [None, None, None, 2.0, 2.0]
+    short = replace(PUBLISHED, epochs=2)
+    assert [model.selecting_score(scores, short, epoch) for epoch in range(2)] == [None, 2.0]
+    assert model.selecting_score({"all": {"loss": 1.0}}, PUBLISHED, 3) == 1.0
+    assert model.selecting_score(scores, MIT1003, 0) == 1.0
+
+
+@pytest.mark.parametrize(("published", "moves"), [(True, True), (False, False)])
+def test_untouched_parameters_move_as_before_pytorch_1_7(published: bool, moves: bool) -> None:
+    used, idle = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    network, before = torch.nn.Sequential(used, idle), idle.weight.clone()
+    frozen = used.bias.clone()
+    used.bias.requires_grad_(False)
+    recipe = PUBLISHED if published else replace(PUBLISHED, optimiser="sgd")
+    optimiser = make_optimiser(network, recipe)
+    torch.autograd.backward(used(torch.ones(1, 1)).sum())
+    optimiser.step()
+    assert torch.equal(before, idle.weight) is not moves
+    assert torch.equal(used.bias, frozen)
 
 
 def test_the_truth_of_mit1003_is_resized_as_published(tmp_path: Path) -> None:
