@@ -390,7 +390,7 @@ def _convert(shown: str, value: Any, hint: Any) -> Any:
             return None
         return _convert(shown, value, next(a for a in arguments if a is not type(None)))
     if origin is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
+        parts = (value.split(",") if value else ()) if isinstance(value, str) else value
         if not isinstance(parts, list | tuple):
             raise UsageError(f"{shown}: must be comma-separated values")
         if arguments[-1] is not Ellipsis and len(parts) != len(arguments):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from salcli import InputError
-from salcli.authoring import matlab
+from salcli.authoring import blur, matlab
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -182,17 +182,9 @@ def fixation_slices(fixations: TimedFixations, starts: Sequence[float]) -> npt.N
 def saliency_slices(maps: Tensor) -> Tensor:
     """Blur fixation maps `[T, H, W]` by a Gaussian and divide them by the maximum over all.
 
-    The border is padded with zeros. Each direction is one product with a banded matrix, which is
-    far faster than a convolution at this width.
+    The border is padded with zeros.
     """
-    height, width = maps.shape[-2:]
-    blurred = _band(height, maps) @ maps @ _band(width, maps)
+    distance = torch.arange(-RADIUS, RADIUS + 1, device=maps.device, dtype=maps.dtype)
+    density = torch.exp(-0.5 * (distance / SIGMA) ** 2) / (SIGMA * (2 * torch.pi) ** 0.5)
+    blurred = blur(maps, density)
     return blurred / blurred.amax()
-
-
-def _band(n: int, like: Tensor) -> Tensor:
-    """The matrix `[n, n]` of the Gaussian's values at the distances from the diagonal."""
-    places = torch.arange(n, device=like.device, dtype=like.dtype)
-    distance = (places[:, None] - places).abs()
-    values = torch.exp(-0.5 * (distance / SIGMA) ** 2) / (SIGMA * (2 * torch.pi) ** 0.5)
-    return torch.where(distance <= RADIUS, values, 0.0)

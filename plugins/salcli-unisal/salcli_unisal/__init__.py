@@ -69,8 +69,8 @@ class Options:
         "encoder trained in TensorFlow",
     )
 
-    ablate: tuple[Part, ...] | None = option(
-        None,
+    ablate: tuple[Part, ...] = option(
+        (),
         "training: parts of the network to switch off, separated by commas. ds_bn, ds_gaussians, "
         "ds_adaptation, ds_smoothing: norms, priors, fusion and smoothing are the same for all "
         "domains; gaussians: no priors; bypass_rnn: stills go through the recurrence, too; "
@@ -83,7 +83,7 @@ class Options:
             raise ValueError(f"sources must be some of {', '.join(DOMAINS)}, not {unknown}")
         if self.domain not in ("auto", *self.sources):
             raise ValueError(f"these weights support {', '.join(self.sources)}, not {self.domain}")
-        if "res_rnn" in (self.ablate or ()) and "bypass_rnn" not in (self.ablate or ()):
+        if "res_rnn" in self.ablate and "bypass_rnn" not in self.ablate:
             raise ValueError("ablate=res_rnn needs bypass_rnn as well: stills have no recurrence")
 
 

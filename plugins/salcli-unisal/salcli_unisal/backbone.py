@@ -9,9 +9,6 @@ from torch import Tensor
 from salcli.authoring import IMAGENET, MINUS_ONE_TO_ONE, Checkpoint, checkpoint, load_strict
 from salcli_unisal.network import UNISAL
 
-MEAN, STD = IMAGENET
-"""Mean and deviation by which ImageNet networks, and so UNISAL, standardise RGB in 0..1."""
-
 COUNTER = "num_batches_tracked"
 
 NESTED = re.compile(r"^(features\.\d+\.conv)\.(\d)\.(?:(\d)\.)?(\w+)$")

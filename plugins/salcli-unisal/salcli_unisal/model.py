@@ -76,7 +76,7 @@ class Unisal(Model):
 
     def build(self) -> UNISAL:
         """The network for the domains that the weights support."""
-        off = self.options.ablate or ()
+        off = self.options.ablate
         switches: dict[str, Any] = {name: False for name in off if name != "gaussians"}
         if "gaussians" in off:
             switches["n_gaussians"] = 0

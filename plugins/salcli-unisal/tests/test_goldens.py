@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
 
 from salcli import Stimulus, UsageError, WeightsError, load_model
-from salcli.authoring import Checkpoint, create
+from salcli.authoring import IMAGENET, Checkpoint, create
 
 GOLDENS = Path(__file__).parent / "goldens"
 LOG_DENSITY, INTERMEDIATE = 1e-4, 2e-4
@@ -347,7 +347,7 @@ def test_normalisation_is_folded_into_the_first_layer() -> None:
     network = UNISAL(("SALICON",), first=1).eval()
     backbone.load(network, Checkpoint(state, Path("m")), inputs_from_minus_one=True)
     pixels = torch.rand(1, 3, 32, 32)
-    mean, std = torch.tensor(backbone.MEAN), torch.tensor(backbone.STD)
+    mean, std = map(torch.tensor, IMAGENET)
     standard = (pixels - mean[:, None, None]) / std[:, None, None]
     convolution, norm = network.cnn.features[0][0], network.cnn.features[0][1]
     with torch.inference_mode():

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
-from salcli_unisal.backbone import MEAN, STD
 from salcli_unisal.recipes import MIT1003, PUBLISHED
 from salcli_unisal.sampling import Resizer
 
 from salcli import Annotation, Recording
 from salcli.authoring import (
+    IMAGENET,
     Batches,
     Corpus,
     create,
@@ -81,7 +81,8 @@ def test_clips_are_fitted_as_published(name: str, size: tuple[int, int], tmp_pat
     clip = Recording("c", tmp_path, [Annotation("1", *paths[1:])], fps=24.0, frames=paths[:1])
     one = replace(corpus_of(name, [clip]), batch_size=1, clip_length=1, clip_stride=1)
     batch = Batches([one], create("unisal", defaults={}), recipe=PUBLISHED)[0, 0]
-    pixels = (published(frame, Image.Resampling.LANCZOS) / 255 - MEAN) / STD
+    mean, std = map(np.array, IMAGENET)
+    pixels = (published(frame, Image.Resampling.LANCZOS) / 255 - mean) / std
     found = batch.inputs[0, 0].permute(1, 2, 0)
     torch.testing.assert_close(found, torch.tensor(pixels).float(), rtol=0, atol=1e-5)
     levels = published(density, Image.Resampling.LANCZOS).astype(np.float64)
