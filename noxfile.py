@@ -91,6 +91,16 @@ def lowest(session: nox.Session) -> None:
     session.run("pytest", "-W", "default", *(session.posargs or QUICK))
 
 
+@nox.session
+def endurance(session: nox.Session) -> None:
+    """Kill, stop and crowd salcli at random moments, for as long as it takes."""
+    keep_bytecode(session)
+    group = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+    session.install(*EVERYTHING, *group)
+    session.env["OMP_NUM_THREADS"] = "1"
+    session.run("pytest", "-m", "endurance", "--timeout=7200", *session.posargs)
+
+
 def get_browser(session: nox.Session) -> None:
     """Install Chromium where Debian's packages can be; elsewhere the tests that need it say so."""
     debian = shutil.which("apt-get") and getattr(os, "geteuid", lambda: None)() == 0

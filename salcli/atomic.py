@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import errno
+import functools
+import hashlib
 import os
+import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from salcli.errors import OutputError
+from salcli.processes import Process
 
-__all__ = ["REASONS", "replacing", "reporting_os_errors", "sweep", "temporary", "write"]
+__all__ = [
+    "REASONS",
+    "replacing",
+    "reporting_os_errors",
+    "sweep",
+    "temporary",
+    "temporary_folder",
+    "write",
+]
 
-PREFIX = ".salcli-"
+PREFIX = "salcli-"
+
+LEFTOVER = re.compile(r"\.?salcli-([0-9a-f]{8})-(\d{1,18})-")
+"""Start of a temporary name: which machine, and which process."""
+
+LONGEST_NAME = 150
+"""Longer names are shortened, or a temporary one would not fit into a folder."""
 
 REASONS = {
     errno.ENOSPC: "make room, or choose another output folder",
@@ -29,9 +50,18 @@ REASONS = {
 """What to do about each operating system error."""
 
 
+def _prefix() -> str:
+    """Start of the temporary names of this process, by which `sweep` knows them."""
+    process = Process.current()
+    return f"{PREFIX}{process.tag}-{process.pid}-"
+
+
 def temporary(path: Path) -> Path:
-    """Where the content of `path` is written first: beside it, so that renaming is atomic."""
-    return path.with_name(PREFIX + path.name)
+    """Where this process first writes the content of `path`: beside it, so renaming is atomic."""
+    name = path.name
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16] + path.suffix[-16:]
+    return path.with_name(f".{_prefix()}{name}")
 
 
 @contextmanager
@@ -64,11 +94,44 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def sweep(folder: Path, pattern: str = "*") -> None:
-    """Remove the leftovers of killed runs for files whose final names match `pattern`."""
+def sweep(folder: Path) -> None:
+    """Remove the temporary files and folders of processes that have provably ended.
+
+    Raises:
+        OutputError: One cannot be removed.
+    """
+    here = Process.current()
     with reporting_os_errors(folder):
-        for leftover in folder.glob(PREFIX + pattern):
-            leftover.unlink(missing_ok=True)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            found = LEFTOVER.match(path.name)
+            if not found or found[1] != here.tag:
+                continue
+            if not replace(here, pid=int(found[2]), start="").has_ended():
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder in the system's folder for temporary files, removed at the end of the block.
+
+    Those of processes that have ended are removed, too.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    _sweep_system_folder()
+    with TemporaryDirectory(prefix=_prefix(), ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@functools.cache
+def _sweep_system_folder() -> None:
+    with suppress(OutputError):
+        sweep(Path(gettempdir()))
 
 
 @contextmanager

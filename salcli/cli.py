@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from salcli import ending
 from salcli._version import __version__
 from salcli.commands import _help
 from salcli.commands.aoi import aoi
@@ -48,14 +50,19 @@ CLASSES: Mapping[str, type[TyperCommand]] = {"score": ScoreCommand}
 WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
 """The `UsageError` of click, which typer bundles or depends on, depending on its version."""
 
-INTERRUPTED = 130
-"""Exit code of a process ended by Ctrl-C: 128 + SIGINT."""
+SIGNALLED = 128
+"""Added to a signal's number, the exit code of a process that it ended."""
+
+INTERRUPTED = SIGNALLED + signal.SIGINT
 
 
 def main() -> NoReturn:
     """Run the command line; ends the process with the exit code of the error, if any."""
     _open_streams()
-    code = _run()
+    with ending.listening() as end:
+        code = _run()
+    if end.signal and code == INTERRUPTED:
+        code = SIGNALLED + end.signal
     if "WORLD_SIZE" in os.environ:
         # Threads of `DistributedDataParallel` outlive its process group, and sometimes abort an
         # interpreter that shuts down: torchrun would report a finished training as failed.

@@ -56,6 +56,11 @@ class Model(ABC):
         self.offline = False
         self.filters: tuple[Filter, ...] = ()
 
+    @property
+    def context(self) -> int | None:
+        """`spec.context`, for these options; a model whose options change it overrides this."""
+        return self.spec.context
+
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
         """Read a weights file; a model with its own file format overrides this.

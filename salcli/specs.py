@@ -132,6 +132,8 @@ class ModelSpec:
         paper, year, licence, citation: Where it comes from and how to cite it (BibTeX).
         scores: Published scores, one line each.
         card: Further rows for `salcli models NAME`: parameters, cost per frame, input size.
+        context: How many earlier frames of a clip a map depends on: an interrupted run shows these
+            again. 0 if it depends on its own frame alone, `None` if on all of them.
         comparisons: Options of other ways to compute the maps, by name, for `salcli bench
             --compare`.
     """
@@ -149,6 +151,7 @@ class ModelSpec:
     citation: str = ""
     scores: tuple[str, ...] = ()
     card: Mapping[str, str] = field(default_factory=dict)
+    context: int | None = None
     comparisons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def weights_row(self, tag: str | None = None) -> Weights | None:

@@ -38,7 +38,10 @@ Scale: TypeAlias = Literal["published", "max", "density"]
 Format: TypeAlias = Literal["png", "npy", "npz", "heatmap", "overlay", "csv"]
 """Format of the files that maps are written to."""
 
-ENDINGS = (".png", ".npy", ".npz", ".csv", ".heatmap.png", ".overlay.png", ".salcli.json")
+ENDINGS = (
+    *(".png", ".npy", ".npz", ".csv", ".heatmap.png", ".overlay.png"),
+    *(".salcli.json", ".salcli.failed.json"),
+)
 """What follows a label in the names of its files, in all formats."""
 
 Rounding: TypeAlias = Literal["floor", "nearest"]
@@ -110,6 +113,8 @@ class Stimulus:
         source: The file or folder it was read from, if any.
         times: Presentation time of each frame in seconds, filled during decoding: `times[i]` exists
             once frame i has been yielded. Empty for stills.
+        first: Number of frames before the first of `frames`, where these are the rest of a clip;
+            labels and times are those of the whole clip.
         problems: One message for each unreadable still that was skipped, filled during decoding. A
             clip never skips a frame.
     """
@@ -123,6 +128,7 @@ class Stimulus:
     count: int | None = None
     source: Path | None = None
     times: Sequence[float] = ()
+    first: int = 0
     problems: Sequence[str] = ()
 
     @property
@@ -132,10 +138,12 @@ class Stimulus:
 
     def label(self, index: int) -> str:
         """Output name of the frame at `index` (from 0)."""
+        index += self.first
         return f"{index + 1:04d}" if self.labels is None else self.labels[index]
 
     def time(self, index: int) -> float | None:
         """Presentation time in seconds of the frame at `index` (from 0); `None` for stills."""
+        index += self.first
         if index < len(self.times):
             return self.times[index]
         return None if self.fps is None else index / self.fps

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,54 @@ def environment(sites: Sequence[Path], **more: str) -> dict[str, str]:
 def salcli(fakes: None, salcli: Run) -> Run:
     """Run the salcli command in tmp_path, with the fake plugin installed, inside this process."""
     return salcli
+
+
+@dataclass
+class Ended:
+    """How processes ended: exit codes, negative for a signal, and what they printed on stderr."""
+
+    codes: list[int]
+    errors: list[str]
+
+
+@pytest.fixture(scope="module")
+def processes(fake_site: Path) -> Iterator[Callable[..., Ended]]:
+    """Run several commands at once, each in a process of its own; see tests/forking.py.
+
+    `after` and `number`: after how many seconds they get which signal. `kill_at`: at which map
+    each is killed.
+    """
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("forking.py"))],
+        env=environment([fake_site]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def run(
+            *commands: Sequence[str | Path],
+            folder: Path,
+            after: float | None = None,
+            number: int = signal.SIGKILL,
+            kill_at: int | None = None,
+        ) -> Ended:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            wanted = {
+                "commands": [[str(part) for part in command] for command in commands],
+                "folder": str(folder),
+                "after": after,
+                "signal": number,
+                "kill_at": kill_at,
+            }
+            process.stdin.write(json.dumps(wanted) + "\n")
+            process.stdin.flush()
+            return Ended(**json.loads(process.stdout.readline()))
+
+        yield run
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ ROW = re.compile(r"^\| `([\w./]+)` \|", re.MULTILINE)
 HEAVY_ROOTS = {*HEAVY, "scipy", "safetensors", "imageio_ffmpeg", "cv2"}
 
 LIGHT = {
-    *("_version", "errors", "specs", "types", "recipe", "atomic", "logs", "progress", "cli"),
+    *("_version", "errors", "specs", "types", "recipe", "processes", "atomic", "ending", "logs"),
+    *("progress", "cli"),
     *(
         "__init__",
         "__main__",

@@ -243,7 +243,8 @@ def test_one_bad_input_does_not_stop_the_others(
     assert "text.mp4" in errors[1]
     statuses = [entry["status"] for entry in json.loads(run.stdout)["inputs"]]
     assert statuses == ["failed", "failed", "done"]
-    assert names(tmp_path / "out") == ["good.png", "good.salcli.json"]
+    kept = ["good.png", "good.salcli.json", "text/salcli.failed.json"]
+    assert names(tmp_path / "out") == kept
 
 
 def test_stills_that_cannot_be_read_are_left_out_and_reported(salcli: Run, tmp_path: Path) -> None:

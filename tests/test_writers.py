@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from salcli.atomic import temporary
 from salcli.errors import OutputError, UnknownName
 from salcli.output.writers import FORMATS, files_of, open_writer, shared_files
+from salcli.processes import Process
 from salcli.types import Result, Stimulus
 
 HEIGHT, WIDTH = 45, 63
@@ -187,10 +189,14 @@ def test_a_killed_run_is_repeated_with_the_same_bytes(tmp_path):
 
 
 def test_a_single_still_spares_the_temporaries_of_others(tmp_path):
-    (tmp_path / ".salcli-photo.png").write_bytes(b"killed")
-    (tmp_path / ".salcli-other.png").write_bytes(b"another salcli writes here right now")
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    killed = f".salcli-{Process.current().tag}-{process.pid}-photo.png"
+    (tmp_path / killed).write_bytes(b"killed")
+    other = temporary(tmp_path / "other.png")
+    other.write_bytes(b"another salcli writes here right now")
     write(tmp_path, [], stimulus=STILL, single=True)
-    assert names(tmp_path) == [".salcli-other.png"]
+    assert names(tmp_path) == [other.name]
 
 
 def test_no_results_leave_no_files(tmp_path):

@@ -52,6 +52,7 @@ CENTRE = ModelSpec(
     summary="baseline: a Gaussian in the middle of the frame, whatever it shows",
     factory="salcli.baselines.priors:Centre",
     options=CentreOptions,
+    context=0,
     card={"output": "1 at the centre of the frame, at the frame's size"},
 )
 
@@ -60,6 +61,7 @@ MEAN_MAP = ModelSpec(
     summary="baseline: the mean density map of a training split, whatever the frame shows",
     factory="salcli.baselines.priors:MeanMap",
     options=MeanMapOptions,
+    context=0,
     card={"output": "that map divided by its maximum, stretched to the frame's size"},
 )
 
@@ -76,6 +78,7 @@ SPECTRAL_RESIDUAL = ModelSpec(
     booktitle = {IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
     year = {2007},
 }""",
+    context=0,
     card={
         "input": "grey, 64 pixels wide",
         "output": "from 0 to 1, 64 pixels wide",

@@ -7,7 +7,6 @@ load on the machine affects all of them. Speeds are comparable within one run on
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 
 from salcli import devices
+from salcli.atomic import temporary_folder
 from salcli.bench import worker
 from salcli.bench.worker import RunSettings, Workload
 from salcli.devices import PRECISIONS
@@ -113,7 +113,7 @@ def run(
         SalcliError: A way cannot run; see `load_model` and `salcli.prediction.loop.run`.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="salcli-bench-")))
+        folder = stack.enter_context(temporary_folder())
         turns = {}
         for index, (name, setup) in enumerate(setups.items()):
             turns[name] = _Turns(name, folder / f"{index}.npy", stack)

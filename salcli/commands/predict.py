@@ -103,6 +103,9 @@ def predict(
     device: _options.Device = "auto",
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
+    retries: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Try an input that failed again, N times.")
+    ] = 0,
     offline: _options.Offline = False,
     data: Annotated[
         str | None,
@@ -131,7 +134,8 @@ def predict(
 
     Maps of a clip or a folder go to DIR/NAME/0001.png and so on, the map of a lone image to
     DIR/NAME.png, with a record of how they were made in salcli.json. Finished inputs are skipped,
-    and a run that was stopped resumes where it left off.
+    and a run that was stopped resumes where it left off. Several runs may share DIR: an input
+    that another one works on is left to it.
 
     With --data, `salcli datasets pack` checks and packs the result. Exit codes: 0 all done, 1
     some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
@@ -169,10 +173,22 @@ def predict(
             report=report,
         )
     loaded = loaded.for_dataset(data) if data is not None else loaded
-    job = Job(loaded, formats, size, scale, extras, kind, fps, overwrite=overwrite)
+    job = Job(
+        loaded,
+        formats,
+        size,
+        scale,
+        extras,
+        kind,
+        fps,
+        overwrite=overwrite,
+        retries=retries,
+    )
     with watch(len(todo), quiet=quiet) as watcher:
         watcher.note(_options.introduction(loaded))
         outcomes = each_input(todo, partial(_run, job, watcher), failed=_failed, watcher=watcher)
+        if elsewhere := sum(outcome.status == "elsewhere" for outcome in outcomes):
+            watcher.note(f"{elsewhere} of {len(todo)} inputs are left to other processes")
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes):
@@ -251,6 +267,8 @@ def _line(outcome: Outcome) -> str:
     frames = "1 map" if outcome.frames == 1 else f"{outcome.frames} maps"
     if outcome.status == "skipped":
         return f"{outcome.source}: already done, {frames} in {outcome.results} (see --overwrite)"
+    if outcome.status == "elsewhere":
+        return f"{outcome.source}: left to another process; {outcome.holder}"
     speed = outcome.frames / outcome.seconds if outcome.seconds else 0.0
     return (
         f"{outcome.source}: {frames} in {outcome.results}, {outcome.seconds:.1f} s, "

@@ -164,7 +164,7 @@ def _decode(job: Extraction, folder: Path, stop: Event) -> int:
     part = atomic.temporary(folder)
     count = 0
     with atomic.reporting_os_errors(folder):
-        shutil.rmtree(part, ignore_errors=True)  # left by a killed run
+        atomic.sweep(folder.parent)
         part.mkdir(parents=True)
         try:
             for count, frame in enumerate(Video(job.video), start=1):

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 
 import numpy as np
 
+from salcli.atomic import temporary_folder
 from salcli.errors import SalcliError
 from salcli.media import program
 from salcli.types import Frame
@@ -85,8 +86,8 @@ def decoding(path: Path, options: list[str]) -> Iterator[DecoderProcess]:
     """
     found = program.ffmpeg()
     try:
-        with TemporaryDirectory(prefix="salcli-", ignore_cleanup_errors=True) as name:
-            yield from _started(found, path, options, folder=Path(name))
+        with temporary_folder() as folder:
+            yield from _started(found, path, options, folder=folder)
     except OSError as error:
         raise SalcliError(
             f"ffmpeg could not run: {error}; is there space in '{gettempdir()}' (TMPDIR)?"

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
+from salcli import atomic
 from salcli.atomic import reporting_os_errors
+from salcli.output.segments import Kept
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from salcli.types import Result
 
-__all__ = ["COLUMNS", "Summary", "Table", "row", "summary"]
+__all__ = ["COLUMNS", "Summary", "Table", "count_rows", "row", "summary"]
 
 COLUMNS = (
     "frame",  # from 1
@@ -34,36 +38,69 @@ COLUMNS = (
 class Table:
     """Writes the table to `path` as rows come in; error messages name `shown`.
 
+    Args:
+        path: Where the table is written.
+        shown: Its final name.
+        kept: Where to keep rows until the table is whole, so that an interrupted run can be
+            resumed.
+
     Raises:
         OutputError: The file cannot be written (from any method).
     """
 
-    def __init__(self, path: Path, *, shown: Path) -> None:
-        self._path = path
-        self._shown = shown
+    def __init__(self, path: Path, *, shown: Path, kept: Kept | None = None) -> None:
+        self._path, self._shown, self._kept = path, shown, kept
+        self._growing = path if kept is None else kept.folder / shown.name
         self._file: TextIO | None = None
 
     def add(self, result: Result) -> None:
         """Append the result's row."""
         with reporting_os_errors(self._shown):
             if self._file is None:
-                self._file = self._path.open("w", encoding="utf-8", newline="")
-                self._file.write(_line(COLUMNS))
+                self._file = self._open()
             self._file.write(_line(row(result)))
+            if self._kept is not None:
+                self._file.flush()  # or a killed run would lose the latest rows
+
+    def _open(self) -> TextIO:
+        rows = _rows(self._growing)[: self._kept.frames] if self._kept is not None else []
+        atomic.write(self._growing, "".join(map(_line, [COLUMNS, *rows])))
+        return self._growing.open("a", encoding="utf-8", newline="")
 
     def finish(self) -> None:
         """Complete the file."""
-        if self._file is not None:
-            with reporting_os_errors(self._shown):
+        with reporting_os_errors(self._shown):
+            if self._file is not None:
                 self._file.close()
+            if self._growing != self._path:
+                shutil.copyfile(self._growing, self._path)
 
     def discard(self) -> None:
-        """Remove the file, whatever state it is in."""
+        """Remove the file, whatever state it is in; rows that are kept stay."""
         with reporting_os_errors(self._shown):
             try:
-                self.finish()
+                if self._file is not None:
+                    self._file.close()
             finally:
                 self._path.unlink(missing_ok=True)
+
+
+def count_rows(folder: Path, shown: Path) -> int:
+    """How many first rows of the table `shown` are kept in a folder."""
+    return len(_rows(folder / shown.name))
+
+
+def _rows(path: Path) -> list[tuple[str, ...]]:
+    """The whole rows of a table that may have been cut; none if it is not one of ours."""
+    try:
+        text = path.read_text("utf-8")
+        head, *rows = map(tuple, csv.reader(io.StringIO(text, newline="")))
+    except (OSError, ValueError, csv.Error):
+        return []
+    whole = list(takewhile(lambda cells: len(cells) == len(COLUMNS), rows))
+    if not text.endswith("\n") and len(whole) == len(rows):
+        whole = whole[:-1]
+    return whole if head == COLUMNS else []
 
 
 def row(result: Result) -> tuple[str, ...]:

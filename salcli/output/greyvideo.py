@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from salcli.atomic import temporary_folder
 from salcli.media.encoder import REPRODUCIBLE, exact, failure, ffmpeg
 
 __all__ = ["encode"]
@@ -21,8 +21,8 @@ def encode(files: Sequence[Path], *, size: tuple[int, int], shown: Path, fps: fl
         OutputError: ffmpeg fails.
     """
     layout = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"  # 4:2:0 halves both sides
-    with TemporaryDirectory(prefix="salcli-") as folder:
-        target = Path(folder) / "maps.mp4"
+    with temporary_folder() as folder:
+        target = folder / "maps.mp4"
         command = [
             *(arg for arg in ffmpeg() if arg != "-nostdin"),
             *("-f", "image2pipe", "-c:v", "png", "-framerate", str(exact(fps)), "-i", "pipe:0"),

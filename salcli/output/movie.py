@@ -18,6 +18,7 @@ from salcli.atomic import reporting_os_errors
 from salcli.errors import OutputError
 from salcli.media.encoder import QUALITY, REPRODUCIBLE, SQUARE, Encoder, exact, failure, ffmpeg
 from salcli.media.program import reading
+from salcli.output.segments import Kept, Segments
 
 if TYPE_CHECKING:
     from salcli.types import Frame, Result
@@ -37,6 +38,7 @@ class Movie:
             the first picture to the last.
         pixel_aspect: Width of a pixel of the pictures divided by its height.
         quality: x264's constant rate factor.
+        kept: Where to keep pictures in segments, so that an interrupted run can be resumed.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Movie:
         source: Path | None,
         pixel_aspect: Fraction = SQUARE,
         quality: int = QUALITY,
+        kept: Kept | None = None,
     ) -> None:
         self._path = path
         self._silent = path.with_name(f"{path.stem}.silent{path.suffix}")
@@ -58,9 +61,13 @@ class Movie:
         self._source = source
         self._pixel_aspect = pixel_aspect
         self._quality = quality
-        self._size = (0, 0)
+        self._size: tuple[int, int] | None = None
         self._clock = _Clock(1 / float(self._rate))
         self._encoder: Encoder | None = None
+        self._kept = kept
+        self._segments = (
+            Segments(kept.folder, self._silent, shown=shown, done=kept.frames) if kept else None
+        )
 
     def add(self, result: Result) -> None:
         """Append the picture of a result.
@@ -70,23 +77,38 @@ class Movie:
         """
         picture = self._draw(result)
         size = (picture.shape[0], picture.shape[1])
-        if self._encoder is None:
-            self._size = size
-            self._encoder = Encoder(
-                self._silent,
-                shown=self._shown,
-                size=size,
-                rate=self._rate,
-                pixel_aspect=self._pixel_aspect,
-                quality=self._quality,
-            )
+        self._size = self._size or size
         if size != self._size:
             raise OutputError(
                 f"cannot write '{self._shown}': frame '{result.label}' is {size[1]}x{size[0]}, the "
                 f"first one {self._size[1]}x{self._size[0]}; choose stills for pictures "
                 "of different sizes"
             )
-        self._encoder.write(picture.data, self._clock.time(result.time))
+        self._count_kept()
+        time = self._clock.time(result.time)
+        if self._segments is not None:
+            self._segments.write(picture.data, time, self._opened)
+            return
+        self._encoder = self._encoder or self._opened(self._silent)
+        self._encoder.write(picture.data, time)
+
+    def _opened(self, path: Path) -> Encoder:
+        assert self._size is not None
+        return Encoder(
+            path,
+            shown=self._shown,
+            size=self._size,
+            rate=self._rate,
+            pixel_aspect=self._pixel_aspect,
+            quality=self._quality,
+        )
+
+    def _count_kept(self) -> None:
+        """Give the pictures of an earlier run their times."""
+        if self._kept is not None and self._segments is not None:
+            for index in range(self._kept.frames):
+                self._segments.skip(self._clock.time(self._kept.time(index)))
+        self._kept = None
 
     def finish(self) -> None:
         """Complete the file, and add the sound of the source.
@@ -94,8 +116,9 @@ class Movie:
         Raises:
             OutputError: The file cannot be written, or the sound cannot be copied or converted.
         """
-        if self._encoder is not None:
-            self._encoder.end()
+        self._count_kept()
+        if writer := self._segments or self._encoder:
+            writer.end()
         lead = _lead(self._source)
         with reporting_os_errors(self._shown):
             if self._source is None or lead is None:
@@ -106,8 +129,8 @@ class Movie:
 
     def discard(self) -> None:
         """Remove the file, whatever state it is in."""
-        if self._encoder is not None:
-            self._encoder.kill()
+        if writer := self._segments or self._encoder:
+            writer.kill()
         with reporting_os_errors(self._shown):
             self._silent.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)

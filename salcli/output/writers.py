@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, get_args
 
@@ -17,8 +16,9 @@ from salcli.atomic import reporting_os_errors, sweep, temporary
 from salcli.errors import UnknownName
 from salcli.maps import to_8bit
 from salcli.output import png
-from salcli.output.frametable import Table
+from salcli.output.frametable import Table, count_rows
 from salcli.output.movie import Movie
+from salcli.output.segments import LENGTH, Kept, count_pictures
 from salcli.output.worker import Background
 from salcli.render import heatmap
 from salcli.types import Format, Rounding
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     from salcli.types import Frame, Result, Stimulus
 
-__all__ = ["FORMATS", "Writer", "files_of", "open_writer", "shared_files"]
+__all__ = [
+    "FORMATS",
+    "Writer",
+    "count_kept",
+    "files_of",
+    "open_writer",
+    "resumable",
+    "shared_files",
+]
 
 FORMATS = get_args(Format)
 
@@ -43,13 +51,20 @@ FILE_THREADS = 2
 
 
 def files_of(
-    label: str, formats: Sequence[str], folder: Path, *, single: bool, clip: bool
+    label: str,
+    formats: Sequence[str],
+    folder: Path,
+    *,
+    single: bool,
+    clip: bool,
+    extras: Iterable[str] = (),
 ) -> list[Path]:
-    """The files of one frame, without those of extra maps.
+    """The files of one frame, and those of its extra maps of these names.
 
     A frame is done if and only if all exist, and no `shared_files` still need it.
     """
-    names = [f"{label}.{format_}" for format_ in formats if format_ in MAPS]
+    stems = [label, *(f"{label}.{extra}" for extra in extras)]
+    names = [f"{stem}.{format_}" for stem in stems for format_ in formats if format_ in MAPS]
     if not clip:
         names += [f"{label}.{format_}.png" for format_ in formats if format_ in PICTURES]
     if single and "csv" in formats:
@@ -64,6 +79,25 @@ def shared_files(formats: Sequence[str], folder: Path, *, single: bool, clip: bo
     return list(_collected(formats, folder, name="", single=False, clip=clip).values())
 
 
+def count_kept(formats: Sequence[str], folder: Path, *, clip: bool, kept_in: Path) -> int | None:
+    """How many first frames the movies and tables of an interrupted run hold, each of them.
+
+    `None` if no such format is wanted.
+    """
+    collected = _collected(formats, folder, name="", single=False, clip=clip)
+    counts = [
+        count_rows(kept_in, path) if format_ == "csv" else count_pictures(kept_in, path)
+        for format_, path in collected.items()
+    ]
+    return min(counts, default=None)
+
+
+def resumable(formats: Sequence[str], count: int, *, clip: bool) -> int:
+    """After how many of the first `count` frames writing can go on: movies, between segments."""
+    movies = clip and any(format_ in PICTURES for format_ in formats)
+    return count // LENGTH * LENGTH if movies else count
+
+
 @contextmanager
 def open_writer(
     formats: Sequence[str],
@@ -72,11 +106,13 @@ def open_writer(
     stimulus: Stimulus,
     rounding: Rounding,
     single: bool,
+    kept: Kept | None = None,
 ) -> Iterator[Writer]:
     """A writer for the results of one stimulus, in the order of its frames.
 
     On a clean exit everything has its final name. On an exception the files of finished frames
-    are kept, movies and tables removed. No file with a final name is ever incomplete.
+    are kept, movies and tables removed, except for what is `kept`. No file with a final name is
+    ever incomplete.
 
     Args:
         formats: Of `FORMATS`.
@@ -84,6 +120,8 @@ def open_writer(
         stimulus: The stimulus of the results.
         rounding: How maps are rounded to 8 bit.
         single: Whether it is a single still, in a folder shared with others.
+        kept: Where movies and tables are kept until they are whole. The results of its frames are
+            written already; its folder is for the caller to remove.
 
     Raises:
         UnknownName: No such format.
@@ -94,14 +132,22 @@ def open_writer(
             raise UnknownName("output format", format_, FORMATS)
     with reporting_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder, f"{glob.escape(stimulus.name)}.*" if single else "*")
-    writer = Writer(formats, folder, stimulus=stimulus, rounding=rounding, single=single)
+    _sweep_once(folder) if single else sweep(folder)
+    if kept is not None:
+        sweep(kept.folder)
+    writer = Writer(formats, folder, stimulus=stimulus, rounding=rounding, single=single, kept=kept)
     try:
         yield writer
         writer.finish()
     except BaseException:
         writer.cancel()
         raise
+
+
+@lru_cache(maxsize=16)
+def _sweep_once(folder: Path) -> None:
+    """Not for each of ten thousand stills in one folder."""
+    sweep(folder)
 
 
 class Writer:
@@ -115,6 +161,7 @@ class Writer:
         stimulus: Stimulus,
         rounding: Rounding,
         single: bool,
+        kept: Kept | None,
     ) -> None:
         self._folder = folder
         self._rounding = rounding
@@ -124,9 +171,10 @@ class Writer:
         self._by_frame = [format_ for format_ in dict.fromkeys(formats) if format_ not in collected]
         self._files = Background(threads=FILE_THREADS)
         self._lanes = [
-            _Lane(path, _collector(format_, path, stimulus)) for format_, path in collected.items()
+            _Lane(path, _collector(format_, path, stimulus, kept))
+            for format_, path in collected.items()
         ]
-        self._empty = True
+        self._empty = kept is None or not kept.frames
 
     def write(self, result: Result) -> None:
         """Queue a result for writing; returns at once unless writing is several frames behind.
@@ -169,7 +217,8 @@ class Writer:
             content = png.encode(_draw(format_, result))
             atomic.write(self._folder / f"{result.label}.{format_}.png", content)
             return
-        for name, saliency in {"": result.saliency, **result.extras}.items():
+        # the map itself last: where it is, the extra ones are, too
+        for name, saliency in {**result.extras, "": result.saliency}.items():
             stem = f"{result.label}.{name}" if name else result.label
             atomic.write(self._folder / f"{stem}.{format_}", self._encoded(format_, saliency))
 
@@ -211,9 +260,9 @@ def _collected(
     return paths
 
 
-def _collector(format_: str, path: Path, stimulus: Stimulus) -> _Collector:
+def _collector(format_: str, path: Path, stimulus: Stimulus, kept: Kept | None) -> _Collector:
     if format_ == "csv":
-        return Table(temporary(path), shown=path)
+        return Table(temporary(path), shown=path, kept=kept)
     assert stimulus.fps is not None  # only clips have movies
     return Movie(
         temporary(path),
@@ -222,6 +271,7 @@ def _collector(format_: str, path: Path, stimulus: Stimulus) -> _Collector:
         fps=stimulus.fps,
         source=stimulus.source,
         pixel_aspect=stimulus.pixel_aspect,
+        kept=kept,
     )
 
 

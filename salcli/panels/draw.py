@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -106,8 +105,8 @@ class Visualizer:
             InputError, OutputError, PluginError, SalcliError: See `salcli.prediction.job.Job.run`.
         """
         predictions = PairedPredictions(source, self.models, kind=self.kind, fps=self.fps)
-        sweep(place.output, f"{glob.escape(place.name)}_*")
-        sweep(place.folder, "*")
+        sweep(place.output)
+        sweep(place.folder)
         for note in predictions.pair.notes:
             watcher.note(note)
         drawn = DrawnInput(source)

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from salcli._version import __version__
-from salcli.errors import OutputError
+from salcli.errors import InputError, OutputError, PluginError, SalcliError
 from salcli.loading import Loaded
-from salcli.media.open import open_stimulus, remaining
+from salcli.media.images import kind_of
+from salcli.media.open import open_stimulus
 from salcli.output import writers
 from salcli.plugins import registry
-from salcli.prediction import loop, manifest, stills
+from salcli.prediction import claims, finished, manifest
+from salcli.prediction.claims import Claim, ClaimedElsewhere
 from salcli.prediction.manifest import OutputPaths
+from salcli.prediction.produce import MapSettings, produce
 from salcli.progress import Watcher
 from salcli.specs import as_json
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
 __all__ = ["Job", "Outcome"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,35 +39,44 @@ class Outcome:
     Attributes:
         source: The input.
         results: The folder that holds its results.
-        status: `done`, `skipped` (it was finished before) or `failed`.
+        status: `done`, `skipped` (it was finished before), `failed`, or `elsewhere`: another
+            process works on it.
         frames: Number of maps.
         seconds: How long it took.
         problems: Stills that were skipped, with the reason.
         error: Why it failed.
+        holder: The process that works on it.
     """
 
     source: Path
     results: Path
-    status: Literal["done", "skipped", "failed"]
+    status: Literal["done", "skipped", "failed", "elsewhere"]
     frames: int = 0
     seconds: float = 0.0
     problems: tuple[str, ...] = ()
     error: str = ""
+    holder: str = ""
 
     @property
     def complete(self) -> bool:
-        """Whether every frame has a map."""
+        """Whether every frame has a map, or gets one elsewhere."""
         return self.status != "failed" and not self.problems
 
 
-@dataclass
-class _Written:
-    """What a run has passed to the writer: labels of the maps, names of the extras."""
+@dataclass(frozen=True)
+class _Task:
+    """One input, where its results go, and how they are made."""
 
-    labels: list[str] = field(default_factory=list)
-    interpolated: list[str] = field(default_factory=list)
-    extras: set[str] = field(default_factory=set)
-    problems: tuple[str, ...] = ()
+    source: Path
+    place: OutputPaths
+    settings: Mapping[str, Any]
+    single: bool
+    watcher: Watcher
+
+    @property
+    def results(self) -> Path:
+        """The folder that holds the results."""
+        return self.place.output if self.single else self.place.folder
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,7 @@ class Job:
         size, scale, extras: Of the maps; see `salcli.prediction.loop.run`.
         kind, fps: How inputs are opened; see `salcli.media.open.open_stimulus`.
         overwrite: Whether finished inputs are predicted again.
+        retries: How often an input that failed is tried again.
         labels: Output names of the frames of a clip that is a folder, where they differ from the
             names of its files.
     """
@@ -87,10 +102,24 @@ class Job:
     kind: Kind = "auto"
     fps: float | None = None
     overwrite: bool = False
+    retries: int = 0
     labels: Sequence[str] | None = None
 
-    def run(self, source: Path, place: OutputPaths, *, watcher: Watcher) -> Outcome:
-        """Predict one input, unless it is finished already.
+    def run(
+        self,
+        source: Path,
+        place: OutputPaths,
+        *,
+        watcher: Watcher,
+        then: Callable[[Outcome], Outcome] = lambda outcome: outcome,
+    ) -> Outcome:
+        """Predict one input, unless it is finished already, or another process works on it.
+
+        Args:
+            source: The input.
+            place: Where its results go.
+            watcher: Shows the progress.
+            then: Done with the outcome while no other process can work on the input.
 
         Raises:
             InputError: It cannot be read.
@@ -98,40 +127,88 @@ class Job:
             PluginError: The model broke its contract.
             SalcliError: Out of memory.
         """
+        settings, single = self._settings(source), self._is_single(source)
+        task = _Task(source, place, settings, single, watcher)
+        if not source.exists():
+            self._open(task)  # raises: what is not there is nobody's work
+        self._check_clash(task)
+        try:
+            outcome = self._finished(task)
+            if outcome is None:
+                with claims.claimed(place.claim_file(single=single)) as claim:
+                    # another process may have finished it since
+                    outcome = self._finished(task) or then(self._attempts(task, claim))
+        except ClaimedElsewhere as error:
+            return Outcome(source, task.results, "elsewhere", holder=str(error))
+        return outcome
+
+    def _finished(self, task: _Task) -> Outcome | None:
+        """The outcome of an input whose results are all there."""
+        record = None if self.overwrite else task.place.read(single=task.single)
+        if record is None or record["settings"] != task.settings:
+            return None
+        if not set(self.formats) <= set(record["formats"]) or not task.place.is_whole(record):
+            return None
+        problems = tuple(record["problems"])
+        return Outcome(task.source, task.results, "skipped", record["frames"], problems=problems)
+
+    def _attempts(self, task: _Task, claim: Claim) -> Outcome:
+        """Predict the input, again if that fails and there are retries left."""
+        for left in range(self.retries, -1, -1):
+            try:
+                return self._predict(task, claim)
+            except (PluginError, ClaimedElsewhere):
+                raise
+            except SalcliError as error:
+                task.place.note_failure(str(error), single=task.single)
+                if not left:
+                    raise
+                task.watcher.note(f"{error}; trying again")
+        raise AssertionError("the last attempt returns or raises")
+
+    def _predict(self, task: _Task, claim: Claim) -> Outcome:
         began = time.monotonic()
-        settings = self._settings(source)
-        records = [place.read(single=single) for single in (False, True)]
-        known = (record for record in records if record and record["settings"] == settings)
-        previous = None if self.overwrite else next(known, None)
-        if previous and self._is_finished(place, previous):
-            results = place.output if previous["single"] else place.folder
-            problems = tuple(previous["problems"])
-            return Outcome(source, results, "skipped", previous["frames"], problems=problems)
-        stimulus, single = self._open(source, place)
-        replaced = records[single]  # the other one, if any, belongs to another input
-        if replaced and replaced is not previous:
+        place, single = task.place, task.single
+        stimulus = self._open(task)
+        previous = place.read(single=single)
+        if previous and (self.overwrite or previous["settings"] != task.settings):
             if not self.overwrite:
-                watcher.note(f"{source}: was predicted with other settings; predicting it again")
-            place.discard(replaced)
-        if self.overwrite:
-            stills.forget(place.folder)
-        given = self._write(stimulus, place, settings, single=single, watcher=watcher)
-        new = {
-            "settings": settings,
+                task.watcher.note(
+                    f"{task.source}: was predicted with other settings; predicting it again"
+                )
+            place.discard(previous)
+            previous = None
+        if self.overwrite and not single:
+            finished.forget(place.folder)
+        made = produce(
+            self.loaded.model,
+            stimulus,
+            task.results,
+            wanted=MapSettings(self.formats, self.size, self.scale, self.extras),
+            settings=task.settings,
+            single=single,
+            claim=claim,
+            watcher=task.watcher,
+        )
+        earlier = previous or {"formats": (), "files": {}}
+        record = {
+            "settings": task.settings,
             **self._facts(stimulus),
-            "formats": sorted({*self.formats, *(previous["formats"] if previous else ())}),
+            "formats": sorted({*self.formats, *earlier["formats"]}),
             "single": single,
-            "frames": len(given.labels),
-            "labels": None if stimulus.labels is None else given.labels,
-            "extras": sorted(given.extras),
-            "interpolated": given.interpolated,
-            "problems": given.problems,
-            "seconds": round(time.monotonic() - began, 3),
+            "frames": len(made.labels),
+            "labels": None if stimulus.labels is None else made.labels,
+            "extras": sorted(made.extras),
+            "interpolated": made.interpolated,
+            "problems": made.problems,
+            "files": {**earlier["files"], **made.files},
         }
-        place.write(new)
-        stills.forget(place.folder)
-        results = place.output if single else place.folder
-        return Outcome(source, results, "done", new["frames"], new["seconds"], given.problems)
+        place.write(record)
+        if not single:
+            finished.forget(place.folder)
+        frames, seconds = len(made.labels), time.monotonic() - began
+        logger.info("%s: %d maps in %.3f s", task.source, frames, seconds)
+        return Outcome(task.source, task.results, "done", frames, seconds, made.problems)
 
     def _settings(self, source: Path) -> dict[str, Any]:
         """Everything that determines the bytes of the results, as it reads back from JSON."""
@@ -174,84 +251,29 @@ class Job:
             "height": height,
         }
 
-    def _is_finished(self, place: OutputPaths, record: Mapping[str, Any]) -> bool:
-        return set(self.formats) <= set(record["formats"]) and all(
-            file.is_file() for file in place.files(record)
-        )
+    def _is_single(self, source: Path) -> bool:
+        """Whether it is a lone image, taken as one: its results lie beside those of others."""
+        try:
+            return source.is_file() and self.kind != "clip" and kind_of(source) == "still"
+        except (InputError, OSError):
+            return False  # opening it says why
 
-    def _open(self, source: Path, place: OutputPaths) -> tuple[Stimulus, bool]:
-        """The stimulus, and whether it is a lone image."""
+    def _open(self, task: _Task) -> Stimulus:
         accepts = self.loaded.model.spec.accepts
-        stimulus = open_stimulus(source, kind=self.kind, fps=self.fps, accepts=accepts)
-        single = source.is_file() and not stimulus.is_clip and stimulus.count == 1
-        if single:
-            stimulus = replace(stimulus, labels=[place.name])
-        elif self.labels is not None:
-            stimulus = replace(stimulus, labels=self.labels)
-        inside = [source.resolve(), (source / "images").resolve()]
-        written = place.folder.resolve()
-        if single:
-            files = writers.files_of(
-                place.name, self.formats, place.output, single=True, clip=False
-            )
+        stimulus = open_stimulus(task.source, kind=self.kind, fps=self.fps, accepts=accepts)
+        labels = [task.place.name] if task.single else self.labels or stimulus.labels
+        return replace(stimulus, name=task.place.name, labels=labels)
+
+    def _check_clash(self, task: _Task) -> None:
+        """Refuse an input that its own results would overwrite."""
+        source, place = task.source, task.place
+        if task.single:
+            own = (place.name, self.formats, place.output)
+            files = writers.files_of(*own, single=True, clip=False)
             clash = source.resolve() in [file.resolve() for file in files]
         else:
-            clash = written in inside
+            clash = place.folder.resolve() in (source.resolve(), (source / "images").resolve())
         if clash:
             raise OutputError(
                 f"the results of '{source}' would overwrite it; choose another output folder"
             )
-        return replace(stimulus, name=place.name), single
-
-    def _write(
-        self,
-        stimulus: Stimulus,
-        place: OutputPaths,
-        settings: Mapping[str, Any],
-        *,
-        single: bool,
-        watcher: Watcher,
-    ) -> _Written:
-        """Predict and write whatever is not written yet."""
-        given = _Written()
-        finished = None
-        # a table of all stills needs them all, and the number of extras is not known beforehand
-        resumable = stimulus.source is not None and stimulus.source.is_dir()
-        if resumable and not stimulus.is_clip and "csv" not in self.formats and not self.extras:
-            finished = stills.FinishedStills(
-                place.folder,
-                settings=settings,
-                formats=self.formats,
-                batch_size=self.loaded.model.batch_size,
-            )
-            given.labels += finished.resume()
-            stimulus = remaining(stimulus, set(given.labels).__contains__)
-        watcher.start(stimulus.name, stimulus.count)
-        results = loop.run(
-            self.loaded.model,
-            stimulus,
-            size=self.size,
-            scale=self.scale,
-            extras=self.extras,
-            keep_frames="overlay" in self.formats or finished is not None,
-            notice=watcher.note,
-        )
-        folder = place.output if single else place.folder
-        rounding = self.loaded.model.spec.rounding
-        with (
-            closing(results),
-            writers.open_writer(
-                self.formats, folder, stimulus=stimulus, rounding=rounding, single=single
-            ) as writer,
-        ):
-            for result in results:
-                if finished:
-                    finished.add(result)
-                writer.write(result)
-                given.labels.append(result.label)
-                given.extras.update(result.extras)
-                if result.interpolated:
-                    given.interpolated.append(result.label)
-                watcher.step()
-        given.problems = tuple(stimulus.problems)
-        return given

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from salcli.atomic import reporting_os_errors
+from salcli.jsonfile import parse_json
 
-__all__ = ["Journal", "read"]
+__all__ = ["Journal"]
 
 
-class Journal:
+T = TypeVar("T")
+
+
+class Journal(Generic[T]):
     """A JSON line that describes the run, the head, followed by one line per entry.
 
     Attributes:
         path: The file, which need not exist.
         head: The description; entries of a run with a different head are ignored.
+        parse: Makes an entry of a line, or raises ValueError. A file is read up to the first line
+            for which it does, since anyone may have written it.
     """
 
-    def __init__(self, path: Path, head: Any) -> None:
-        self.path, self.head = path, json.loads(json.dumps(head))
+    def __init__(self, path: Path, head: Any, parse: Callable[[bytes], T]) -> None:
+        self.path, self.head, self.parse = path, json.loads(json.dumps(head)), parse
 
-    def entries(self) -> Iterator[Any]:
+    def entries(self) -> Iterator[T]:
         """The entries that earlier runs with this head added, read lazily."""
-        lines = read(self.path)
-        if next(lines, None) == self.head:
-            yield from lines
+        head, entries = self.read()
+        if head == self.head:
+            yield from entries
+
+    def read(self) -> tuple[Any, Iterator[T]]:
+        """Head and entries of whatever run left the file; `None` if there is none."""
+        lines = _whole_lines(self.path)
+        head = next(_parsed(islice(lines, 1), lambda line: parse_json(line, dict)), None)
+        return head, _parsed(lines, self.parse)
 
     def cut(self, count: int) -> None:
         """Keep the first `count` entries of this run; must be called once before `add`.
@@ -65,18 +77,21 @@ class Journal:
                 self.path.unlink(missing_ok=True)
 
 
-def read(path: Path) -> Iterator[Any]:
-    """Head and entries of any journal, up to the first damaged line; nothing if no file exists."""
+def _parsed(lines: Iterator[bytes], parse: Callable[[bytes], T]) -> Iterator[T]:
+    """The lines up to the first damaged one."""
     try:
-        yield from map(json.loads, _whole_lines(path))
-    except (OSError, ValueError):
+        yield from map(parse, lines)
+    except ValueError:
         return
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    if path.is_file():
+    """The lines that were written to their end; none of a file that cannot be read."""
+    try:
         with path.open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
+    except OSError:
+        return
 
 
 def _line(entry: Any) -> bytes:

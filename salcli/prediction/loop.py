@@ -36,6 +36,7 @@ def run(
     scale: Scale = "published",
     extras: bool = True,
     keep_frames: bool = False,
+    skip: int = 0,
     notice: Callable[[str], None],
 ) -> Generator[Result, None, None]:
     """One finished map per frame, in order, lazily.
@@ -50,6 +51,7 @@ def run(
         scale: Scale of their values.
         extras: Whether each result includes the model's extra maps.
         keep_frames: Whether each result includes its frame.
+        skip: How many first results to leave out, which only give the model its past.
         notice: Called with a line of text for the user.
 
     Raises:
@@ -65,7 +67,7 @@ def run(
             "a folder can be taken as stills or as a clip"
         )
     wanted = _OutputSettings(size, scale, extras, keep_frames)
-    given = 0
+    given = skip
     while True:
         try:
             attempt = _attempt(model, stimulus, wanted, skip=given)
@@ -174,14 +176,14 @@ def _finished(
     with reporting_shortage(), torch.inference_mode():
         for name in group[0].maps:
             maps = torch.stack([pending.maps[name] for pending in group])
-            who = layers.outermost(model)
-            layers.check_values(who, maps, name=name or "saliency", first=group[0].index)
+            who, first = layers.outermost(model), stimulus.first + group[0].index
+            layers.check_values(who, maps, name=name or "saliency", first=first)
             maps = resize(maps, wanted.target(maps, group[0].frame_size))
             arrays[name] = rescale(maps, wanted.scale).cpu().numpy()
     saliency = arrays.pop("")
     return [
         Result(
-            index=pending.index,
+            index=stimulus.first + pending.index,
             label=stimulus.label(pending.index),
             time=stimulus.time(pending.index),
             saliency=saliency[row],

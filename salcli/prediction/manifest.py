@@ -7,22 +7,38 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypedDict
 
 from salcli import atomic
 from salcli.atomic import reporting_os_errors
-from salcli.errors import InputError
+from salcli.errors import InputError, OutputError
+from salcli.jsonfile import read_json
 from salcli.output import writers
 from salcli.types import Labels
 
-__all__ = ["OutputPaths", "fingerprint", "places"]
+__all__ = ["OutputPaths", "fingerprint", "is_plain_name", "places"]
 
+
+CLAIM = ".salcli-claim"
+
+RESULTS = (".png", ".npy", ".npz", ".csv", ".mp4")
+"""Endings of what a record may cover."""
 
 MOST_FRAMES = 10_000_000
 """Limit of frames in a valid record: four days at 30 frames/s."""
+
+
+class _Failure(TypedDict):
+    """What `salcli.failed.json` says."""
+
+    error: str
+    host: str
+    tries: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,15 @@ class OutputPaths:
         """Path of the record."""
         return self.output / f"{self.name}.salcli.json" if single else self.folder / "salcli.json"
 
+    def claim_file(self, *, single: bool) -> Path:
+        """Path of the claim of whoever works on the input; see `salcli.prediction.claims`."""
+        return self.output / f".{self.name}.salcli-claim" if single else self.folder / CLAIM
+
+    def failure_file(self, *, single: bool) -> Path:
+        """Path of what is known about an input that failed."""
+        name = "salcli.failed.json"
+        return self.output / f"{self.name}.{name}" if single else self.folder / name
+
     def read(self, *, single: bool) -> dict[str, Any] | None:
         """The record of a finished run; `None` if it is missing or unreadable."""
         try:
@@ -53,6 +78,12 @@ class OutputPaths:
         except (OSError, ValueError, RecursionError):
             return None  # missing, or not ours: the input counts as unfinished
         ours = isinstance(record, dict) and _is_ours(record) and record["single"] is single
+        if (
+            ours
+            and single
+            and not all(name.startswith(f"{self.name}.") for name in record["files"])
+        ):
+            return None
         return record if ours else None
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -61,19 +92,32 @@ class OutputPaths:
         Raises:
             OutputError: It cannot be written.
         """
-        file = self.record_file(single=record["single"])
-        atomic.write(file, json.dumps(record, indent=2) + "\n")
+        atomic.write(self.record_file(single=record["single"]), json.dumps(record, indent=2) + "\n")
+        with reporting_os_errors(self.folder):
+            self.failure_file(single=record["single"]).unlink(missing_ok=True)
 
-    def files(self, record: Mapping[str, Any]) -> Iterator[Path]:
-        """Every file that a record covers."""
-        single, clip, formats = record["single"], record["kind"] == "clip", record["formats"]
-        folder = self.output if single else self.folder
-        names = record["labels"] or [f"{n + 1:04d}" for n in range(record["frames"])]
-        maps = [f for f in formats if f in writers.MAPS]
-        for label in names:
-            yield from writers.files_of(label, formats, folder, single=single, clip=clip)
-            yield from (folder / f"{label}.{x}.{f}" for x in record["extras"] for f in maps)
-        yield from writers.shared_files(formats, folder, single=single, clip=clip)
+    def note_failure(self, error: str, *, single: bool) -> None:
+        """Leave a note about an input that failed: the error, where, and after how many tries."""
+        file = self.failure_file(single=single)
+        try:
+            tries = read_json(file, _Failure)["tries"] + 1
+        except InputError:
+            tries = 1
+        known: _Failure = {"error": error, "host": platform.node(), "tries": tries}
+        with suppress(OutputError):  # if even this cannot be written, the error itself says so
+            atomic.write(file, json.dumps(known, indent=2) + "\n")
+
+    def files(self, record: Mapping[str, Any]) -> dict[Path, int]:
+        """Every file that a record covers, with its size in bytes."""
+        folder = self.output if record["single"] else self.folder
+        return {folder / name: size for name, size in record["files"].items()}
+
+    def is_whole(self, record: Mapping[str, Any]) -> bool:
+        """Whether every file that a record covers has the size that it says."""
+        try:
+            return all(file.stat().st_size == size for file, size in self.files(record).items())
+        except OSError:
+            return False
 
     def discard(self, record: Mapping[str, Any]) -> None:
         """Remove the record, then the files it covers, so that no other run's files stay behind.
@@ -96,8 +140,8 @@ def is_plain_name(name: object) -> bool:
 
 def _is_ours(record: Mapping[str, Any]) -> bool:
     """Whether a record has the shape of ours; this decides which files are removed."""
-    frames, labels = record.get("frames"), record.get("labels")
-    formats, extras, problems = (record.get(key) for key in ("formats", "extras", "problems"))
+    frames, files = record.get("frames"), record.get("files")
+    formats, problems = record.get("formats"), record.get("problems")
     return (
         record.keys() >= {"labels", "single"}
         and isinstance(record.get("settings"), dict)
@@ -106,12 +150,11 @@ def _is_ours(record: Mapping[str, Any]) -> bool:
         and 0 <= frames <= MOST_FRAMES
         and isinstance(formats, list)
         and all(format_ in writers.FORMATS for format_ in formats)
-        and isinstance(extras, list)
-        and all(map(is_plain_name, extras))
         and isinstance(problems, list)
         and all(isinstance(problem, str) for problem in problems)
-        and (labels is None or isinstance(labels, list))
-        and all(map(is_plain_name, labels or ()))
+        and isinstance(files, dict)
+        and all(is_plain_name(name) and type(size) is int for name, size in files.items())
+        and all(name.endswith(RESULTS) for name in files)
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from salcli.atomic import temporary_folder
 from salcli.output.movie import Movie
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ class EmbeddedClip:
         self._stack = ExitStack()
 
     def __enter__(self) -> EmbeddedClip:
-        folder = tempfile.TemporaryDirectory(prefix="salcli-report-")
-        self._path = Path(self._stack.enter_context(folder)) / "clip.mp4"
+        self._path = self._stack.enter_context(temporary_folder()) / "clip.mp4"
         self._movie = Movie(
             self._path,
             shown=self._path,

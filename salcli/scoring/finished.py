@@ -7,11 +7,12 @@ import json
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from salcli.jsonfile import shaped
+from salcli.jsonfile import parse_json
 from salcli.prediction.journal import Journal
 from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.selection import Selection
@@ -54,11 +55,11 @@ class FinishedRecordings:
         for file in chain(_files(selection), maps):
             state.update(_state(file).encode())
         head = {"sha256 of settings and files": state.hexdigest()}
-        self._journal = Journal(folder / NAME, head)
+        self._journal = Journal(folder / NAME, head, partial(parse_json, shape=_Entry))
         self._selection, self._rows = selection, list[FrameScores]()
         numbers = [number for number, chosen in enumerate(selection.chosen) if chosen]
         self.total, self.done = len(numbers), 0
-        for number, entry in zip(numbers, self._entries(), strict=False):
+        for number, entry in zip(numbers, self._journal.entries(), strict=False):
             refs = [(number, index) for index in selection.chosen[number]]
             if [row.ref for row in entry.rows] != refs:
                 break
@@ -68,16 +69,8 @@ class FinishedRecordings:
 
     def rows(self) -> Iterator[FrameScores]:
         """The rows of the recordings before `start`, in order."""
-        for entry in islice(self._entries(), self.done):
+        for entry in islice(self._journal.entries(), self.done):
             yield from entry.rows
-
-    def _entries(self) -> Iterator[_Entry]:
-        """What earlier runs added, up to the first line that is none of ours."""
-        for entry in self._journal.entries():
-            try:
-                yield shaped(entry, _Entry)
-            except ValueError:
-                return
 
     def add(self, row: FrameScores) -> None:
         """Add a frame; a recording is written with its last one.

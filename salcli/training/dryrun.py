@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from salcli import devices
+from salcli.atomic import temporary_folder
 from salcli.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
@@ -41,12 +40,12 @@ def measure(
     )
     few = [dataclasses.replace(corpus, validation=corpus.validation[:1]) for corpus in corpora]
     lines: list[tuple[float, Mapping[str, Any]]] = []
-    with tempfile.TemporaryDirectory(prefix="salcli-") as folder:
+    with temporary_folder() as folder:
         train(
             model,
             few,
             recipe=short,
-            output=Path(folder),
+            output=folder,
             metadata={},
             running=running,
             report=lambda line: lines.append((time.perf_counter(), line)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -14,6 +16,7 @@ from PIL import Image
 from salcli.datasets import extract
 from salcli.datasets.open import open_dataset
 from salcli.media.open import open_stimulus
+from salcli.processes import Process
 from salcli.testing import miniatures
 
 Run = Callable[..., CompletedProcess[str]]
@@ -47,10 +50,11 @@ def test_frames_go_on_where_they_were_interrupted(
 ) -> None:
     videos = [miniature("dhf1k_videos") / "video" / f"{n}.AVI" for n in (601, 602)]
     output = tmp_path / "out"
-    left = output / ".salcli-images" / "0001.png"  # of a run that was killed in the first video
-    for place in (output / "601" / ".salcli-images", left.parent):
-        place.mkdir(parents=True)
-        (place / "0099.png").write_bytes(b"half")
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    killed = f".salcli-{Process.current().tag}-{process.pid}-images"  # in the first video
+    (output / "601" / killed).mkdir(parents=True)
+    (output / "601" / killed / "0099.png").write_bytes(b"half")
     assert salcli("datasets", "frames", videos[1], "-o", output).returncode == 0
     done = salcli("datasets", "frames", *videos, "-o", output, "--workers", "1")
     assert "602.AVI: 7 frames there already" in done.stderr

@@ -142,6 +142,7 @@ STSNET = ModelSpec(
     paper="C. Bak, A. Kocak, E. Erdem, A. Erdem: Spatio-Temporal Saliency Networks for Dynamic "
     "Saliency Prediction. IEEE Transactions on Multimedia 20(7), 2018. "
     "https://arxiv.org/abs/1607.04730",
+    context=1,
     year=2018,
     licence="code: MIT; published weights: none stated (SalNet's: MIT)",
     citation="""@article{8119879,

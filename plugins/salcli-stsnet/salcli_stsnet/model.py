@@ -61,6 +61,11 @@ class Stsnet(Model):
     _raft: nn.Module | None = None
     _weights_are_final = False
 
+    @property
+    def context(self) -> int | None:
+        """The frame before, for the flow; all of them where a clip's maps share their peak."""
+        return None if self.options.stretch == "video" else self.spec.context
+
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
         """Read Caffe's files and all formats of salcli; the net is inferred from the keys.

@@ -121,6 +121,7 @@ TASED = ModelSpec(
     rounding="floor",
     paper="K. Min, J. J. Corso: TASED-Net: Temporally-Aggregating Spatial Encoder-Decoder Network "
     "for Video Saliency Detection. ICCV 2019. https://arxiv.org/abs/1908.05786",
+    context=62,
     year=2019,
     licence="code: MIT; weights: no separate licence is stated, they are linked from MIT code",
     citation="""@inproceedings{min2019tased,

@@ -86,6 +86,11 @@ class Tased(Model):
     options: Options
     network: TasedNet
 
+    @property
+    def context(self) -> int | None:
+        """A window, and the one before it that begins a clip backwards: then a clip goes on."""
+        return None if self.options.stride > 1 else 2 * self.options.clip_length - 2
+
     def build(self) -> TasedNet:
         """The network for the clip length of the options."""
         return TasedNet(self.options.clip_length)

@@ -115,6 +115,7 @@ TEMPSAL = ModelSpec(
     paper="B. Aydemir, L. Hoffstetter, T. Zhang, M. Salzmann, S. Süsstrunk: TempSAL - Uncovering "
     "Temporal Information for Deep Saliency Prediction. CVPR 2023. "
     "https://arxiv.org/abs/2301.02315",
+    context=0,
     year=2023,
     licence="the authors state two: MIT (licence file of the code) and CC BY-SA 4.0 (README and "
     "project page); taken as MIT for code and CC BY-SA 4.0 for weights and data",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -49,8 +49,12 @@ class PredictionTask:
         kind: Literal["clip", "stills"] = "clip" if recording.is_clip else "stills"
         fps = recording.fps if recording.frames is not None else None
         own = replace(job, kind=kind, fps=fps, labels=labels)
-        outcome = own.run(recording.source, self.place, watcher=watcher)
-        return self._encoded(outcome) if self.video is not None else outcome
+        if self.video is None:
+            return own.run(recording.source, self.place, watcher=watcher)
+        outcome = own.run(recording.source, self.place, watcher=watcher, then=self._encoded)
+        with suppress(OSError):  # somewhere else, someone is still at it
+            self.place.folder.rmdir()
+        return outcome
 
     def _encoded(self, outcome: Outcome) -> Outcome:
         """Encode the maps as one video, which replaces their folder."""
@@ -63,7 +67,9 @@ class PredictionTask:
             files, size=images.size_of(files[0]), shown=self.video, fps=self.recording.fps
         )
         atomic.write(self.video, content)
-        shutil.rmtree(self.place.folder)
+        record = self.place.read(single=False)
+        if record is not None:
+            self.place.discard(record)
         return replace(outcome, results=self.video)
 
 

@@ -30,9 +30,12 @@ def register_models():
         citation="@misc{none}",
         scores=("CC 0.1 on nothing",),
         comparisons={"inverted": {"mode": "inverted"}},
+        context=0,
     )
     clips = frozenset({"clips"})
-    yield ModelSpec("trail", "mean of a window", "salcli_fake.model:Trail", accepts=clips)
+    yield ModelSpec(
+        "trail", "mean of a window", "salcli_fake.model:Trail", accepts=clips, context=2
+    )
     yield ModelSpec("hungry", "two frames at most", "salcli_fake.model:Hungry")
     yield ModelSpec("starving", "no frame at all", "salcli_fake.model:Starving")
     yield ModelSpec("failing", "fails at the third frame", "salcli_fake.model:Failing")

@@ -1,0 +1,63 @@
+"""Ctrl-C, SIGTERM and SIGHUP end a command alike: by an exception, so that it cleans up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Ending", "listening"]
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+PATIENCE = 2
+"""Signals during the cleaning up that are ignored; the next ends the process at once."""
+
+
+class Ending:
+    """Whether a signal has come.
+
+    Attributes:
+        signal: Number of the first; 0 if none has come.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._count = 0
+        self._pid = os.getpid()
+
+    def receive(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal.
+
+        Raises:
+            KeyboardInterrupt: It is the first.
+        """
+        self._count += 1
+        if os.getpid() != self._pid or self._count > 1 + PATIENCE:  # a copy of this process
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        if self._count == 1:
+            self.signal = number
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def listening() -> Iterator[Ending]:
+    """Handle the signals while the block runs, except those that are ignored, as by `nohup`."""
+    ending = Ending()
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    before = {number: signal.getsignal(number) for number in numbers}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    replaced = {number: handler for number, handler in before.items() if handler in usual}
+    for number in replaced:
+        signal.signal(number, ending.receive)
+    try:
+        yield ending
+    finally:
+        for number, handler in replaced.items():
+            signal.signal(number, handler)

@@ -1,0 +1,331 @@
+"""Clips go on where they were stopped, to the same bytes, and keep what a damaged file holds."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from salcli.loading import Loaded, create
+from salcli.media.video import Video
+from salcli.output import segments, writers
+from salcli.output.segments import Segments, count_pictures
+from salcli.prediction.job import Job, Outcome
+from salcli.prediction.manifest import OutputPaths
+from salcli.progress import Silence
+from salcli.types import Frame, Stimulus
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Commands = Callable[..., Any]
+FORMATS = ("png", "npy", "overlay", "csv")
+SAVE = [part for name in FORMATS for part in ("--save", name)]
+FRAMES = 37
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([program, "-v", "error", "-y", *map(str, arguments)], check=True)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """37 frames at a variable rate, with sound."""
+    path = tmp_path_factory.mktemp("media") / "clip.mp4"
+    ffmpeg(
+        *("-f", "lavfi", "-i", f"testsrc=size=32x24:rate=10:duration={FRAMES / 10}"),
+        *("-f", "lavfi", "-i", "sine=duration=4", "-vf", "setpts=PTS+if(gt(N\\,20)\\,0.7/TB)"),
+        *("-fps_mode", "passthrough", "-pix_fmt", "yuv420p", path),
+    )
+    return path
+
+
+class StoppedAt(Silence):
+    """Counts maps, and is interrupted at one of them."""
+
+    def __init__(self, count: int | None = None) -> None:
+        self.count, self.made, self.lines = count, 0, list[str]()
+
+    def step(self) -> None:
+        self.made += 1
+        if self.made == self.count:
+            raise KeyboardInterrupt
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def job(model: str, *, formats: tuple[Any, ...] = FORMATS, batch_size: int = 4) -> Job:
+    made = create(model, defaults={})
+    made.batch_size = batch_size
+    return Job(Loaded(made, None, None, None), formats, extras=True)
+
+
+def run(job: Job, source: Path, output: Path, stop: int | None = None) -> tuple[Any, StoppedAt]:
+    watcher = StoppedAt(stop)
+    outcome: Outcome | None = None
+    try:
+        outcome = job.run(source, OutputPaths(output, source.stem), watcher=watcher)
+    except KeyboardInterrupt:
+        assert stop is not None
+    return outcome, watcher
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "LENGTH", 5)
+    monkeypatch.setattr(writers, "LENGTH", 5)
+
+
+@pytest.mark.usefixtures("fakes", "short_segments")
+@pytest.mark.parametrize("model", ["brightness", "trail", "hungry"])
+@pytest.mark.parametrize("formats", [FORMATS, ("png", "csv"), ("npy",)])
+def test_a_stopped_clip_goes_on_to_the_same_bytes(
+    clip: Path, tmp_path: Path, model: str, formats: tuple[str, ...]
+) -> None:
+    predict = job(model, formats=formats, batch_size=2)
+    run(predict, clip, tmp_path / "calm")
+    calm, shown = everything(tmp_path / "calm"), []
+    assert (
+        len(list(Video(tmp_path / "calm/clip/overlay.mp4"))) == FRAMES
+        if ("overlay" in formats)
+        else True
+    )
+
+    for stop in (3, 14, 17, 1):
+        _, watcher = run(predict, clip, tmp_path / "out", stop)
+        (line,) = watcher.lines
+        shown.append(int(line.partition("the first ")[2].split()[0]))
+    outcome, watcher = run(predict, clip, tmp_path / "out")
+
+    assert everything(tmp_path / "out") == calm
+    assert outcome.frames == FRAMES
+    assert watcher.made == FRAMES - shown[-1]  # nothing is written twice
+    assert shown == sorted(shown)
+    assert shown[-1] >= (15 if "overlay" in formats else 18)
+
+
+class Counted:
+    """Frames that count how many were taken."""
+
+    def __init__(self, frames: Any) -> None:
+        self.frames, self.taken = frames, 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames:
+            self.taken += 1
+            yield frame
+
+
+@pytest.mark.usefixtures("fakes")
+@pytest.mark.parametrize(("model", "context"), [("brightness", 0), ("trail", 2), ("hungry", None)])
+def test_a_model_sees_only_the_past_that_it_needs(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, context: int | None
+) -> None:
+    predict = job(model, formats=("png",), batch_size=2)
+    _, stopped = run(predict, clip, tmp_path / "out", 20)
+    done = int(stopped.lines[0].partition("the first ")[2].split()[0])
+    kind, shown = type(predict.loaded.model), list[Counted]()
+
+    def predicting(self: Any, stimulus: Stimulus) -> Iterator[Any]:
+        shown.append(Counted(stimulus.frames))
+        return kind.predict(self, replace(stimulus, frames=shown[0]))  # type: ignore[no-any-return]
+
+    watching = type("Watching", (kind,), {"predict": predicting})
+    monkeypatch.setattr(predict.loaded.model, "__class__", watching)
+    run(predict, clip, tmp_path / "out")
+
+    assert done > 10
+    needed = FRAMES if context is None else FRAMES - done + context
+    assert needed <= shown[0].taken < needed + 2
+
+
+def test_killed_clips_go_on_to_the_same_bytes(
+    processes: Commands, fake_site: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=32x24:rate=30:duration=7", long)
+    chance = random.Random(7)
+    command = [
+        "predict",
+        long,
+        "-m",
+        "trail",
+        "--save",
+        "png",
+        "--save",
+        "overlay",
+        "--save",
+        "csv",
+    ]
+    assert processes([*command, "-o", "calm"], folder=tmp_path).codes == [0]
+    for _ in range(5):
+        ended = processes(
+            [*command, "-o", "killed"], folder=tmp_path, kill_at=chance.randrange(1, 110)
+        )
+        assert ended.codes[0] in (-signal.SIGKILL, 0), ended.errors
+    assert count_pictures(tmp_path / "killed/long/.salcli-parts", Path("overlay.mp4")) >= 100
+    ended = processes([*command, "-o", "killed"], folder=tmp_path)
+    assert ended.codes == [0], ended.errors
+    assert everything(tmp_path / "killed") == everything(tmp_path / "calm")
+
+
+def test_a_damaged_tail_gives_everything_before_it(salcli: Run, tmp_path: Path) -> None:
+    source = tmp_path / "cut.avi"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=32x24:rate=10:duration=4", "-c:v", "mjpeg", source)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 6 // 10])
+
+    done = salcli("predict", source, "-m", "trail", *SAVE, "-o", "out")
+
+    assert done.returncode == 1
+    folder = tmp_path / "out/cut"
+    record = json.loads((folder / "salcli.json").read_text())
+    count = record["frames"]
+    assert 15 < count < 35
+    (problem,) = record["problems"]
+    assert f"everything before second {(count - 1) / 10:.2f} is done" in problem
+    assert problem in done.stderr
+    assert len(list(folder.glob("*.png"))) == count
+    assert len((folder / "saliency.csv").read_text().splitlines()) == count + 1
+    assert len(list(Video(folder / "overlay.mp4"))) == count
+    assert not list(folder.glob(".salcli-*"))
+    again = salcli("predict", source, "-m", "trail", *SAVE, "-o", "out")
+    assert again.returncode == 1
+    assert "already done" in again.stderr
+
+
+def test_stills_with_a_table_and_extras_go_on(fakes: None, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(11):
+        size = (20, 12) if number != 6 else (12, 20)
+        Image.new("RGB", size, (20 * number,) * 3).save(tmp_path / f"in/p{number}.png")
+    predict = job("brightness", formats=("png", "csv", "heatmap"))
+    run(predict, tmp_path / "in", tmp_path / "calm")
+
+    run(predict, tmp_path / "in", tmp_path / "out", 10)
+    _, watcher = run(predict, tmp_path / "in", tmp_path / "out")
+
+    assert everything(tmp_path / "out") == everything(tmp_path / "calm")
+    assert watcher.made <= 7  # behind the first whole batch, at least
+
+
+@pytest.mark.usefixtures("fakes")
+def test_other_settings_begin_anew(clip: Path, tmp_path: Path) -> None:
+    run(job("brightness"), clip, tmp_path / "out", 30)
+    folder = tmp_path / "out/clip"
+    assert list(folder.glob(".salcli-parts/*"))
+
+    run(job("brightness", formats=("npy",)), clip, tmp_path / "out")
+
+    assert {path.suffix for path in folder.iterdir()} == {".npy", ".json"}
+
+
+@pytest.mark.usefixtures("fakes", "short_segments")
+@pytest.mark.parametrize("harm", ["table", "map", "segment", "journal"])
+def test_what_was_harmed_is_made_again(clip: Path, tmp_path: Path, harm: str) -> None:
+    predict = job("trail")
+    run(predict, clip, tmp_path / "calm")
+    run(predict, clip, tmp_path / "out", 30)
+    folder = tmp_path / "out/clip"
+    file = {
+        "table": folder / ".salcli-parts/saliency.csv",
+        "map": folder / "0007.png",
+        "segment": folder / ".salcli-parts/overlay-000000010.mp4",
+        "journal": folder / "salcli.part.json",
+    }[harm]
+    if harm in ("map", "segment"):
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-400])
+
+    run(predict, clip, tmp_path / "out")
+
+    assert everything(tmp_path / "out") == everything(tmp_path / "calm")
+
+
+def test_joined_segments_keep_the_times_of_their_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from salcli.media.encoder import Encoder, exact
+
+    monkeypatch.setattr(segments, "LENGTH", 10)
+    times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.09, FRAMES))
+    times -= times[0]
+
+    def encoder(path: Path) -> Encoder:
+        return Encoder(path, shown=path, size=(24, 32), rate=exact(29.97))
+
+    def write(folder: Path, *, stop: int = FRAMES) -> bytes:
+        done = count_pictures(folder, Path("a.mp4"))
+        movie = Segments(folder, folder / "it's.mp4", shown=Path("a.mp4"), done=done)
+        for index, time in enumerate(times[:stop].tolist()):
+            if index < done:
+                movie.skip(time)
+            else:
+                movie.write(np.full((24, 32, 3), 6 * index, np.uint8).data, time, encoder)
+        if stop < FRAMES:
+            movie.kill()
+            return b""
+        movie.end()
+        return (folder / "it's.mp4").read_bytes()
+
+    write(tmp_path / "stopped", stop=25)
+    assert write(tmp_path / "stopped") == write(tmp_path / "calm")
+    video = Video(tmp_path / "calm/it's.mp4")
+    levels = [float(frame.mean()) for frame in video]
+    assert np.abs(np.array(levels) - 6 * np.arange(FRAMES)).max() < 3
+    assert np.abs(np.array(video.times) - times).max() < 2e-5
+
+
+REAL = {
+    "tased": {"input_size": "32,32"},
+    "unisal": {},
+    "salema": {"input_size": "32,48"},
+    "stsnet": {"net": "stsnet"},
+    "tempsal": {},
+}
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("model", REAL)
+def test_killed_real_networks_go_on_to_the_same_bytes(
+    processes: Commands, tmp_path: Path, model: str
+) -> None:
+    """Ten kills of each at random frames, with random weights."""
+    import torch
+
+    from salcli import checkpoint
+
+    torch.manual_seed(5)
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=30:duration=5", tmp_path / "clip.mp4")
+    saved = tmp_path / f"{model}.safetensors"
+    options = [part for pair in REAL[model].items() for part in ("-O", "=".join(pair))]
+    network = create(model, defaults={}).network
+    checkpoint.save(saved, network.state_dict(), metadata={})
+    command = ["predict", "clip.mp4", "-m", model, "--weights", saved.name, *options]
+    command += ["--save", "npy", "--save", "overlay", "--save", "csv", "--batch-size", "6"]
+    ended = processes([*command, "-o", "calm"], folder=tmp_path)
+    assert ended.codes == [0], ended.errors
+    calm, chance = everything(tmp_path / "calm"), random.Random(3)
+    for _ in range(10):
+        at = chance.randrange(1, 80)
+        ended = processes([*command, "-o", "killed"], folder=tmp_path, kill_at=at)
+        if ended.codes == [0]:
+            assert everything(tmp_path / "killed") == calm
+            shutil.rmtree(tmp_path / "killed")
+    assert processes([*command, "-o", "killed"], folder=tmp_path).codes == [0]
+    assert everything(tmp_path / "killed") == calm
