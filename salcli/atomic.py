@@ -18,6 +18,7 @@ from salcli.errors import OutputError
 from salcli.processes import Process
 
 __all__ = [
+    "ESCAPED",
     "REASONS",
     "replacing",
     "reporting_os_errors",
@@ -34,6 +35,9 @@ LEFTOVER = re.compile(r"\.?salcli-([0-9a-f]{8})-(\d{1,18})-")
 
 LONGEST_NAME = 150
 """Longer names are shortened, or a temporary one would not fit into a folder."""
+
+ESCAPED = "backslashreplace"
+"""How text files are encoded: names of files need not be Unicode."""
 
 REASONS = {
     errno.ENOSPC: "make room, or choose another output folder",
@@ -91,7 +95,7 @@ def write(path: Path, content: str | bytes | memoryview) -> None:
         OutputError: The folder cannot be written or is full.
     """
     with replacing(path) as part:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.write_bytes(content.encode(errors=ESCAPED) if isinstance(content, str) else content)
 
 
 def sweep(folder: Path) -> None:

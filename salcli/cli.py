@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typer.main import get_command
 
 from salcli import ending
 from salcli._version import __version__
+from salcli.atomic import ESCAPED
 from salcli.commands import _help
 from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
@@ -31,7 +33,7 @@ from salcli.commands.score import ScoreCommand, score
 from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
-from salcli.errors import OutputError, SalcliError
+from salcli.errors import InputError, OutputError, SalcliError
 from salcli.plugins import loader
 
 __all__ = ["build", "main"]
@@ -88,7 +90,9 @@ def _run() -> int:
     except BrokenPipeError:
         return _hushed()
     except OSError as error:  # any other disk error is an OutputError by now
-        return _unprintable(error) if error.filename is None else _surprised(error)
+        if error.filename is not None:
+            return _surprised(error)
+        return _homeless(error) if isinstance(error, FileNotFoundError) else _unprintable(error)
     except Exception as error:
         return _surprised(error)
     return _flushed(code if isinstance(code, int) else 0)
@@ -209,10 +213,18 @@ def _unprintable(error: OSError) -> int:
     return problem.exit_code
 
 
+def _homeless(error: OSError) -> int:
+    """Report that the working folder is gone: only then does such an error name no file."""
+    problem = InputError("the working folder was deleted; change into another one")
+    _complain(str(problem), error)
+    return problem.exit_code
+
+
 def _open_streams() -> None:
     """Open closed standard streams (daemons, `>&-`) on the null device.
 
-    Otherwise printing fails, and the next file to be opened gets the number of the stream.
+    Otherwise printing fails, and the next file to be opened gets the number of the stream. Names of
+    files need not be Unicode; standard output escapes what is not, as standard error does.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -221,6 +233,8 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=ESCAPED)
 
 
 def _hushed() -> int:

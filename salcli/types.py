@@ -35,11 +35,11 @@ Size: TypeAlias = Literal["source", "published"] | tuple[int, int]
 Scale: TypeAlias = Literal["published", "max", "density"]
 """Scale of maps. `published`: as in the original; `max`: the peak is 1; `density`: the sum is 1."""
 
-Format: TypeAlias = Literal["png", "npy", "npz", "heatmap", "overlay", "csv"]
+Format: TypeAlias = Literal["png", "png16", "npy", "npz", "grey", "heatmap", "overlay", "csv"]
 """Format of the files that maps are written to."""
 
 ENDINGS = (
-    *(".png", ".npy", ".npz", ".csv", ".heatmap.png", ".overlay.png"),
+    *(".png", ".npy", ".npz", ".csv", ".png16.png", ".grey.png", ".heatmap.png", ".overlay.png"),
     *(".salcli.json", ".salcli.failed.json"),
 )
 """What follows a label in the names of its files, in all formats."""
@@ -111,6 +111,8 @@ class Stimulus:
         pixel_aspect: Width of a pixel as it is shown, divided by its height.
         count: Number of frames if known without decoding, otherwise `None`.
         source: The file or folder it was read from, if any.
+        source_start: Time stamp of the first frame of the source in seconds, if known; a clip that
+            is a part of it begins later.
         times: Presentation time of each frame in seconds, filled during decoding: `times[i]` exists
             once frame i has been yielded. Empty for stills.
         first: Number of frames before the first of `frames`, where these are the rest of a clip;
@@ -127,6 +129,7 @@ class Stimulus:
     pixel_aspect: Fraction = Fraction(1)
     count: int | None = None
     source: Path | None = None
+    source_start: float | None = None
     times: Sequence[float] = ()
     first: int = 0
     problems: Sequence[str] = ()

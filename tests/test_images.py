@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -193,6 +195,28 @@ def test_animations(tmp_path: Path, suffix: str) -> None:
         assert len(decoded) == 4
         if suffix != "gif":
             assert all((a == np.asarray(b)).all() for a, b in zip(decoded, frames, strict=True))
+
+
+def test_a_large_animation_is_not_decoded_to_its_end_to_learn_its_rate(tmp_path: Path) -> None:
+    side = 2048  # six such frames exceed the limit
+    first, *rest = (Image.new("P", (side, side), level) for level in range(9))
+    path = tmp_path / "large.gif"
+    durations = [100] * 6 + [20] * 3
+    first.save(path, save_all=True, append_images=rest, duration=durations, optimize=False)
+    animation = Animation(path)
+    assert (animation.fps, animation.count, animation.size) == (10, None, (side, side))
+
+
+def test_a_large_picture_is_not_copied_more_than_once(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("RGB", (3000, 3000), (10, 200, 30)).save(path, compress_level=1)
+    script = (
+        "import resource, sys, pathlib; from salcli.media import images; "
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = peak(); "
+        "frame = images.read(pathlib.Path(sys.argv[1])); print((peak() - before) * 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, check=True)
+    assert int(done.stdout) < 3 * 3 * 3000 * 3000  # Pillow's own takes 4 bytes per pixel
 
 
 def test_animation_without_durations_is_shown_as_browsers_do(tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ def test_a_single_picture_is_shown_for_one_period(tmp_path):
 def test_times_that_jump_back_go_on_after_the_picture_before(tmp_path):
     path = make(tmp_path / "a.mp4", stamps=[5.0, 5.04, 5.04, 5.08, 0.0, 0.04])
     assert times(path) == pytest.approx([0, 0.04, 0.04, 0.08, 0.12, 0.16, 0.2], abs=2e-5)
+    path = make(tmp_path / "b.mp4", stamps=[5.0, 5.04, 1.0, 5.12, 5.16])
+    assert times(path) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.2], abs=2e-5)
 
 
 def test_pixels_keep_their_aspect(tmp_path, beeping):
@@ -210,6 +212,13 @@ def test_sound_stays_in_step_with_the_first_picture(tmp_path, beeping, late, suf
     pictures = decoded(path, 48, 64)
     assert len(pictures) == 75
     assert pictures[0].mean() < 3
+
+
+def test_the_sound_of_a_later_part_begins_with_its_first_picture(tmp_path, beeping):
+    stamps = [1.52 + index / 25 for index in range(30)]
+    path = make(tmp_path / "a.mp4", source=beeping, source_start=0.0, stamps=stamps)
+    assert beeps(path)[:1] == pytest.approx([0.48], abs=0.04)
+    assert times(path)[-1] == pytest.approx(1.2)
 
 
 def test_the_movie_is_as_long_as_its_pictures(tmp_path, beeping):

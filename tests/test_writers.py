@@ -19,6 +19,7 @@ from PIL import Image
 
 from salcli.atomic import temporary
 from salcli.errors import OutputError, UnknownName
+from salcli.gaze.pairing import FileNames
 from salcli.output.writers import FORMATS, files_of, open_writer, shared_files
 from salcli.processes import Process
 from salcli.types import Result, Stimulus
@@ -68,8 +69,8 @@ def test_files_of_a_clip(tmp_path):
     folder = tmp_path / "out" / "clip"
     write(folder, map(result, range(3)))
     assert names(folder) == sorted(
-        [f"000{n}.{format_}" for n in (1, 2, 3) for format_ in ("png", "npy", "npz")]
-        + ["heatmap.mp4", "overlay.mp4", "saliency.csv"]
+        [f"000{n}.{format_}" for n in (1, 2, 3) for format_ in ("png", "png16.png", "npy", "npz")]
+        + ["grey.mp4", "heatmap.mp4", "overlay.mp4", "saliency.csv"]
     )
     assert len(frames_of(folder / "heatmap.mp4")) == 3
     assert len(frames_of(folder / "overlay.mp4")) == 3
@@ -86,7 +87,7 @@ def test_files_of_several_stills(tmp_path):
     promised = [
         p for r in results for p in files_of(r.label, FORMATS, tmp_path, single=False, clip=False)
     ]
-    assert len(promised) == 10
+    assert len(promised) == 14
     promised += shared_files(FORMATS, tmp_path, single=False, clip=False)
     assert sorted(p.name for p in promised) == names(tmp_path)
     assert "b.jpg.overlay.png" in names(tmp_path)
@@ -103,7 +104,7 @@ def test_files_of_a_single_still(tmp_path):
 @pytest.mark.parametrize("rounding", ["floor", "nearest"])
 def test_values_of_the_maps(tmp_path, rounding):
     one = replace(result(), extras={"slice1": np.full((4, 5), 0.7, np.float32)})
-    write(tmp_path, [one], formats=["png", "npy", "npz"], rounding=rounding)
+    write(tmp_path, [one], formats=["png", "png16", "npy", "npz"], rounding=rounding)
     saved = np.load(tmp_path / "0001.npy")
     assert saved.dtype == np.float32
     assert (saved == one.saliency).all()
@@ -114,6 +115,10 @@ def test_values_of_the_maps(tmp_path, rounding):
     with Image.open(tmp_path / "0001.png") as image:
         assert image.mode == "L"
         assert (np.asarray(image) == wanted).all()
+    with Image.open(tmp_path / "0001.png16.png") as image:
+        assert image.mode == "I;16"
+        assert np.abs(np.asarray(image) / 65535 - one.saliency).max() < 0.51 / 65535
+    assert FileNames({"0001.png16": 1, "0002.png16": 2}).find("0002") == 2
     assert (np.load(tmp_path / "0001.slice1.npy") == np.float32(0.7)).all()
     with Image.open(tmp_path / "0001.slice1.png") as image:
         assert image.size == (5, 4)
@@ -134,6 +139,16 @@ def test_movies_have_the_size_of_the_source_whatever_size_the_maps_have(tmp_path
     write(tmp_path, small, formats=["heatmap", "overlay"])
     assert frames_of(tmp_path / "heatmap.mp4").shape == (3, HEIGHT, WIDTH, 3)
     assert frames_of(tmp_path / "overlay.mp4").shape == (3, HEIGHT, WIDTH, 3)
+
+
+def test_a_grey_movie_keeps_every_level(tmp_path):
+    results = [result(index) for index in range(3)]
+    write(tmp_path, results, formats=["grey"])
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", tmp_path / "grey.mp4"]
+    command += ["-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True)
+    levels = np.frombuffer(raw.stdout, np.uint8).reshape(3, HEIGHT, WIDTH)
+    assert (levels == [np.floor(each.saliency * 255 + np.float32(0.5)) for each in results]).all()
 
 
 def test_two_runs_give_the_same_bytes(tmp_path):

@@ -58,7 +58,7 @@ def write(found: Attention, place: OutputPaths) -> Path:
         elif len(found.frames) == 1:
             atomic.write(_file(place, "png"), pictures.outlined(found))
     document = json.dumps(found.document(), indent=2, ensure_ascii=False) + "\n"
-    atomic.write(_file(place, "json"), document.encode())
+    atomic.write(_file(place, "json"), document)
     return _file(place, "json")
 
 
@@ -75,10 +75,10 @@ def _frame_rows(found: Attention) -> Iterator[tuple[Any, ...]]:
             )
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> bytes:
+def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    return text.getvalue().encode()
+    return text.getvalue()
 
 
 def _file(place: OutputPaths, suffix: str) -> Path:

@@ -28,6 +28,8 @@ __all__ = [
     "Data",
     "DataOptions",
     "Device",
+    "Duration",
+    "Every",
     "Filters",
     "Fps",
     "FrameMemory",
@@ -42,6 +44,7 @@ __all__ = [
     "RecipeName",
     "Roots",
     "Splits",
+    "Start",
     "Untrained",
     "Verbose",
     "WeightsFile",
@@ -106,6 +109,24 @@ Fps: TypeAlias = Annotated[
         min=0.001,
         help="Treat a folder of frames as a clip with this rate.",
         rich_help_panel=INPUTS,
+    ),
+]
+Every: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, help="Take every Nth frame of a clip.", rich_help_panel=INPUTS
+    ),
+]
+Start: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS", min=0, help="Where to begin in a clip.", rich_help_panel=INPUTS
+    ),
+]
+Duration: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", min=0.001, help="How much of a clip to take.", rich_help_panel=INPUTS
     ),
 ]
 AreasFile: TypeAlias = Annotated[

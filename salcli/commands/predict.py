@@ -96,6 +96,9 @@ def predict(
     ] = False,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
+    every: _options.Every = 1,
+    start: _options.Start = 0.0,
+    duration: _options.Duration = None,
     option: _options.ModelOptions = None,
     weights: _options.WeightsFile = None,
     filters: _options.Filters = None,
@@ -144,6 +147,7 @@ def predict(
     Examples:
       salcli predict clip.mp4 photo.jpg
       salcli predict photos --save overlay --save npy -o maps
+      salcli predict hour.mp4 --start 600 --duration 60 --every 5
     """
     _check_inputs(inputs, data, [root, data_option, split], save)
     formats: tuple[Format, ...] = tuple(dict.fromkeys(save or ("png",)))
@@ -153,6 +157,7 @@ def predict(
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     from salcli.loading import load_model
+    from salcli.media.portion import Portion
     from salcli.prediction.job import Job
     from salcli.progress import download_bar, watch
 
@@ -181,6 +186,7 @@ def predict(
         extras,
         kind,
         fps,
+        Portion(every, start, duration),
         overwrite=overwrite,
         retries=retries,
     )
@@ -198,9 +204,9 @@ def predict(
 def _check_scale(scale: Scale, formats: Sequence[str]) -> None:
     from salcli.errors import UsageError
 
-    if scale == "density" and "png" in formats:
+    if scale == "density" and not {"png", "png16", "grey"}.isdisjoint(formats):
         raise UsageError(
-            "--scale density: 8-bit PNG cannot hold values that sum to 1; use --save npy or npz"
+            "--scale density: grey levels cannot hold values that sum to 1; use --save npy or npz"
         )
 
 

@@ -3,8 +3,8 @@
 Names are compared without their suffixes. The first of these rules that finds a file counts:
 
 1. The same name: `im_1` and `im_1`.
-2. The same name with a known ending (`_fixMap`, `_fixPts`, `_fixation`, `_fixations`, in any case):
-   `im_1` and `im_1_fixMap`.
+2. The same name with a known ending (`_fixMap`, `_fixPts`, `_fixation`, `_fixations`, in any case,
+   or `.png16`): `im_1` and `im_1_fixMap`.
 3. The same whole number, padded or not: `1` and `0001`, also with a known ending.
 4. The same last number in the name: `img_00001` and `eyeMap_00001`. It counts only if these numbers
    tell all the files apart and no other frame has the same one, so that nothing is guessed.
@@ -24,7 +24,7 @@ __all__ = ["FileNames", "annotate", "last_number", "pair"]
 
 Item = TypeVar("Item")
 
-ENDING = re.compile("_(fixMap|fixPts|fixations?)$", re.IGNORECASE)
+ENDING = re.compile(r"(_(fixMap|fixPts|fixations?)|\.png16)$", re.IGNORECASE)
 """What datasets append to the name of a frame in the names of its maps and fixations."""
 
 POINTS = "_fixpts"

@@ -33,6 +33,12 @@ DAMAGE = re.compile(
 )
 """What ffmpeg logs when data are missing, although it exits successfully."""
 
+CORRUPT = re.compile(
+    r"exceeds containing master element|inside parent with finite size|"
+    r"concealing \d+ DC, \d+ AC, \d+ MV errors"
+)
+"""What it logs then in other words; its threads may lose the "corrupt decoded frame"."""
+
 
 class DecoderProcess:
     """One ffmpeg process: yields (frame, time in seconds, whether the file itself states it)."""
@@ -45,6 +51,7 @@ class DecoderProcess:
         pictures = self.process.stdout
         if not isinstance(pictures, BufferedReader) or not pictures.peek(1):
             return
+        latest = since = 0.0  # the last stated time, and where ffmpeg's own count stood then
         with self.clock.open(encoding="ascii") as clock:
             while (frame := _read_ppm(pictures)) is not None:
                 fields = clock.readline().split()
@@ -53,8 +60,10 @@ class DecoderProcess:
                 stamp, unit, number, period = fields
                 self.rate = 1 / _ratio(period)
                 timed = int(stamp) != NO_TIME
-                time = int(stamp) * _ratio(unit) if timed else int(number) * _ratio(period)
-                yield frame, time, timed
+                counted = int(number) * _ratio(period)
+                if timed:
+                    latest, since = int(stamp) * _ratio(unit), counted
+                yield frame, latest + counted - since, timed
 
     def failure(self) -> str | None:
         """Why ffmpeg stopped, in its own words; `None` if it read everything without error."""
@@ -64,6 +73,8 @@ class DecoderProcess:
         log = self.text()
         if damage := DAMAGE.search(log):
             return damage.group()
+        if CORRUPT.search(log):
+            return "corrupt data"
         if code == 0:
             return None
         if "does not contain any stream" in log:

@@ -41,13 +41,24 @@ LARGEST_DENOMINATOR = 100_000
 """For frame rates: finer than NTSC's n * 1000 / 1001, and still allowed in a container."""
 
 SQUARE = Fraction(1)
+
+COLOUR = (
+    "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int,"
+    "format={layout},"
+    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+)
+"""The filters to BT.709, with tags: players disagree about the colours of untagged files."""
+
+GREY = "scale=in_range=pc:out_range=pc,format={layout},setparams=range=pc"
+"""The filters that keep every grey level."""
+
 IVF_HEADER, IVF_FRAME = struct.Struct("<4sHH4sHHIII4x"), struct.Struct("<IQ")
 
 REPRODUCIBLE = ("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact")
 
 
 class Encoder:
-    """One running ffmpeg that writes RGB pictures of one size into an MP4 file.
+    """One running ffmpeg that writes pictures of one size into an MP4 file.
 
     Call `end` or `kill` when done.
 
@@ -57,7 +68,8 @@ class Encoder:
         size: `(H, W)` of every picture; the movie has exactly this size.
         rate: Average number of pictures per second; the last one is shown for `1 / rate`.
         pixel_aspect: Width of a pixel divided by its height.
-        quality: x264's constant rate factor.
+        quality: x264's constant rate factor for RGB pictures. `None`: pictures are grey, and all
+            256 levels are preserved.
 
     Raises:
         OutputError: ffmpeg was not found.
@@ -71,25 +83,28 @@ class Encoder:
         size: tuple[int, int],
         rate: Fraction,
         pixel_aspect: Fraction = SQUARE,
-        quality: int = QUALITY,
+        quality: int | None = QUALITY,
     ) -> None:
         self._shown = shown
         self._ticks, self._latest = _ticks(rate), -1
         height, width = size
         # 4:2:0, which every player supports, halves both sides
         layout = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        grey = quality is None
+        decoder, number, filters = ("pgm", 5, GREY) if grey else ("ppm", 6, COLOUR)
         command = [
-            *(*ffmpeg(), "-f", "ivf", "-c:v", "ppm", "-i", "pipe:0"),
+            *(*ffmpeg(), "-f", "ivf", "-c:v", decoder, "-i", "pipe:0"),
             *("-fps_mode", "passthrough", "-enc_time_base", "demux"),
-            *("-vf", f"{_matrix(layout)},setsar={pixel_aspect}"),
-            *("-c:v", "libx264", "-preset", "veryfast", "-crf", str(quality), "-bf", "0"),
+            *("-vf", f"{filters.format(layout=layout)},setsar={pixel_aspect}"),
+            *("-c:v", "libx264", "-preset", "veryfast", "-bf", "0"),
+            *(["-qp", "0"] if grey else ["-crf", str(quality)]),
             *("-threads", THREADS, "-x264-params", f"fps={rate}", "-flags:v", "+bitexact"),
             *("-bsf:v", f"setts=duration={round(self._ticks / rate)}", *REPRODUCIBLE),
             *("-video_track_timescale", str(self._ticks), "-movflags", "+faststart"),
             *("-f", "mp4", f"file:{path}"),
         ]
         # stated by each picture again, as the decoder wants it
-        self._header = b"P6\n%d %d\n255\n" % (width, height)
+        self._header = b"P%d\n%d %d\n255\n" % (number, width, height)
         with reporting_os_errors(shown), ExitStack() as stack:
             # a file, since a pipe that nobody reads would block ffmpeg
             self._messages = stack.enter_context(tempfile.TemporaryFile())
@@ -110,7 +125,7 @@ class Encoder:
         )
 
     def write(self, picture: memoryview, time: float) -> None:
-        """Append a picture, `H * W * 3` bytes, shown from `time` on, in seconds.
+        """Append a picture, `H * W * 3` bytes or `H * W` of grey, shown from `time` on, in seconds.
 
         A picture that is not later than the one before it is shown right after that.
 
@@ -188,10 +203,3 @@ def failure(shown: Path, code: int, messages: bytes) -> OutputError:
         f"cannot write '{shown}': ffmpeg failed: {reason}; omit this format, or check "
         "`salcli doctor`"
     )
-
-
-def _matrix(layout: str) -> str:
-    """The filter to BT.709, with tags: players disagree about the colours of untagged files."""
-    tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-    scale = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
-    return f"{scale},format={layout},setparams={tags}"

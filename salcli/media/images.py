@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from salcli.errors import InputError
+from salcli.media.portion import WHOLE, Portion
 from salcli.stream import prefetch
 from salcli.types import Frame
 
@@ -60,6 +61,11 @@ DECODED_AHEAD = 4
 """Limit of images that wait for the network."""
 AHEAD_BYTES = 2**27
 """Limit in bytes of waiting frames of a known size: five frames of 4K."""
+
+PROBED_BYTES = 2**26
+"""Limit in bytes of the frames of an animation that are decoded to learn its rate: 11 of 1080p."""
+
+STRIP_ROWS = 256
 
 UNTIMED_SECONDS = 0.1
 """Duration of an animation frame that states none; browsers use the same."""
@@ -159,7 +165,13 @@ def _rgb(image: Image.Image) -> Frame:
     if image.has_transparency_data:
         ground = Image.new("RGBA", image.size, MID_GREY)
         image = Image.alpha_composite(ground, image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    # in strips: Pillow hands out a copy, which for a whole picture would double the memory
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def _grey_8bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -253,33 +265,36 @@ class Animation:
     """The frames of an animated GIF, PNG, WebP or AVIF file.
 
     Attributes:
-        fps: Average frame rate.
+        fps: Average frame rate; of a large animation, that of its first frames.
         size: `(H, W)`.
-        count: Number of frames; `None` if the file is damaged.
+        count: Number of frames; `None` if the file is damaged, or large.
         times: Presentation times in seconds, one for each frame decoded so far.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Decode all frames once, to learn how long each is shown.
+    def __init__(self, path: Path, portion: Portion = WHOLE) -> None:
+        """Decode all frames once, or many if they are large, to learn how long each is shown.
 
         Raises:
             InputError: Not even the first frame can be decoded.
         """
-        self.path = path
+        self.path, self._portion = path, portion
         self.times: list[float] = []
         self.size = (0, 0)
-        self.count: int | None
+        self.count: int | None = None
         decoded, end = 0, 0.0
         try:
             for frame, _, end in self._timed():  # noqa: B007 (the last end is the duration)
                 self.size, decoded = (frame.shape[0], frame.shape[1]), decoded + 1
+                if decoded * frame.nbytes > PROBED_BYTES:
+                    break
+            else:
+                self.count = decoded
         except InputError:
             if not decoded:
                 raise
+        self.fps = decoded / end / portion.every
+        if portion != WHOLE:
             self.count = None
-        else:
-            self.count = decoded
-        self.fps = decoded / end
 
     def __iter__(self) -> Iterator[Frame]:
         """RGB uint8 `[H, W, 3]`, decoded in the background.
@@ -287,13 +302,17 @@ class Animation:
         Raises:
             InputError: The file is damaged; raised after the frames that decode.
         """
-        return prefetch(self._decode(), DECODED_AHEAD)
+        return prefetch(self._decode(), ahead(self.size))
 
     def _decode(self) -> Iterator[Frame]:
-        for index, (frame, start, _) in enumerate(self._timed()):
+        timed = ((frame, start) for frame, start, _ in self._timed())
+        index = -1
+        for index, (frame, start) in enumerate(self._portion.of(timed)):
             if index == len(self.times):
                 self.times.append(start)
             yield frame
+        if index < 0:
+            raise InputError(f"'{self.path}' has no frames in this span; it is shorter")
 
     def _timed(self) -> Iterator[tuple[Frame, float, float]]:
         """Each frame with the seconds at which it appears and disappears."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from salcli.errors import InputError, UsageError
 from salcli.media.images import Animation, FrameFolder, Stills, kind_of, read
 from salcli.media.inputs import find_inputs, images_in
+from salcli.media.portion import WHOLE, Portion
 from salcli.media.video import Video
 from salcli.types import Kind, Labels, Stimulus
 
@@ -33,6 +34,7 @@ def open_stimulus(
     kind: Kind = "auto",
     fps: float | None = None,
     accepts: frozenset[str] = BOTH,
+    portion: Portion = WHOLE,
 ) -> Stimulus:
     """Open one input; decodes only its first frame (all of an animation, for its frame rate).
 
@@ -42,9 +44,10 @@ def open_stimulus(
             `fps` is given, or if its files are numbered without gaps and the model accepts clips.
         fps: Frame rate of a folder of frames, 30 by default. A video or animation has its own.
         accepts: What the model takes: `stills`, `clips` or both.
+        portion: Which frames of a clip are taken.
 
     Raises:
-        UsageError: `fps` is not above 0.
+        UsageError: `fps` is not above 0, or a part of stills is wanted.
         InputError: Nothing at `path` can be read. Damage further on raises an error when the
             frames are decoded.
     """
@@ -52,10 +55,14 @@ def open_stimulus(
         raise UsageError(f"the frame rate must be above 0, not {fps:g}")
     try:
         if path.is_dir():
-            return _open_folder(path, kind, fps=fps, accepts=accepts)
-        return _open_file(path, kind, fps)
+            stimulus = _open_folder(path, kind, fps=fps, accepts=accepts, portion=portion)
+        else:
+            stimulus = _open_file(path, kind, fps=fps, portion=portion)
     except OSError as error:
         raise InputError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    if portion != WHOLE and not stimulus.is_clip:
+        raise UsageError(f"'{path}' is not a clip, so no part of its time can be taken")
+    return stimulus
 
 
 def remaining(stimulus: Stimulus, done: Callable[[str], bool]) -> Stimulus:
@@ -77,7 +84,7 @@ def remaining(stimulus: Stimulus, done: Callable[[str], bool]) -> Stimulus:
     )
 
 
-def _open_file(path: Path, kind: Kind, fps: float | None) -> Stimulus:
+def _open_file(path: Path, kind: Kind, *, fps: float | None, portion: Portion) -> Stimulus:
     if not path.exists():
         what = "matches no file" if glob.has_magic(str(path)) else "does not exist"
         raise InputError(f"'{path}' {what}; check the spelling, or quote the name")
@@ -87,20 +94,24 @@ def _open_file(path: Path, kind: Kind, fps: float | None) -> Stimulus:
         raise InputError(f"'{path}' is empty (0 bytes); obtain it again")
     match kind_of(path):
         case "still":
-            return _clip([path], path, fps) if kind == "clip" else _stills([path], path)
+            if kind == "clip":
+                return _clip([path], path, fps=fps, portion=portion)
+            return _stills([path], path)
         case "animation":
-            return _moving(Animation(path), path, kind)
+            return _moving(Animation(path, portion), path, kind)
         case None:
-            return _moving(Video(path), path, kind)
+            return _moving(Video(path, portion), path, kind)
 
 
-def _open_folder(path: Path, kind: Kind, *, fps: float | None, accepts: frozenset[str]) -> Stimulus:
+def _open_folder(
+    path: Path, kind: Kind, *, fps: float | None, accepts: frozenset[str], portion: Portion
+) -> Stimulus:
     files = images_in(path)
     if not files:
         raise InputError(f"'{path}' holds no images; name a folder of frames, a video or an image")
     clip = fps is not None or ("clips" in accepts and _numbered(files))
     if kind == "clip" or (kind == "auto" and clip):
-        return _clip(files, path, fps)
+        return _clip(files, path, fps=fps, portion=portion)
     return _stills(files, path)
 
 
@@ -112,16 +123,23 @@ def _numbered(files: Sequence[Path]) -> bool:
     return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def _clip(files: Sequence[Path], source: Path, fps: float | None) -> Stimulus:
-    height, width, _ = read(files[0]).shape
+def _clip(files: Sequence[Path], source: Path, *, fps: float | None, portion: Portion) -> Stimulus:
+    rate = fps or FOLDER_FPS
+    timed = ((file, index / rate) for index, file in enumerate(_labelled(files)))
+    taken = list(portion.of(timed))
+    if not taken:
+        raise InputError(f"'{source}' has no frames in this span; it is shorter")
+    chosen = [path for (_, path), _ in taken]
+    height, width, _ = read(chosen[0]).shape
     return Stimulus(
         name=_name(source),
-        frames=FrameFolder(files),
-        labels=[label for label, _ in _labelled(files)],
-        fps=fps or FOLDER_FPS,
+        frames=FrameFolder(chosen),
+        labels=[label for (label, _), _ in taken],
+        fps=rate / portion.every,
         size=(height, width),
-        count=len(files),
+        count=len(chosen),
         source=source,
+        times=[seconds for _, seconds in taken],
     )
 
 
@@ -153,6 +171,7 @@ def _moving(frames: Video | Animation, source: Path, kind: Kind) -> Stimulus:
         fps=frames.fps,
         size=frames.size,
         pixel_aspect=frames.pixel_aspect if isinstance(frames, Video) else Fraction(1),
+        source_start=frames.first if isinstance(frames, Video) else None,
         count=frames.count if isinstance(frames, Animation) else None,
         source=source,
         times=frames.times,

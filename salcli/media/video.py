@@ -18,6 +18,7 @@ from pathlib import Path
 from salcli.errors import InputError
 from salcli.media import decoder
 from salcli.media.images import MOST_PIXELS, ahead
+from salcli.media.portion import WHOLE, Portion
 from salcli.stream import prefetch
 from salcli.types import Frame
 
@@ -26,8 +27,12 @@ __all__ = ["Video", "is_video"]
 MOST_FRAMES = 10_000_000
 """Cap on estimated lengths (four days at 30 frames/s), since headers can say anything."""
 
-REFUSED_DEMUXERS = frozenset({"tty", "bin", "xbin", "idf", "adf"})
-"""ffmpeg renders text files as pictures of a terminal; nobody wants that."""
+REFUSED_DEMUXERS = {
+    **dict.fromkeys(("tty", "bin", "xbin", "idf", "adf"), "it is text"),
+    "svg_pipe": "it is a drawing in SVG; draw it as a PNG first",
+    "concat": "it is a list of other files; name these instead",
+}
+"""Formats that ffmpeg reads, but that hold no pictures, with what is said of such a file."""
 
 TONE_MAP = (
     "zscale=tin={transfer}:pin=bt2020:min={matrix}:t=linear:npl=100,format=gbrpf32le,"
@@ -41,12 +46,20 @@ HDR = re.compile(r"(?P<matrix>[\w-]+)/[\w-]+/(?P<transfer>smpte2084|arib-std-b67
 
 @dataclass(frozen=True)
 class _Header:
-    """What one decoded frame and ffmpeg's log say about a video."""
+    """What one decoded frame and ffmpeg's log say about a video.
+
+    Attributes:
+        size, pixel_aspect, first: See `Video`.
+        fps, frames: Average frame rate, and number of frames, of the whole.
+        before, after: Filters for all frames, and for those that are taken.
+    """
 
     size: tuple[int, int]
     pixel_aspect: Fraction
+    first: float
     fps: float
-    filters: list[str]
+    before: list[str]
+    after: list[str]
     frames: int
 
 
@@ -58,12 +71,17 @@ class Video:
         size: `(H, W)` as stored, after rotation.
         pixel_aspect: Width of a pixel divided by its height.
         fps: Average frame rate.
+        first: Time stamp of the file's first frame in seconds.
         times: Presentation times in seconds as stored in the file, one for each frame decoded so
             far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, portion: Portion = WHOLE) -> None:
         """Decode the first frame.
+
+        Args:
+            path: The file.
+            portion: Which frames are yielded.
 
         Raises:
             InputError: The file is not a video, has no picture, or cannot be read.
@@ -71,9 +89,9 @@ class Video:
         self.path = path
         self.times: list[float] = []
         header = _probe(path)
-        self.size, self.fps = header.size, header.fps
-        self.pixel_aspect = header.pixel_aspect
-        self._filters, self._estimate = header.filters, header.frames
+        self.size, self.fps = header.size, header.fps / portion.every
+        self.pixel_aspect, self.first = header.pixel_aspect, header.first
+        self._header, self._portion = header, portion
 
     def __iter__(self) -> Iterator[Frame]:
         """RGB uint8 `[H, W, 3]`, decoded in the background.
@@ -91,7 +109,8 @@ class Video:
         """
         first, last, step = positions[0], positions[-1], positions.step
         chosen = f"select=between(n\\,{first}\\,{last})*not(mod(n-{first}\\,{step}))"
-        options = [*_through(*self._filters, chosen), "-frames:v", str(len(positions))]
+        filters = _through(*self._header.before, chosen, *self._header.after)
+        options = [*filters, "-frames:v", str(len(positions))]
         with decoder.decoding(self.path, options) as run:
             frames = [frame for frame, _, _ in run]
             reason = run.failure()
@@ -104,11 +123,12 @@ class Video:
 
     def __length_hint__(self) -> int:
         """Number of frames according to the file's header, 0 if unknown; for progress only."""
-        return self._estimate
+        return self._portion.length(self._header.frames, self._header.fps)
 
     def _decode(self) -> Iterator[Frame]:
-        index = -1
-        with decoder.decoding(self.path, _through(*self._filters)) as run:
+        index, header = -1, self._header
+        filters = [*header.before, *self._portion.filters(header.first), *header.after]
+        with decoder.decoding(self.path, _through(*filters)) as run:
             for index, (frame, time, _) in enumerate(run):
                 if index == len(self.times):
                     self.times.append(time)
@@ -119,6 +139,8 @@ class Video:
                 f"'{self.path}' is damaged or cut short: after {index + 1} frames: {reason}; "
                 "get a complete copy, or repair it (ffmpeg -i IN -c:v libx264 OUT)"
             )
+        if index < 0:
+            raise InputError(f"'{self.path}' has no frames in this span; it is shorter")
 
 
 def is_video(path: Path) -> bool:
@@ -138,7 +160,7 @@ def _probe(path: Path) -> _Header:
     found, _, made = log.partition("\nOutput #0")
     demuxer = re.search(r"^Input #0, (\w+)", found, re.MULTILINE)
     if demuxer and demuxer[1] in REFUSED_DEMUXERS:
-        first, reason = None, "it is text"
+        first, reason = None, REFUSED_DEMUXERS[demuxer[1]]
     elif "(attached pic)" in made:
         first, reason = None, "its only picture is a cover"
     if first is None:
@@ -148,17 +170,17 @@ def _probe(path: Path) -> _Header:
             f"'{path}' is neither an image nor a video that can be read: {reason}; "
             "check that it is complete and really a media file"
         )
-    frame, _, timed = first
+    frame, time, timed = first
     fps = _frame_rate(log, rate, timed=timed)
-    filters = [DEINTERLACE] if INTERLACED.search(found) else []
-    if hdr := HDR.search(found):
-        filters.append(_tone_map(hdr["transfer"], hdr["matrix"]))
+    hdr = HDR.search(found)
     aspect = re.search(r"SAR (\d+):(\d+)", made)
     return _Header(
         size=(frame.shape[0], frame.shape[1]),
         pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect else Fraction(1),
+        first=time,
         fps=fps,
-        filters=filters,
+        before=[DEINTERLACE] if INTERLACED.search(found) else [],
+        after=[_tone_map(hdr["transfer"], hdr["matrix"])] if hdr else [],
         frames=_promised(log, fps),
     )
 

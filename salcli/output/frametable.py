@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from salcli import atomic
-from salcli.atomic import reporting_os_errors
+from salcli.atomic import ESCAPED, reporting_os_errors
 from salcli.output.segments import Kept
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Table:
     def _open(self) -> TextIO:
         rows = _rows(self._growing)[: self._kept.frames] if self._kept is not None else []
         atomic.write(self._growing, "".join(map(_line, [COLUMNS, *rows])))
-        return self._growing.open("a", encoding="utf-8", newline="")
+        return self._growing.open("a", encoding="utf-8", errors=ESCAPED, newline="")
 
     def finish(self) -> None:
         """Complete the file."""

@@ -6,7 +6,6 @@ shows whether the container can hold its codec.
 
 from __future__ import annotations
 
-import math
 import re
 import subprocess
 from collections.abc import Callable
@@ -21,7 +20,10 @@ from salcli.media.program import reading
 from salcli.output.segments import Kept, Segments
 
 if TYPE_CHECKING:
-    from salcli.types import Frame, Result
+    import numpy as np
+    import numpy.typing as npt
+
+    from salcli.types import Result
 
 __all__ = ["Movie"]
 
@@ -32,12 +34,14 @@ class Movie:
     Args:
         path: Where the file is written.
         shown: Its final name.
-        draw: Draws the picture `[H, W, 3]` of a result; all must have the same size, odd or even.
+        draw: Draws the picture `[H, W, 3]` of a result, or a grey one `[H, W]`; all must have the
+            same size, odd or even.
         fps: Average number of pictures per second; results without a time are shown at this rate.
         source: The file that the pictures come from. If it has sound, all tracks are copied, from
             the first picture to the last.
+        source_start: Time of the first frame of the source, if the first result may be a later one.
         pixel_aspect: Width of a pixel of the pictures divided by its height.
-        quality: x264's constant rate factor.
+        quality: x264's constant rate factor; `None` for grey pictures, kept without loss.
         kept: Where to keep pictures in segments, so that an interrupted run can be resumed.
     """
 
@@ -46,11 +50,12 @@ class Movie:
         path: Path,
         *,
         shown: Path,
-        draw: Callable[[Result], Frame],
+        draw: Callable[[Result], npt.NDArray[np.uint8]],
         fps: float,
         source: Path | None,
+        source_start: float | None = None,
         pixel_aspect: Fraction = SQUARE,
-        quality: int = QUALITY,
+        quality: int | None = QUALITY,
         kept: Kept | None = None,
     ) -> None:
         self._path = path
@@ -58,7 +63,7 @@ class Movie:
         self._shown = shown
         self._draw = draw
         self._rate = exact(fps)
-        self._source = source
+        self._source, self._source_start = source, source_start
         self._pixel_aspect = pixel_aspect
         self._quality = quality
         self._size: tuple[int, int] | None = None
@@ -124,7 +129,7 @@ class Movie:
             if self._source is None or lead is None:
                 self._silent.replace(self._path)
             else:
-                self._join(self._source, lead)
+                self._join(self._source, lead + self._skipped())
                 self._silent.unlink()
 
     def discard(self) -> None:
@@ -134,6 +139,11 @@ class Movie:
         with reporting_os_errors(self._shown):
             self._silent.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
+
+    def _skipped(self) -> float:
+        """Seconds from the first picture of the source to that of the movie."""
+        first, start = self._clock.first, self._source_start
+        return 0.0 if first is None or start is None else first - start
 
     def _join(self, source: Path, lead: float) -> None:
         """Combine pictures and sound; converts the sound only if it cannot be copied."""
@@ -161,25 +171,33 @@ class _Clock:
     """The time of each picture since the first, in seconds; it never runs backwards.
 
     Attributes:
+        first: What the source says of the first picture.
         end: When the latest picture ends.
     """
 
     def __init__(self, period: float) -> None:
-        self._period, self._zero, self._latest = period, 0.0, math.inf
-        self.end = 0.0
+        self._period = period
+        self._zeros: list[float] = []
+        self.first: float | None = None
+        self._latest = self.end = 0.0
 
     def time(self, stamp: float | None) -> float:
         """The time of the next picture, whose source says `stamp`.
 
-        A stamp that jumps back, as in recordings that were joined, goes on after the picture
-        before it, and so do those that follow.
+        A stamp that jumps back, as in damaged files and in recordings that were joined, follows the
+        picture before it. So do later ones, unless they fit to the first.
         """
-        stamp = self.end + self._zero if stamp is None else stamp
-        if stamp < self._latest:
-            self._zero = stamp - self.end
-        self._latest = stamp
-        self.end = stamp - self._zero + self._period
-        return stamp - self._zero
+        if not self._zeros:
+            self.first = stamp
+        if stamp is None:
+            stamp = self.end + (self._zeros[-1] if self._zeros else 0)
+        fitting = (stamp - zero for zero in self._zeros if stamp - zero >= self._latest)
+        time = next(fitting, None)
+        if time is None:
+            time = self.end
+            self._zeros = [*self._zeros[:1], stamp - time]
+        self._latest, self.end = time, time + self._period
+        return time
 
 
 def _lead(source: Path | None) -> float | None:

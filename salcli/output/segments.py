@@ -6,6 +6,7 @@ same pictures whether or not a run was interrupted, so that the joined movie has
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class Segments:
             lines[number] += f"\nduration {end - start:.6f}"
         script = temporary(self._folder / f"{self._shown.stem}.ffconcat")
         with reporting_os_errors(self._shown):
-            script.write_text("\n".join(["ffconcat version 1.0", *lines, ""]), "utf-8")
+            script.write_bytes(os.fsencode("\n".join(["ffconcat version 1.0", *lines, ""])))
         self._join(script)
         with reporting_os_errors(self._shown):
             script.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -15,6 +16,7 @@ from salcli import atomic
 from salcli.atomic import reporting_os_errors, sweep, temporary
 from salcli.errors import UnknownName
 from salcli.maps import to_8bit
+from salcli.media.encoder import QUALITY
 from salcli.output import png
 from salcli.output.frametable import Table, count_rows
 from salcli.output.movie import Movie
@@ -26,7 +28,7 @@ from salcli.types import Format, Rounding
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from salcli.types import Frame, Result, Stimulus
+    from salcli.types import Result, Stimulus
 
 __all__ = [
     "FORMATS",
@@ -40,14 +42,16 @@ __all__ = [
 
 FORMATS = get_args(Format)
 
-MAPS = ("png", "npy", "npz")
+MAPS = ("png", "png16", "npy", "npz")
 """Formats with one file per frame, and one per extra map."""
 
-PICTURES = ("heatmap", "overlay")
+LEVELS_16 = 65535
+
+PICTURES = ("grey", "heatmap", "overlay")
 """Formats that give a movie for clips and a PNG per frame for stills."""
 
-FILE_THREADS = 2
-"""Compression releases the interpreter lock, and is faster than most networks."""
+FILE_THREADS = min(8, max(2, os.cpu_count() or 1))
+"""Compression releases the interpreter lock; a GPU makes maps faster than two cores write them."""
 
 
 def files_of(
@@ -64,12 +68,17 @@ def files_of(
     A frame is done if and only if all exist, and no `shared_files` still need it.
     """
     stems = [label, *(f"{label}.{extra}" for extra in extras)]
-    names = [f"{stem}.{format_}" for stem in stems for format_ in formats if format_ in MAPS]
+    names = [f"{stem}.{suffix_of(f)}" for stem in stems for f in formats if f in MAPS]
     if not clip:
         names += [f"{label}.{format_}.png" for format_ in formats if format_ in PICTURES]
     if single and "csv" in formats:
         names.append(f"{label}.csv")
     return [folder / name for name in names]
+
+
+def suffix_of(format_: str) -> str:
+    """What follows the label in the name of a map's file."""
+    return "png16.png" if format_ == "png16" else format_
 
 
 def shared_files(formats: Sequence[str], folder: Path, *, single: bool, clip: bool) -> list[Path]:
@@ -171,7 +180,7 @@ class Writer:
         self._by_frame = [format_ for format_ in dict.fromkeys(formats) if format_ not in collected]
         self._files = Background(threads=FILE_THREADS)
         self._lanes = [
-            _Lane(path, _collector(format_, path, stimulus, kept))
+            _Lane(path, _collector(format_, path, stimulus, rounding=rounding, kept=kept))
             for format_, path in collected.items()
         ]
         self._empty = kept is None or not kept.frames
@@ -214,17 +223,20 @@ class Writer:
 
     def _write_files(self, format_: str, result: Result) -> None:
         if format_ in PICTURES:
-            content = png.encode(_draw(format_, result))
+            content = png.encode(_draw(format_, result, self._rounding))
             atomic.write(self._folder / f"{result.label}.{format_}.png", content)
             return
         # the map itself last: where it is, the extra ones are, too
         for name, saliency in {**result.extras, "": result.saliency}.items():
             stem = f"{result.label}.{name}" if name else result.label
-            atomic.write(self._folder / f"{stem}.{format_}", self._encoded(format_, saliency))
+            content = self._encoded(format_, saliency)
+            atomic.write(self._folder / f"{stem}.{suffix_of(format_)}", content)
 
     def _encoded(self, format_: str, saliency: npt.NDArray[np.float32]) -> bytes:
         if format_ == "png":
             return png.encode(to_8bit(saliency, self._rounding))
+        if format_ == "png16":
+            return png.encode(np.rint(saliency.clip(0, 1) * np.float32(LEVELS_16)).astype("u2"))
         content = io.BytesIO()
         if format_ == "npy":
             np.save(content, saliency)
@@ -260,23 +272,31 @@ def _collected(
     return paths
 
 
-def _collector(format_: str, path: Path, stimulus: Stimulus, kept: Kept | None) -> _Collector:
+def _collector(
+    format_: str, path: Path, stimulus: Stimulus, *, rounding: Rounding, kept: Kept | None
+) -> _Collector:
     if format_ == "csv":
         return Table(temporary(path), shown=path, kept=kept)
     assert stimulus.fps is not None  # only clips have movies
     return Movie(
         temporary(path),
         shown=path,
-        draw=partial(_draw, format_, size=stimulus.size),
+        draw=partial(_draw, format_, rounding=rounding, size=stimulus.size),
         fps=stimulus.fps,
         source=stimulus.source,
+        source_start=stimulus.source_start,
         pixel_aspect=stimulus.pixel_aspect,
+        quality=None if format_ == "grey" else QUALITY,
         kept=kept,
     )
 
 
-def _draw(format_: str, result: Result, *, size: tuple[int, int] | None = None) -> Frame:
+def _draw(
+    format_: str, result: Result, rounding: Rounding, *, size: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint8]:
     """The picture of one result; a heat map has the map's size unless `size` is given."""
+    if format_ == "grey":
+        return to_8bit(result.saliency, rounding)
     if format_ == "heatmap":
         return heatmap.heatmap(heatmap.fitted(result.saliency, size or result.saliency.shape))
     if result.frame is None:

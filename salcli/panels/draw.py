@@ -227,6 +227,7 @@ def _movie(
         draw=attrgetter("frame"),
         fps=stimulus.fps,
         source=stimulus.source,
+        source_start=stimulus.source_start,
         pixel_aspect=stimulus.pixel_aspect,
     )
     background = Background()

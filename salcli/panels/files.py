@@ -33,7 +33,11 @@ def write_jpeg(path: Path, picture: Frame, *, comment: str) -> None:
     """
     content = io.BytesIO()
     Image.fromarray(picture).save(
-        content, "JPEG", quality=JPEG_QUALITY, subsampling=0, comment=comment.encode()
+        content,
+        "JPEG",
+        quality=JPEG_QUALITY,
+        subsampling=0,
+        comment=comment.encode(errors=atomic.ESCAPED),
     )
     atomic.write(path, content.getvalue())
 

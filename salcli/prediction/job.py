@@ -17,6 +17,7 @@ from salcli.errors import InputError, OutputError, PluginError, SalcliError
 from salcli.loading import Loaded
 from salcli.media.images import kind_of
 from salcli.media.open import open_stimulus
+from salcli.media.portion import WHOLE, Portion
 from salcli.output import writers
 from salcli.plugins import registry
 from salcli.prediction import claims, finished, manifest
@@ -87,7 +88,7 @@ class Job:
         loaded: The model.
         formats: What to write; see `salcli.output.writers.FORMATS`.
         size, scale, extras: Of the maps; see `salcli.prediction.loop.run`.
-        kind, fps: How inputs are opened; see `salcli.media.open.open_stimulus`.
+        kind, fps, portion: How inputs are opened; see `salcli.media.open.open_stimulus`.
         overwrite: Whether finished inputs are predicted again.
         retries: How often an input that failed is tried again.
         labels: Output names of the frames of a clip that is a folder, where they differ from the
@@ -101,6 +102,7 @@ class Job:
     extras: bool = False
     kind: Kind = "auto"
     fps: float | None = None
+    portion: Portion = WHOLE
     overwrite: bool = False
     retries: int = 0
     labels: Sequence[str] | None = None
@@ -225,6 +227,7 @@ class Job:
             "extras": self.extras,
             "as": self.kind,
             "fps": self.fps,
+            "portion": dataclasses.asdict(self.portion),
             "source": manifest.fingerprint(source),
         }
 
@@ -260,7 +263,9 @@ class Job:
 
     def _open(self, task: _Task) -> Stimulus:
         accepts = self.loaded.model.spec.accepts
-        stimulus = open_stimulus(task.source, kind=self.kind, fps=self.fps, accepts=accepts)
+        stimulus = open_stimulus(
+            task.source, kind=self.kind, fps=self.fps, accepts=accepts, portion=self.portion
+        )
         labels = [task.place.name] if task.single else self.labels or stimulus.labels
         return replace(stimulus, name=task.place.name, labels=labels)
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from salcli.atomic import ESCAPED
 from salcli.errors import UnknownName
 from salcli.gaze.groundtruth import FrameGroundTruth
 from salcli.plugins import registry
@@ -239,7 +240,9 @@ def by_defaults(
 
 def generator(seed: int, *names: str) -> np.random.Generator:
     """The random generator for these names."""
-    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+    return np.random.default_rng(
+        [seed, *(zlib.crc32(name.encode(errors=ESCAPED)) for name in names)]
+    )
 
 
 def other_seed(seed: int) -> int:

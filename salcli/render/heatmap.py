@@ -32,6 +32,9 @@ LEAST_CONTRAST = 0.1
 """A map whose peak exceeds its median by less than this fraction of the peak is drawn fainter,
 because it hardly prefers any place."""
 
+STRIP_ROWS = 256
+"""Rows that are drawn together: copies of whole pictures take memory, and leave the caches."""
+
 MEDIAN_STRIDE = 8
 """Only every Nth row and column counts for the median: maps are smooth."""
 
@@ -61,19 +64,31 @@ def overlay(
         alpha: Opacity where the overlay covers most, in [0, 1].
         colour_map: Name of the colours, see `salcli.render.colormaps.table`.
     """
-    height, width = frame.shape[:2]
-    levels = _levels(prominence(fitted(saliency, (height, width))))
+    saliency = fitted(saliency, (frame.shape[0], frame.shape[1]))
+    floor, span = _range(saliency)
     covering, cover = cover_tables(colour_map, alpha)
-    mask = Image.fromarray(np.take(cover, levels))
-    return np.asarray(Image.composite(_coloured(levels, covering), Image.fromarray(frame), mask))
+    picture = np.empty_like(frame)
+    for top in range(0, len(frame), STRIP_ROWS):
+        rows = slice(top, top + STRIP_ROWS)
+        levels = _levels((saliency[rows] - floor) / span)
+        strip = Image.fromarray(frame[rows])
+        strip.paste(_coloured(levels, covering), mask=Image.fromarray(np.take(cover, levels)))
+        picture[rows] = np.asarray(strip)
+    return picture
 
 
 def prominence(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """How far each value of a map `[H, W]` stands out: 0 at its median, 1 at its peak."""
+    floor, span = _range(saliency)
+    return (saliency - floor) / span
+
+
+def _range(saliency: npt.NDArray[np.float32]) -> tuple[np.float32, np.float32]:
+    """The value that becomes 0, and how far above it is 1; a map of zeros stays zero."""
     floor = np.median(saliency[::MEDIAN_STRIDE, ::MEDIAN_STRIDE])
     peak = saliency.max()
     span = max(peak - floor, LEAST_CONTRAST * peak)
-    return (saliency - floor) / span if span > 0 else saliency
+    return (floor, span) if span > 0 else (np.float32(0), np.float32(1))
 
 
 @cache

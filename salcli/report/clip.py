@@ -40,6 +40,7 @@ class EmbeddedClip:
             draw=attrgetter("frame"),
             fps=self._stimulus.fps or 1,
             source=self._stimulus.source,
+            source_start=self._stimulus.source_start,
             quality=QUALITY,
         )
         self._stack.callback(self._movie.discard)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from salcli.atomic import ESCAPED
 from salcli.errors import InputError, UsageError
 from salcli.protocols.scorer import generator
 from salcli.types import Annotation, Dataset, Recording
@@ -100,7 +101,7 @@ class Selection:
         """SHA-256 of the names of all frames that are scored."""
         hashed = hashlib.sha256()
         for ref in self.refs:
-            hashed.update(f"{self.key(ref)}\n".encode())
+            hashed.update(f"{self.key(ref)}\n".encode(errors=ESCAPED))
         return hashed.hexdigest()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from salcli import atomic
-from salcli.atomic import replacing
+from salcli.atomic import ESCAPED, replacing
 from salcli.errors import InputError, UsageError
 from salcli.jsonfile import read_json
 from salcli.scoring import plots, tables
@@ -105,7 +105,10 @@ def frame_table(folder: Path, selection: Selection, metrics: Sequence[str]) -> I
         OutputError: The folder cannot be written.
     """
     path = folder / "scores.csv"
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors=ESCAPED) as file,
+    ):
         yield FrameTable(csv.writer(file), selection, metrics)
 
 
@@ -124,7 +127,7 @@ def write(folder: Path, document: Mapping[str, Any], results: Results, *, files:
     metrics = results.metrics
     with (
         replacing(folder / "videos.csv") as part,
-        part.open("w", newline="", encoding="utf-8") as file,
+        part.open("w", newline="", encoding="utf-8", errors=ESCAPED) as file,
     ):
         writer = csv.writer(file)
         writer.writerow(["recording", "group", "frames", *metrics])
