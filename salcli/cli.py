@@ -26,7 +26,7 @@ from salcli.commands.doctor import doctor
 from salcli.commands.filters import filters
 from salcli.commands.finetune import finetune
 from salcli.commands.models import models
-from salcli.commands.plugins import list_plugins
+from salcli.commands.plugins import app as plugins
 from salcli.commands.predict import predict
 from salcli.commands.report import report
 from salcli.commands.score import ScoreCommand, score
@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
     _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
     _help.TRAIN: {"train": train, "finetune": finetune},
     _help.STORE: {"datasets": datasets, "weights": weights},
-    _help.ABOUT: {"models": models, "filters": filters, "plugins": list_plugins, "doctor": doctor},
+    _help.ABOUT: {"models": models, "filters": filters, "plugins": plugins, "doctor": doctor},
 }
 """Commands and groups of commands by the panel of the help in which they stand."""
 

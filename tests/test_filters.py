@@ -1,7 +1,9 @@
 """Filters around models: chosen by name, nested, recorded, blamed for what they do."""
 
 import json
+import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from salcli.filters.chain import Filter, check_trainable, choose, trained_part
 from salcli.loading import create
 from salcli.model import Model
 from salcli.prediction import loop
+from salcli.progress import Watcher
+from salcli.scoring.predicted import PredictedMaps
 from salcli.types import Frame, Prediction, Result, Stimulus
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -315,3 +319,61 @@ def test_what_cannot_be_trained_with_is_refused(text: str, error: type, words: s
 
     with pytest.raises(error, match=words):
         part(choose(text))
+
+
+GUIDE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("example", "filters", "expected"),
+    [
+        ("filter", ["mirror"], [[0.5, 0], [0.5, 0]]),
+        ("filter", ["mirror,strength=0"], [[1, 0], [1, 0]]),
+        ("predict", [], [[1, 0], [0, 0]]),
+        ("preprocess", [], [[0, 0], [0, 0]]),
+    ],
+)
+def test_the_examples_of_the_guide_do_what_they_say(
+    example: str,
+    filters: list[str],
+    expected: list[list[float]],
+    install_plugins: Callable[..., None],
+    make_site: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Left(type(model_with())):  # type: ignore[misc]
+        """Sees the left of each frame only."""
+
+        def preprocess(self, frames: list[Frame]) -> torch.Tensor:
+            inputs: torch.Tensor = super().preprocess(frames)
+            inputs[..., 1:] = 0
+            return inputs
+
+    (code,) = re.findall(rf"^```python {example}\n(.*?)^```$", GUIDE, re.M | re.S)
+    site = make_site("salcli_hooked")
+    (site / "salcli_hooked" / "__init__.py").write_text(code.replace("PLUGIN", "salcli_hooked"))
+    monkeypatch.delitem(sys.modules, "salcli_hooked", raising=False)
+    install_plugins(site)
+    model = model_with(*filters)
+    model.__class__ = Left
+    frame = np.zeros((2, 2, 3), np.uint8)
+    frame[:, 0] = 255
+
+    results = run(model, [frame, frame])
+
+    assert [each.saliency.tolist() for each in results] == [expected, expected]
+    sys.modules.pop("salcli_hooked", None)
+
+
+def test_scores_name_the_filters_and_the_plugins_that_change_predictions(
+    install_plugins: Callable[..., None], make_site: Callable[..., Path]
+) -> None:
+    install_plugins(make_site("salcli_hooked"))
+    loaded = salcli.load_model("brightness", device="cpu", filters=["dim", "smooth,alpha=0.8"])
+
+    statement = PredictedMaps(loaded, Watcher()).statement()
+
+    assert statement["model"] == "brightness + dim + smooth,alpha=0.8"
+    assert [each["name"] for each in statement["filters"]] == ["dim", "smooth"]
+    assert statement["filters"][1]["options"] == {"alpha": 0.8, "cut": 0.1}
+    assert statement["plugins"] == {"salcli-hooked": "1.5"}

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +134,10 @@ def test_a_plugin_cannot_take_the_place_of_the_core(
             "unknown hook 'register_model'",
         ),
         ("import salcli\n@salcli.hookimpl\ndef fetch_weights(uri): ...", "uri"),
+        (
+            "def register_models(): ...",
+            "register_models is not marked; write @salcli.hookimpl above it",
+        ),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("def f(:", "SyntaxError"),
@@ -177,7 +182,129 @@ def test_the_list_of_plugins(salcli: Run, install_plugins: Install, make_site: M
     run = salcli("plugins")
     assert run.returncode == 0
     lines = [line.split() for line in run.stdout.splitlines()]
-    assert ["broken", "salcli-broken", "1.5", "-"] in lines
+    assert ["broken", "salcli-broken", "1.5", "not", "stated", "-", "-"] in lines
+    assert ["fake", "salcli-fake", "1.5", "not", "stated", "models", "commands"] in [
+        line[:7] for line in lines
+    ]
     assert "RuntimeError: this plugin needs a newer everything" in run.stdout
     rows = {row["name"]: row for row in json.loads(salcli("plugins", "--json").stdout)}
     assert rows["fake"]["models"] == ["brightness", "trail", "hungry", "starving", "failing"]
+
+
+def test_a_plugin_is_shown_with_all_that_it_brings_and_may_change(
+    salcli: Run, install_plugins: Install, make_site: Make
+) -> None:
+    install_plugins(make_site("salcli_hooked", "salcli_around"))
+
+    shown = salcli("plugins", "show", "fake").stdout
+    assert "salcli-fake 1.5" in shown
+    assert "brightness, trail" in shown
+    assert "the commands of salcli" in shown
+    assert "MIT" in shown
+    hooked = json.loads(salcli("plugins", "show", "hooked", "--json").stdout)
+    assert hooked["may_change"] == ["every prediction", "the input of every network"]
+    around = json.loads(salcli("plugins", "show", "around", "--json").stdout)
+    assert around["filters"] == ["dim", "odd", "late", "first", "bright"]
+    assert around["may_change"] == []
+    assert "no plugin named 'nobody'" in salcli("plugins", "show", "nobody").stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("", "it implements no hook"),
+        (
+            "import salcli\n@salcli.hookimpl\ndef register_models(): return []",
+            "it registers nothing; register_models gave nothing",
+        ),
+    ],
+)
+def test_a_plugin_that_does_nothing_is_named(
+    salcli: Run,
+    install_plugins: Install,
+    make_site: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    text: str,
+) -> None:
+    site = make_site("salcli_hooked")
+    (site / "salcli_hooked" / "__init__.py").write_text(source)
+    monkeypatch.delitem(sys.modules, "salcli_hooked", raising=False)
+    install_plugins(site)
+
+    assert f"idle: hooked (salcli-hooked): {text}" in salcli("plugins").stdout
+    sys.modules.pop("salcli_hooked", None)
+
+
+def test_a_plugin_can_be_disabled_and_enabled(
+    salcli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_plugins: Install
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert salcli("plugins", "disable", "fake").returncode == 0
+    install_plugins()
+    assert "not loaded: fake (salcli-fake): disabled" in salcli("plugins").stdout
+    assert "brightness" not in registry.models()
+    assert salcli("plugins", "enable", "fake").returncode == 0
+    install_plugins()
+    assert "brightness" in registry.models()
+    assert salcli("plugins", "disable", "core").returncode == 2
+
+
+def test_the_environment_chooses_plugins(
+    salcli: Run, monkeypatch: pytest.MonkeyPatch, install_plugins: Install
+) -> None:
+    for wanted, there in (("fake, other", True), ("other", False), ("", False)):
+        monkeypatch.setenv("SALCLI_PLUGINS", wanted)
+        install_plugins()
+        assert ("brightness" in registry.models()) == there
+        assert "centre" in registry.models()
+
+
+def test_check_prints_each_law_with_its_verdict(
+    salcli: Run, install_plugins: Install, make_site: Make
+) -> None:
+    site = make_site("salcli_around", "salcli_metric", "salcli_dataset")
+    install_plugins(site)
+
+    done = salcli("plugins", "check", "around")
+    assert done.returncode == 4
+    kept = "filter 'dim': One map in [0, 1] for each frame, of stills and clips."
+    assert f"kept    {kept}" in done.stdout
+    assert f"BROKEN  {kept.replace('dim', 'late')}" in done.stdout
+    assert "salcli: around: filter 'late' failed: KeyError: 'second frame'" in done.stderr
+    assert salcli("plugins", "check", "metric").returncode == 0, "peak"
+
+
+@pytest.mark.parametrize("kind", ["filter", "dataset", "metric"])
+def test_a_new_plugin_passes_at_once(
+    kind: str, salcli: Run, tmp_path: Path, install_plugins: Install
+) -> None:
+    assert salcli("plugins", "new", "demo", "--kind", kind).returncode == 0
+    information = tmp_path / "demo" / "salcli_demo-0.1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: salcli-demo\nVersion: 0.1\n"
+    )
+    (information / "entry_points.txt").write_text("[salcli]\ndemo = salcli_demo\n")
+    install_plugins(tmp_path / "demo")
+
+    done = salcli("plugins", "check", "demo")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 3
+    assert "is there already" in salcli("plugins", "new", "demo").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("Demo",), "'Demo' is no name of a plugin"),
+        (("demo", "--kind", "video", "--backbone", "resnet18"), "a backbone belongs to"),
+    ],
+)
+def test_a_new_plugin_that_makes_no_sense_is_refused(
+    words: tuple[str, ...], text: str, salcli: Run, tmp_path: Path
+) -> None:
+    done = salcli("plugins", "new", *words)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert not list(tmp_path.glob("[dD]emo"))

@@ -1,53 +1,286 @@
-"""`salcli plugins`: which are installed, and which are broken."""
+"""`salcli plugins`: lists, describes, tries, switches and begins plugins."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from salcli.commands._options import Json
 
-__all__ = ["list_plugins"]
+if TYPE_CHECKING:
+    from salcli.plugins.loader import Plugin
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+KINDS = ("models", "filters", "datasets", "metrics", "protocols", "styles")
+"""What plugins bring that has a name."""
+
+CHANGES = {
+    "predict": "every prediction",
+    "preprocess": "the input of every network",
+    "fetch_weights": "where weights are downloaded from",
+    "register_commands": "the commands of salcli",
+}
+"""What a plugin may change that implements a hook; other hooks only add."""
 
 
-def list_plugins(*, as_json: Json = False) -> None:
-    """List the installed plugins; a broken one with its error.
+def _complete(incomplete: str) -> list[str]:
+    from salcli.plugins import loader
+
+    return [plugin.name for plugin in loader.load() if plugin.name.startswith(incomplete)]
+
+
+Name: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME", help="The plugin.", autocompletion=_complete)
+]
+
+
+@app.callback(invoke_without_command=True)
+def plugins(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the installed plugins; describe, check, switch and begin them.
 
     \b
     Examples:
       salcli plugins
-      salcli plugins --json
+      salcli plugins show unisal
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from salcli.commands import _tables
+    from salcli.plugins import loader
+
+    rows = [_document(plugin) for plugin in loader.load()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    _tables.show(
+        ("PLUGIN", "DISTRIBUTION", "VERSION", "LICENCE", "HOOKS", "MODELS"),
+        [
+            (
+                row["name"],
+                row["distribution"],
+                row["version"],
+                row["licence"] or "not stated",
+                " ".join(hook.removeprefix("register_") for hook in row["hooks"]) or "-",
+                ", ".join(row["models"]) or "-",
+            )
+            for row in rows
+        ],
+    )
+    for row in rows:
+        for state in ("error", "left_out", "idle"):
+            if row[state]:
+                word = {"error": "broken", "left_out": "not loaded", "idle": "idle"}[state]
+                typer.echo(f"{word}: {row['name']} ({row['distribution']}): {row[state]}")
+
+
+@app.command("show")
+def show(name: Name, *, as_json: Json = False) -> None:
+    """Show what a plugin is, brings, and may change.
+
+    \b
+    Examples:
+      salcli plugins show unisal
     """
     from salcli.commands import _tables
     from salcli.plugins import loader, registry
 
-    loaded = loader.load()
-    names = registry.models()  # first, because this call may find a plugin to be broken
-    registry.datasets()
-    registry.metrics()
-    models_of: dict[str, list[str]] = {}
-    for name in names:
-        models_of.setdefault(registry.provider(name).name, []).append(name)
+    plugin = loader.load().named(name)
+    row = _document(plugin)
     if as_json:
-        rows = [
-            {
-                "name": plugin.name,
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "models": models_of.get(plugin.name, []),
-                "error": plugin.error,
-            }
-            for plugin in loaded
-        ]
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps(row, indent=2))
         return
-    _tables.show(
-        ("PLUGIN", "DISTRIBUTION", "VERSION", "MODELS"),
-        [
-            (p.name, p.distribution, p.version, ", ".join(models_of.get(p.name, ["-"])))
-            for p in loaded
-        ],
+    licences = {
+        f"model {model}": "; ".join(
+            [
+                registry.models()[model].licence or "licence not stated",
+                *(f"{one.tag}: {one.licence}" for one in registry.models()[model].weights),
+            ]
+        )
+        for model in row["models"]
+    }
+    shown = {
+        "plugin": f"{row['name']}, of {row['distribution']} {row['version']}",
+        "licence": row["licence"] or "not stated",
+        "hooks": ", ".join(row["hooks"]) or "none",
+        "may change": ", ".join(row["may_change"]) or "nothing; it only adds",
+        **{kind: ", ".join(row[kind]) for kind in KINDS},
+        **licences,
+        "broken": row["error"],
+        "not loaded": row["left_out"],
+        "idle": row["idle"],
+    }
+    for line in _tables.facts(shown):
+        typer.echo(line)
+
+
+@app.command("check")
+def check(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The plugin.",
+            show_default="all but the core",
+            autocompletion=_complete,
+        ),
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Try the contract on everything that a plugin brings: each law, and its verdict.
+
+    Models are tried with random networks, at their own input size, which may take minutes. Exit
+    code 4 if a law is broken.
+
+    \b
+    Examples:
+      salcli plugins check unisal
+    """
+    from salcli.plugins import loader
+    from salcli.testing.parts import verdicts
+
+    chosen = (
+        [loader.load().named(name)]
+        if name
+        else [one for one in loader.load() if one.name != "core"]
     )
-    for plugin in loaded.broken():
-        typer.echo(f"broken: {plugin.name} ({plugin.distribution}): {plugin.error}")
+    rows = []
+    for plugin in chosen:
+        problem = plugin.error or plugin.left_out or _idle(plugin)
+        if problem:
+            rows.append({"plugin": plugin.name, "part": "plugin", "law": "", "broken": problem})
+        for verdict in () if problem else verdicts(plugin):
+            row = {"plugin": plugin.name, "part": verdict.part, "law": verdict.law}
+            rows.append({**row, "broken": verdict.complaint})
+            if not as_json:
+                state = "BROKEN" if verdict.complaint else "kept"
+                typer.echo(f"{state:<7} {verdict.part}: {verdict.law}")
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    complaints = [row for row in rows if row["broken"]]
+    for row in complaints:
+        typer.echo(f"salcli: {row['plugin']}: {row['broken']}", err=True)
+    if complaints:
+        raise typer.Exit(4)
+
+
+@app.command("disable")
+def disable(name: Name) -> None:
+    """Do not load a plugin any more, in all later starts.
+
+    \b
+    Examples:
+      salcli plugins disable tased
+    """
+    _switch(name, enabled=False)
+
+
+@app.command("enable")
+def enable(name: Name) -> None:
+    """Load a plugin again that was disabled.
+
+    \b
+    Examples:
+      salcli plugins enable tased
+    """
+    _switch(name, enabled=True)
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower case letters and digits.")],
+    *,
+    kind: Annotated[
+        Literal["image", "video", "filter", "dataset", "metric"],
+        typer.Option(help="What it brings; image and video are models."),
+    ] = "image",
+    backbone: Annotated[
+        Literal["none", "resnet18", "resnet50"],
+        typer.Option(help="Encoder of an image model, from torchvision."),
+    ] = "none",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder to write into.", show_default="NAME"
+        ),
+    ] = None,
+) -> None:
+    """Begin a plugin: a distribution with code, tests, README, licence and CI.
+
+    \b
+    Examples:
+      salcli plugins new demo && pip install -e demo
+      salcli plugins check demo
+    """
+    from salcli.plugins import scaffold
+
+    folder = output or Path(name)
+    for path in scaffold.write(name, folder, kind=kind, backbone=backbone):
+        typer.echo(path)
+    typer.echo(f"next: pip install -e {folder} && salcli plugins check {name}", err=True)
+
+
+def _document(plugin: Plugin) -> dict[str, Any]:
+    from salcli.plugins import loader, registry
+
+    brought = {
+        kind: registry.names_of(plugin, kind) for kind in KINDS
+    }  # first: it may find it broken
+    loaded = loader.load()
+    (now,) = (each for each in loaded if each.name == plugin.name)
+    hooks = loaded.hooks(plugin)
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "licence": _licence(plugin),
+        "hooks": hooks,
+        "may_change": [
+            text for hook, text in CHANGES.items() if hook in hooks and plugin.name != "core"
+        ],
+        **brought,
+        "error": now.error,
+        "left_out": now.left_out,
+        "idle": "" if now.error or now.left_out else _idle(plugin),
+    }
+
+
+def _idle(plugin: Plugin) -> str:
+    """What is wrong with a plugin that does nothing; empty if it does something."""
+    from salcli.plugins import loader, registry
+
+    hooks = loader.load().hooks(plugin)
+    if not hooks:
+        return "it implements no hook; is a function without @salcli.hookimpl?"
+    if any(hook in CHANGES for hook in hooks) or any(registry.names_of(plugin, k) for k in KINDS):
+        return ""
+    return f"it registers nothing; {', '.join(hooks)} gave nothing"
+
+
+def _licence(plugin: Plugin) -> str:
+    """The licence that the distribution's metadata state, in one line; empty if none."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        found = metadata(plugin.distribution).json
+    except PackageNotFoundError:
+        return ""
+    stated = found.get("license_expression") or found.get("license") or ""
+    return str(stated).strip().partition("\n")[0]
+
+
+def _switch(name: str, *, enabled: bool) -> None:
+    from salcli.errors import UsageError
+    from salcli.plugins import choice, loader
+
+    plugin = loader.load().named(name)
+    if plugin.name == "core":
+        raise UsageError("the core is no plugin that could be left out")
+    choice.choose(name, enabled=enabled)
+    typer.echo(f"{plugin.distribution} is {'enabled' if enabled else 'disabled'}")

@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
-from types import FrameType, ModuleType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 import pluggy
 
+from salcli.errors import UnknownName
+from salcli.plugins import choice
 from salcli.plugins.hooks import Hooks
 
 __all__ = ["GROUP", "Plugin", "Plugins", "load"]
@@ -41,6 +43,7 @@ class Plugin:
         version: That distribution's version.
         module: The imported module; `None` if the import failed.
         error: Why it is broken, in one line; empty if it is not.
+        left_out: Why it was not loaded, as the user wished; empty if it was.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Plugin:
     version: str
     module: ModuleType | None
     error: str = ""
+    left_out: str = ""
 
 
 class Plugins:
@@ -66,12 +70,23 @@ class Plugins:
     def __iter__(self) -> Iterator[Plugin]:
         return iter(self._plugins.values())
 
+    def named(self, name: str) -> Plugin:
+        """The plugin of this name, broken or not.
+
+        Raises:
+            UnknownName: None is installed.
+        """
+        if name not in self._plugins:
+            raise UnknownName("plugin", name, self._plugins, remedy="(see 'salcli plugins')")
+        return self._plugins[name]
+
     def add(self, module: ModuleType, *, name: str, distribution: str, version: str) -> None:
         """Register an imported module; a module that does not fit the hooks is kept as broken."""
         error = ""
         try:
             self._manager.register(module, name)
             self._manager.check_pending()
+            _check_marked(module)
         except Exception as problem:  # a guest cannot burn the house
             if self._manager.get_plugin(name) is module:
                 self._manager.unregister(name=name)
@@ -89,6 +104,9 @@ class Plugins:
             error = f"its name is taken by a plugin of {first}; uninstall one of them"
             self._plugins[name] = Plugin(name, distribution, version, None, error)
             return
+        if distribution != GROUP and (reason := choice.left_out(name)):
+            self._plugins[name] = Plugin(name, distribution, version, None, left_out=reason)
+            return
         try:
             with _guarded():
                 module = entry_point.load()
@@ -101,6 +119,11 @@ class Plugins:
         """The plugins that implement this hook, the core first, and their functions."""
         functions = {i.plugin_name: i.function for i in getattr(self.hook, hook).get_hookimpls()}
         return [(plugin, functions[plugin.name]) for plugin in self if plugin.name in functions]
+
+    def hooks(self, plugin: Plugin) -> list[str]:
+        """Names of the hooks that a plugin implements."""
+        names = [name for name in vars(Hooks) if not name.startswith("_")]
+        return [n for n in names if any(plugin.name == one.name for one, _ in self.answers(n))]
 
     def altering(self) -> list[Plugin]:
         """The plugins that change every prediction: they implement `predict` or `preprocess`.
@@ -144,6 +167,19 @@ class Plugins:
     def broken(self) -> list[Plugin]:
         """The plugins that cannot be used, each with its error."""
         return [plugin for plugin in self if plugin.error]
+
+
+def _check_marked(module: ModuleType) -> None:
+    """Refuse a module with a function that is named like a hook, but not marked as one.
+
+    Raises:
+        ValueError: It has one.
+    """
+    for name in vars(Hooks):
+        function = vars(module).get(name)
+        own = isinstance(function, FunctionType) and function.__module__ == module.__name__
+        if own and name not in ALTERING and not hasattr(function, "salcli_impl"):
+            raise ValueError(f"{name} is not marked; write @salcli.hookimpl above it")
 
 
 def _place(entry_point: EntryPoint) -> tuple[bool, str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from salcli.errors import PluginError, UnknownName
 from salcli.plugins import loader
@@ -30,6 +30,7 @@ __all__ = [
     "model",
     "model_names",
     "models",
+    "names_of",
     "protocol",
     "protocols",
     "provider",
@@ -151,6 +152,20 @@ def protocol(name: str) -> ProtocolSpec:
         PluginError: Two plugins register it.
     """
     return _find("protocol", name, _protocols())[0]
+
+
+def names_of(plugin: loader.Plugin, kind: str) -> list[str]:
+    """Names of the `models`, `filters`, `datasets` and so on that this plugin brings."""
+    found: dict[str, _Found[Any]] = {
+        "models": _models(),
+        "filters": _filters(),
+        "datasets": _datasets(),
+        "metrics": _metrics(),
+        "protocols": _protocols(),
+        "styles": _styles(),
+    }
+    specs = found[kind].specs
+    return [name for name, (_, owner) in specs.items() if owner.name == plugin.name]
 
 
 def installation(name: str) -> str:

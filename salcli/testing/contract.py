@@ -6,7 +6,7 @@ import copy
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -14,10 +14,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from salcli.blame import failures_of
+from salcli.errors import SalcliError
 from salcli.model import Model
 from salcli.prediction import loop
-from salcli.testing.subject import FPS, LANDSCAPE, ODD, PORTRAIT, Map, Subject, broken, picture
-from salcli.types import Batch, Frame, Stimulus
+from salcli.recipe import Recipe
+from salcli.testing.subject import (
+    FPS,
+    LANDSCAPE,
+    LOOK_AHEAD,
+    ODD,
+    PORTRAIT,
+    Endless,
+    Map,
+    Subject,
+    broken,
+    picture,
+)
+from salcli.testing.wiring import WIRING
+from salcli.types import Batch, Stimulus
 
 __all__ = ["LAWS"]
 
@@ -29,9 +44,6 @@ REPEATABLE = 1e-6
 
 STILLS = 6
 """Enough for a state to come back to the last one where up to five recurrences take turns."""
-
-LOOK_AHEAD = 512
-"""So many frames and no map: the model reads the whole stimulus."""
 
 
 def gives_valid_maps(subject: Subject) -> None:
@@ -103,7 +115,7 @@ def keeps_order(subject: Subject) -> None:
             distances = [_distance(map_, other) for other in alone]
             nearest = int(np.argmin(distances))
             # a baseline that ignores the frame is as near to all of them
-            if distances[nearest] < distances[index]:
+            if distances[nearest] < distances[index] - TOLERANCE:
                 how = f"map {index + 1} of three stills is that of still {nearest + 1}"
                 raise broken(subject.spec, "in order", how)
     if "clips" in subject.spec.accepts:
@@ -112,7 +124,7 @@ def keeps_order(subject: Subject) -> None:
         cut = subject.maps(model, [*before, *after], FPS)
         right = _distance(cut[0], start) + _distance(cut[-1], end)
         wrong = _distance(cut[0], end) + _distance(cut[-1], start)
-        if wrong < right / 2:
+        if wrong < right / 2 and right > TOLERANCE:
             how = "after a cut, the first maps are those of the last frames"
             raise broken(subject.spec, "in order", how)
 
@@ -153,24 +165,10 @@ def _stills_are_alone(subject: Subject) -> bool | None:
     return False if _close(again, once_more, REPEATABLE) else None  # it may be random by choice
 
 
-class _Endless:
-    """Frames without end; notes how many were taken before the first map."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-    def __iter__(self) -> Iterator[Frame]:
-        for seed in itertools.count():
-            if self.taken == LOOK_AHEAD:
-                return
-            self.taken += 1
-            yield picture(seed % 4)
-
-
 def is_lazy(subject: Subject) -> None:
     """Maps come while frames are still being read, so that an hour fits into memory."""
     for fps in subject.kinds():
-        frames = _Endless()
+        frames = Endless()
         stimulus = Stimulus("endless", frames, fps=fps, size=ODD)
         results = loop.run(subject.known, stimulus, size="published", notice=print)
         with closing(results):
@@ -192,24 +190,32 @@ def can_be_trained(subject: Subject) -> None:
         return  # what length of clip the network needs is not known here
     model.start_epoch(0)
     for name, recipe in recipes.items():
-        for loss in model.losses(_batch(model, slices=recipe.slices)):
-            total = loss.total(recipe.losses)
+        try:
+            with failures_of(f"model '{subject.spec.name}'"):
+                totals = [one.total(recipe.losses) for one in model.losses(_batch(model, recipe))]
+        except SalcliError as error:
+            raise broken(subject.spec, "training", f"recipe '{name}': {error}") from error
+        for total in totals:
             if total.ndim or not total.isfinite() or not total.requires_grad:
                 how = f"recipe '{name}' does not give a finite scalar with a gradient"
                 raise broken(subject.spec, "training", how)
 
 
-def _batch(model: Model, *, slices: int) -> Batch:
-    """Two stills, a uniform density, and one fixation on every map."""
+def _batch(model: Model, recipe: Recipe) -> Batch:
+    """Two stills, a density of the recipe's size that is not uniform, one fixation on each map."""
     inputs = model.preprocess([picture(0), picture(1)])[:, None]
-    density = torch.full((2, 1, slices, *ODD), 1 / (ODD[0] * ODD[1]))
-    fixations = torch.zeros(2, 1, slices, *ODD, dtype=torch.bool)
-    fixations[..., ODD[0] // 2, ODD[1] // 3] = True
+    sides = [round(side * recipe.truth_size) for side in inputs.shape[-2:]]
+    height, width = sides if all(sides) else ODD
+    ramp = torch.arange(1.0, height * width + 1).reshape(height, width)
+    density = (ramp / ramp.sum()).expand(2, 1, recipe.slices, -1, -1).contiguous()
+    fixations = torch.zeros(density.shape, dtype=torch.bool)
+    fixations[..., height // 2, width // 3] = True
     return Batch(inputs, density, fixations)
 
 
 LAWS = (
     gives_valid_maps,
+    *WIRING,
     keeps_no_state,
     keeps_nothing,
     ignores_batch_size,

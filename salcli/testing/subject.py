@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -18,10 +20,21 @@ from salcli import loading
 from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.model import Model
 from salcli.prediction import loop
-from salcli.specs import ModelSpec, parse_options
+from salcli.specs import DatasetSpec, FilterSpec, MetricSpec, ModelSpec, parse_options
 from salcli.types import Frame, Stimulus
 
-__all__ = ["FPS", "LANDSCAPE", "ODD", "PORTRAIT", "Map", "Subject", "broken", "picture"]
+__all__ = [
+    "Endless",
+    "FPS",
+    "LANDSCAPE",
+    "LOOK_AHEAD",
+    "ODD",
+    "PORTRAIT",
+    "Map",
+    "Subject",
+    "broken",
+    "picture",
+]
 
 Map: TypeAlias = npt.NDArray[np.float32]
 
@@ -30,13 +43,19 @@ FPS = 25.0
 BATCH_SIZE = 2
 """How many frames go through the network at once, where the law does not say."""
 
+LOOK_AHEAD = 512
+"""So many frames and no map: the model reads the whole stimulus."""
+
 LANDSCAPE, PORTRAIT, ODD = (48, 64), (64, 36), (45, 61)
 """Sizes (H, W) of the stimuli."""
 
 
-def broken(spec: ModelSpec, law: str, how: str) -> PluginError:
+def broken(
+    spec: ModelSpec | FilterSpec | MetricSpec | DatasetSpec, law: str, how: str
+) -> PluginError:
     """The error for a broken law."""
-    return PluginError(f"model '{spec.name}' breaks the law '{law}': {how}")
+    kind = type(spec).__name__.removesuffix("Spec").lower()
+    return PluginError(f"{kind} '{spec.name}' breaks the law '{law}': {how}")
 
 
 def picture(seed: int, size: tuple[int, int] = ODD) -> Frame:
@@ -48,12 +67,33 @@ def picture(seed: int, size: tuple[int, int] = ODD) -> Frame:
     return (large + noise).astype(np.uint8)
 
 
+class Endless:
+    """Frames without end, up to `LOOK_AHEAD`; counts how many were taken."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        for seed in itertools.count():
+            if self.taken == LOOK_AHEAD:
+                return
+            self.taken += 1
+            yield picture(seed % 4)
+
+
 @dataclass(frozen=True)
 class Subject:
-    """A model on trial, with the options under which it is tried."""
+    """A model on trial.
+
+    Attributes:
+        spec: Its description.
+        options: Those under which it is tried.
+        weights: A file to load instead of a random network; `True` for the published one.
+    """
 
     spec: ModelSpec
     options: Mapping[str, Any]
+    weights: bool | str | Path = False
 
     @cached_property
     def known(self) -> Model:
@@ -65,7 +105,17 @@ class Subject:
         return self.fresh()
 
     def fresh(self) -> Model:
-        """The model with a random network, each time the same one."""
+        """The model with a random network, each time the same one, or with its weights."""
+        if self.weights:
+            file = None if self.weights is True else Path(self.weights)
+            loaded = loading.load_model(
+                self.spec.name,
+                options=self.options,
+                weights_file=file,
+                device="cpu",
+                batch_size=BATCH_SIZE,
+            )
+            return loaded.model
         row = self.spec.weights_row()
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)

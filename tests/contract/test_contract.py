@@ -1,14 +1,20 @@
 """Every model of the core keeps the contract; every model that breaks it is caught."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from salcli import ModelSpec, option
 from salcli.errors import PluginError
+from salcli.loading import create
 from salcli.plugins import registry
+from salcli.specs import parse_options
 from salcli.testing import check_model
+from salcli.testing.description import has_options
 
 WRONG = {
     "too-few": "one valid map per frame",
@@ -41,6 +47,15 @@ WRONG = {
     "no-hash": "weights",
     "bad-hash": "weights",
     "no-source": "weights",
+    "no-file-name": "weights",
+    "no-resource": "weights",
+    "no-licence": "licence",
+    "no-weights-licence": "licence",
+    "unnamed-loss": "training",
+    "failing-loss": "training",
+    "hidden-layers": "registered layers",
+    "past-the-hook": "input through the hook",
+    "elsewhere": "one device",
 }
 
 MAP = Path(__file__).parents[1] / "goldens" / "baselines" / "mean-map.npy"
@@ -101,5 +116,40 @@ def test_a_heavy_import_is_caught(
 ) -> None:
     install_plugins(make_site("salcli_heavy"))
 
-    with pytest.raises(PluginError, match="'light import': importing 'salcli_heavy' imports numpy"):
+    with pytest.raises(PluginError, match=r"'light import': importing 'salcli_heavy' .* numpy;"):
         check_model(registry.models()["heavy"])
+
+
+def test_a_heavy_import_in_a_hook_is_caught(
+    install_plugins: Callable[..., None], make_site: Callable[..., Path]
+) -> None:
+    site = make_site("salcli_heavy")
+    module = site / "salcli_heavy" / "__init__.py"
+    late = "    import numpy as np\n\n    yield"
+    text = module.read_text().replace("import numpy as np\n", "").replace("    yield", late)
+    module.write_text(text)
+    install_plugins(site)
+
+    with pytest.raises(PluginError, match=r"'light import': .*asking its hooks imports numpy"):
+        check_model("heavy")
+
+
+def test_an_empty_tuple_may_be_a_default() -> None:
+    @dataclass(frozen=True)
+    class Options:
+        layers: tuple[str, ...] = option((), "names of layers")
+
+    spec = ModelSpec("m", "a model", "nowhere:Model", options=Options)
+    has_options(spec)
+    assert parse_options(spec, ["layers="], defaults={}) == Options()
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_model_can_be_tried_with_its_weights(tmp_path: Path) -> None:
+    network = create("brightness", defaults={}).network
+    torch.save(network.state_dict(), tmp_path / "grey.pt")
+    torch.save({"other.weight": torch.zeros(1)}, tmp_path / "other.pt")
+
+    check_model("brightness", weights=tmp_path / "grey.pt")
+    with pytest.raises(PluginError, match="'factory'"):
+        check_model("brightness", weights=tmp_path / "other.pt")

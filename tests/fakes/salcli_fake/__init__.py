@@ -34,11 +34,18 @@ def register_models():
     )
     clips = frozenset({"clips"})
     yield ModelSpec(
-        "trail", "mean of a window", "salcli_fake.model:Trail", accepts=clips, context=2
+        "trail",
+        "mean of a window",
+        "salcli_fake.model:Trail",
+        licence="MIT",
+        accepts=clips,
+        context=2,
     )
-    yield ModelSpec("hungry", "two frames at most", "salcli_fake.model:Hungry")
-    yield ModelSpec("starving", "no frame at all", "salcli_fake.model:Starving")
-    yield ModelSpec("failing", "fails at the third frame", "salcli_fake.model:Failing")
+    yield ModelSpec("hungry", "two frames at most", "salcli_fake.model:Hungry", licence="MIT")
+    yield ModelSpec("starving", "no frame at all", "salcli_fake.model:Starving", licence="MIT")
+    yield ModelSpec(
+        "failing", "fails at the third frame", "salcli_fake.model:Failing", licence="MIT"
+    )
 
 
 @hookimpl

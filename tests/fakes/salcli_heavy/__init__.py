@@ -7,4 +7,6 @@ from salcli import ModelSpec, hookimpl
 
 @hookimpl
 def register_models():
-    yield ModelSpec("heavy", f"needs {np.__name__} at once", "salcli_heavy.model:Heavy")
+    yield ModelSpec(
+        "heavy", f"needs {np.__name__} at once", "salcli_heavy.model:Heavy", licence="MIT"
+    )

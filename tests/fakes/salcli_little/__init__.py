@@ -12,5 +12,7 @@ class Options:
 
 @hookimpl
 def register_models():
-    yield ModelSpec("little", "remembers", "salcli_little.model:Little", options=Options)
-    yield ModelSpec("tiny", "sees stills", "salcli_little.model:Tiny")
+    yield ModelSpec(
+        "little", "remembers", "salcli_little.model:Little", options=Options, licence="MIT"
+    )
+    yield ModelSpec("tiny", "sees stills", "salcli_little.model:Tiny", licence="MIT")

@@ -1,9 +1,11 @@
 """Models each of which breaks one law of the contract."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-from salcli import ModelSpec, Weights, hookimpl, option
+import salcli
+from salcli import Weights, hookimpl, option
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,9 @@ class Loose:
 class Path:
     path: Literal["plain", "recurrent"] = option("plain", "how maps are computed")
 
+
+ModelSpec = partial(salcli.ModelSpec, licence="MIT")
+row = partial(Weights, licence="MIT")
 
 NAMES = (
     "too-few",
@@ -41,6 +46,11 @@ NAMES = (
     "not-a-model",
     "missing-factory",
     "unhappy-recipe",
+    "unnamed-loss",
+    "failing-loss",
+    "hidden-layers",
+    "past-the-hook",
+    "elsewhere",
 )
 
 FACTORIES = {"not-a-model": "salcli_wrong:Loose", "missing-factory": "salcli_wrong.model:Nobody"}
@@ -60,10 +70,17 @@ def register_models():
     yield ModelSpec("takes-nothing", "wrong", right, accepts=frozenset())
     yield ModelSpec("no-defaults", "wrong", right, options=Endless)
     yield ModelSpec("not-frozen", "wrong", right, options=Loose)
-    twice = (Weights("a", resource="a", hash="sha256:" + 64 * "0"),) * 2
+    twice = (row("a", resource="a", hash="sha256:" + 64 * "0"),) * 2
     yield ModelSpec("same-tag", "wrong", right, weights=twice)
-    yield ModelSpec("no-hash", "wrong", right, weights=(Weights("a", ("https://a/b",)),))
-    yield ModelSpec("bad-hash", "wrong", right, weights=(Weights("a", ("https://a/b",), "md5:1"),))
-    yield ModelSpec("no-source", "wrong", right, weights=(Weights("a", note="nobody has it"),))
-    unknown = (Weights("a", ("https://a/b",), note="unknown", options={"colour": "red"}),)
+    yield ModelSpec("no-hash", "wrong", right, weights=(row("a", ("https://a/b",)),))
+    yield ModelSpec("bad-hash", "wrong", right, weights=(row("a", ("https://a/b",), "md5:1"),))
+    yield ModelSpec("no-source", "wrong", right, weights=(row("a", note="nobody has it"),))
+    unknown = (row("a", ("https://a/b",), note="unknown", options={"colour": "red"}),)
     yield ModelSpec("unknown-option", "wrong", right, weights=unknown)
+    yield ModelSpec("no-licence", "wrong", right, licence="")
+    bare = (Weights("a", ("https://a/b",), note="unknown"),)
+    yield ModelSpec("no-weights-licence", "wrong", right, weights=bare)
+    nameless = (row("a", ("scheme://file",), note="unknown"),)
+    yield ModelSpec("no-file-name", "wrong", right, weights=nameless)
+    absent = (row("a", resource="absent.pt", hash="sha256:" + 64 * "0"),)
+    yield ModelSpec("no-resource", "wrong", right, weights=absent)

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from salcli import Prediction, Recipe
+from salcli import Loss, Prediction, Recipe
 from salcli.authoring import Model, batched
 
 
@@ -167,3 +167,45 @@ class Random(Right):
 class UnhappyRecipe(Right):
     def recipes(self):
         return {"main": Recipe(epochs=1, batch_size=1, optimiser="adam", learning_rate=1e-3)}
+
+
+class UnnamedLoss(Right):
+    """Its loss has another name than the one that the recipe weighs."""
+
+    def losses(self, batch):
+        yield Loss({"klk": self.network(batch.inputs.flatten(0, 1)).mean()})
+
+    def recipes(self):
+        return {"main": Recipe(1, 1, "adam", 1e-3, losses={"kld": 1.0})}
+
+
+class FailingLoss(UnnamedLoss):
+    def losses(self, batch):
+        yield {}[0]
+
+
+class HiddenLayers(Right):
+    def build(self):
+        return Hiding()
+
+
+class Hiding(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = [nn.Conv2d(3, 3, 1), nn.Conv2d(3, 1, 1)]
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class PastTheHook(Right):
+    def maps(self, batch):
+        return self.network(self.preprocess(batch))[:, 0].sigmoid()
+
+
+class Elsewhere(Right):
+    def maps(self, batch):
+        maps = super().maps(batch)
+        return maps * torch.full(maps.shape, 0.5)

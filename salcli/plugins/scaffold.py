@@ -1,0 +1,100 @@
+"""Writes a new plugin: a distribution with code, tests, README, licence and CI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from salcli import atomic
+from salcli.errors import UsageError
+
+__all__ = ["write"]
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+CHANNELS = {"resnet18": 512, "resnet50": 2048}
+"""Channels of the features of each backbone."""
+
+CODE: Mapping[str, tuple[str, str, str, str]] = {
+    "image": ("init_model.py", "image.py", "model.py", "A saliency model of images"),
+    "video": ("init_model.py", "video.py", "model.py", "A saliency model of clips"),
+    "filter": ("init_filter.py", "filter.py", "filter.py", "A filter of saliency maps"),
+    "dataset": (
+        "init_dataset.py",
+        "reader.py",
+        "reader.py",
+        "A dataset of images and their maps",
+    ),
+    "metric": ("init_metric.py", "metric.py", "metric.py", "A metric of saliency maps"),
+}
+"""Of each kind: the template of `__init__.py`, of its other module, its name, and a summary."""
+
+USAGE = {
+    "image": "`salcli train --model $name` trains it; `salcli predict --untrained` tries it.",
+    "video": "`salcli train --model $name` trains it; `salcli predict --untrained` tries it.",
+    "filter": "`salcli predict clip.mp4 --filter $name,strength=0.8` uses it.",
+    "dataset": "`salcli datasets check $name --root DIR` looks at it, `salcli score` uses it.",
+    "metric": "`salcli score --metrics $name` uses it.",
+}
+
+
+def write(name: str, folder: Path, *, kind: str, backbone: str = "none") -> Iterator[Path]:
+    """Write a plugin into a new or empty folder; gives the files.
+
+    Args:
+        name: Of the plugin and of what it brings.
+        folder: Receives the distribution.
+        kind: One of `CODE`.
+        backbone: One of `CHANNELS` for an image model, or `none`.
+
+    Raises:
+        UsageError: The name cannot be used, the folder holds something, or only images have a
+            backbone.
+        OutputError: The folder cannot be written.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(f"'{name}' is no name of a plugin: lower case letters, digits, '-'")
+    if backbone != "none" and kind != "image":
+        raise UsageError(f"a backbone belongs to a model of images, not to a {kind}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"'{folder}' is there already; choose another folder")
+    begin, code, module, summary = CODE[kind]
+    package = f"salcli_{name.replace('-', '_')}"
+    code = code if backbone == "none" else "backbone.py"
+    parts = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        "LICENSE": "LICENSE",
+        ".github/workflows/test.yml": "ci.yml",
+        f"{package}/__init__.py": begin,
+        f"{package}/{module}": code,
+        f"tests/test_{package}.py": "test.py",
+    }
+    values = _values(name, package, kind, backbone, summary)
+    for path, template in parts.items():
+        text = (files("salcli.plugins") / "templates" / f"{template}.txt").read_text("utf-8")
+        atomic.write(folder / path, Template(text).substitute(values))
+        yield folder / path
+
+
+def _values(name: str, package: str, kind: str, backbone: str, summary: str) -> dict[str, str]:
+    """What the templates name with a dollar."""
+    libraries = {"image": ["torch"], "video": ["torch"], "filter": ["torch"], "metric": ["numpy"]}
+    more = ["torchvision"] if backbone != "none" else []
+    needed = ["salcli>=0.1,<0.2", *libraries.get(kind, []), *more]
+    return {
+        "name": name,
+        "package": package,
+        "summary": summary,
+        "usage": Template(USAGE[kind]).substitute(name=name),
+        "dependencies": ", ".join(f'"{each}"' for each in needed),
+        "accepts": '{"clips"}' if kind == "video" else '{"stills", "clips"}',
+        "backbone": backbone,
+        "channels": str(CHANNELS.get(backbone, "")),
+        "variable": f"{name.replace('-', '_').upper()}_ROOT",
+        "year": str(datetime.now(UTC).year),
+    }
