@@ -192,6 +192,8 @@ class Job:
             claim=claim,
             watcher=task.watcher,
         )
+        if manifest.fingerprint(task.source) != task.settings["source"]:
+            raise InputError(f"'{task.source}' changed while it was read; predict it again")
         earlier = previous or {"formats": (), "files": {}}
         record = {
             "settings": task.settings,
