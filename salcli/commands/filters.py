@@ -14,7 +14,13 @@ __all__ = ["filters"]
 
 
 def filters(*, as_json: Json = False) -> None:
-    """List the filters for --filter NAME[,KEY=VALUE], with their options and defaults."""
+    """List the filters for --filter NAME[,KEY=VALUE], with their options and defaults.
+
+    \b
+    Examples:
+      salcli filters
+      salcli filters --json
+    """
     from salcli.commands import _tables
     from salcli.plugins import registry
 

@@ -42,13 +42,7 @@ Name: TypeAlias = Annotated[
 
 @app.callback(invoke_without_command=True)
 def plugins(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the installed plugins; describe, check, switch and begin them.
-
-    \b
-    Examples:
-      salcli plugins
-      salcli plugins show unisal
-    """
+    """List the installed plugins; describe, check, switch and begin them."""
     if context.invoked_subcommand is not None:
         return
     from salcli.commands import _tables
@@ -86,6 +80,7 @@ def show(name: Name, *, as_json: Json = False) -> None:
     \b
     Examples:
       salcli plugins show unisal
+      salcli plugins show unisal --json
     """
     from salcli.commands import _tables
     from salcli.plugins import loader, registry
@@ -140,6 +135,7 @@ def check(
 
     \b
     Examples:
+      salcli plugins check
       salcli plugins check unisal
     """
     from salcli.plugins import loader
@@ -177,6 +173,7 @@ def disable(name: Name) -> None:
     \b
     Examples:
       salcli plugins disable tased
+      salcli plugins disable stsnet
     """
     _switch(name, enabled=False)
 
@@ -188,6 +185,7 @@ def enable(name: Name) -> None:
     \b
     Examples:
       salcli plugins enable tased
+      salcli plugins enable stsnet
     """
     _switch(name, enabled=True)
 
@@ -215,8 +213,8 @@ def new(
 
     \b
     Examples:
-      salcli plugins new demo && pip install -e demo
-      salcli plugins check demo
+      salcli plugins new demo
+      salcli plugins new calm --kind filter -o salcli-calm
     """
     from salcli.plugins import scaffold
 
