@@ -325,7 +325,7 @@ def test_a_model_of_clips_refuses_a_photo(salcli: Run, clip_file: Path, tmp_path
         ((*FAKE, "-O", "gain=much"), 2, "must be a number"),
         ((*FAKE, "--size", "big"), 2, "'--size': big is not WxH"),
         ((*FAKE, "--size", "0x5"), 2, "'--size': 0x5 is not WxH"),
-        ((*FAKE, "--save", "gif"), 2, "'--save': gif is not one of png, npy"),
+        ((*FAKE, "--save", "gif"), 2, "'--save': gif is not one of png, png16"),
         ((*FAKE, "--scale", "density"), 2, "grey levels cannot hold"),
         ((*FAKE, "--as", "film"), 2, "'--as': 'film' is not one of 'auto', 'clip'"),
         ((*FAKE, "--batch-size", "0"), 2, "'--batch-size': 0 is neither auto nor"),
