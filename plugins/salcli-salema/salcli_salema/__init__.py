@@ -60,6 +60,13 @@ class Options:
         "when to drop half of the channels before the averaged layer; always makes each prediction "
         "random",
     )
+    monte_carlo: int = option(
+        0,
+        "Monte-Carlo dropout: number of passes of which each map is the mean; what is dropped "
+        "depends on frame and pass alone, and the standard deviation over the passes is the extra "
+        "map deviation; 0: one pass, as the option dropout says",
+        min=0,
+    )
     clip_length: int = option(
         10, "training: number of frames through which gradients are back-propagated", min=1
     )
@@ -75,6 +82,11 @@ class Options:
     def __post_init__(self) -> None:
         for complaint in self._complaints():
             raise ValueError(complaint)
+
+    @property
+    def drops(self) -> bool:
+        """Whether predictions have dropout."""
+        return self.dropout == "always" or self.monte_carlo > 0
 
     def _complaints(self) -> Iterable[str]:
         """What is wrong with these options."""
@@ -101,8 +113,8 @@ class Options:
             yield "alpha_logit and alpha_start must be finite numbers"
         if double and (self.alpha_logit is not None or self.learn_alpha):
             yield "the double average supports only ema_weight, not alpha_logit or learn_alpha"
-        if double and (self.residual or self.dropout == "always"):
-            yield "the double average supports neither residual nor dropout=always"
+        if double and (self.residual or self.drops):
+            yield "the double average supports neither residual nor dropout in prediction"
         if self.residual and not double and self.ema_loc[0] not in RESIDUAL_PLACES:
             yield (
                 f"layer {self.ema_loc[0]} changes the shape, so it cannot have a residual "
@@ -113,7 +125,7 @@ class Options:
         """Options of the average, given to another variant."""
         if self.alpha_logit is not None or self.ema_weight is not None or self.learn_alpha:
             yield f"variant {self.variant} has no moving average, so no alpha and no ema_weight"
-        if self.dropout == "always":
+        if self.drops:
             yield f"variant {self.variant} has no dropout"
         if self.residual and self.variant != "clstm30":
             yield f"variant {self.variant} has no residual connection"

@@ -18,8 +18,9 @@ from torch.nn import functional
 from salcli import Batch, Frame, InputError, Loss, Prediction, Recipe, Stimulus, UsageError
 from salcli.authoring import Checkpoint, Model, checkpoint, devices, input_chunks, pixels, stretch
 from salcli_salema import Options, recipes, starts
-from salcli_salema.architecture import LAST
-from salcli_salema.network import Kernels, SalCLSTM30, SalCLSTM56, SalEMA, State
+from salcli_salema.architecture import LAST, LAYERS
+from salcli_salema.generator import Kernels
+from salcli_salema.network import DROPOUT, SalCLSTM30, SalCLSTM56, SalEMA, State
 
 __all__ = ["Salema"]
 
@@ -152,10 +153,16 @@ class Salema(Model):
         return (pixels(pictures).flip(1) - mean).float()  # as the original subtracts it
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
-        """Maps stretched from minimum to maximum, at the input size; stills have no state."""
-        for maps in self._outputs(stimulus, last=LAST):
-            for saliency in stretch(maps[:, 0].float()):
-                yield Prediction(saliency)
+        """Maps stretched from minimum to maximum, at the input size; stills have no state.
+
+        With Monte-Carlo dropout, the extra map `deviation` is in the network's own scale.
+        """
+        for outputs in self._outputs(stimulus, last=LAST):
+            maps = outputs[:, :, 0].float()
+            deviations = maps.std(dim=0, correction=0)
+            for saliency, deviation in zip(stretch(maps.mean(dim=0)), deviations, strict=True):
+                more = {"deviation": deviation} if self.options.monte_carlo else {}
+                yield Prediction(saliency, more)
 
     def feature_maps(self, stimulus: Stimulus, layer: int, *, frame: int) -> Tensor:
         """Output `[C, h, w]` of a layer for the frame at an index (from 0), after those before it.
@@ -171,31 +178,44 @@ class Salema(Model):
             )
         seen = 0
         for maps in self._outputs(stimulus, last=layer, stop=frame + 1):
-            seen += len(maps)
+            seen += maps.shape[1]
         if seen <= frame:
             raise InputError(
                 f"'{stimulus.name}' has {seen} frames, so there is no frame {frame + 1}"
             )
-        return maps[-1].float()
+        return maps.float().mean(dim=0)[-1]
 
     def _outputs(
         self, stimulus: Stimulus, *, last: int, stop: int | None = None
     ) -> Iterator[Tensor]:
-        """Output `[N, C, h, w]` of a layer for consecutive frames; stills have no state."""
+        """Output `[passes, N, C, h, w]` of a layer for consecutive frames; stills have no state."""
         fast, clip = self.options.mode == "fast", stimulus.is_clip
         # for a single frame, preparing takes as long as it saves
         lone = 1 in (stimulus.count, stop)
         kernels = self.network.prepared() if fast and not lone else None
         layout = torch.channels_last if fast else torch.contiguous_format
         frames = itertools.islice(stimulus.frames, stop)
-        state: State | None = None
+        states: list[State | None] = [None] * max(1, self.options.monte_carlo)
+        seen = 0
         for inputs, _ in input_chunks(self, frames, None if fast else 1):
             x = inputs.contiguous(memory_format=layout)
-            if clip:
-                maps, state = self._run(x[None], state, kernels=kernels, last=last)
-            else:
-                maps, _ = self._run(x[:, None], kernels=kernels, last=last)
-            yield maps.flatten(0, 1)
+            found, runs = [], x[None] if clip else x[:, None]
+            for number, state in enumerate(states):
+                masks = self._masks(range(seen, seen + len(x)), number)
+                maps, after = self._run(runs, state, kernels=kernels, last=last, masks=masks)
+                states[number] = after if clip else None
+                found.append(maps.flatten(0, 1))
+            seen += len(x)
+            yield torch.stack(found)
+
+    def _masks(self, frames: range, number: int) -> Tensor | None:
+        """Factors `[n, C, 1, 1]` of one pass of Monte-Carlo dropout, the same whenever it runs."""
+        if not self.options.monte_carlo:
+            return None
+        channels = LAYERS[self.options.ema_loc[0]].cin
+        drawn = [np.random.default_rng((number, frame)).random(channels) for frame in frames]
+        kept = torch.from_numpy(np.stack(drawn) >= DROPOUT)[:, :, None, None]
+        return kept.to(self.device, self.precision) / (1 - DROPOUT)
 
     def _run(
         self,
@@ -204,13 +224,15 @@ class Salema(Model):
         *,
         kernels: Kernels | None,
         last: int = LAST,
+        masks: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """The network on `[B, T, 3, h, w]`, with the dropout that the options ask for."""
         more: dict[str, Any] = {"kernels": kernels, "last": last}
         # the double average and the other variants do not use dropout
         if isinstance(self.network, SalEMA) and len(self.network.places) == 1:
             wanted = self.options.dropout
-            more["dropout"] = wanted == "always" or (wanted == "training" and self.network.training)
+            drawn = wanted == "always" or (wanted == "training" and self.network.training)
+            more["dropout"] = drawn if masks is None else masks
         found: tuple[Tensor, State] = self.network(x, state, **more)
         return found
 

@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from salcli_salema import SALEMA
+from salcli_salema.filters import maximised
 from salcli_salema.model import Salema
+from salcli_salema.network import SalEMA
 from salcli_salema.sheet import GREY, draw, save
-from torch import Tensor
+from torch import Tensor, nn
 
-from salcli import OutputError
+from salcli import OutputError, UsageError
+from salcli.authoring import IMAGENET, Checkpoint, parse_options
 
 Golden = Callable[[str], tuple[dict[str, Any], dict[str, np.ndarray]]]
 Publish = Callable[..., Path]
@@ -193,6 +197,43 @@ def test_wrong_requests_for_a_sheet_are_refused(
     ran = salcli("salema", "features", "clip", *arguments)
     assert ran.returncode == 2
     assert complaint in ran.stderr
+
+
+def test_filters_are_drawn_as_published(
+    salcli: Run, published: Publish, ema_state: Weights, tmp_path: Path
+) -> None:
+    """The steps of the published script, one filter at a time; and the files that it writes."""
+    weights = published("ema.pt", ema_state)
+    command = ("salema", "filters", "--layer", "7", "--filter", "5", "--filter", "50", "--size")
+    ran = salcli(*command, "32", "--steps", "3", "--every", "2", "--weights", weights)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "filters/layer_vis_l7.jpg: filters 5, 50 of layer 7\n"
+    names = [f"layer_vis_l7_f{number}_iter{step}.jpg" for number in (5, 50) for step in (2, 3)]
+    folder = tmp_path / "filters" / "salema-with-ema.pt"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    with Image.open(tmp_path / "filters" / "layer_vis_l7.jpg") as sheet:
+        assert sheet.size == (64, 32)
+
+    network = SalEMA((), weights=())
+    network.load_state_dict(dict(ema_state))
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in IMAGENET)
+    noise = np.random.default_rng(0).uniform(150, 180, (32, 32, 3)).astype(np.uint8)
+    x = ((torch.from_numpy(noise).permute(2, 0, 1) / 255 - mean) / std)[None].requires_grad_()
+    optimiser = torch.optim.Adam([x], lr=0.1, weight_decay=1e-6)
+    layers = nn.Sequential(*list(network.salgan)[:8])
+    for _ in range(3):
+        optimiser.zero_grad()
+        loss = -layers(x)[0, 50].mean()
+        loss.backward()
+        optimiser.step()
+    model = Salema(SALEMA, parse_options(SALEMA, [], defaults={}))
+    model.load(Checkpoint(ema_state, weights))
+    ((_, found),) = maximised(model, 7, [5, 50], size=32, steps=3, every=3)
+    wanted = (x.detach()[0] * std + mean).clamp(0, 1).mul(255).round()
+    np.testing.assert_allclose(found[1], wanted.permute(1, 2, 0).numpy(), rtol=0, atol=1)
+    assert np.abs(found[1].astype(int) - noise).max() > 5
+    with pytest.raises(UsageError, match="no filter 128 in layer 7: its filters are 0 to 127"):
+        next(maximised(model, 7, [128], size=32, steps=1, every=1))
 
 
 def test_a_sheet_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from salcli_salema.model import Salema, sigmoid
 from salcli_salema.network import SalCLSTM30, SalEMA
 from torch import Tensor
 
-from salcli import InputError, Stimulus, UsageError, WeightsError
+from salcli import InputError, Prediction, Stimulus, UsageError, WeightsError
 from salcli.authoring import Checkpoint, create, parse_options, stretch
 
 SMALL = "input_size=32,48"
@@ -36,10 +36,16 @@ def pictures(count: int, seed: int = 0) -> list[np.ndarray]:
     return list(coarse.repeat(10, axis=1).repeat(10, axis=2))
 
 
-def maps_of(model: Salema, frames: list[np.ndarray], fps: float | None = 25.0) -> np.ndarray:
+def predictions_of(
+    model: Salema, frames: list[np.ndarray], fps: float | None = 25.0
+) -> list[Prediction]:
     stimulus = Stimulus("clip", frames, fps=fps, size=frames[0].shape[:2])
     with torch.inference_mode():
-        return np.stack([prediction.saliency.numpy() for prediction in model.predict(stimulus)])
+        return list(model.predict(stimulus))
+
+
+def maps_of(model: Salema, frames: list[np.ndarray], fps: float | None = 25.0) -> np.ndarray:
+    return np.stack([each.saliency.numpy() for each in predictions_of(model, frames, fps)])
 
 
 def test_frames_are_squeezed_and_centred_as_published(make_model: Make) -> None:
@@ -106,6 +112,41 @@ def test_dropout_at_prediction_only_on_request(make_model: Make) -> None:
     assert np.abs(one - plain).max() > 0.01
 
 
+def test_monte_carlo_dropout_is_the_mean_of_passes(make_model: Make) -> None:
+    """With the masks of each frame and pass, whatever goes through the network at once."""
+    frames = pictures(3)
+    model = make_model(*PLAIN, "monte_carlo=3")
+    found = predictions_of(model, frames)
+    maps = np.stack([prediction.saliency.numpy() for prediction in found])
+    passes = []
+    for number in range(3):
+        state, rows = None, []
+        for index, x in enumerate(model.preprocess(frames)):
+            kept = np.random.default_rng((number, index)).random(512) >= 0.5
+            factors = torch.from_numpy(2 * kept).float()[:, None, None]
+
+            def drop(module: Any, args: Any, factors: torch.Tensor = factors) -> tuple[Any]:
+                return (args[0] * factors,)
+
+            hook = model.network.salgan[30].register_forward_pre_hook(drop)
+            with torch.no_grad():
+                y, state = model.network(x[None, None], state)
+            hook.remove()
+            rows.append(y[0, 0, 0])
+        passes.append(torch.stack(rows))
+    raw = torch.stack(passes)
+    wanted = stretch(raw.mean(0))
+    np.testing.assert_allclose(maps, wanted.numpy(), rtol=0, atol=1e-4)
+    deviation = np.stack([prediction.extras["deviation"].numpy() for prediction in found])
+    np.testing.assert_allclose(deviation, raw.std(0, correction=0).numpy(), rtol=0, atol=1e-5)
+    assert deviation.max() > 0.001
+    again = make_model(SMALL, "monte_carlo=3", batch_size=2)
+    np.testing.assert_allclose(maps_of(again, frames), maps, rtol=0, atol=1e-4)
+    stills = maps_of(model, frames, fps=None)
+    assert np.abs(stills[0] - maps[0]).max() < 1e-4
+    assert np.abs(stills[1:] - maps[1:]).max() > 0.01
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -122,6 +163,8 @@ def test_dropout_at_prediction_only_on_request(make_model: Make) -> None:
         (["residual=true", "ema_loc=36"], "changes the shape"),
         (["variant=static", "ema_weight=0.1"], "no moving average"),
         (["variant=clstm30", "dropout=always"], "no dropout"),
+        (["variant=static", "monte_carlo=2"], "no dropout"),
+        (["ema_loc=7,54", "monte_carlo=2"], "double average"),
         (["variant=clstm56", "residual=true"], "no residual"),
         (["input_size=100,100"], "multiples of 16"),
         (["clip_length=0"], "at least 1"),

@@ -18,13 +18,8 @@ from salcli_salema.convolutions import (
     winograd_conv,
     winograd_kernels,
 )
-from salcli_salema.network import (
-    SalCLSTM30,
-    SalCLSTM56,
-    SalEMA,
-    SalGANGenerator,
-    start_cells,
-)
+from salcli_salema.generator import SalGANGenerator
+from salcli_salema.network import SalCLSTM30, SalCLSTM56, SalEMA, start_cells
 from torch import Tensor, nn
 from torch.nn import functional
 
