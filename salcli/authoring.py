@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from salcli.datasets.salicon import SaliconOptions, open_salicon
     from salcli.datasets.ucfsports import validation_clips
     from salcli.framewise import framewise, input_chunks, one_by_one
+    from salcli.fusion import FusedConvolution, fuse
     from salcli.gaze import matlab
     from salcli.gaze.groundtruth import fixation_map
     from salcli.gaze.pairing import FileNames
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from salcli.render import colormaps, legend, lettering
     from salcli.render.styles import Look, MapStyle
     from salcli.specs import parse_options
-    from salcli.stream import FrameTap, batched, paired, prefetch, sliding
+    from salcli.stream import FrameTap, batched, in_order, paired, prefetch, sliding
     from salcli.training import losses
     from salcli.training.batches import Batches
     from salcli.training.losses import density_losses
@@ -68,6 +69,7 @@ __all__ = [
     "FileNames",
     "Found",
     "FrameTap",
+    "FusedConvolution",
     "IMAGENET",
     "Look",
     "MINUS_ONE_TO_ONE",
@@ -101,8 +103,10 @@ __all__ = [
     "download_bar",
     "fixation_map",
     "framewise",
+    "fuse",
     "gaussian_blur",
     "images",
+    "in_order",
     "input_chunks",
     "is_page",
     "legend",
@@ -149,6 +153,7 @@ __getattr__ = lazily(
         "FileNames": "salcli.gaze.pairing",
         "Found": "salcli.datasets.collection",
         "FrameTap": "salcli.stream",
+        "FusedConvolution": "salcli.fusion",
         "IMAGENET": "salcli.inputs",
         "Look": "salcli.render.styles",
         "MINUS_ONE_TO_ONE": "salcli.inputs",
@@ -182,8 +187,10 @@ __getattr__ = lazily(
         "download_bar": "salcli.progress",
         "fixation_map": "salcli.gaze.groundtruth",
         "framewise": "salcli.framewise",
+        "fuse": "salcli.fusion",
         "gaussian_blur": "salcli.maps",
         "images": "salcli.media.images",
+        "in_order": "salcli.stream",
         "input_chunks": "salcli.framewise",
         "is_page": "salcli.weights.drives",
         "legend": "salcli.render.legend",

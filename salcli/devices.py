@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ __all__ = [
     "choose",
     "exactly",
     "for_metrics",
+    "keep_freed_memory",
     "peak_memory",
     "precision",
     "reporting_shortage",
@@ -35,6 +38,9 @@ PRECISIONS = {
 
 SHORTAGES = ("out of memory", "can't allocate memory", "not enough memory")
 """Texts of a plain RuntimeError by which Metal and the CPU allocator report it."""
+
+MALLOC = ((-1, 2**29), (-3, 2**25), (-8, 1))
+"""glibc's M_TRIM_THRESHOLD, M_MMAP_THRESHOLD (its largest value) and M_ARENA_MAX, for `mallopt`."""
 
 CPU_BATCH, ACCELERATOR_BATCH = 2, 32
 """Default batch sizes; `salcli.predict` halves a batch that does not fit into memory."""
@@ -136,6 +142,19 @@ def exactly(precision: torch.dtype) -> Iterator[None]:
         yield
     finally:
         _EXACT.leave()
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory of large tensors that it frees, for the next ones.
+
+    glibc returns it at once by default, so that every map pays for fresh pages. Other C libraries
+    are left alone.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    for parameter, value in MALLOC:
+        libc.mallopt(parameter, value)
 
 
 def batch_size(device: torch.device) -> int:

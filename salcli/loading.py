@@ -199,6 +199,9 @@ def load_model(
             "it a weights file, or ask for an untrained network"
         )
     model.to(target, dtype)
+    model.freeze()
+    if target.type == "cpu":
+        devices.keep_freed_memory()
     model.batch_size = batch_size or devices.batch_size(model.device)
     trained_on = row.trained_on if row else _trained_on(spec, saved) if saved else ()
     return Loaded(model, row, path, digest, trained_on, untrained=path is None and untrained)

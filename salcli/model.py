@@ -171,6 +171,19 @@ class Model(ABC):
         """
         return  # most models write no further files
 
+    def freeze(self) -> None:
+        """Called once a model is loaded for prediction: its weights will not change any more.
+
+        A model overrides this to prepare what makes prediction faster, such as `authoring.fuse`.
+        Training never calls it.
+        """
+        return  # most models run as they are
+
+    @property
+    def chunks_at_once(self) -> int:
+        """How many independent chunks of frames to compute at once: one for each core of a CPU."""
+        return torch.get_num_threads() if self.device.type == "cpu" else 1
+
     def preprocessed(self, frames: Sequence[Frame]) -> Tensor:
         """Output of the `preprocess` hook for RGB frames of one size, float32 on the CPU."""
         plugins = loader.load()

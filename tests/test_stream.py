@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salcli.errors import PluginError
-from salcli.stream import FrameTap, batched, checked, paired, prefetch, sliding
+from salcli.stream import FrameTap, batched, checked, in_order, paired, prefetch, sliding
 from salcli.types import Frame, Prediction
 
 items = st.lists(st.integers(), max_size=20)
@@ -90,6 +90,39 @@ def test_an_error_arrives_after_the_items_before_it() -> None:
     assert next(ahead) == 1
     with pytest.raises(KeyError):
         next(ahead)
+
+
+@given(items, st.integers(1, 4))
+def test_what_is_computed_at_once_stays_in_order(some: list[int], workers: int) -> None:
+    assert list(in_order(lambda item: -item, some, workers=workers)) == [-item for item in some]
+
+
+def test_chunks_are_computed_at_once_and_bounded() -> None:
+    together, taken = threading.Barrier(2, timeout=20), []
+
+    def chunks() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    def compute(number: int) -> bool:
+        if number < 2:
+            together.wait()  # both threads must be here
+        return torch.is_inference_mode_enabled()
+
+    with torch.inference_mode():
+        results = in_order(compute, chunks(), workers=2)
+        assert next(results) is True
+        assert len(taken) <= 3
+        results.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("salcli-chunk")]
+
+
+def test_an_error_of_a_chunk_is_raised_in_its_place() -> None:
+    results = in_order(lambda item: 1 // item, [1, 1, 0, 1], workers=2)
+    assert [next(results), next(results)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from salcli.authoring import (
     Checkpoint,
     Model,
     checkpoint,
+    fuse,
+    in_order,
     losses,
     prefetch,
     resized,
@@ -142,6 +144,10 @@ class TempSal(Model):
         if device.type in ("cpu", "cuda"):
             self.network.to(memory_format=torch.channels_last)
 
+    def freeze(self) -> None:
+        """From now on, the network can only predict: its layers are fused, in place."""
+        fuse(self.network)
+
     def _become(self, saved: Checkpoint) -> None:
         """Resolve options that are left open from what the file holds."""
         found = published.content(saved)
@@ -175,13 +181,20 @@ class TempSal(Model):
         """The aggregate map, and as extras `slice1` ... in the order of viewing."""
         # One by one, since pictures of any sizes may share a batch.
         inputs = ((self.inputs([frame]), frame.shape[:2]) for frame in stimulus.frames)
-        for batch in prefetch(_grouped(inputs, self.batch_size)):
-            given: Maps = self.network(
-                torch.cat([tensor for tensor, _ in batch]),
-                batchwide=self.options.maximum == "batch",
-            )
-            for (_, size), aggregate, slices in zip(batch, *given, strict=True):
-                yield self._prediction(aggregate[None], slices, size)
+        batchwide = self.options.maximum == "batch"
+        workers = 1 if batchwide else min(self.chunks_at_once, self.batch_size)
+
+        def compute(batch: list[tuple[Tensor, tuple[int, ...]]]) -> list[Prediction]:
+            tensors = torch.cat([tensor for tensor, _ in batch])
+            found: Maps = self.network(tensors, batchwide=batchwide)
+            return [
+                self._prediction(aggregate[None], slices, size)
+                for (_, size), aggregate, slices in zip(batch, *found, strict=True)
+            ]
+
+        batches = _grouped(inputs, self.batch_size // workers)
+        for predictions in in_order(compute, prefetch(batches), workers=workers):
+            yield from predictions
 
     def _prediction(self, aggregate: Tensor, slices: Tensor, size: tuple[int, ...]) -> Prediction:
         """Maps `[1, h, w]` and `[T, h, w]` as the published code writes them, before rounding."""

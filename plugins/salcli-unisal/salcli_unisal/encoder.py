@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from salcli.authoring import FusedConvolution
 from salcli_unisal.layers import Norms, expansion
 
 ENCODER_BLOCKS = (
@@ -55,7 +56,7 @@ class InvertedResidual(nn.Module):
             return x + y if self.residual else y
         y = x
         for layer in self.conv:
-            if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+            if isinstance(layer, nn.Conv2d | FusedConvolution) and layer.groups > 1:
                 y = strided_convolution(y, layer, self.first)
             else:
                 y = layer(y)
@@ -67,8 +68,13 @@ class InvertedResidual(nn.Module):
         return full, full[:, :, self.first :: 2, self.first :: 2]
 
 
-def strided_convolution(x: Tensor, layer: nn.Conv2d, first: int) -> Tensor:
+def strided_convolution(x: Tensor, layer: nn.Conv2d | FusedConvolution, first: int) -> Tensor:
     """Stride-2 3x3 convolution whose first output is centred on row and column `first` (0 or 1)."""
+    if isinstance(layer, FusedConvolution):
+        if first:
+            x = F.pad(x, (0, 1, 0, 1))
+        y: Tensor = layer(x, stride=(2, 2), padding=(1 - first, 1 - first))
+        return y
     if first == 0:
         return F.conv2d(x, layer.weight, stride=2, padding=1, groups=layer.groups)
     return F.conv2d(F.pad(x, (0, 1, 0, 1)), layer.weight, stride=2, groups=layer.groups)
@@ -97,7 +103,7 @@ class MobileNetV2(nn.Module):
         for index, block in enumerate(self.features):
             if index == 0:
                 convolution, norm, activation = block.children()
-                assert isinstance(convolution, nn.Conv2d)
+                assert isinstance(convolution, nn.Conv2d | FusedConvolution)
                 x = activation(norm(strided_convolution(x, convolution, self.first)))
             elif index in (TAP_4X, TAP_2X):
                 assert isinstance(block, InvertedResidual)

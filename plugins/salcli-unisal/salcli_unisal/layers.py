@@ -43,6 +43,12 @@ class DomainSequential(nn.ModuleList):
             x = layer(x, domain) if knows_domains else layer(x)
         return x
 
+    def choose(self, domain: str) -> None:
+        """Keep the norms of one domain only."""
+        for index, layer in enumerate(self):
+            if isinstance(layer, DomainNorm):
+                self[index] = layer.get_submodule(f"bn_{domain}")
+
 
 def sequential(*layers: nn.Module) -> DomainSequential:
     """The layers as a `DomainSequential`."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from PIL import Image
 from torch import Tensor
@@ -17,6 +18,7 @@ from salcli.authoring import (
     Model,
     batched,
     density_losses,
+    in_order,
     peaked,
     prefetch,
     resized,
@@ -68,11 +70,39 @@ def input_size(frame_size: tuple[int, int], rules: str) -> tuple[int, int]:
     return CLIP_SIZES.get(rules) or best_size(frame_size)
 
 
+class Encoded(NamedTuple):
+    """What the decoder needs for a chunk of N frames of one size.
+
+    Attributes:
+        feature: `[N, 256, h/32, w/32]`, still or recurrent.
+        skip_2x, skip_4x: The skip connections at 1/16 and 1/8.
+        frame_size: Height and width of the frames.
+    """
+
+    feature: Tensor
+    skip_2x: Tensor
+    skip_4x: Tensor
+    frame_size: tuple[int, int]
+
+
+def recurred(
+    network: UNISAL, chunks: Iterable[Encoded], *, domain: str, lanes: int | None
+) -> Iterator[Encoded]:
+    """The chunks after the recurrence; without `lanes`, every frame is a still that begins one."""
+    state: Tensor | None = None
+    for chunk in chunks:
+        count = lanes or len(chunk.feature)
+        feature, after = network.recur(chunk.feature, state, lanes=count, domain=domain)
+        state = after if lanes else None
+        yield chunk._replace(feature=feature)
+
+
 class Unisal(Model):
     """One network for stills and clips."""
 
     options: Options
     network: UNISAL
+    _fused: Callable[[str], UNISAL] | None = None
 
     def build(self) -> UNISAL:
         """The network for the domains that the weights support."""
@@ -89,6 +119,10 @@ class Unisal(Model):
             backbone.load(self.network, saved, inputs_from_minus_one=self.options.padding == "same")
         else:
             self.load(saved)
+
+    def freeze(self) -> None:
+        """From now on, predict with networks whose layers are fused, one for each domain."""
+        self._fused = functools.cache(self.network.fused)
 
     def domain(self, *, clip: bool) -> Domain:
         """The domain that the option, or the kind of stimulus, selects."""
@@ -154,16 +188,25 @@ class Unisal(Model):
         # Each chunk has the same number of frames for every recurrence.
         size = self.batch_size if lanes is None else -(-self.batch_size // lanes) * lanes
         chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
-        state: Tensor | None = None
-        for inputs, frame_size in prefetch(chunks):
-            feature, skip_2x, skip_4x = self.network.encode(inputs, domain)
-            if lanes is not None:
-                feature, state = self.network.recur(feature, state, lanes=lanes, domain=domain)
-            elif recurrent:  # every still begins a recurrence
-                feature, _ = self.network.recur(feature, None, lanes=len(inputs), domain=domain)
-            logits = self.network.decode(feature, skip_2x, skip_4x, domain).float()
-            for saliency in peaked(resize(logits, frame_size)[:, 0], logits=True):
-                yield Prediction(saliency)
+        network, workers = decided._network(domain), self.chunks_at_once
+
+        def encode(chunk: tuple[Tensor, tuple[int, int]]) -> Encoded:
+            inputs, frame_size = chunk
+            return Encoded(*network.encode(inputs, domain), frame_size)
+
+        def decode(encoded: Encoded) -> Tensor:
+            feature, skip_2x, skip_4x, frame_size = encoded
+            logits = network.decode(feature, skip_2x, skip_4x, domain).float()
+            return peaked(resize(logits, frame_size)[:, 0], logits=True)
+
+        encoded = in_order(encode, prefetch(chunks), workers=workers)
+        if recurrent:
+            encoded = recurred(network, encoded, domain=domain, lanes=lanes)
+        for maps in in_order(decode, encoded, workers=workers):
+            yield from map(Prediction, maps)
+
+    def _network(self, domain: str) -> UNISAL:
+        return self._fused(domain) if self._fused else self.network
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """KLD, NSS and CC at the size of the ground truth (section 3.6 of the paper)."""

@@ -10,12 +10,14 @@ per output phase.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from salcli.authoring import FusedConvolution, fuse
 from salcli_unisal import DOMAINS
 from salcli_unisal.encoder import MobileNetV2
 from salcli_unisal.layers import OTHER_MOMENTUM, DomainSequential, Norms, expansion, sequential
@@ -74,11 +76,13 @@ class Stage(nn.Module):
         own resolution, with four times fewer pixels.
         """
         widen = self.layers[0]
-        assert isinstance(widen, nn.Conv2d)
+        assert isinstance(widen, nn.Conv2d | FusedConvolution)
         split = x.shape[1]
         y = F.conv2d(x, widen.weight[:, :split])
         y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
-        y = y + F.conv2d(skip, widen.weight[:, split:])
+        y = y + F.conv2d(skip, widen.weight[:, split:], widen.bias)
+        if isinstance(widen, FusedConvolution):
+            y = widen.activate(y)
         z: Tensor = self.layers(y, domain, start=1)
         return z
 
@@ -185,6 +189,15 @@ class UNISAL(nn.Module):
         assert isinstance(smoothing, nn.Conv2d)
         return smooth_upsampled(x, smoothing.weight)
 
+    def fused(self, domain: str) -> UNISAL:
+        """An equivalent network for prediction in one domain alone, in channels-last memory."""
+        fused = copy.deepcopy(self)
+        for sequence in fused.modules():
+            if isinstance(sequence, DomainSequential):
+                sequence.choose(domain)
+        fuse(fused)
+        return fused.to(memory_format=torch.channels_last)
+
     def is_static(self, domain: str, steps: int) -> bool:
         """Whether the recurrent part is skipped by default."""
         return steps == 1 or set(self.sources) == {"SALICON"}
@@ -268,7 +281,7 @@ def smooth_upsampled(x: Tensor, kernel: Tensor) -> Tensor:
     phase = torch.arange(UPSAMPLING, device=x.device)[:, None]
     tap = torch.arange(SMOOTHING, device=x.device)[None, :]
     offset = torch.div(phase + tap - reach, UPSAMPLING, rounding_mode="floor")
-    radius = -int(offset.min())
+    radius = -(-reach // UPSAMPLING)
     share = F.one_hot(offset + radius, 2 * radius + 1).to(kernel.dtype)  # [8, 41, 7]
     kernels = torch.einsum("pua,uv,qvb->pqab", share, kernel[0, 0], share)
     padded = F.pad(x, (radius,) * 4, mode="replicate")

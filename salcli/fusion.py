@@ -1,0 +1,130 @@
+"""Convolutions joined with the batch norm and the activation behind them, for prediction."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+__all__ = ["FusedConvolution", "fuse"]
+
+ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
+    None: ("none", []),
+    nn.ReLU: ("relu", []),
+    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
+}
+"""oneDNN's names of the activations that a convolution can apply to its output, and arguments."""
+
+
+class FusedConvolution(nn.Module):
+    """A 2-D convolution with its batch norm folded in, and its activation applied in the same pass.
+
+    The folding is computed in float64. On a CPU in float32, oneDNN rectifies each output while it
+    is in the cache; elsewhere PyTorch's own convolution runs. Results differ from those of the
+    separate layers by rounding only.
+
+    Args:
+        convolution: Padded by zeros, by numbers of pixels.
+        norm: The batch norm behind it, whose running statistics are used.
+        activation: The ReLU or ReLU6 behind both.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        convolution: nn.Conv2d,
+        norm: nn.BatchNorm2d | None = None,
+        activation: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if norm is not None:
+            exact = fuse_conv_bn_eval(
+                copy.deepcopy(convolution).double().eval(), copy.deepcopy(norm).double().eval()
+            )
+            convolution = exact.to(convolution.weight.dtype)
+        weight = convolution.weight.detach().contiguous(memory_format=torch.channels_last)
+        bias = convolution.bias
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", None if bias is None else bias.detach())
+        assert not isinstance(convolution.padding, str)
+        self.stride, self.padding = convolution.stride, convolution.padding
+        self.dilation, self.groups = convolution.dilation, convolution.groups
+        kind = type(activation) if activation else None
+        self.activation, self.limits = ACTIVATIONS[kind]
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        stride: tuple[int, ...] | None = None,
+        padding: tuple[int, ...] | None = None,
+    ) -> Tensor:
+        """`[N, C, h, w]` -> the activated output; stride and padding (in pixels) as in `nn.Conv2d`.
+
+        Those of the convolution are the default.
+        """
+        stride, padding = stride or self.stride, padding or self.padding
+        if not _has_onednn(x):
+            y = functional.conv2d(
+                x, self.weight, self.bias, stride, padding, self.dilation, self.groups
+            )
+            return self.activate(y)
+        fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            *(x, self.weight, self.bias, padding, stride, self.dilation, self.groups),
+            *(self.activation, self.limits, ""),
+        )
+        return fused
+
+    def activate(self, y: Tensor) -> Tensor:
+        """Apply the activation to `y`, in place."""
+        if self.activation == "none":
+            return y
+        return y.relu_() if self.activation == "relu" else y.clamp_(*self.limits)
+
+
+def _has_onednn(x: Tensor) -> bool:
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def fuse(network: nn.Module) -> None:
+    """Fuse, in place, every convolution of the network's sequences with the layers behind it.
+
+    Sequences are `nn.Sequential` and `nn.ModuleList`. A convolution takes in a batch norm behind
+    it, then a ReLU or ReLU6; what it took in becomes `nn.Identity`, so that indices stay. The
+    network can no longer be trained, nor load weights. Use it in channels-last memory.
+    """
+    for sequence in list(network.modules()):
+        if isinstance(sequence, nn.Sequential | nn.ModuleList):
+            for index in range(len(sequence)):
+                if _is_plain(sequence[index]):
+                    _fuse_at(sequence, index)
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    return (
+        type(layer) is nn.Conv2d
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+    )
+
+
+def _fuse_at(sequence: nn.Sequential | nn.ModuleList, index: int) -> None:
+    behind = dict(enumerate(list(sequence)[index + 1 :], start=index + 1))
+    norm = behind.get(index + 1)
+    if not isinstance(norm, nn.BatchNorm2d):
+        norm = None
+    last = index + 1 if norm is None else index + 2
+    activation = behind.get(last)
+    if type(activation) not in ACTIVATIONS:
+        activation, last = None, last - 1
+    convolution = sequence[index]
+    assert isinstance(convolution, nn.Conv2d)
+    sequence[index] = FusedConvolution(convolution, norm, activation)
+    for taken in range(index + 1, last + 1):
+        sequence[taken] = nn.Identity()
