@@ -8,6 +8,7 @@ import pytest
 from salcli.training.prepare import TrainingRequest, prepare
 
 
+@pytest.mark.endurance
 def test_salema(goes_on: Callable[..., None], miniature: Callable[[str], Path]) -> None:
     """Whole clips, and two steps for the longest of them."""
     goes_on(
@@ -16,6 +17,7 @@ def test_salema(goes_on: Callable[..., None], miniature: Callable[[str], Path]) 
     )
 
 
+@pytest.mark.endurance
 def test_stsnet(goes_on: Callable[..., None], miniature: Callable[[str], Path]) -> None:
     """A stream that sees flow, with Caffe's optimiser."""
     goes_on(

@@ -8,7 +8,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.endurance
 def test_tempsal(
     goes_on: Callable[..., None],
     miniature: Callable[[str], Path],
