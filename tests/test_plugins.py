@@ -3,15 +3,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from salcli.errors import PluginError, UnknownName
 from salcli.loading import load_model
 from salcli.plugins import loader, registry
+from salcli.types import Frame
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Install = Callable[..., None]
@@ -105,6 +107,33 @@ def test_what_a_plugin_prints_or_answers_wrongly_is_its_own(
     model = load_model("brightness").model
     with pytest.raises(PluginError, match="plugin 'salcli-rude' gave str instead of a tensor"):
         model.preprocessed([np.zeros((4, 4, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("command", ["predict", "score"])
+def test_what_a_model_prints_is_apart_from_results(
+    salcli: Run, miniature: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    load_model("brightness")
+    from salcli_fake.model import Brightness
+
+    preprocess = Brightness.preprocess
+
+    def chatty(self: Brightness, frames: Sequence[Frame]) -> torch.Tensor:
+        print("look at me")
+        return preprocess(self, frames)
+
+    monkeypatch.setattr(Brightness, "preprocess", chatty)
+    root = miniature("osie")
+    words = {
+        "predict": [min((root / "images").iterdir())],
+        "score": ["--data", "osie", "--root", root, "--metrics", "CC", "--baselines", "none"],
+    }
+
+    run = salcli(command, *words[command], "-m", "brightness", "--json")
+
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)
+    assert "look at me" in run.stderr
 
 
 def test_two_distributions_with_one_plugin_name(install_plugins: Install, make_site: Make) -> None:

@@ -1,5 +1,6 @@
 """Several threads at once: switches of the process, redirected output, predictions."""
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -54,6 +55,29 @@ def test_threads_that_load_plugins_give_stdout_back(
             done.result()
 
     assert sys.stdout is stdout
+
+
+PREDICT = """
+import sys, numpy, salcli
+(result,) = salcli.predict(numpy.load(sys.argv[1]), model="spectral-residual", device="cpu")
+numpy.save(sys.argv[2], result.saliency)
+"""
+
+
+@pytest.mark.endurance
+def test_predictions_of_several_processes_are_those_of_one(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (6, 40, 60, 3), np.uint8)
+    processes = []
+    for number, frame in enumerate(frames):
+        given, written = tmp_path / f"{number}.npy", tmp_path / f"map{number}.npy"
+        np.save(given, frame)
+        processes.append(subprocess.Popen([sys.executable, "-c", PREDICT, given, written]))
+
+    assert [process.wait() for process in processes] == [0] * len(frames)
+
+    for number, frame in enumerate(frames):
+        (result,) = salcli.predict(frame, model="spectral-residual", device="cpu")
+        assert np.array_equal(np.load(tmp_path / f"map{number}.npy"), result.saliency)
 
 
 @pytest.mark.usefixtures("fakes")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, TextIO, TypeAlias, TypeVar
 
 import typer
 
@@ -56,6 +58,7 @@ __all__ = [
     "introduction",
     "load_models",
     "parse_size",
+    "results_apart",
 ]
 
 
@@ -331,7 +334,13 @@ def each_input(
             watcher.fail(str(error))
             return failed(one, str(error))
 
-    return [attempt(one) for one in inputs]
+    with results_apart():
+        return [attempt(one) for one in inputs]
+
+
+def results_apart() -> redirect_stdout[TextIO]:
+    """Keep what plugins print meanwhile from stdout, which has results, such as JSON."""
+    return redirect_stdout(sys.stderr)
 
 
 def check_writable(output: Path) -> None:
@@ -394,7 +403,7 @@ def load_models(
 
     loaded = []
     for name in chosen:
-        with download_bar(name, quiet=quiet) as report:
+        with results_apart(), download_bar(name, quiet=quiet) as report:
             loaded.append(
                 load_model(
                     name,

@@ -164,7 +164,7 @@ def predict(
     todo = _todo(
         inputs or (), data, root or (), data_option or (), split=split or "test", output=output
     )
-    with download_bar(model, quiet=quiet) as report:
+    with _options.results_apart(), download_bar(model, quiet=quiet) as report:
         loaded = load_model(
             model,
             options=option or (),

@@ -172,7 +172,7 @@ def score(
         if names
         else []
     )
-    with watch(len(names) + len(stored), quiet=quiet) as watcher:
+    with watch(len(names) + len(stored), quiet=quiet) as watcher, _options.results_apart():
         for loaded in models:
             watcher.note(_options.introduction(loaded))
         sources = [*predicted_maps(models, data, watcher, save=save_maps), *stored]
