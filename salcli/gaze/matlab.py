@@ -16,9 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
 
+from salcli.gaze import mat5
+
 __all__ = ["load"]
 
 Array = npt.NDArray[Any]
+
+MOST_NUMBERS = 2**28
+"""Numbers of an array in a file that can be meant."""
 
 REFERENCED = "#refs#"
 """The group of what references refer to."""
@@ -33,6 +38,7 @@ def load(path: Path) -> dict[str, Any]:
         Exception: scipy and h5py raise many kinds for a file that is damaged, or not MATLAB's.
     """
     try:
+        mat5.check(path.read_bytes())
         content: dict[str, Any] = loadmat(path)
     except NotImplementedError:  # what scipy says of version 7.3, which is HDF5
         return _load_hdf5(path)
@@ -49,6 +55,8 @@ def _load_hdf5(path: Path) -> dict[str, Any]:
 def _value(node: Any) -> Array:
     if isinstance(node, Mapping):  # a group
         return _structs(dict(node.items()))
+    if node.size > MOST_NUMBERS:
+        raise ValueError(f"'{node.name}' declares {node.size:,} numbers")
     kind, stored = node.attrs.get("MATLAB_class", b""), node[()]
     if node.attrs.get("MATLAB_empty", 0):
         shape = tuple(map(int, stored))

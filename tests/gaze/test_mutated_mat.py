@@ -73,3 +73,22 @@ def test_a_mutated_file_is_read_or_told(kind: str, count: int, tmp_path: Path) -
         with suppress(InputError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert read_matrix(path).ndim == 2
+
+
+def test_an_unknown_type_of_numbers_does_not_crash_scipy(tmp_path: Path) -> None:
+    content, path = bytearray(salicon(False)), tmp_path / "a.mat"
+    content[content.index(np.array([9, 32], "<u4").tobytes())] = 36
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match="unknown type of numbers: 36"):
+        groundtruth.read_fixations(Annotation("a", None, path), SIZE)
+
+
+def test_an_array_of_many_elements_is_not_made(tmp_path: Path) -> None:
+    content, path = bytearray(salicon(False)), tmp_path / "a.mat"
+    shape = content.index(np.array([2, 1], "<i4").tobytes())
+    content[shape : shape + 8] = np.array([2**20, 2**10], "<i4").tobytes()
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match="2 elements instead of"):
+        groundtruth.read_fixations(Annotation("a", None, path), SIZE)
