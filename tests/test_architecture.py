@@ -26,6 +26,8 @@ LIGHT = {
         "__main__",
         "_lazy",
         "authoring",
+        "filters/__init__",
+        "plugins/choice",
         "plugins/hooks",
         "plugins/loader",
         "plugins/registry",
