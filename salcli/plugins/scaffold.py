@@ -33,14 +33,6 @@ CODE: Mapping[str, tuple[str, str, str, str]] = {
 }
 """Of each kind: the template of `__init__.py`, of its other module, its name, and a summary."""
 
-USAGE = {
-    "image": "`salcli train --model $name` trains it; `salcli predict --untrained` tries it.",
-    "video": "`salcli train --model $name` trains it; `salcli predict --untrained` tries it.",
-    "filter": "`salcli predict clip.mp4 --filter $name,strength=0.8` uses it.",
-    "dataset": "`salcli datasets check $name --root DIR` looks at it, `salcli score` uses it.",
-    "metric": "`salcli score --metrics $name` uses it.",
-}
-
 
 def write(name: str, folder: Path, *, kind: str, backbone: str = "none") -> Iterator[Path]:
     """Write a plugin into a new or empty folder; gives the files.
@@ -76,8 +68,7 @@ def write(name: str, folder: Path, *, kind: str, backbone: str = "none") -> Iter
     }
     values = _values(name, package, kind, backbone, summary)
     for path, template in parts.items():
-        text = (files("salcli.plugins") / "templates" / f"{template}.txt").read_text("utf-8")
-        atomic.write(folder / path, Template(text).substitute(values))
+        atomic.write(folder / path, _filled(template, values))
         yield folder / path
 
 
@@ -90,7 +81,7 @@ def _values(name: str, package: str, kind: str, backbone: str, summary: str) -> 
         "name": name,
         "package": package,
         "summary": summary,
-        "usage": Template(USAGE[kind]).substitute(name=name),
+        "usage": _filled(f"usage_{kind}.md", {"name": name}).strip(),
         "dependencies": ", ".join(f'"{each}"' for each in needed),
         "accepts": '{"clips"}' if kind == "video" else '{"stills", "clips"}',
         "backbone": backbone,
@@ -98,3 +89,8 @@ def _values(name: str, package: str, kind: str, backbone: str, summary: str) -> 
         "variable": f"{name.replace('-', '_').upper()}_ROOT",
         "year": str(datetime.now(UTC).year),
     }
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    text = (files("salcli.plugins") / "templates" / f"{template}.txt").read_text("utf-8")
+    return Template(text).substitute(values)
