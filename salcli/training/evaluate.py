@@ -126,34 +126,38 @@ def evaluate(
     loaded = load_model(
         model.spec.name, weights_file=run.weights, device=str(model.device), filters=model.filters
     )
-    names = folder_names([each.label for each in evaluations])
-    failed = []
+    failed, names = [], folder_names([each.label for each in evaluations])
     for evaluation, name in zip(evaluations, names, strict=True):
         if evaluation.seen:
             watcher.note(f"note: {name}: of its recordings {evaluation.seen} were trained on")
         folder = run.folder / FOLDER / name
-        evaluated = loaded.for_dataset(evaluation.dataset.name)
         try:
-            if evaluation.observed:
-                document = _score(evaluation, evaluated, folder, watcher, run.recipe.protocol)
-                model.finish(dataclasses.replace(run, scores=document))
-                report({"evaluation": name, **_means(document), "report": str(folder)})
-            else:
-                _predict(evaluation, evaluated, folder, watcher)
+            document = _scored(evaluation, loaded, folder, watcher, run.recipe.protocol)
+            if document is None:
                 report({"evaluation": name, "split": evaluation.split, "maps": str(folder)})
+                continue
+            model.finish(dataclasses.replace(run, scores=document))
+            report({"evaluation": name, **_means(document), "report": str(folder)})
         except InputError as error:
             failed.append(f"{name}: {error}")
     if failed:
         raise InputError(f"not evaluated: {'; '.join(failed)}")
 
 
-def _score(
+def _scored(
     evaluation: EvaluationSplit,
     loaded: Loaded,
     folder: Path,
     watcher: Watcher,
     protocol: str | None,
-) -> Mapping[str, Any]:
+) -> Mapping[str, Any] | None:
+    """The scores; where ground truth is withheld, maps for the benchmark are written instead."""
+    loaded = loaded.for_dataset(evaluation.dataset.name)
+    if not evaluation.observed:
+        job = Job(loaded)
+        for task in tasks(evaluation.dataset, evaluation.split, folder):
+            task.run(job, watcher)
+        return None
     there = devices.for_metrics(str(loaded.model.device))
     session = open_session(
         evaluation.dataset, split=evaluation.split, protocol=protocol, device=there
@@ -170,10 +174,3 @@ def _means(document: Mapping[str, Any]) -> dict[str, Any]:
         "skipped": sum(max(incident["frames"], 1) for incident in document["skipped"]),
         "scores": {name: mean for name, mean in means.items() if mean is not None},
     }
-
-
-def _predict(evaluation: EvaluationSplit, loaded: Loaded, folder: Path, watcher: Watcher) -> None:
-    """Maps in the layout that the benchmark takes, where ground truth is withheld."""
-    job = Job(loaded)
-    for task in tasks(evaluation.dataset, evaluation.split, folder):
-        task.run(job, watcher)

@@ -205,12 +205,6 @@ def _trained(
 
     before = scores()
     with curves.board(output) if ranks.number == 0 else nullcontext() as tensorboard:
-
-        def report_everywhere(line: Mapping[str, Any]) -> None:
-            report(line)
-            if tensorboard:
-                tensorboard(line)
-
         best = run_loop(
             model,
             corpora,
@@ -218,7 +212,7 @@ def _trained(
             output=output,
             metadata={**training.metadata, **_describe_arithmetic(running)},
             running=running,
-            report=report_everywhere,
+            report=_everywhere(report, tensorboard),
         )
     ranks.gather(None)  # the best weights are written
     if finetunes:
@@ -231,6 +225,16 @@ def _trained(
             report({"before": before, "after": after})
         report({"weights": str(best)})
     return best
+
+
+def _everywhere(*reports: ReportLine | None) -> ReportLine:
+    """Give each line to all of these that exist."""
+
+    def report(line: Mapping[str, Any]) -> None:
+        for each in filter(None, reports):
+            each(line)
+
+    return report
 
 
 def _describe_arithmetic(running: Running) -> dict[str, Any]:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from salcli_stsnet import Net
+from salcli_stsnet import STSNET, Net, Options
+from salcli_stsnet.maps import finish
 from salcli_stsnet.model import Stsnet
 from salcli_stsnet.network import STSNet
+from salcli_stsnet.pictures import encode
 
 GOLDENS = Path(__file__).parent / "goldens"
 MAP, DIFFERENT = 0.02, 0.01
@@ -83,6 +85,45 @@ def test_wrong_requests_are_told(weights_file: WeightsFile, salcli: Run, clip_fi
     assert ran.returncode == 1
     assert "has no flow of frame '0002'" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_stills_take_flow_from_a_folder(
+    weights_file: WeightsFile,
+    filled: Callable[[Net], STSNet],
+    salcli: Run,
+    miniature: Callable[[str], Path],
+) -> None:
+    """The paper's experiment on MIT300: flow that another model predicted from each image."""
+    fields = {name: np.zeros((240, 320, 2), np.float32) for name in ("i1", "i2", "i10", "i300")}
+    fields["i2"][60:120, 80:240] = (6, -3)
+    Path("flow").mkdir()
+    for name, field in fields.items():
+        np.save(f"flow/{name}.npy", field)
+    command = (
+        *("predict", "--data", "mit300", "--root", miniature("mit300"), "-m", "stsnet"),
+        *("--weights", weights_file("ssnet"), *SMALL, "-O", "net=tsnet", "-O", "flow=flow"),
+        *("-o", "maps"),
+    )
+    ran = salcli(*command)
+    assert ran.returncode == 0, ran.stderr
+    found = {path.stem: path for path in Path("maps").rglob("*.png")}
+    assert sorted(found) == sorted(fields)
+    maps = {name: np.asarray(Image.open(path)).astype(int) for name, path in found.items()}
+
+    model = Stsnet(STSNET, Options(net="tsnet", input_size=(16, 16)))
+    for name, map_ in maps.items():
+        x = model.preprocess([encode(fields[name], "uvm16")])
+        with torch.inference_mode():
+            output = filled("tsnet")(x, x)
+        wanted = finish(output, map_.shape, settings=model.settings)[0].numpy()
+        np.testing.assert_allclose(map_, np.floor(255 * wanted), rtol=0, atol=1)
+    assert np.abs(maps["i1"] - maps["i2"]).max() > 2
+    assert np.array_equal(maps["i1"], maps["i300"])
+
+    Path("flow/i10.npy").unlink()
+    ran = salcli(*command, "--overwrite")
+    assert ran.returncode == 1
+    assert "has no flow of frame 'i10'" in ran.stderr
 
 
 def test_streams_are_joined_and_exported(
