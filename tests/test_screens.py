@@ -97,7 +97,7 @@ def test_every_command_has_two_examples_that_can_be_typed() -> None:
     application: Any = get_command(cli.build())
     groups = {"salcli", "salcli datasets", "salcli plugins", "salcli weights"}
     for name, lines in examples().items():
-        assert len(lines) == (0 if name in groups else 2), name
+        assert len(lines) == 0 if name in groups else len(lines) >= 2, name
         for line in lines:
             assert line.startswith(name)
             group, words = application, shlex.split(line)[1:]

@@ -124,7 +124,7 @@ def _options(
 
 def _type(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
-        return "|".join(map(str, typing.get_args(hint)))
+        return " | ".join(map(str, typing.get_args(hint)))
     if typing.get_origin(hint) is tuple:
         return f"{_type(typing.get_args(hint)[0])},..."
     return hint.__name__ if isinstance(hint, type) else str(hint)

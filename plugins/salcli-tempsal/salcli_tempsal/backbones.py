@@ -19,7 +19,7 @@ __all__ = ["BackboneBranch"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class EncoderLayout:
     """An encoder and its decoder.
 
     Attributes:
@@ -36,8 +36,8 @@ class Layout:
 
 
 LAYOUTS = {
-    "vgg16": Layout((7, 12, 19, 24), (128, 256, 512, 512, 512), (512, 512, 256, 128, 128)),
-    "mobilenet_v2": Layout((2, 4, 7, 14), (16, 24, 32, 96, 1280), (96, 32, 24, 16, 16)),
+    "vgg16": EncoderLayout((7, 12, 19, 24), (128, 256, 512, 512, 512), (512, 512, 256, 128, 128)),
+    "mobilenet_v2": EncoderLayout((2, 4, 7, 14), (16, 24, 32, 96, 1280), (96, 32, 24, 16, 16)),
 }
 
 

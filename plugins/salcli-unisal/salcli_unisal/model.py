@@ -70,7 +70,7 @@ def input_size(frame_size: tuple[int, int], rules: str) -> tuple[int, int]:
     return CLIP_SIZES.get(rules) or best_size(frame_size)
 
 
-class Encoded(NamedTuple):
+class EncodedChunk(NamedTuple):
     """What the decoder needs for a chunk of N frames of one size.
 
     Attributes:
@@ -86,8 +86,8 @@ class Encoded(NamedTuple):
 
 
 def recurred(
-    network: UNISAL, chunks: Iterable[Encoded], *, domain: str, lanes: int | None
-) -> Iterator[Encoded]:
+    network: UNISAL, chunks: Iterable[EncodedChunk], *, domain: str, lanes: int | None
+) -> Iterator[EncodedChunk]:
     """The chunks after the recurrence; without `lanes`, every frame is a still that begins one."""
     state: Tensor | None = None
     for chunk in chunks:
@@ -190,11 +190,11 @@ class Unisal(Model):
         chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
         network, workers = decided._network(domain), self.chunks_at_once
 
-        def encode(chunk: tuple[Tensor, tuple[int, int]]) -> Encoded:
+        def encode(chunk: tuple[Tensor, tuple[int, int]]) -> EncodedChunk:
             inputs, frame_size = chunk
-            return Encoded(*network.encode(inputs, domain), frame_size)
+            return EncodedChunk(*network.encode(inputs, domain), frame_size)
 
-        def decode(encoded: Encoded) -> Tensor:
+        def decode(encoded: EncodedChunk) -> Tensor:
             feature, skip_2x, skip_4x, frame_size = encoded
             logits = network.decode(feature, skip_2x, skip_4x, domain).float()
             return peaked(resize(logits, frame_size)[:, 0], logits=True)
