@@ -56,8 +56,8 @@ from salcli.types import (
 
 if TYPE_CHECKING:
     from salcli import metrics
-    from salcli.api import aoi, heatmap, overlay, predict
-    from salcli.loading import Loaded, load_model
+    from salcli.api import aoi, heatmap, load_model, overlay, predict
+    from salcli.loading import Loaded
     from salcli.scoring.compare import compare
     from salcli.scoring.run import score
     from salcli.training.session import finetune, train
@@ -119,7 +119,7 @@ __getattr__ = lazily(
         "compare": "salcli.scoring.compare",
         "finetune": "salcli.training.session",
         "heatmap": "salcli.api",
-        "load_model": "salcli.loading",
+        "load_model": "salcli.api",
         "metrics": "salcli.metrics",
         "overlay": "salcli.api",
         "predict": "salcli.api",

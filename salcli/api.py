@@ -3,77 +3,187 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import wraps
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, get_args
 
 import numpy as np
 
+from salcli import loading
 from salcli.areas import files, measure, parse
 from salcli.areas.attention import Attention
 from salcli.areas.geometry import Area, check_same_names
 from salcli.errors import InputError, UsageError
-from salcli.loading import Loaded, load_model
-from salcli.media.open import open_stimulus
+from salcli.events import Watcher
+from salcli.loading import Loaded
+from salcli.media.memory import in_memory
+from salcli.media.open import find_inputs, open_stimulus
 from salcli.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop, manifest
-from salcli.progress import Watcher
+from salcli.progress import watch
 from salcli.render import colormaps
 from salcli.render import heatmap as rendering
-from salcli.types import Frame, Kind, Result, Scale, Size, Stimulus
+from salcli.results import PictureResult
+from salcli.types import Frame, Kind, Precision, Scale, Size, Stimulus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["aoi", "heatmap", "overlay", "predict"]
+__all__ = ["aoi", "heatmap", "load_model", "overlay", "predict"]
+
+Source: TypeAlias = Any
+"""A path, a `Stimulus`, or frames in memory; see `predict`."""
+
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class ReadyModel(Loaded):
+    """A loaded model that can be called on one picture."""
+
+    def __call__(self, source: Source) -> PictureResult:
+        """The saliency map of one picture: a path, an image of Pillow, an array or a tensor.
+
+        >>> import numpy as np
+        >>> import salcli
+        >>> model = salcli.load_model("centre")
+        >>> model(np.zeros((90, 160, 3), np.uint8))
+        <Result '0001': 160x90, peak 1 at (79, 44)>
+
+        Raises:
+            InputError: It cannot be read, or is more than one picture.
+        """
+        found = list(islice(predict(source, model=self, kind="stills"), 2))
+        if len(found) != 1:
+            raise InputError("this is more than one picture; use salcli.predict")
+        return found[0]
+
+
+def _ready(make: Callable[P, Loaded]) -> Callable[P, ReadyModel]:
+    @wraps(make)
+    def load(*arguments: P.args, **keywords: P.kwargs) -> ReadyModel:
+        return ReadyModel(**vars(make(*arguments, **keywords)))
+
+    return load
+
+
+load_model = _ready(loading.load_model)
 
 
 def predict(
-    source: str | Path | Frame | Sequence[Frame],
+    source: Source | Iterable[Source],
     *,
     model: str | Model | Loaded = registry.DEFAULT_MODEL,
+    options: Sequence[str] | Mapping[str, Any] = (),
+    weights: str | Path | None = None,
     filters: Sequence[str] | None = None,
     device: str = "auto",
+    precision: Precision = "auto",
+    batch_size: int | None = None,
     kind: Kind = "auto",
     fps: float | None = None,
     size: Size = "source",
     scale: Scale = "published",
-) -> Iterator[Result]:
-    """Saliency maps of a video, an image, a folder of frames, or frames in memory, lazily.
+    progress: bool = False,
+) -> Iterator[PictureResult]:
+    """Saliency maps of videos, images, folders of frames, or frames in memory, lazily.
 
-    Frames in memory are RGB uint8, one `[H, W, 3]` or several, which are a clip if `fps` is given.
-    `load_model` has more options for making a model; `device` is used only with a model's name.
-    `filters` are texts such as `"smooth,alpha=0.8"`, the outermost first; a model that is given
-    loaded keeps its own by default.
+    A result is an array with its frame, and can draw and save itself:
+
+    >>> import numpy as np
+    >>> import salcli
+    >>> frames = np.zeros((3, 90, 160, 3), np.uint8)
+    >>> for result in salcli.predict(frames, model="centre", fps=25):
+    ...     print(result)
+    <Result '0001' at 0.00 s: 160x90, peak 1 at (79, 44)>
+    <Result '0002' at 0.04 s: 160x90, peak 1 at (79, 44)>
+    <Result '0003' at 0.08 s: 160x90, peak 1 at (79, 44)>
+    >>> result.saliency.shape, result.overlay().shape
+    ((90, 160), (90, 160, 3))
+    >>> result.save("third.overlay.png").name
+    'third.overlay.png'
+
     Images of a folder that cannot be read are left out, with a `RuntimeWarning` for each.
 
+    Args:
+        source: A path or glob, or several; a `Stimulus`; or frames: one, or any iterable of them,
+            which is taken lazily. A frame is an image of Pillow, a uint8 array `[H, W]` (grey),
+            `[H, W, 3]` (RGB) or `[H, W, 4]` (RGBA, transparent parts become mid grey), or a uint8
+            tensor `[3, H, W]`.
+        model: A model's name, or the result of `load_model`.
+        options: Of the model, as those that follow: `key=value` texts or a mapping; used only
+            with a model's name.
+        weights: Your own weights file.
+        filters: Texts such as `"smooth,alpha=0.8"`, the outermost first; a model that is given
+            loaded keeps its own by default.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        precision: `auto`, `float32`, `bfloat16` or `float16`.
+        batch_size: In frames.
+        kind: How to take a folder of frames: `auto`, `clip` or `stills`.
+        fps: Frames per second; makes a folder of frames, or frames in memory, a clip.
+        size: Of the maps: `source`, `published` or `(height, width)`.
+        scale: Of the maps: `published`, `max` (the peak is 1) or `density` (the sum is 1).
+        progress: Whether to show progress on stderr.
+
     Raises:
-        InputError: The source cannot be read, or the model does not take its kind.
+        InputError: A source cannot be read, or the model does not take its kind.
         UsageError: `kind`, `fps`, `size` or `scale` is not a valid value.
         UnknownName: There is no such filter.
         UnknownName, UsageError, WeightsError: See `load_model`.
         PluginError: The model broke its contract.
     """
     _check(kind=kind, fps=fps, size=size, scale=scale)
-    loaded = load_model(model, device=device) if isinstance(model, str) else model
+    if isinstance(model, str):
+        loaded: Model | Loaded = loading.load_model(
+            model,
+            options=options,
+            weights_file=weights,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+        )
+    elif options or weights or batch_size:
+        raise UsageError("options, weights and batch_size need the name of a model")
+    else:
+        loaded = model
     chosen = loaded.model if isinstance(loaded, Loaded) else loaded
     if filters is not None:
         chosen = chosen.filtered(filters)
+    opened = _opened(source, kind=kind, fps=fps, accepts=chosen.spec.accepts)
+    first = next(opened, None)  # what is wrong with it is said now, not with the first map
+    if first is None:
+        raise InputError("there are no frames to predict")
+    watcher = watch(1, quiet=not progress)
+    return _results(chosen, chain([first], opened), size, scale, watcher=watcher)
+
+
+def _opened(
+    source: Any, *, kind: Kind, fps: float | None, accepts: frozenset[str]
+) -> Iterator[Stimulus]:
+    """The stimuli that a source stands for, each opened when it is its turn."""
+    if isinstance(source, Stimulus):
+        yield source
+        return
     if isinstance(source, str | Path):
-        path = Path(source)
-        stimulus = open_stimulus(path, kind=kind, fps=fps, accepts=chosen.spec.accepts)
+        source = [source]
+    if isinstance(source, list | tuple) and source and isinstance(source[0], str | Path):
+        for path in find_inputs([str(each) for each in source]):
+            yield open_stimulus(path, kind=kind, fps=fps, accepts=accepts)
     else:
-        stimulus = _in_memory(source, None if kind == "stills" else fps)
-    return _results(chosen, stimulus, size, scale)
+        yield in_memory(source, None if kind == "stills" else fps)
 
 
 def aoi(
-    source: str | Path | Frame | Sequence[Frame],
+    source: Source,
     areas: str | Path | Mapping[str, Sequence[float | str]],
     *,
-    against: str | Path | Frame | Sequence[Frame] | None = None,
+    against: Source | None = None,
     against_areas: str | Path | Mapping[str, Sequence[float | str]] | None = None,
     model: str | Loaded = registry.DEFAULT_MODEL,
     device: str = "auto",
@@ -116,8 +226,8 @@ def aoi(
     loaded = load_model(model, device=device) if isinstance(model, str) else model
     watcher, rate = _Warnings(), None if kind == "stills" else fps
 
-    def measured(wanted: str | Path | Frame | Sequence[Frame], inside: list[Area]) -> Attention:
-        opened = Path(wanted) if isinstance(wanted, str | Path) else _in_memory(wanted, rate)
+    def measured(wanted: Source, inside: list[Area]) -> Attention:
+        opened = Path(wanted) if isinstance(wanted, str | Path) else in_memory(wanted, rate)
         return measure.measure(opened, loaded, areas=inside, kind=kind, fps=fps, watcher=watcher)
 
     found = measured(source, here)
@@ -204,12 +314,23 @@ def _map(saliency: object) -> npt.NDArray[np.float32]:
     return saliency.astype(np.float32, copy=False)
 
 
-def _results(model: Model, stimulus: Stimulus, size: Size, scale: Scale) -> Iterator[Result]:
-    found = loop.run(model, stimulus, size=size, scale=scale, keep_frames=True, notice=_warn)
-    with closing(found) as results:
-        yield from results
-    for problem in stimulus.problems:
-        _warn(f"left out: {problem}")
+def _results(
+    model: Model, stimuli: Iterable[Stimulus], size: Size, scale: Scale, *, watcher: Watcher
+) -> Iterator[PictureResult]:
+    rounding = model.spec.rounding
+    with watcher:
+        for stimulus in stimuli:
+            watcher.start(stimulus.name, stimulus.expected)
+            found = loop.run(
+                model, stimulus, size=size, scale=scale, keep_frames=True, notice=_warn
+            )
+            with closing(found) as results:
+                for result in results:
+                    watcher.step()
+                    yield PictureResult(**vars(result), source=stimulus.source, rounding=rounding)
+            watcher.finish(f"{stimulus.name}: done")
+            for problem in stimulus.problems:
+                _warn(f"left out: {problem}")
 
 
 def _warn(text: str) -> None:
@@ -226,18 +347,6 @@ def _check(*, kind: str, fps: float | None, size: object, scale: str) -> None:
     fit = all(isinstance(side, int | np.integer) and side > 0 for side in sides)
     if size not in ("source", "published") and not (sides and fit):
         raise UsageError(f"size={size!r}: must be 'source', 'published' or (height, width)")
-
-
-def _in_memory(source: Frame | Sequence[Frame], fps: float | None) -> Stimulus:
-    frames = [source] if isinstance(source, np.ndarray) and source.ndim == 3 else list(source)
-    for frame in frames:
-        _check_frame(frame)
-    if not frames:
-        raise InputError("there are no frames to predict")
-    height, width, _ = frames[0].shape
-    if fps is not None and any(frame.shape != frames[0].shape for frame in frames):
-        raise InputError("the frames of a clip must have one size; without fps they are stills")
-    return Stimulus("frames", frames, fps=fps, size=(height, width), count=len(frames))
 
 
 def _check_frame(frame: object) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
@@ -48,6 +49,18 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
 """Commands and groups of commands by the panel of the help in which they stand."""
 
 CLASSES: Mapping[str, type[TyperCommand]] = {"score": ScoreCommand}
+
+
+class Root(_help.Group):
+    """The commands; what is none but an input is predicted: `salcli photo.jpg`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word names."""
+        word = args[0]
+        if word not in self.commands and (word == "-" or "://" in word or Path(word).exists()):
+            args = ["predict", *args]
+        return super().resolve_command(ctx, args)
+
 
 WrongUsage: type[Any] = typer.BadParameter.__mro__[1]
 """The `UsageError` of click, which typer bundles or depends on, depending on its version."""
@@ -113,7 +126,7 @@ def build() -> typer.Typer:
     """The application with the commands of the core and of the plugins."""
     app = typer.Typer(
         help="Where humans look in images and video.",
-        cls=_help.Group,
+        cls=Root,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

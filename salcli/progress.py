@@ -1,12 +1,15 @@
-"""Shows the progress of a run: bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: bars on a terminal, plain lines elsewhere, events for programs."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from salcli.events import Counter, Events, Silence, Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task
@@ -14,68 +17,86 @@ if TYPE_CHECKING:
 
     from salcli.weights.download import ReportBytes
 
-__all__ = ["Bars", "Lines", "Silence", "Watcher", "download_bar", "watch"]
+__all__ = [
+    "Bars",
+    "Lines",
+    "Silence",
+    "Style",
+    "Watcher",
+    "clock",
+    "download_bar",
+    "watch",
+]
+
+Style: TypeAlias = Literal["auto", "lines", "json"]
+"""How progress is shown; `auto` is bars on a terminal and lines elsewhere."""
+
+MANY = 20
+"""Above so many inputs there is no line for each that is done."""
+
+EVERY = 30.0
+"""Seconds between two lines about a running input."""
+
+LONGEST = 24
+"""Characters of an input's name beside its bar."""
 
 
-class Watcher(AbstractContextManager["Watcher"]):
-    """Receives the progress of a run; everything goes to stderr.
+class Lines(Counter):
+    """Plain lines, for log files and pipes: one per finished input, and one every 30 seconds.
 
-    `Silence` is this class itself: it prints only errors.
+    Of more than `MANY` inputs only the failed ones have a line each.
     """
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Restore the terminal."""
-
-    def start(self, name: str, count: int | None) -> None:
-        """An input starts; it has `count` frames, if that is known."""
+    def __init__(self, total: int, *, every: float = EVERY) -> None:
+        super().__init__(total)
+        self._every, self._shown = every, time.monotonic()
 
     def step(self) -> None:
-        """Another frame is done."""
-
-    def finish(self, line: str) -> None:
-        """The input is done or skipped."""
-
-    def note(self, line: str) -> None:
-        """Something the user should know."""
-
-    def fail(self, line: str) -> None:
-        """The input failed, which is always printed."""
-        self.say(f"salcli: error: {line}")
-
-    def say(self, line: str) -> None:
-        """Print a line."""
-        print(line, file=sys.stderr, flush=True)
-
-
-Silence = Watcher
-
-
-class Lines(Watcher):
-    """One plain line per finished input: for log files and pipes."""
+        """Print how far it is, if that was not said for a while."""
+        super().step()
+        self._tell()
 
     def finish(self, line: str) -> None:
         """Print the result of the input."""
-        self.say(line)
+        super().finish(line)
+        if self.total <= MANY:
+            self.say(line)
+        else:
+            self._tell()
 
     def note(self, line: str) -> None:
         """Print the note."""
         self.say(line)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._shown < self._every:
+            return
+        self._shown = now
+        parts = []
+        if self.name:
+            frames = f"{self.done} of {self.count}" if self.count else str(self.done)
+            percent = f" ({self.done / self.count:.0%})" if self.count else ""
+            parts.append(f"{self.name}: {frames} frames{percent}, {self.speed:.1f} frames/s")
+            if self.left is not None:
+                parts.append(f"{clock(self.left)} left")
+        if self.total > 1:
+            left = "" if self.left_in_all is None else f", {clock(self.left_in_all)} left"
+            parts.append(f"{self.finished} of {self.total} inputs done{left}")
+        self.say("; ".join(parts))
 
 
 class Bars(Lines):
     """A bar for the current input, and one for all if there are several; speed and time left."""
 
     def __init__(self, total: int) -> None:
+        super().__init__(total, every=float("inf"))
         from rich.console import Console
         from rich.progress import (
             BarColumn,
             Progress,
             ProgressColumn,
+            TaskProgressColumn,
             TextColumn,
             TimeRemainingColumn,
         )
@@ -86,7 +107,8 @@ class Bars(Lines):
 
         self._progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(20),
+            TaskProgressColumn(),
             TextColumn("{task.fields[shown]}"),
             Speed(),
             TimeRemainingColumn(),
@@ -99,8 +121,6 @@ class Bars(Lines):
             else None
         )
         self._one = self._progress.add_task("", total=None, visible=False, shown="", unit="frames")
-        self._total, self._finished, self._done = total, 0, 0
-        self._count: int | None = None
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -117,37 +137,41 @@ class Bars(Lines):
 
     def start(self, name: str, count: int | None) -> None:
         """Start a new bar; it only pulses if the number of frames is unknown."""
-        self._done, self._count = 0, count
+        super().start(name, count)
+        shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
         self._progress.reset(
-            self._one, total=count, description=name, visible=True, shown="", unit="frames"
+            self._one, total=count, description=shown, visible=True, shown="", unit="frames"
         )
+        if self.total > MANY and count == 1:
+            self._progress.update(self._one, visible=False)  # it would only flicker
 
     def step(self) -> None:
         """Advance the bar by one frame."""
-        self._done += 1
-        shown = f"{self._done}/{self._count}" if self._count else str(self._done)
-        self._progress.update(self._one, advance=1, shown=shown)
-
-    def finish(self, line: str) -> None:
-        """Print the result of the input, and advance the bar for all inputs."""
-        super().finish(line)
-        self._next()
-
-    def fail(self, line: str) -> None:
-        """Print the error, and advance the bar for all inputs."""
-        super().fail(line)
-        self._next()
+        super().step()
+        shown = f"{self.done}/{self.count}" if self.count else str(self.done)
+        self._progress.update(self._one, advance=1, total=self.count, shown=shown)
+        self._advance()
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _next(self) -> None:
-        self._finished += 1
+        super()._next()
         self._progress.update(self._one, visible=False)
+        self._advance()
+
+    def _advance(self) -> None:
         if self._all is not None:
-            shown = f"{self._finished}/{self._total}"
-            self._progress.update(self._all, advance=1, shown=shown)
+            shown = f"{self.finished}/{self.total}"
+            self._progress.update(self._all, completed=self.share, shown=shown)
+
+
+def clock(seconds: float) -> str:
+    """Hours, if there are any, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _speed(task: Task) -> Text:
@@ -158,16 +182,18 @@ def _speed(task: Task) -> Text:
     return Text(f"{task.speed:.1f} frames/s")
 
 
-def watch(total: int, *, quiet: bool) -> Watcher:
-    """The right watcher: bars on a terminal, lines elsewhere, silence if requested."""
+def watch(total: int, *, quiet: bool, style: Style = "auto") -> Watcher:
+    """The right watcher: bars on a terminal, lines elsewhere, silence or events if requested."""
+    if style == "json":
+        return Events(total)
     if quiet:
         return Silence()
-    return Bars(total) if sys.stderr.isatty() else Lines()
+    return Bars(total) if style == "auto" and sys.stderr.isatty() else Lines(total)
 
 
 @contextmanager
-def download_bar(name: str, *, quiet: bool = False) -> Iterator[ReportBytes]:
-    """A bar on stderr while bytes arrive, if that is a terminal; one plain line otherwise."""
+def download_bar(name: str, *, quiet: bool = False, style: Style = "auto") -> Iterator[ReportBytes]:
+    """A bar on stderr while bytes arrive, if that is a terminal; one line or event otherwise."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -179,14 +205,14 @@ def download_bar(name: str, *, quiet: bool = False) -> Iterator[ReportBytes]:
     )
 
     console = Console(stderr=True, quiet=quiet)
-    if quiet or not console.is_terminal:
-        announced = quiet
+    if quiet or style != "auto" or not console.is_terminal:
+        announced = False
 
         def tell(done: int, total: int | None) -> None:
             nonlocal announced
             if not announced:
                 size = f" ({total / 1e6:.1f} MB)" if total else ""
-                print(f"{name}: downloading{size}", file=sys.stderr, flush=True)
+                watch(1, quiet=quiet, style=style).note(f"{name}: downloading{size}")
                 announced = True
 
         yield tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -138,6 +139,11 @@ class Stimulus:
     def is_clip(self) -> bool:
         """Whether the frames are consecutive in time."""
         return self.fps is not None
+
+    @property
+    def expected(self) -> int | None:
+        """Number of frames, about that many if a header states the duration; `None` if unknown."""
+        return self.count if self.count is not None else operator.length_hint(self.frames) or None
 
     def label(self, index: int) -> str:
         """Output name of the frame at `index` (from 0)."""

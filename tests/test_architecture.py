@@ -20,7 +20,7 @@ HEAVY_ROOTS = {*HEAVY, "scipy", "safetensors", "imageio_ffmpeg", "cv2"}
 
 LIGHT = {
     *("_version", "errors", "specs", "types", "recipe", "processes", "atomic", "ending", "logs"),
-    *("progress", "cli"),
+    *("events", "progress", "cli"),
     *(
         "__init__",
         "__main__",

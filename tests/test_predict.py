@@ -60,9 +60,11 @@ def test_a_video_gives_one_map_per_frame_and_a_record(
     assert record["versions"]["salcli-fake"] == "1.5"
     assert record["source"] == str(clip_file)
     assert run.stdout == ""
-    first, last = run.stderr.splitlines()
-    assert first == "model brightness on cpu, float32"
-    assert "12 maps in out/clip" in last
+    loading, model, done, last = run.stderr.splitlines()
+    assert loading == "loading brightness ..."
+    assert model == "model brightness on cpu, float32"
+    assert "12 maps in out/clip" in done
+    assert last == "to look at: out/clip/0001.png"
 
 
 def test_a_second_run_does_nothing(salcli: Run, clip_file: Path, tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_overwrite_does_it_again(salcli: Run, clip_file: Path, tmp_path: Path) -
 
 def test_another_format_is_added(salcli: Run, clip_file: Path, tmp_path: Path) -> None:
     arguments = ("predict", clip_file, *FAKE, "-o", "out")
-    salcli(*arguments)
+    salcli(*arguments, "--save", "png")
     salcli(*arguments, "--save", "npy")
 
     folder = tmp_path / "out/clip"
@@ -102,7 +104,7 @@ def test_other_settings_replace_the_results(salcli: Run, clip_file: Path, tmp_pa
     arguments = ("predict", clip_file, *FAKE, "-o", "out")
     salcli(*arguments, "--save", "npy", "--save", "csv", "--extras")
 
-    run = salcli(*arguments, "-O", "mode=inverted", "--size", "30x20")
+    run = salcli(*arguments, "-O", "mode=inverted", "--size", "30x20", "--save", "png")
 
     assert run.returncode == 0
     assert "other settings" in run.stderr
@@ -191,7 +193,8 @@ def test_a_lone_image_goes_beside_others(salcli: Run, tmp_path: Path) -> None:
     stems = ("a", "a.bmp", "b")
     expected = [f"{s}.{e}" for s in stems for e in ("csv", "png", "salcli.json")]
     assert names(tmp_path / "out") == sorted(expected)
-    assert salcli("predict", *paths, *FAKE, "-o", "out").stderr.count("already done") == 3
+    again = salcli("predict", *paths, *FAKE, "-o", "out", "--save", "png")
+    assert again.stderr.count("already done, ") == 3
 
 
 def test_a_photo_and_a_film_of_one_name_do_not_disturb_each_other(
@@ -234,7 +237,8 @@ def test_one_bad_input_does_not_stop_the_others(
     fake = tmp_path / "text.mp4"
     fake.write_text("not a video")
 
-    run = salcli("predict", "missing.mp4", fake, good, *FAKE, "-o", "out", "--json")
+    inputs = ("missing.mp4", fake, good)
+    run = salcli("predict", *inputs, *FAKE, "-o", "out", "--save", "png", "--json")
 
     assert run.returncode == 1
     errors = [line for line in run.stderr.splitlines() if line.startswith("salcli: error: ")]
@@ -251,7 +255,7 @@ def test_stills_that_cannot_be_read_are_left_out_and_reported(salcli: Run, tmp_p
     for name in ("cat", "dog", "fox"):
         picture(tmp_path / f"in/{name}.png")
     (tmp_path / "in/dog.png").write_bytes(b"")
-    arguments = ("predict", "in", *FAKE, "-o", "out")
+    arguments = ("predict", "in", *FAKE, "-o", "out", "--save", "png")
 
     for expected in ("left out: ", "already done"):
         run = salcli(*arguments)
@@ -345,8 +349,9 @@ def test_wrong_usage_is_one_clear_line_and_writes_nothing(
     run = salcli("predict", picture(tmp_path / "a.png"), "-o", "out", *arguments)
 
     assert run.returncode == code
-    (line,) = run.stderr.splitlines()
+    line = run.stderr.removeprefix("loading brightness ...\n")
     assert line.startswith("salcli: error: ")
+    assert line.count("\n") == 1
     assert text in line
     assert not (tmp_path / "out").exists()
 
@@ -413,7 +418,7 @@ def test_killed_stills_go_on_behind_the_last_whole_batch(
     for number in range(9):
         size = (20, 12) if number != 5 else (12, 20)
         picture(tmp_path / f"in/p{number}.png", level=20 * number, size=size)
-    common = ["predict", "in", *FAKE, "-O", "delay=0.2", "--batch-size", "2"]
+    common = ["predict", "in", *FAKE, "-O", "delay=0.2", "--batch-size", "2", "--save", "png"]
     salcli(*common, "-o", "calm")
     slow = [*common, "-o", "killed"]
     killed(slow, fake_site, tmp_path, until=tmp_path / "killed/in/p4.png")

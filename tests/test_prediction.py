@@ -186,7 +186,6 @@ def test_the_python_api_takes_paths_arrays_and_lists(clip_file: Path) -> None:
     [
         [],
         [np.zeros((2, 2, 3))],
-        [np.zeros((2, 2), np.uint8)],
         [[1]],
         b"bytes",
         torch.zeros(1, 3, 2, 2),

@@ -1,6 +1,7 @@
 """Names of models, tags and datasets."""
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,7 +53,10 @@ def test_a_model_that_is_not_installed_says_what_installs_it(
     default = "default: unisal:open, which is not installed (pip install salcli-unisal); "
     assert default in salcli("models").stdout
     told = "default model          unisal:open is not installed (pip install salcli-unisal)"
-    assert told in salcli("doctor").stdout.splitlines()
+    found = salcli("doctor")
+    assert told in found.stdout.splitlines()
+    assert found.returncode == 1
+    assert "problem: no model is installed, only baselines; to install one" in found.stdout
 
 
 def test_own_plugins_are_those_of_this_repository() -> None:
@@ -83,3 +87,46 @@ def test_names_for_completion() -> None:
 
 def test_the_core_registers_metrics() -> None:
     assert {"CC", "NSS", "AUC-Judd", "SIM", "KLD"} <= set(registry.metrics())
+
+
+@pytest.mark.parametrize(
+    ("marker", "expected"),
+    [
+        ("pipx_metadata.json", "pipx inject salcli salcli-unisal mine"),
+        ("uv-receipt.toml", "uv pip install --python {python} salcli-unisal mine"),
+    ],
+)
+def test_plugins_are_installed_into_the_environment_that_runs(
+    salcli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marker: str, expected: str
+) -> None:
+    (tmp_path / "salcli").mkdir()
+    (tmp_path / "salcli" / marker).write_text("")
+    (tmp_path / "bin").mkdir()
+    for name in ("uv", "pipx"):
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" > {tmp_path}/ran\n')
+        program.chmod(0o755)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "salcli"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    run = salcli("plugins", "install", "unisal", "mine")
+
+    command = expected.format(python=sys.executable)
+    assert (run.returncode, run.stderr) == (0, command + "\n")
+    assert (tmp_path / "ran").read_text() == command + "\n"
+
+
+def test_an_installation_that_fails_is_told(
+    salcli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uv-receipt.toml").write_text("")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = salcli("plugins", "install", "unisal")
+    assert run.returncode == 2
+    assert "there is neither pip nor uv" in run.stderr
+    (tmp_path / "uv").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "uv").chmod(0o755)
+    run = salcli("plugins", "install", "unisal")
+    assert run.returncode == 1
+    assert "'uv' could not install it (exit code 3)" in run.stderr

@@ -57,7 +57,7 @@ def measure(
     name = stimulus.name if isinstance(source, Stimulus) else str(source)
     found = Attention(name, stimulus, areas, loaded.label, loaded.digest)
     covers = Covers(areas)
-    watcher.start(stimulus.name, stimulus.count)
+    watcher.start(stimulus.name, stimulus.expected)
     results = loop.run(loaded.model, stimulus, extras=False, keep_frames=True, notice=watcher.note)
     with closing(results):
         for result in results:

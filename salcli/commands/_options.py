@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO, TypeAlias, TypeVar
 
@@ -13,12 +14,17 @@ import typer
 
 from salcli import types
 from salcli.commands._help import COMPUTING, DATA, INPUTS, MESSAGES, MODEL, RECIPE
-from salcli.errors import PluginError, SalcliError, UsageError
+from salcli.errors import InputError, PluginError, SalcliError, UsageError, WeightsError
 from salcli.plugins import registry
+from salcli.progress import Style, download_bar, watch
+from salcli.specs import parse_options
 
 if TYPE_CHECKING:
+    from salcli.events import Watcher
     from salcli.loading import Loaded
-    from salcli.progress import Watcher
+
+AGAIN = "\nsalcli: error: "
+"""Between several errors that end a command together."""
 
 Input = TypeVar("Input")
 Done = TypeVar("Done")
@@ -42,6 +48,7 @@ __all__ = [
     "ModelOptions",
     "Offline",
     "Precision",
+    "Progress",
     "Quiet",
     "RecipeName",
     "Roots",
@@ -51,12 +58,15 @@ __all__ = [
     "Verbose",
     "WeightsFile",
     "Workers",
+    "check_exist",
+    "check_model",
     "check_writable",
     "complete_dataset",
     "complete_model",
     "each_input",
     "introduction",
     "load_models",
+    "local_inputs",
     "parse_size",
     "results_apart",
 ]
@@ -87,6 +97,13 @@ def _batch_size(text: str) -> int | None:
     if not text.isdecimal() or not int(text):
         raise typer.BadParameter(f"{text} is neither auto nor a whole number from 1 on")
     return int(text)
+
+
+def _device(text: str) -> str:
+    """The name of a device that a machine may have."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise typer.BadParameter(f"{text} is none of auto, cpu, cuda, cuda:N, mps")
+    return text
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -202,6 +219,7 @@ Device: TypeAlias = Annotated[
     str,
     typer.Option(
         metavar="DEVICE",
+        parser=_device,
         help="auto, cpu, cuda, cuda:N or mps.",
         autocompletion=_devices,
         rich_help_panel=MODEL,
@@ -249,6 +267,13 @@ Verbose: TypeAlias = Annotated[
         "--verbose",
         "-v",
         help="Log progress, and show the traceback of an error.",
+        rich_help_panel=MESSAGES,
+    ),
+]
+Progress: TypeAlias = Annotated[
+    Style,
+    typer.Option(
+        help="Bars on a terminal, or lines, or JSON events on stderr for programs.",
         rich_help_panel=MESSAGES,
     ),
 ]
@@ -375,6 +400,69 @@ def known_limits(loaded: Loaded) -> list[str]:
     return [f"note: {loaded.label} {loaded.known_limits}"] if loaded.known_limits else []
 
 
+def check_model(name: str, option: Sequence[str] | None, *, weights: Path | None) -> None:
+    """Refuse a model, a tag or options that do not exist, before anything heavy is imported.
+
+    Raises:
+        UnknownName, UsageError: There are none of this name, or a value does not fit.
+        WeightsError: There is no weights file.
+    """
+    spec, row = registry.model(name)
+    if weights is not None and not weights.exists():
+        raise WeightsError(f"there is no weights file '{weights}'; check the spelling")
+    needs = row.options if row and (weights is None or ":" in name) else {}
+    parse_options(spec, option or (), defaults=needs)
+
+
+def local_inputs(
+    inputs: Sequence[str], folder: Path, *, offline: bool, quiet: bool, progress: Style
+) -> list[str]:
+    """The inputs as files, those at addresses and on standard input too; see `check_exist`.
+
+    Raises:
+        InputError: There is nothing at any of them.
+    """
+    from salcli.media.remote import is_url, make_local
+
+    problems: list[str] = []
+    remote = any(map(is_url, inputs))
+    with download_bar("inputs", quiet=quiet, style=progress) if remote else nullcontext() as report:
+        found = make_local(
+            inputs,
+            folder,
+            offline=offline,
+            failed=problems.append,
+            report=report or (lambda *_: None),
+        )
+    if problems and not found:
+        raise InputError(AGAIN.join(problems))
+    for problem in problems:
+        watch(1, quiet=quiet, style=progress).fail(problem)
+    check_exist(found)
+    return found
+
+
+def check_exist(inputs: Sequence[str]) -> None:
+    """Refuse inputs none of which exists, before anything heavy is imported.
+
+    Raises:
+        InputError: There is nothing at any of them.
+    """
+    from salcli.media.open import find_inputs, open_stimulus
+
+    paths = find_inputs(inputs)
+    if any(path.exists() for path in paths):
+        return
+    problems = []
+    for path in paths:
+        try:
+            open_stimulus(path)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError(AGAIN.join(problems))
+
+
 def load_models(
     names: Sequence[str] | None,
     *,
@@ -384,8 +472,12 @@ def load_models(
     device: str,
     offline: bool,
     quiet: bool,
+    precision: types.Precision = "auto",
+    batch_size: int | None = None,
+    untrained: bool = False,
+    progress: Style = "auto",
 ) -> list[Loaded]:
-    """Load the named models, or the default one; a bar shows downloads.
+    """Load the named models, or the default one; says so first, and shows downloads.
 
     Raises:
         UnknownName, UsageError: No such model, tag, option, filter or device; or an option for one
@@ -396,14 +488,14 @@ def load_models(
     if len(chosen) > 1 and (weights or option):
         raise UsageError("--weights and --option belong to one model, but --model names several")
     for name in chosen:
-        registry.model(name)  # before any of them is downloaded
+        check_model(name, option, weights=weights)  # before any of them is downloaded
+    watch(1, quiet=quiet, style=progress).note(f"loading {', '.join(chosen)} ...")
 
     from salcli.loading import load_model
-    from salcli.progress import download_bar
 
     loaded = []
     for name in chosen:
-        with results_apart(), download_bar(name, quiet=quiet) as report:
+        with results_apart(), download_bar(name, quiet=quiet, style=progress) as report:
             loaded.append(
                 load_model(
                     name,
@@ -411,7 +503,10 @@ def load_models(
                     weights_file=weights,
                     filters=filters or (),
                     device=device,
+                    precision=precision,
+                    batch_size=batch_size,
                     offline=offline,
+                    untrained=untrained,
                     report=report,
                 )
             )

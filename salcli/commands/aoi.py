@@ -19,9 +19,10 @@ from salcli.plugins import registry
 if TYPE_CHECKING:
     from salcli.areas.attention import AreaSummary, Attention
     from salcli.areas.geometry import Area
+    from salcli.events import Watcher
     from salcli.loading import Loaded
     from salcli.prediction.manifest import OutputPaths
-    from salcli.progress import Watcher
+    from salcli.scoring.limits import Limit
 
 __all__ = ["aoi"]
 
@@ -66,6 +67,7 @@ def aoi(
     fps: _options.Fps = None,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
+    progress: _options.Progress = "auto",
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
 ) -> None:
@@ -82,24 +84,11 @@ def aoi(
       salcli aoi page.png --area button=100,40,40,20
       salcli aoi new.png --against old.png --areas areas.json --fail-below=-1%
     """
-    from salcli.areas import files, measure
-    from salcli.areas.thresholds import broken
-    from salcli.media.open import find_inputs
-    from salcli.prediction import manifest
-    from salcli.progress import watch
-    from salcli.scoring.limits import parse_limit
-
     chosen = _areas(areas, area)
-    names = [one.name for one in chosen]
-    limits = [parse_limit(text, kind="area", names=names, most=1) for text in fail_below or ()]
-    if against is None and any(limit.name is None for limit in limits):
-        raise UsageError("--fail-below: a change needs --against; or write AREA=SHARE")
-    paths = find_inputs(inputs)
-    places = manifest.places(paths, output)
-    others = _others(against, against_areas, paths=paths, areas=chosen)
-    if others:
-        places = [files.comparison_place(output, paths[0], against=others[0][0])]
+    limits = _limits(fail_below or (), chosen, compares=against is not None)
+    others = _others(against, against_areas, inputs=inputs, areas=chosen)
     _options.check_writable(output)
+    _options.check_exist(inputs)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     (loaded,) = load_models(
         [model],
@@ -109,14 +98,19 @@ def aoi(
         device=device,
         offline=offline,
         quiet=quiet,
+        progress=progress,
     )
+    from salcli.areas.measure import measure
+    from salcli.progress import watch
+
+    todo = _todo(inputs, output, others)
     errors: dict[str, str] = {}
-    with watch(len(paths) + len(others), quiet=quiet) as watcher:
+    with watch(len(todo) + len(others), quiet=quiet, style=progress) as watcher:
         for line in (_options.introduction(loaded), *_options.known_limits(loaded)):
             watcher.note(line)
-        measured = partial(measure.measure, loaded=loaded, kind=kind, fps=fps, watcher=watcher)
+        measured = partial(measure, loaded=loaded, kind=kind, fps=fps, watcher=watcher)
         done = each_input(
-            list(zip(paths, places, strict=True)),
+            todo,
             partial(_run, measured, watcher, chosen, others),
             failed=lambda one, error: errors.update({str(one[0]): error}),
             watcher=watcher,
@@ -126,11 +120,43 @@ def aoi(
         typer.echo(json.dumps(_document(loaded, found, errors), indent=2, ensure_ascii=False))
     elif found:
         (_show_changes if others else _show)(found)
+    below = _say_below(limits, found)
+    if below or errors or any(one.problems for one in found):
+        raise typer.Exit(1)
+
+
+def _limits(texts: Sequence[str], areas: Sequence[Area], *, compares: bool) -> list[Limit]:
+    from salcli.scoring.limits import parse_limit
+
+    names = [one.name for one in areas]
+    limits = [parse_limit(text, kind="area", names=names, most=1) for text in texts]
+    if not compares and any(limit.name is None for limit in limits):
+        raise UsageError("--fail-below: a change needs --against; or write AREA=SHARE")
+    return limits
+
+
+def _say_below(limits: Sequence[Limit], found: Sequence[Attention]) -> bool:
+    """Print what is below a limit; whether anything is."""
+    from salcli.areas.thresholds import broken
+
     below = [line for one in found for line in broken(limits, one)]
     for line in below:
         typer.echo(f"salcli: below the limit: {line}", err=True)
-    if below or errors or any(one.problems for one in found):
-        raise typer.Exit(1)
+    return bool(below)
+
+
+def _todo(
+    inputs: Sequence[str], output: Path, others: Sequence[tuple[Path, Sequence[Area]]]
+) -> list[tuple[Path, OutputPaths]]:
+    """The inputs, and where the results of each go."""
+    from salcli.areas import files
+    from salcli.media.open import find_inputs
+    from salcli.prediction import manifest
+
+    paths = find_inputs(inputs)
+    if others:
+        return [(paths[0], files.comparison_place(output, paths[0], against=others[0][0]))]
+    return list(zip(paths, manifest.places(paths, output), strict=True))
 
 
 def _run(
@@ -155,7 +181,7 @@ def _run(
 
 
 def _others(
-    against: str | None, file: Path | None, *, paths: Sequence[Path], areas: Sequence[Area]
+    against: str | None, file: Path | None, *, inputs: Sequence[str], areas: Sequence[Area]
 ) -> list[tuple[Path, Sequence[Area]]]:
     """The input to compare with and its areas; empty if there is none."""
     from salcli.areas.geometry import check_same_names
@@ -166,7 +192,7 @@ def _others(
         if file is not None:
             raise UsageError("--against-areas needs --against")
         return []
-    others = find_inputs([against])
+    paths, others = find_inputs(inputs), find_inputs([against])
     if len(paths) != 1 or len(others) != 1:
         raise UsageError(
             f"--against compares one input with one, not {len(paths)} with {len(others)}"

@@ -18,6 +18,7 @@ from salcli.types import Precision
 
 if TYPE_CHECKING:
     from salcli.bench.compare import Measurement
+    from salcli.bench.worker import RunSettings, Workload
     from salcli.training.prepare import TrainingRequest
 
 __all__ = ["bench"]
@@ -110,10 +111,8 @@ def bench(
         _data(request, precision, workers, memory=memory, batches=batches, as_json=as_json)
         return
 
-    from salcli.bench import compare as benchmark
     from salcli.bench.worker import RunSettings, Workload
 
-    spec, _ = registry.model(model)
     setup = RunSettings(
         model,
         options=option or (),
@@ -125,15 +124,36 @@ def bench(
         filters=filters or (),
         offline=offline,
     )
-    setups = benchmark.ways(spec, setup, compare or ())
-    workload = Workload(source, frames, size)
+    _maps(
+        setup,
+        compare or (),
+        Workload(source, frames, size),
+        laps=laps,
+        quiet=quiet,
+        as_json=as_json,
+    )
+
+
+def _maps(
+    setup: RunSettings,
+    ways: Sequence[str],
+    workload: Workload,
+    *,
+    laps: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure the speed of maps, and print it."""
+    from salcli.bench import compare as benchmark
+
+    setups = benchmark.ways(registry.model(setup.model)[0], setup, ways)
 
     def notice(text: str) -> None:
         if not quiet:
             typer.echo(text, err=True)
 
     figures = benchmark.run(setups, workload, laps=laps, notice=notice)
-    peak = benchmark.convolution_peak(device, precision)
+    peak = benchmark.convolution_peak(setup.device, setup.precision)
     if as_json:
         typer.echo(json.dumps(_document(figures, peak), indent=2))
     else:

@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from salcli.commands import _tables
-from salcli.commands._options import DataOptions, Json, Quiet, Roots, Splits, complete_dataset
+from salcli.commands._options import (
+    DataOptions,
+    Json,
+    Quiet,
+    Roots,
+    Splits,
+    complete_dataset,
+    each_input,
+)
 from salcli.types import KernelName
 
 if TYPE_CHECKING:
     from salcli.datasets.check import SplitContents
+    from salcli.datasets.densitymaps import WrittenMaps
     from salcli.specs import DatasetSpec
+    from salcli.types import Recording
 
 __all__ = ["app"]
 
@@ -210,16 +220,18 @@ def maps(
     )
     parts = split or [dataset.evaluated]
     recordings = {r.name: r for part in parts for r in dataset.recordings(part)}
-    made, failed = 0, False
     with watch(len(recordings), quiet=quiet) as watcher:
-        for recording in recordings.values():
+
+        def write(recording: Recording) -> WrittenMaps:
             done = write_maps(recording, output, kernel=chosen, overwrite=overwrite)
-            made += done.maps + done.skipped
             for problem in done.problems:
-                failed = True
                 watcher.say(f"salcli: error: {problem}")
             watcher.finish(done.line)
-        if not made and not failed:
+            return done
+
+        found = each_input(recordings.values(), write, failed=lambda *_: None, watcher=watcher)
+        failed = any(one is None or one.problems for one in found)
+        if not failed and not any(one.maps + one.skipped for one in found if one):
             failed = True
             watcher.fail(f"dataset '{name}' has no fixations to compute maps from")
     if failed:

@@ -123,6 +123,10 @@ def _look_at_plugins(report: Diagnosis) -> None:
                 f"{plugin.distribution}"
             )
     report.facts["models"] = ", ".join(sorted(models))
+    if all(registry.provider(name).distribution == "salcli" for name in models):
+        report.problems.append(
+            "no model is installed, only baselines; to install one: pip install 'salcli[unisal]'"
+        )
     if missing := registry.installation(registry.DEFAULT_MODEL):
         report.facts["default model"] = f"{registry.DEFAULT_MODEL} is not installed ({missing})"
 

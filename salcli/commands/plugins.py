@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from salcli.commands._options import Json
+from salcli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from salcli.plugins.loader import Plugin
@@ -42,7 +49,7 @@ Name: TypeAlias = Annotated[
 
 @app.callback(invoke_without_command=True)
 def plugins(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the installed plugins; describe, check, switch and begin them."""
+    """List the installed plugins; describe, install, check, switch and begin them."""
     if context.invoked_subcommand is not None:
         return
     from salcli.commands import _tables
@@ -224,6 +231,49 @@ def new(
     typer.echo(f"next: pip install -e {folder} && salcli plugins check {name}", err=True)
 
 
+@app.command()
+def install(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME", help="Plugins: unisal, or any distribution as pip names it."
+        ),
+    ],
+) -> None:
+    """Install plugins into the environment that this salcli runs in.
+
+    \b
+    Examples:
+      salcli plugins install unisal
+      salcli plugins install tased salema
+    """
+    command = _installer(Path(sys.prefix), names)
+    typer.echo(shlex.join(command), err=True)
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise OutputError(f"'{command[0]}' could not install it (exit code {code}); see above")
+
+
+def _installer(prefix: Path, names: Sequence[str]) -> list[str]:
+    """The command that installs distributions into the environment at `prefix`.
+
+    Raises:
+        UsageError: Neither pip nor uv is there, or pipx is not.
+    """
+    from salcli.plugins.registry import OWN_PLUGINS
+
+    wanted = [f"salcli-{name}" if f"salcli-{name}" in OWN_PLUGINS else name for name in names]
+    if (prefix / "pipx_metadata.json").exists():  # pipx has to know, or upgrades forget them
+        if shutil.which("pipx"):
+            return ["pipx", "inject", prefix.name, *wanted]
+        raise UsageError(f"pipx made this environment, but cannot be found; install {wanted[0]}")
+    if (prefix / "uv-receipt.toml").exists() or not importlib.util.find_spec("pip"):
+        if shutil.which("uv"):
+            return ["uv", "pip", "install", "--python", sys.executable, *wanted]
+        raise UsageError(f"there is neither pip nor uv in '{prefix}'; install {wanted[0]} there")
+    return [sys.executable, "-m", "pip", "install", *wanted]
+
+
 def _document(plugin: Plugin) -> dict[str, Any]:
     from salcli.plugins import loader, registry
 
@@ -274,7 +324,6 @@ def _licence(plugin: Plugin) -> str:
 
 
 def _switch(name: str, *, enabled: bool) -> None:
-    from salcli.errors import UsageError
     from salcli.plugins import choice, loader
 
     plugin = loader.load().named(name)

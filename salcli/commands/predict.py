@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,25 +14,29 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from salcli import logs
-from salcli.commands import _options
+from salcli.commands import _options, _tables
 from salcli.commands._help import DATA, MAPS
-from salcli.commands._options import DataOptions, Roots, each_input
+from salcli.commands._options import DataOptions, Roots, each_input, load_models
 from salcli.plugins import registry
 from salcli.types import Format, Scale, Size
 
 if TYPE_CHECKING:
     from salcli.datasets.submission.predict import PredictionTask
+    from salcli.events import Watcher
     from salcli.loading import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.manifest import OutputPaths
-    from salcli.progress import Watcher
+    from salcli.types import Dataset
 
     Todo = tuple[Path, OutputPaths, PredictionTask | None]
 
 __all__ = ["predict"]
 
 
-FORMATS = get_args(Format)
+FORMATS: tuple[Format, ...] = get_args(Format)
+LOOKED_AT = ("overlay", "heatmap")
+"""Parts of the names of the pictures that are worth looking at, the best first."""
+
 SIZES: Mapping[str, Size] = {"source": "source", "published": "published"}
 
 
@@ -40,10 +47,15 @@ def _size(text: str) -> Size:
         raise typer.BadParameter(f"{error}, source or published") from None
 
 
-def _format(text: str) -> str:
-    if text not in FORMATS:
-        raise typer.BadParameter(f"{text} is not one of {', '.join(FORMATS)}")
-    return text
+def _formats(texts: Sequence[str], default: tuple[Format, ...]) -> tuple[Format, ...]:
+    """The formats in comma-separated texts, each once."""
+    named = [name for text in texts for name in text.split(",")]
+    for name in named:
+        if name not in FORMATS:
+            raise typer.BadParameter(
+                f"{name} is not one of {', '.join(FORMATS)}", param_hint="'--save'"
+            )
+    return tuple(f for f in FORMATS if f in named) or default
 
 
 def predict(
@@ -52,23 +64,32 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="INPUT",
-            help="Videos, images, folders of frames, folders of these, or globs.",
+            help="Videos, images, folders of frames, folders of these, globs, addresses of "
+            "files (http, https), or - for standard input.",
             show_default=False,
         ),
     ] = None,
     model: _options.ModelName = registry.DEFAULT_MODEL,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the results; - writes the only result to standard output.",
+        ),
     ] = Path("saliency"),
     save: Annotated[
-        list[Any] | None,  # of Format; typer takes no list of a Literal
+        list[str] | None,
         typer.Option(
-            metavar="FORMAT",
-            parser=_format,
-            help=f"{', '.join(FORMATS)}. Repeatable.",
-            show_default="png",
+            metavar="FORMATS",
+            help=f"{', '.join(FORMATS)}; comma-separated, repeatable.",
+            show_default="png,overlay",
         ),
     ] = None,
+    show: Annotated[
+        bool, typer.Option("--open", help="Open the first picture or movie that was made.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Redo finished inputs.")] = False,
     size: Annotated[
         Any,
@@ -129,16 +150,25 @@ def predict(
             rich_help_panel=DATA,
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Predict a few frames, print how long all would take and how much disk space the "
+            "results need, and write nothing.",
+        ),
+    ] = False,
     as_json: _options.Json = False,
+    progress: _options.Progress = "auto",
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
 ) -> None:
-    """Predict where people look: one saliency map per frame.
+    """Predict where people look: one saliency map per frame, and an overlay to look at.
 
     Maps of a clip or a folder go to DIR/NAME/0001.png and so on, the map of a lone image to
     DIR/NAME.png, with a record of how they were made in salcli.json. Finished inputs are skipped,
     and a run that was stopped resumes where it left off. Several runs may share DIR: an input
-    that another one works on is left to it.
+    that another one works on is left to it. `salcli photo.jpg` means `salcli predict photo.jpg`.
 
     With --data, `salcli datasets pack` checks and packs the result. Exit codes: 0 all done, 1
     some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
@@ -146,37 +176,39 @@ def predict(
     \b
     Examples:
       salcli predict clip.mp4 photo.jpg
-      salcli predict photos --save overlay --save npy -o maps
-      salcli predict hour.mp4 --start 600 --duration 60 --every 5
+      salcli predict photos --save overlay,npy -o maps
     """
     _check_inputs(inputs, data, [root, data_option, split], save)
-    formats: tuple[Format, ...] = tuple(dict.fromkeys(save or ("png",)))
+    piped = str(output) == "-"
+    formats = _formats(save or (), ("png",) if data or piped else ("png", "overlay"))
     _check_scale(scale, formats)
-    registry.model(model)
+    _options.check_model(model, option, weights=weights)
+    desk = Path(context.with_resource(tempfile.TemporaryDirectory()))
+    output = desk / "out" if piped else output
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
+    files = _options.local_inputs(
+        inputs or (), desk, offline=offline, quiet=quiet, progress=progress
+    )
+    dataset = _dataset(data, root or (), data_option or ())
+    (loaded,) = load_models(
+        [model],
+        option=option,
+        weights=weights,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        filters=filters,
+        offline=offline,
+        untrained=untrained,
+        quiet=quiet,
+        progress=progress,
+    )
 
-    from salcli.loading import load_model
     from salcli.media.portion import Portion
     from salcli.prediction.job import Job
-    from salcli.progress import download_bar, watch
+    from salcli.progress import watch
 
-    todo = _todo(
-        inputs or (), data, root or (), data_option or (), split=split or "test", output=output
-    )
-    with _options.results_apart(), download_bar(model, quiet=quiet) as report:
-        loaded = load_model(
-            model,
-            options=option or (),
-            weights_file=weights,
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            filters=filters or (),
-            offline=offline,
-            untrained=untrained,
-            report=report,
-        )
     loaded = loaded.for_dataset(data) if data is not None else loaded
     job = Job(
         loaded,
@@ -190,15 +222,77 @@ def predict(
         overwrite=overwrite,
         retries=retries,
     )
-    with watch(len(todo), quiet=quiet) as watcher:
+    todo = _todo(files, dataset, split=split or "test", output=output)
+    _check_pipe(piped, todo, formats, as_json=as_json)
+    with watch(len(todo), quiet=quiet, style=progress) as watcher:
         watcher.note(_options.introduction(loaded))
+        if dry_run:
+            _estimate(job, todo, output, watcher=watcher, as_json=as_json)
+            raise typer.Exit
         outcomes = each_input(todo, partial(_run, job, watcher), failed=_failed, watcher=watcher)
-        if elsewhere := sum(outcome.status == "elsewhere" for outcome in outcomes):
-            watcher.note(f"{elsewhere} of {len(todo)} inputs are left to other processes")
+        _conclude(todo, outcomes, watcher=watcher, piped=piped, opens=show)
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
-    if not all(outcome.complete for outcome in outcomes):
+    if not all(outcome.complete for outcome in outcomes) or len(files) < len(inputs or ()):
         raise typer.Exit(1)
+
+
+def _conclude(
+    todo: Sequence[Todo],
+    outcomes: Sequence[Outcome],
+    *,
+    watcher: Watcher,
+    piped: bool,
+    opens: bool,
+) -> None:
+    """Sum up several inputs, and name a picture or write the only result to standard output."""
+    if len(outcomes) > 1 or any(outcome.status == "elsewhere" for outcome in outcomes):
+        watcher.note(_summary(outcomes))
+    if not piped:
+        _show(todo, outcomes, watcher=watcher, opens=opens)
+    elif outcomes[0].status != "failed":
+        _pipe(todo, outcomes)
+
+
+def _check_pipe(
+    piped: bool, todo: Sequence[Todo], formats: Sequence[str], *, as_json: bool
+) -> None:
+    from salcli.errors import UsageError
+
+    if piped and (len(todo) != 1 or len(formats) != 1 or as_json):
+        raise UsageError("-o - writes one result of one input in one format, without --json")
+
+
+def _results(one: Todo, outcome: Outcome) -> list[Path]:
+    """The files that an input has now."""
+    _, place, _ = one
+    record = place.read(single=outcome.results == place.output)
+    return [] if record is None else [file for file in place.files(record) if file.is_file()]
+
+
+def _pipe(todo: Sequence[Todo], outcomes: Sequence[Outcome]) -> None:
+    """Write the only result to standard output."""
+    from salcli.errors import UsageError
+
+    files = _results(todo[0], outcomes[0])
+    if len(files) != 1:
+        raise UsageError(f"-o - writes one file, not {len(files)}; use --save overlay for a clip")
+    sys.stdout.buffer.write(files[0].read_bytes())
+
+
+def _show(
+    todo: Sequence[Todo], outcomes: Sequence[Outcome], *, watcher: Watcher, opens: bool
+) -> None:
+    """Name the first picture or movie, overlays first, and open it if that is wanted."""
+    for one, outcome in zip(todo, outcomes, strict=True):
+        files = [] if outcome.status == "failed" or one[2] else _results(one, outcome)
+        pictures = [file for file in files if file.suffix in (".png", ".mp4")]
+        if pictures:
+            best = min(pictures, key=lambda file: [name not in file.name for name in LOOKED_AT])
+            watcher.note(f"to look at: {best}")
+            if opens:
+                typer.launch(str(best))
+            return
 
 
 def _check_scale(scale: Scale, formats: Sequence[str]) -> None:
@@ -229,28 +323,56 @@ def _check_inputs(
             raise UsageError("--data writes PNG, the format of benchmarks; omit --save")
 
 
+def _dataset(data: str | None, root: Sequence[Path], options: Sequence[str]) -> Dataset | None:
+    from salcli.datasets.open import open_dataset
+
+    return None if data is None else open_dataset(data, root, options=options)
+
+
 def _todo(
-    inputs: Sequence[str],
-    data: str | None,
-    root: Sequence[Path],
-    data_option: Sequence[str],
-    *,
-    split: str,
-    output: Path,
+    inputs: Sequence[str], dataset: Dataset | None, *, split: str, output: Path
 ) -> list[Todo]:
     """What to predict, and where to write it; recordings of a dataset have further settings."""
-    from salcli.datasets.open import open_dataset
     from salcli.datasets.submission.predict import tasks
     from salcli.media.open import find_inputs
     from salcli.prediction import manifest
 
-    if data is not None:
-        dataset = open_dataset(data, root, options=data_option)
+    if dataset is not None:
         found = tasks(dataset, split, output)
         return [(task.recording.source, task.place, task) for task in found]
     paths = find_inputs(inputs)
     places = manifest.places(paths, output)
     return [(path, place, None) for path, place in zip(paths, places, strict=True)]
+
+
+def _estimate(
+    job: Job, todo: Sequence[Todo], output: Path, *, watcher: Watcher, as_json: bool
+) -> None:
+    """Print what the prediction would take."""
+    from salcli.prediction.estimate import estimate
+    from salcli.progress import clock
+
+    inputs = [(path, task.settings(job) if task else job) for path, _, task in todo]
+    found = estimate(job, inputs, output, failed=watcher.fail)
+    device = job.loaded.model.device
+    if as_json:
+        document = {**dataclasses.asdict(found), "device": str(device), "fits": found.fits}
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        speed = found.frames / found.seconds
+        facts = {
+            "inputs": f"{found.inputs}, about {found.frames} frames",
+            "time": f"about {clock(found.seconds)} on {device} ({speed:.1f} frames/s, measured on "
+            f"{found.sampled})",
+            **{name: f"about {size / 1e6:,.1f} MB" for name, size in found.space.items()},
+            "free": f"{found.free / 1e6:,.1f} MB at '{output}'",
+        }
+        for line in _tables.facts(facts):
+            typer.echo(line)
+    if not found.fits:
+        watcher.note("salcli: warning: the disk will not hold the results")
+    if found.inputs < len(todo):
+        raise typer.Exit(1)
 
 
 def _run(job: Job, watcher: Watcher, one: Todo) -> Outcome:
@@ -280,6 +402,18 @@ def _line(outcome: Outcome) -> str:
         f"{outcome.source}: {frames} in {outcome.results}, {outcome.seconds:.1f} s, "
         f"{speed:.1f} frames/s"
     )
+
+
+def _summary(outcomes: Sequence[Outcome]) -> str:
+    """A line about several inputs."""
+    kinds = [outcome.status for outcome in outcomes]
+    counts = {"done": kinds.count("done"), "already done": kinds.count("skipped")}
+    counts |= {"left to other processes": kinds.count("elsewhere"), "failed": kinds.count("failed")}
+    shown = ", ".join(f"{many} {name}" for name, many in counts.items() if many)
+    done = [outcome for outcome in outcomes if outcome.status == "done"]
+    frames, seconds = sum(one.frames for one in done), sum(one.seconds for one in done)
+    speed = f", {frames} maps, {frames / seconds:.1f} frames/s" if seconds else ""
+    return f"{len(outcomes)} inputs: {shown}{speed}"
 
 
 def _document(loaded: Loaded, outcomes: Sequence[Outcome]) -> dict[str, Any]:

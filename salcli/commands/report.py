@@ -38,6 +38,7 @@ def report(
     area: _options.AreaBoxes = None,
     device: _options.Device = "auto",
     offline: _options.Offline = False,
+    progress: _options.Progress = "auto",
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
 ) -> None:
@@ -56,11 +57,10 @@ def report(
     """
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     from salcli.areas import parse
-    from salcli.panels.paired import find_paired
-    from salcli.progress import watch
 
     chosen = parse.collect(areas, area or ())
     _options.check_writable(output.parent)
+    _options.check_exist(inputs)
     loaded = load_models(
         models,
         option=option,
@@ -69,12 +69,15 @@ def report(
         device=device,
         offline=offline,
         quiet=quiet,
+        progress=progress,
     )
+    from salcli.panels.paired import find_paired
+    from salcli.progress import watch
     from salcli.report.entries import EntryMaker
     from salcli.report.page import write
 
     paths = find_paired(inputs)
-    with watch(len(paths), quiet=quiet) as watcher:
+    with watch(len(paths), quiet=quiet, style=progress) as watcher:
         for one in loaded:
             for line in (_options.introduction(one), *_options.known_limits(one)):
                 watcher.note(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from salcli import logs
 from salcli.commands import _help, _options, _tables
 from salcli.commands._options import DataOptions, Roots, load_models
 from salcli.plugins import registry
+from salcli.progress import watch
 
 __all__ = ["ScoreCommand", "complete_protocol", "score"]
 
@@ -117,6 +119,7 @@ def score(
     ] = False,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
+    progress: _options.Progress = "auto",
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
 ) -> None:
@@ -140,9 +143,10 @@ def score(
         _options.check_writable(folder)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
+    watch(1, quiet=quiet, style=progress).note(f"opening {data} ...")
+
     from salcli import devices
     from salcli.datasets.open import open_dataset
-    from salcli.progress import watch
     from salcli.scoring.run import predicted_maps, score_sources
     from salcli.scoring.session import open_session
     from salcli.scoring.stored import StoredMaps
@@ -158,21 +162,18 @@ def score(
         baselines=baselines,
         device=devices.for_metrics(device),
     )
-    names = model or ([] if stored else [registry.DEFAULT_MODEL])
-    models = (
-        load_models(
-            names,
-            option=option,
-            weights=weights,
-            filters=filters,
-            device=device,
-            offline=offline,
-            quiet=quiet,
-        )
-        if names
-        else []
+    loading = partial(
+        load_models,
+        option=option,
+        weights=weights,
+        filters=filters,
+        device=device,
+        offline=offline,
     )
-    with watch(len(names) + len(stored), quiet=quiet) as watcher, _options.results_apart():
+    names = model or ([] if stored else [registry.DEFAULT_MODEL])
+    models = loading(names, quiet=quiet, progress=progress) if names else []
+    watching = watch(len(names) + len(stored), quiet=quiet, style=progress)
+    with watching as watcher, _options.results_apart():
         for loaded in models:
             watcher.note(_options.introduction(loaded))
         sources = [*predicted_maps(models, data, watcher, save=save_maps), *stored]

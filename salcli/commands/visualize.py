@@ -18,9 +18,9 @@ from salcli.commands._options import each_input, load_models
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
+    from salcli.events import Watcher
     from salcli.panels.draw import DrawnInput, ModelScores, Visualizer
     from salcli.prediction.manifest import OutputPaths
-    from salcli.progress import Watcher
 
 __all__ = ["visualize"]
 
@@ -132,6 +132,7 @@ def visualize(
     fps: _options.Fps = None,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
+    progress: _options.Progress = "auto",
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
 ) -> None:
@@ -150,19 +151,10 @@ def visualize(
       salcli visualize photos --style contour --contact-sheet
     """
     registry.style(style)
+    _check_colormap(colormap)
     _options.check_writable(output)
+    _options.check_exist(inputs)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
-
-    from salcli.panels.draw import DrawnInput, Visualizer
-    from salcli.panels.files import write_sheet
-    from salcli.panels.paired import find_paired
-    from salcli.prediction import manifest
-    from salcli.progress import watch
-    from salcli.render import colormaps
-    from salcli.render.styles import Look
-
-    if colormap is not None:
-        colormaps.table(colormap)
     loaded = load_models(
         models,
         option=option,
@@ -171,7 +163,14 @@ def visualize(
         device=device,
         offline=offline,
         quiet=quiet,
+        progress=progress,
     )
+
+    from salcli.panels.draw import Visualizer
+    from salcli.panels.paired import find_paired
+    from salcli.progress import watch
+    from salcli.render.styles import Look
+
     visualizer = Visualizer(
         loaded,
         style,
@@ -186,26 +185,44 @@ def visualize(
         gif=gif,
     )
     paths = find_paired(inputs)
-    with watch(len(paths), quiet=quiet) as watcher:
+    with watch(len(paths), quiet=quiet, style=progress) as watcher:
         for one in loaded:
             watcher.note(_options.introduction(one))
-        places = manifest.places(paths, output)
-        drawn = each_input(
-            list(zip(paths, places, strict=True)),
-            partial(_run, visualizer, watcher),
-            failed=lambda one, error: DrawnInput(one[0], error=error),
-            watcher=watcher,
-        )
-        pictures = [picture for one in drawn for picture in one.sheet]
-        if pictures:
-            write_sheet(output / SHEET, pictures)
-            watcher.note(f"contact sheet: {output / SHEET}")
+        drawn = _draw(visualizer, paths, output, watcher=watcher)
     if as_json:
         typer.echo(json.dumps(_document([one.label for one in loaded], drawn), indent=2))
     else:
         _show([row for one in drawn for row in one.rows])
     if not all(one.complete for one in drawn):
         raise typer.Exit(1)
+
+
+def _check_colormap(name: str | None) -> None:
+    from salcli.render import colormaps
+
+    if name is not None:
+        colormaps.table(name)
+
+
+def _draw(
+    visualizer: Visualizer, paths: Sequence[Path], output: Path, *, watcher: Watcher
+) -> list[DrawnInput]:
+    """Draw every input, and the sheet of all pictures, if it is wanted."""
+    from salcli.panels.draw import DrawnInput
+    from salcli.panels.files import write_sheet
+    from salcli.prediction import manifest
+
+    drawn = each_input(
+        list(zip(paths, manifest.places(paths, output), strict=True)),
+        partial(_run, visualizer, watcher),
+        failed=lambda one, error: DrawnInput(one[0], error=error),
+        watcher=watcher,
+    )
+    pictures = [picture for one in drawn for picture in one.sheet]
+    if pictures:
+        write_sheet(output / SHEET, pictures)
+        watcher.note(f"contact sheet: {output / SHEET}")
+    return drawn
 
 
 def _run(visualizer: Visualizer, watcher: Watcher, one: tuple[Path, OutputPaths]) -> DrawnInput:

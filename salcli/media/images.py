@@ -34,6 +34,7 @@ __all__ = [
     "kind_of",
     "read",
     "size_of",
+    "to_rgb",
 ]
 
 SUFFIXES = frozenset(
@@ -113,7 +114,7 @@ def read(path: Path) -> Frame:
         InputError: The file cannot be read as an image; the message names it and the reason.
     """
     with _opened(path) as image:
-        return _rgb(ImageOps.exif_transpose(image))
+        return to_rgb(ImageOps.exif_transpose(image))
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -159,7 +160,8 @@ def _bounded(file: BinaryIO, formats: list[str]) -> Image.Image:
         return Image.open(file, formats=formats)
 
 
-def _rgb(image: Image.Image) -> Frame:
+def to_rgb(image: Image.Image) -> Frame:
+    """An image of any mode as RGB uint8; transparent parts become mid grey."""
     if image.mode == "F" or image.mode.startswith("I"):
         return np.repeat(_grey_8bit(np.asarray(image))[..., None], 3, axis=2)
     if image.has_transparency_data:
@@ -324,5 +326,5 @@ class Animation:
                 image.seek(index)
                 image.load()
                 end = start + (image.info.get("duration", 0) / 1000 or UNTIMED_SECONDS)
-                yield _rgb(image), start, end
+                yield to_rgb(image), start, end
                 start = end

@@ -129,7 +129,7 @@ class Visualizer:
         alone = stimulus.count == 1 and not drawn.source.is_dir()
         folder = place.output if alone else place.folder
         panels, sheet = self._panels(LARGEST_PICTURE), self._sheet_panels()
-        watcher.start(place.name, stimulus.count if stimulus.is_clip else len(chosen))
+        watcher.start(place.name, stimulus.expected if stimulus.is_clip else len(chosen))
         with closing(predictions.frames(chosen, notice=watcher.note)) as frames:
             for compared in frames:
                 watcher.step()
@@ -182,7 +182,7 @@ class Visualizer:
         path = place.output / f"{place.name}_viz.mp4"
         panels, sheet = self._panels(LARGEST_MOVIE), self._sheet_panels()
         scores: dict[str, list[Mapping[str, float]]] = {}
-        watcher.start(place.name, stimulus.count)
+        watcher.start(place.name, stimulus.expected)
         with (
             _movie(path, stimulus, panels=panels) as add,
             closing(predictions.frames(notice=watcher.note)) as frames,

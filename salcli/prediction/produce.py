@@ -92,7 +92,8 @@ def produce(
     for frame in rest.done:
         made.add(frame)
     frames = _Frames(rest.stimulus, claim)
-    watcher.start(stimulus.name, stimulus.count and max(0, stimulus.count - len(rest.done)))
+    expected = stimulus.expected
+    watcher.start(stimulus.name, expected and max(0, expected - len(rest.done)))
     results = loop.run(
         model,
         replace(rest.stimulus, frames=frames),

@@ -81,7 +81,7 @@ class EntryMaker:
         """
         predictions = PairedPredictions(source, self._models, kind=self._kind, fps=self._fps)
         stimulus = predictions.pair.stimulus
-        self._watcher.start(stimulus.name, stimulus.count)
+        self._watcher.start(stimulus.name, stimulus.expected)
         with closing(predictions.frames(notice=self._watcher.note)) as frames:
             watched = self._watched(frames)
             found = [self._clip(stimulus, watched)] if stimulus.is_clip else self._stills(watched)

@@ -147,8 +147,9 @@ def test_bad_weights_end_with_one_clear_line(
         torch.save({"epoch": 8, "state_dict": state}, path, _use_new_zipfile_serialization=False)
     ran = salcli("predict", "clip", "-m", "salema", "--weights", path, "-o", "out")
     assert ran.returncode == 3
-    assert len(ran.stderr.splitlines()) == 1
-    assert ran.stderr.startswith("salcli: error: ")
+    loading, told = ran.stderr.splitlines()
+    assert loading == "loading salema ..."
+    assert told.startswith("salcli: error: ")
     assert "SalEMA30.pt" in ran.stderr
     assert complaint in ran.stderr
     assert "code in a pickle ran" not in ran.stdout

@@ -211,5 +211,5 @@ def test_bad_files_end_the_command_with_one_line(
         run = salcli("predict", "a.png", *arguments)
         assert run.returncode == 3
         assert words in run.stderr
-        assert run.stderr.count("\n") == 1
+        assert run.stderr.count("\n") == 2  # the first says what is loading
     assert not (tmp_path / "saliency").exists()

@@ -43,18 +43,22 @@ class PredictionTask:
         recording = self.recording
         if self.video is not None and self.video.exists() and not job.overwrite:
             return Outcome(recording.source, self.video, "skipped", len(recording.annotations))
-        labels = None
-        if recording.frames is not None:
-            labels = [annotation.label for annotation in recording.annotations]
-        kind: Literal["clip", "stills"] = "clip" if recording.is_clip else "stills"
-        fps = recording.fps if recording.frames is not None else None
-        own = replace(job, kind=kind, fps=fps, labels=labels)
+        own = self.settings(job)
         if self.video is None:
             return own.run(recording.source, self.place, watcher=watcher)
         outcome = own.run(recording.source, self.place, watcher=watcher, then=self._encoded)
         with suppress(OSError):  # somewhere else, someone is still at it
             self.place.folder.rmdir()
         return outcome
+
+    def settings(self, job: Job) -> Job:
+        """The job with what is known of the recording."""
+        recording, labels = self.recording, None
+        if recording.frames is not None:
+            labels = [annotation.label for annotation in recording.annotations]
+        kind: Literal["clip", "stills"] = "clip" if recording.is_clip else "stills"
+        fps = recording.fps if recording.frames is not None else None
+        return replace(job, kind=kind, fps=fps, labels=labels)
 
     def _encoded(self, outcome: Outcome) -> Outcome:
         """Encode the maps as one video, which replaces their folder."""
