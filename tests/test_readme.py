@@ -1,4 +1,4 @@
-"""Everything that the README says can be done is done here."""
+"""Everything that the README and the pages in docs/ say can be done is done here."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ from salcli import cli, errors
 
 CHECKOUT = Path(__file__).parents[1]
 README = (CHECKOUT / "README.md").read_text("utf-8")
+PAGES = {
+    page: page.read_text("utf-8")
+    for page in [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+    if page.name != "architecture.md"
+}
+TEXT = "".join(PAGES.values())
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Block:
 
 BLOCKS = [
     Block(*found.groups())
-    for found in re.finditer(r"^```(\w+) ?(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    for found in re.finditer(r"^```(\w+) ?(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 ]
 
 
@@ -85,17 +91,21 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     kinds = {(b.language, b.mark) for b in BLOCKS}
     tested = {("sh", ""), ("sh", "unrun"), ("python", ""), ("python", "plugin")}
-    tested.add(("python", "unrun"))  # by tests/test_public_surface.py
+    tested |= {("python", "unrun")}  # by tests/test_public_surface.py
+    tested |= {("python", "image"), ("python", "recurrent")}  # by tests/test_framewise.py
     assert kinds == tested | {("toml", ""), ("text", "files")}
-    assert README.count("```") == 2 * len(BLOCKS)
+    assert TEXT.count("```") == 2 * len(BLOCKS)
 
 
-def test_opens_with_the_two_commands_and_ci_runs_the_second() -> None:
-    demo, tests, install = SETUP
-    assert README.index(demo) < README.index(tests) < 500
+def test_opens_with_the_installation_and_ci_runs_the_command_for_developers() -> None:
+    install, everything, demo, tests = SETUP
+    assert README.index(install) < 500
+    assert README.index("## Develop") < README.index(demo) < README.index(tests)
+    assert len(README.splitlines()) <= 160
     assert demo == 'python3 -m pip install "nox[uv]" && python3 -m nox -s demo'
     assert tests == 'python3 -m pip install "nox[uv]" && python3 -m nox -s tests'
-    assert install == "pip install salcli salcli-unisal"
+    assert install == 'pip install "salcli[unisal]"'
+    assert everything == 'pip install "salcli[all]"'
     assert (CHECKOUT / ".ci" / "run").read_text().splitlines()[-1] == tests
     sessions = re.findall(r"@nox\.session\ndef (\w+)", (CHECKOUT / "noxfile.py").read_text())
     assert sessions[:2] == ["demo", "tests"]
@@ -144,26 +154,37 @@ def test_a_command_line_that_does_not_exist_is_found(application: Any) -> None:
 
 def test_environment_variables_are_those_that_the_code_reads() -> None:
     code = "".join(file.read_text() for file in (CHECKOUT / "salcli").rglob("*.py"))
-    named = set(re.findall(r"SALCLI_[A-Z_]+", README))
+    named = set(re.findall(r"SALCLI_[A-Z_]+", TEXT))
     assert named == set(re.findall(r"[\"']?(SALCLI_[A-Z_]+)", code))
 
 
 def test_exit_codes_are_those_of_the_errors() -> None:
-    section = README.partition("## Exit codes")[2].partition("##")[0]
+    section = TEXT.partition("## Exit codes")[2].partition("##")[0]
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
     kinds = [getattr(errors, name) for name in errors.__all__]
     assert told == {0, cli.INTERRUPTED, *(kind.exit_code for kind in kinds)}
 
 
-@pytest.mark.parametrize("text", blocks("python"), ids=["path", "arrays", "pictures and areas"])
+@pytest.mark.parametrize("text", blocks("python"), ids=["readme", "path", "arrays", "areas"])
 def test_python_examples_run(text: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(text, "README.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) >= 2
 
 
-def test_links_lead_to_files() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (CHECKOUT / target).is_file(), target
+def anchor(title: str) -> str:
+    """The name by which a link finds a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", PAGES[page]):
+        if "://" in target:
+            continue
+        file = page.parent / target if target else page
+        assert file.is_file(), target
+        titles = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE) if heading else []
+        assert not heading or heading in map(anchor, titles), heading
 
 
 @pytest.fixture
@@ -185,7 +206,7 @@ def plugin(desk: Path) -> Path:
 
 def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(plugin)}
-    (example,) = re.findall(r"`salcli (predict .* --model contrast .*?)`", README)
+    (example,) = re.findall(r"`salcli (predict .* --model contrast .*?)`", TEXT)
     check = blocks("python", "plugin")[2]
     for arguments in (["-m", "salcli", *shlex.split(example)], ["-c", check]):
         ran = subprocess.run(
