@@ -435,7 +435,7 @@ def test_interrupting_ends_with_130(fake_site: Path, tmp_path: Path) -> None:
         picture(tmp_path / f"clip/{number:04d}.png")
     environment = {**os.environ, "PYTHONPATH": str(fake_site), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [*(sys.executable, "-m", "salcli", "predict", "clip", *FAKE), *SLOWLY],
+        [*(sys.executable, "-m", "salcli", "predict", "clip", *FAKE), *SLOWLY, "--save", "png"],
         cwd=tmp_path,
         env=environment,
         stderr=subprocess.PIPE,

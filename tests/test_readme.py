@@ -93,6 +93,8 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     tested = {("sh", ""), ("sh", "unrun"), ("python", ""), ("python", "plugin")}
     tested |= {("python", "unrun")}  # by tests/test_public_surface.py
     tested |= {("python", "image"), ("python", "recurrent")}  # by tests/test_framewise.py
+    # by tests/test_filters.py
+    tested |= {("python", mark) for mark in ("preprocess", "predict", "filter")}
     assert kinds == tested | {("toml", ""), ("text", "files")}
     assert TEXT.count("```") == 2 * len(BLOCKS)
 

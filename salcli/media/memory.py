@@ -72,7 +72,7 @@ def in_memory(source: Any, fps: float | None) -> Stimulus:
     listed = [source] if is_picture(source) else source
     if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
         raise InputError(f"frames in memory must be an iterable of frames, not {listed!r}")
-    frames = _Frames(listed, same=fps is not None)
+    frames = _MemoryFrames(listed, same=fps is not None)
     size, count = frames.first.shape[:2], None
     if isinstance(listed, Sized):
         count = len(listed)
@@ -84,7 +84,7 @@ def in_memory(source: Any, fps: float | None) -> Stimulus:
 MIXED = "the frames of a clip must have one size; without fps they are stills"
 
 
-class _Frames:
+class _MemoryFrames:
     """The frames of an iterable as RGB; an iterator can be gone through only once."""
 
     def __init__(self, source: Iterable[Any], *, same: bool) -> None:
