@@ -130,6 +130,14 @@ def predict(
     retries: Annotated[
         int, typer.Option(min=0, metavar="N", help="Try an input that failed again, N times.")
     ] = 0,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N|auto",
+            help="Only part I of N of the inputs; auto asks SLURM, torchrun, Kubernetes or AWS "
+            "Batch which one.",
+        ),
+    ] = None,
     offline: _options.Offline = False,
     data: Annotated[
         str | None,
@@ -222,10 +230,16 @@ def predict(
         overwrite=overwrite,
         retries=retries,
     )
-    todo = _todo(files, dataset, split=split or "test", output=output)
+    everything = _todo(files, dataset, split=split or "test", output=output)
+    todo = part.part(everything) if part else everything
     _check_pipe(piped, todo, formats, as_json=as_json)
     with watch(len(todo), quiet=quiet, style=progress) as watcher:
         watcher.note(_options.introduction(loaded))
+        if part:
+            watcher.note(
+                f"shard {part}: {len(todo)} of {len(everything)} inputs; the other shards must "
+                "run, too"
+            )
         if dry_run:
             _estimate(job, todo, output, watcher=watcher, as_json=as_json)
             raise typer.Exit

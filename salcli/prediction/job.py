@@ -113,7 +113,7 @@ class Job:
         place: OutputPaths,
         *,
         watcher: Watcher,
-        then: Callable[[Outcome], Outcome] = lambda outcome: outcome,
+        then: Callable[[Outcome], Outcome] | None = None,
     ) -> Outcome:
         """Predict one input, unless it is finished already, or another process works on it.
 
@@ -121,7 +121,8 @@ class Job:
             source: The input.
             place: Where its results go.
             watcher: Shows the progress.
-            then: Done with the outcome while no other process can work on the input.
+            then: Done with the outcome, also of a finished input, while no other process can work
+                on the input.
 
         Raises:
             InputError: It cannot be read.
@@ -136,10 +137,11 @@ class Job:
         self._check_clash(task)
         try:
             outcome = self._finished(task)
-            if outcome is None:
+            if outcome is None or then:
                 with claims.claimed(place.claim_file(single=single)) as claim:
                     # another process may have finished it since
-                    outcome = self._finished(task) or then(self._attempts(task, claim))
+                    outcome = self._finished(task) or self._attempts(task, claim)
+                    outcome = then(outcome) if then else outcome
         except ClaimedElsewhere as error:
             return Outcome(source, task.results, "elsewhere", holder=str(error))
         return outcome

@@ -84,6 +84,24 @@ def test_avimos_wants_grey_videos_that_hold_the_very_levels(
     assert packed.returncode == 0, packed.stderr
 
 
+def test_a_run_that_died_before_its_video_makes_it_next_time(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    root = miniature("avimos")
+    source = root / "Videos" / "video_4.mp4"
+    salcli("predict", source, "--as", "clip", "-m", "brightness", "-o", "maps")
+    assert (tmp_path / "maps" / "video_4" / "salcli.json").is_file()
+
+    words = ("predict", "--data", "avimos", "--root", root, "-m", "brightness", "-o", "maps")
+    done = salcli(*words, "--json")
+
+    assert done.returncode == 0, done.stderr
+    statuses = [each["status"] for each in json.loads(done.stdout)["inputs"]]
+    assert statuses == ["done", "skipped"]
+    names = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert names == {"video_3.mp4", "video_4.mp4"}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

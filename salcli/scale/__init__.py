@@ -1,0 +1,1 @@
+"""Shares work out among processes and machines."""
