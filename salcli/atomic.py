@@ -23,6 +23,7 @@ __all__ = [
     "replacing",
     "reporting_os_errors",
     "sweep",
+    "sweep_once",
     "temporary",
     "temporary_folder",
     "write",
@@ -80,6 +81,7 @@ def replacing(path: Path) -> Iterator[Path]:
     part = temporary(path)
     with reporting_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep_once(path.parent)
         try:
             yield part
             part.replace(path)
@@ -118,6 +120,13 @@ def sweep(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
+@functools.lru_cache(maxsize=256)
+def sweep_once(folder: Path) -> None:
+    """Sweep a folder when this process first writes to it, not for each of its files."""
+    with suppress(OutputError):
+        sweep(folder)
+
+
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder in the system's folder for temporary files, removed at the end of the block.
@@ -127,15 +136,9 @@ def temporary_folder() -> Iterator[Path]:
     Raises:
         OSError: It cannot be made.
     """
-    _sweep_system_folder()
+    sweep_once(Path(gettempdir()))
     with TemporaryDirectory(prefix=_prefix(), ignore_cleanup_errors=True) as name:
         yield Path(name)
-
-
-@functools.cache
-def _sweep_system_folder() -> None:
-    with suppress(OutputError):
-        sweep(Path(gettempdir()))
 
 
 @contextmanager

@@ -6,14 +6,14 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 
 from salcli import atomic
-from salcli.atomic import reporting_os_errors, sweep, temporary
+from salcli.atomic import reporting_os_errors, sweep, sweep_once, temporary
 from salcli.errors import UnknownName
 from salcli.maps import to_8bit
 from salcli.media.encoder import QUALITY
@@ -141,7 +141,7 @@ def open_writer(
             raise UnknownName("output format", format_, FORMATS)
     with reporting_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    _sweep_once(folder) if single else sweep(folder)
+    sweep_once(folder) if single else sweep(folder)
     if kept is not None:
         sweep(kept.folder)
     writer = Writer(formats, folder, stimulus=stimulus, rounding=rounding, single=single, kept=kept)
@@ -151,12 +151,6 @@ def open_writer(
     except BaseException:
         writer.cancel()
         raise
-
-
-@lru_cache(maxsize=16)
-def _sweep_once(folder: Path) -> None:
-    """Not for each of ten thousand stills in one folder."""
-    sweep(folder)
 
 
 class Writer:
