@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from salcli.loading import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.manifest import OutputPaths
+    from salcli.scale.shards import Shard
     from salcli.types import Dataset
 
     Todo = tuple[Path, OutputPaths, PredictionTask | None]
@@ -191,6 +192,7 @@ def predict(
     formats = _formats(save or (), ("png",) if data or piped else ("png", "overlay"))
     _check_scale(scale, formats)
     _options.check_model(model, option, weights=weights)
+    part = _part(shard)
     desk = Path(context.with_resource(tempfile.TemporaryDirectory()))
     output = desk / "out" if piped else output
     _options.check_writable(output)
@@ -307,6 +309,12 @@ def _show(
             if opens:
                 typer.launch(str(best))
             return
+
+
+def _part(shard: str | None) -> Shard | None:
+    from salcli.scale.shards import parse_shard
+
+    return parse_shard(shard) if shard is not None else None
 
 
 def _check_scale(scale: Scale, formats: Sequence[str]) -> None:
