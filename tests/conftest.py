@@ -119,7 +119,13 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def processes(fake_site: Path) -> Iterator[Callable[..., Ended]]:
+def temporaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for temporary files of `processes`."""
+    return tmp_path_factory.mktemp("temporaries")
+
+
+@pytest.fixture(scope="module")
+def processes(fake_site: Path, temporaries: Path) -> Iterator[Callable[..., Ended]]:
     """Run several commands at once, each in a process of its own; see tests/forking.py.
 
     `after` and `number`: after how many seconds they get which signal. `kill_at`: at which map
@@ -127,7 +133,7 @@ def processes(fake_site: Path) -> Iterator[Callable[..., Ended]]:
     """
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("forking.py"))],
-        env=environment([fake_site]),
+        env=environment([fake_site], TMPDIR=str(temporaries)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -281,17 +280,16 @@ def test_a_failed_input_is_noted_until_it_succeeds(salcli: Run, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_signals_leave_nothing_temporary(
-    processes: Commands, clip_file: Path, tmp_path: Path, name: str
+    processes: Commands, temporaries: Path, clip_file: Path, tmp_path: Path, name: str
 ) -> None:
     number = getattr(signal, name)
-    before = set(Path(tempfile.gettempdir()).glob("salcli-*"))
     slow = ["predict", str(clip_file), *FAKE, "-O", "delay=0.3", "--batch-size", "1", *ALL]
 
     ended = processes(slow, folder=tmp_path, after=1.0, number=number)
 
     assert ended.codes == [128 + number]
     assert "Traceback" not in ended.errors[0]
-    assert set(Path(tempfile.gettempdir()).glob("salcli-*")) <= before
+    assert not list(temporaries.iterdir())
     assert not list((tmp_path / "saliency").rglob(".salcli-claim"))
     assert not [p for p in (tmp_path / "saliency").rglob(".*") if atomic.LEFTOVER.match(p.name)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from salcli import logs
+from salcli.atomic import temporary_folder
 from salcli.commands import _options, _tables
 from salcli.commands._help import DATA, MAPS
 from salcli.commands._options import DataOptions, Roots, each_input, load_models
@@ -193,7 +193,7 @@ def predict(
     _check_scale(scale, formats)
     _options.check_model(model, option, weights=weights)
     part = _part(shard)
-    desk = Path(context.with_resource(tempfile.TemporaryDirectory()))
+    desk = context.with_resource(temporary_folder())
     output = desk / "out" if piped else output
     _options.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))

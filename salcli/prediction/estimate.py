@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from salcli.atomic import temporary_folder
 from salcli.errors import InputError
 from salcli.media.open import open_stimulus
 from salcli.output import writers
@@ -108,8 +108,7 @@ def _beginning(stimulus: Stimulus) -> Stimulus:
 def _tried(job: Job, sample: Stimulus) -> tuple[float, dict[str, int]]:
     """Seconds that predicting and writing the sample takes, and the bytes of each format."""
     model, clip = job.loaded.model, sample.is_clip
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         for _ in range(2):  # the first time includes what is done only once
             began = time.monotonic()
             results = loop.run(
