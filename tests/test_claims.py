@@ -121,7 +121,7 @@ def test_a_claimed_input_is_left_to_its_process(
         entries = json.loads(run.stdout)["inputs"]
         assert [entry["status"] for entry in entries] == ["elsewhere"] * 2
         assert f"left to another process; process {os.getpid()} on " in run.stderr
-        assert "2 of 2 inputs are left to other processes" in run.stderr
+        assert "2 inputs: 2 left to other processes" in run.stderr
         assert not list((tmp_path / "out").rglob("*.png"))
     assert salcli("predict", clip_file, image, *FAKE, "-o", "out").returncode == 0
     check_whole(tmp_path / "out")
