@@ -79,7 +79,7 @@ def test_avimos_wants_grey_videos_that_hold_the_very_levels(
         level = np.asarray(Image.open(tmp_path / "apart" / "video_3" / f"{index + 1:04d}.png"))
         shown = mapvideo.read(tmp_path / "maps" / "video_3.mp4", index)
         assert np.array_equal(np.rint(255 * shown), level)
-    assert salcli(*words).stderr.count("already done") == 2
+    assert salcli(*words).stderr.count("already done, ") == 2
     packed = salcli("datasets", "pack", "avimos", "maps", "--root", root, "-o", "mine.zip")
     assert packed.returncode == 0, packed.stderr
 
