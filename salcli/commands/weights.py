@@ -209,9 +209,21 @@ def remove(names: Names = None, *, everything: Everything = False) -> None:
 
 
 def _every_row() -> list[tuple[ModelSpec, Weights]]:
+    """All weights; those whose plugin gives them no usable file name are told and left out."""
+    from salcli.errors import PluginError
     from salcli.plugins import registry
+    from salcli.weights import store
 
-    return [(spec, row) for _, spec in sorted(registry.models().items()) for row in spec.weights]
+    usable = []
+    for _, spec in sorted(registry.models().items()):
+        for row in spec.weights:
+            try:
+                store.cache_path(spec, row)
+            except PluginError as error:
+                typer.echo(f"salcli: warning: {error}", err=True)
+            else:
+                usable.append((spec, row))
+    return usable
 
 
 def _one(name: str) -> tuple[ModelSpec, Weights]:

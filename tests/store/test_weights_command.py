@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from salcli.commands.weights import app
-from salcli.errors import SalcliError, UnknownName, UsageError, WeightsError
+from salcli.errors import PluginError, SalcliError, UnknownName, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from tests.store.conftest import Server
@@ -25,6 +25,9 @@ def register_models():
         Weights("best", ("{best}",), hash="sha256:{digest}", size={size}, filename="best.pth"),
         Weights("lost", ("{lost}",), hash="sha256:{digest}", filename="lost.pth", licence="GPL-3"),
         Weights("open", resource="open.pth"),
+    ))
+    yield ModelSpec("nameless", "", "toyplugin.model:Toy", weights=(
+        Weights("only", ("scheme://file",)),
     ))
     yield ModelSpec("bare", "", "toyplugin.model:Toy")
 """
@@ -106,6 +109,15 @@ def test_list_shows_size_state_and_licence(run: Run) -> None:
     ]
     everything = json.loads(run("list", "--json").stdout)
     assert {each["tag"] for each in everything} >= {"best", "lost", "open"}
+
+
+def test_a_file_without_a_name_is_told_and_the_others_go_on(run: Run) -> None:
+    for command in (("list",), ("verify",), ("remove", "--all")):
+        done = run(*command)
+        assert done.exit_code == 0, done.output
+        assert "warning: weights 'nameless:only'" in done.stderr
+    assert "toy:best" in run("list").stdout
+    assert "cannot be the name of a file" in failure(run("path", "nameless"), PluginError)
 
 
 def test_one_failure_does_not_stop_the_others(run: Run) -> None:
