@@ -59,7 +59,6 @@ class Stsnet(Model):
     settings = Settings()
     """Of the published script."""
     _raft: nn.Module | None = None
-    _weights_are_final = False
 
     @property
     def context(self) -> int | None:
@@ -107,7 +106,6 @@ class Stsnet(Model):
     def load(self, saved: Checkpoint) -> None:
         """Load the network's weights, and RAFT's if it computes the flow."""
         super().load(saved)
-        self._weights_are_final = True
         if self.options.flow in RAFT and self.options.net != "ssnet":
             self._raft = flow.load_raft(self.spec, self.options.flow, offline=self.offline)
 
@@ -119,12 +117,15 @@ class Stsnet(Model):
         load_strict(self.network, dataclasses.replace(saved, state=state))
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
-        """Move the networks; on a CPU, wide convolutions of loaded weights are prepared."""
+        """Move the networks."""
         super().to(device, precision)
         if self._raft is not None:
             self._raft.to(device)
-        exact = device.type == "cpu" and precision == torch.float32
-        if self._weights_are_final and exact and self.options.convolution == "frequency":
+
+    def freeze(self) -> None:
+        """On a CPU, prepare the wide convolutions, unless the options forbid it."""
+        exact = self.device.type == "cpu" and self.precision == torch.float32
+        if exact and self.options.convolution == "frequency":
             self.network.prepare()
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
