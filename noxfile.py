@@ -101,6 +101,16 @@ def endurance(session: nox.Session) -> None:
     session.run("pytest", "-m", "endurance", "--timeout=7200", *session.posargs)
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site of docs/ into site/; a warning, such as a dead link, is an error."""
+    keep_bytecode(session)
+    group = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "docs")
+    session.install(*EVERYTHING, *group)
+    session.env["NO_MKDOCS_2_WARNING"] = "1"
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
 def get_browser(session: nox.Session) -> None:
     """Install Chromium where Debian's packages can be; elsewhere the tests that need it say so."""
     debian = shutil.which("apt-get") and getattr(os, "geteuid", lambda: None)() == 0

@@ -167,7 +167,9 @@ def test_exit_codes_are_those_of_the_errors() -> None:
     assert told == {0, cli.INTERRUPTED, *(kind.exit_code for kind in kinds)}
 
 
-@pytest.mark.parametrize("text", blocks("python"), ids=["readme", "path", "arrays", "areas"])
+@pytest.mark.parametrize(
+    "text", blocks("python"), ids=["readme", "start", "path", "arrays", "areas"]
+)
 def test_python_examples_run(text: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(text, "README.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) >= 2
