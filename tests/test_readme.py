@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 import shlex
@@ -224,3 +226,23 @@ def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
     saliency = np.asarray(Image.open(desk / "saliency" / "photo.png"))
     assert saliency.shape == (90, 160)
     assert saliency.max() == 255
+
+
+def test_notebook_runs_from_top_to_bottom(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a kernel does it: one namespace, and the value of a cell's last expression is shown."""
+    notebook = json.loads((CHECKOUT / "docs" / "notebook.ipynb").read_text("utf-8"))
+    names: dict[str, Any] = {}
+    shown = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        assert not cell["outputs"], "clear the outputs before you commit"
+        body = ast.parse("".join(cell["source"])).body
+        last = body.pop() if isinstance(body[-1], ast.Expr) else None
+        exec(compile(ast.Module(body, []), "notebook", "exec"), names)
+        if isinstance(last, ast.Expr):
+            shown.append(eval(compile(ast.Expression(last.value), "notebook", "eval"), names))
+    pictures = [each._repr_png_() for each in shown if each is not None]
+    assert [data[:4] for data in pictures] == [b"\x89PNG"] * 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["(240,", "dot:", "left:"]
