@@ -73,8 +73,6 @@ def tests(session: nox.Session) -> None:
     # Many small networks run faster beside each other than one after another on all cores.
     session.env["OMP_NUM_THREADS"] = "1"
     session.run("pytest", "--numprocesses=auto", "--dist=loadfile", *session.posargs)
-    if os.environ.get("CI"):
-        session.notify("lowest", [])
 
 
 @nox.session
