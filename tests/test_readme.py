@@ -47,6 +47,16 @@ BLOCKS = [
 ]
 
 
+NOT_RUN = {
+    "dataset": "needs a published dataset",
+    "download": "needs a network",
+    "elsewhere": "needs another program, or changes the machine",
+    "files": "needs files of the reader's own",
+    "slow": "takes too long",
+}
+"""Marks of blocks that are not run, with the reason; their commands are parsed."""
+
+
 def blocks(language: str, mark: str = "") -> list[str]:
     return [b.text for b in BLOCKS if (b.language, b.mark) == (language, mark)]
 
@@ -92,8 +102,9 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     kinds = {(b.language, b.mark) for b in BLOCKS}
-    tested = {("sh", ""), ("sh", "unrun"), ("python", ""), ("python", "plugin")}
-    tested |= {("python", "unrun")}  # by tests/test_public_surface.py
+    tested = {("sh", ""), ("python", ""), ("python", "plugin"), ("python", "contract")}
+    tested |= {("sh", mark) for mark in NOT_RUN}
+    tested |= {("python", "dataset")}  # by tests/test_public_surface.py
     tested |= {("python", "image"), ("python", "recurrent")}  # by tests/test_framewise.py
     # by tests/test_filters.py
     tested |= {("python", mark) for mark in ("preprocess", "predict", "filter")}
@@ -141,7 +152,7 @@ def application() -> Any:
     return get_command(cli.build())
 
 
-@pytest.mark.parametrize("words", commands("unrun"), ids=" ".join)
+@pytest.mark.parametrize("words", [w for m in NOT_RUN for w in commands(m)], ids=" ".join)
 def test_commands_that_are_not_run_exist_with_these_options(
     words: list[str], application: Any
 ) -> None:
@@ -154,6 +165,11 @@ def test_commands_that_are_not_run_exist_with_these_options(
 def test_a_command_line_that_does_not_exist_is_found(application: Any) -> None:
     with pytest.raises(Exception, match="No such option"):
         parse(application, ["weights", "fetch", "unisal", "--nonsense"])
+
+
+def test_a_contract_that_a_page_checks_is_kept() -> None:
+    (text,) = blocks("python", "contract")
+    exec(compile(text, "plugins.md", "exec"), {})
 
 
 def test_environment_variables_are_those_that_the_code_reads() -> None:

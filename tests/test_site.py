@@ -76,5 +76,5 @@ def test_hooks_and_public_names_are_described(made: dict[str, str]) -> None:
 
 
 def test_marks_for_tests_are_not_shown(site: ModuleType) -> None:
-    text = "```sh unrun\nsalcli\n```\n\n```python\n1\n```\n"
-    assert site.on_page_markdown(text) == text.replace(" unrun", "")
+    text = "```sh dataset\nsalcli\n```\n\n```python\n1\n```\n"
+    assert site.on_page_markdown(text) == text.replace(" dataset", "")
