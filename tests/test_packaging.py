@@ -142,8 +142,8 @@ def test_licences_travel_with_every_copy(
 def test_sdist_has_no_tests_and_no_stray_folders(name: str, built: dict[str, Built]) -> None:
     top = {file.partition("/")[0] for file in names(built[name].sdist)}
     package = name.replace("-", "_")
-    allowed = {package, "docs", "licences", "CHANGELOG.md", "LICENSE", "NOTICE", "README.md"}
-    assert top <= allowed | {"PKG-INFO", "pyproject.toml", ".gitignore"}
+    allowed = {package, "docs", "licences", "CHANGELOG.md", "CITATION.cff", "LICENSE", "NOTICE"}
+    assert top <= allowed | {"README.md", "PKG-INFO", "pyproject.toml", ".gitignore"}
     assert package in top
 
 
