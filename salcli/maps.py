@@ -84,11 +84,14 @@ def stretch(maps: Tensor, *, together: bool = False, least: float = 0.0) -> Tens
 def to_8bit(saliency: npt.NDArray[np.float32], rounding: Rounding) -> npt.NDArray[np.uint8]:
     """Grey levels 0 ... 255 of a float32 map in [0, 1], computed in float32 as the originals do.
 
-    `floor` drops the fraction; `nearest` rounds half up.
+    `floor` drops the fraction; `nearest` rounds half up; `up` adds a half and then rounds, as
+    those do who round the values to which `torchvision.utils.save_image` adds a half.
     """
     levels = saliency * np.float32(255)
-    if rounding == "nearest":
+    if rounding != "floor":
         levels += np.float32(0.5)
+    if rounding == "up":
+        np.rint(levels, out=levels)
     # arithmetic may exceed [0, 1] by an ulp, and an 8-bit number would wrap around
     return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
 

@@ -128,7 +128,7 @@ class ModelSpec:
         weights: Published files; the first is the default.
         options: A frozen dataclass whose fields are the `-O key=value` options.
         accepts: `"stills"`, `"clips"` or both.
-        rounding: How the published code rounds maps to 8 bit.
+        rounding: How the published code rounds maps to 8 bit, see `salcli.authoring.to_8bit`.
         paper, year, licence, citation: Where it comes from and how to cite it (BibTeX).
         scores: Published scores, one line each.
         card: Further rows for `salcli models NAME`: parameters, cost per frame, input size.
@@ -144,7 +144,7 @@ class ModelSpec:
     weights: tuple[Weights, ...] = ()
     options: type | None = None
     accepts: frozenset[Literal["stills", "clips"]] = frozenset({"stills", "clips"})
-    rounding: Literal["floor", "nearest"] = "nearest"
+    rounding: Literal["floor", "nearest", "up"] = "nearest"
     paper: str = ""
     year: int | None = None
     licence: str = ""

@@ -45,7 +45,7 @@ ENDINGS = (
 )
 """What follows a label in the names of its files, in all formats."""
 
-Rounding: TypeAlias = Literal["floor", "nearest"]
+Rounding: TypeAlias = Literal["floor", "nearest", "up"]
 """How a map in [0, 1] is rounded to 8 bit."""
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]

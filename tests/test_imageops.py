@@ -58,12 +58,14 @@ def test_rounding_as_the_originals_do():
     saliency = np.array([[0.0, 0.999 / 255, 1.5 / 255, 1.0]], np.float32)
     assert to_8bit(saliency, "floor").tolist() == [[0, 0, 1, 255]]
     assert to_8bit(saliency, "nearest").tolist() == [[0, 1, 2, 255]]
+    assert to_8bit(saliency, "up").tolist() == [[0, 1, 2, 255]]
+    assert to_8bit(saliency + np.float32(0.1 / 255), "up").tolist() == [[1, 2, 2, 255]]
     assert saliency[0, 1] == np.float32(0.999 / 255)  # the caller's map is left alone
 
 
 def test_an_ulp_outside_does_not_wrap_around():
     saliency = np.array([[-1e-6, 1.00001]], np.float32)
-    for rounding in ("floor", "nearest"):
+    for rounding in ("floor", "nearest", "up"):
         assert to_8bit(saliency, rounding).tolist() == [[0, 255]]
 
 

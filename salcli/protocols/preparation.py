@@ -44,7 +44,7 @@ def prepare(
     saliency: Map,
     size: tuple[int, int],
     *,
-    rounding: Literal["floor", "nearest"] = "nearest",
+    rounding: Literal["floor", "nearest", "up"] = "nearest",
 ) -> Map:
     """The predicted map as the protocol compares it with ground truth of size (H, W), float64.
 
@@ -106,7 +106,7 @@ def _check_values(saliency: Map) -> None:
         raise ValueError("the map has infinite values")
 
 
-def _to_levels(saliency: Map, rounding: Literal["floor", "nearest"]) -> Map:
+def _to_levels(saliency: Map, rounding: Literal["floor", "nearest", "up"]) -> Map:
     lowest, highest = float(saliency.min()), float(saliency.max())
     if lowest < 0 or highest > 1 or 0 < highest < 0.5 / 255:
         raise ValueError(

@@ -149,7 +149,7 @@ class Scorer:
         truth: GroundTruth,
         *,
         key: str,
-        rounding: Literal["floor", "nearest"] = "nearest",
+        rounding: Literal["floor", "nearest", "up"] = "nearest",
         leave_out: Container[str] = (),
     ) -> dict[str, float]:
         """Every metric of one frame; NaN if it is undefined.

@@ -26,7 +26,7 @@ class Origin:
     """
 
     models: Sequence[str] = ()
-    rounding: Literal["floor", "nearest"] | None = None
+    rounding: Literal["floor", "nearest", "up"] | None = None
     trained_on: Sequence[TrainedOn] = ()
 
 
@@ -34,7 +34,7 @@ class _Record(TypedDict):
     """What scores need of a `salcli.json`."""
 
     model: str
-    rounding: NotRequired[Literal["floor", "nearest"]]
+    rounding: NotRequired[Literal["floor", "nearest", "up"]]
     trained_on: NotRequired[list[TrainedOn]]
 
 

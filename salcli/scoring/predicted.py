@@ -46,7 +46,7 @@ class PredictedMaps:
     def __init__(self, loaded: Loaded, watcher: Watcher, *, save: Path | None = None) -> None:
         """Maps of the model `loaded`; the folder `save` receives them as 8-bit PNG."""
         self.label = loaded.label
-        self.rounding: Literal["floor", "nearest"] = loaded.model.spec.rounding
+        self.rounding: Literal["floor", "nearest", "up"] = loaded.model.spec.rounding
         self.notes = Problems()
         self.trained_on = loaded.trained_on
         self._loaded, self._watcher, self._save = loaded, watcher, save

@@ -119,7 +119,7 @@ class Rounded:
     """The model's map, as it comes back from an 8-bit file."""
 
     refs: frozenset[FrameRef]
-    rounding: Literal["floor", "nearest"]
+    rounding: Literal["floor", "nearest", "up"]
     name: str = "8-bit"
 
     def values(
@@ -136,7 +136,7 @@ class Redrawn:
     name = "redrawn"
 
     def __init__(
-        self, refs: frozenset[FrameRef], scorer: Scorer, rounding: Literal["floor", "nearest"]
+        self, refs: frozenset[FrameRef], scorer: Scorer, rounding: Literal["floor", "nearest", "up"]
     ) -> None:
         """Measures as `scorer` does, except for its seed."""
         self.refs, self._rounding = refs, rounding

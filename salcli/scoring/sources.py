@@ -38,7 +38,7 @@ class MapSource(Protocol):
         """What it is called."""
 
     @property
-    def rounding(self) -> Literal["floor", "nearest"]:
+    def rounding(self) -> Literal["floor", "nearest", "up"]:
         """How floating-point maps become 8 bit where a protocol requires it."""
 
     @property

@@ -54,7 +54,7 @@ class StoredMaps:
         self.notes = Problems()
         self._origin = origin_of(folder)
         self.trained_on = self._origin.trained_on
-        self.rounding: Literal["floor", "nearest"] = self._origin.rounding or "nearest"
+        self.rounding: Literal["floor", "nearest", "up"] = self._origin.rounding or "nearest"
         if len(self._origin.models) > 1:
             self.notes.add(str(folder), f"maps of several models: {', '.join(self._origin.models)}")
         self._formats = Counter[str]()
