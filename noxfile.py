@@ -22,7 +22,11 @@ nox.options.sessions = ["tests"]
 STARTED = time.monotonic()
 """About when nox began; what passes before a session starts is the making of its environment."""
 
-PLUGINS = sorted(str(project.parent) for project in Path("plugins").glob("*/pyproject.toml"))
+PLUGINS = sorted(
+    str(project.parent)
+    for folder in ("plugins", "examples")
+    for project in Path(folder).glob("*/pyproject.toml")
+)
 SALCLI = ("-e", ".", "-e", "plugins/salcli-unisal")
 """What the first command of the README installs."""
 EVERYTHING = [part for project in (".", *PLUGINS) for part in ("-e", project)]

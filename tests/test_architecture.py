@@ -167,8 +167,8 @@ HEAVY_FILES = heavy_files()
 
 def test_no_class_name_stands_for_two_things() -> None:
     """Each plugin has options of its own, all called `Options`."""
-    plugins = ROOT.parent / "plugins"
-    files = [*FILES, *plugins.glob("*/salcli_*/**/*.py")]
+    plugins = [*ROOT.parent.glob("plugins/*"), *ROOT.parent.glob("examples/*")]
+    files = [*FILES, *(path for each in plugins for path in each.glob("salcli_*/**/*.py"))]
     trees = [ast.parse(path.read_text("utf-8")) for path in files]
     names = [node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
     assert {name for name in names if names.count(name) > 1} <= {"Options"}

@@ -21,12 +21,17 @@ PROCESS = "tests/fakes/salcli_little/process.py"
 
 FILES = [
     *sorted(CHECKOUT.glob("plugins/*/**/*.py")),
+    *sorted(CHECKOUT.glob("examples/*/**/*.py")),
     *sorted(path for path in CHECKOUT.glob("tests/fakes/*/*.py") if not path.match(PROCESS)),
 ]
 TEXTS = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *CHECKOUT.glob("docs/*.md")]
 EXAMPLES = [
     (path, text)
-    for path in [*TEXTS, *CHECKOUT.glob("plugins/*/README.md")]
+    for path in [
+        *TEXTS,
+        *CHECKOUT.glob("plugins/*/README.md"),
+        *CHECKOUT.glob("examples/*/README.md"),
+    ]
     for text in re.findall(r"^```python\b[^\n]*\n(.*?)^```$", path.read_text("utf-8"), re.M | re.S)
 ]
 
