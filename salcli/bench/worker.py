@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from salcli import devices, loading
 from salcli.errors import SalcliError
@@ -159,13 +159,31 @@ def peak_bytes() -> dict[str, int]:
 
 
 def count(target: Path) -> tuple[int, int]:
-    """Number of maps and total multiply-accumulates; writes the maps to a file."""
-    maps = 0
-    with FlopCounterMode(display=False) as counter, target.open("wb") as file:
-        for map_ in _runners[0].maps():
-            np.save(file, map_)
-            maps += 1
+    """Number of maps and total multiply-accumulates; writes the maps to a file.
+
+    The counter sees one thread only, so chunks of frames are not computed at once.
+    """
+    maps, threads = 0, torch.get_num_threads()
+    counter = FlopCounterMode(display=False, custom_mapping={FUSED: _fused_flops})
+    torch.set_num_threads(1)
+    try:
+        with counter, target.open("wb") as file:
+            for map_ in _runners[0].maps():
+                np.save(file, map_)
+                maps += 1
+    finally:
+        torch.set_num_threads(threads)
     return maps, counter.get_total_flops() // 2
+
+
+FUSED = torch.ops.mkldnn._convolution_pointwise
+"""The operator of `salcli.fusion`, which the counter does not know by itself."""
+
+
+def _fused_flops(x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    """Those of a convolution, from shapes."""
+    flops: int = conv_flop_count(x, weight, out_shape)
+    return flops
 
 
 def _stimulus(workload: Workload, accepts: frozenset[str]) -> Stimulus:

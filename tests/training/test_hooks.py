@@ -51,13 +51,14 @@ def test_a_predict_wrapper_changes_the_validation_scores(fit: Fit) -> None:
     assert mirrored.lines[-1]["validation"] != plain.lines[-1]["validation"]
 
 
-def test_an_error_of_a_model_in_validation_names_the_model(fit: Fit) -> None:
+def test_an_error_in_validation_names_the_model_and_what_changes_it(fit: Fit) -> None:
     @hookimpl
     def predict(model: Model, stimulus: Stimulus) -> Iterator[Prediction]:
         raise KeyError("no such layer")
 
     register(predict=predict)
-    with pytest.raises(PluginError, match="model 'tiny' failed: KeyError: 'no such layer'"):
+    who = "model 'tiny', as changed by 'salcli-dim',"
+    with pytest.raises(PluginError, match=f"{who} failed: KeyError: 'no such layer'"):
         fit("tiny", epochs=1)
 
 
