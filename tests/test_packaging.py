@@ -24,7 +24,9 @@ from uv import find_uv_bin
 
 CHECKOUT = Path(__file__).parents[1]
 PLUGINS = {
-    project.parent.name: project.parent for project in CHECKOUT.glob("plugins/*/pyproject.toml")
+    project.parent.name: project.parent
+    for folder in ("plugins", "examples")
+    for project in CHECKOUT.glob(f"{folder}/*/pyproject.toml")
 }
 PROJECTS = {"salcli": CHECKOUT, **PLUGINS}
 OPEN_WEIGHTS = "salcli_unisal/weights/unisal-open.safetensors"

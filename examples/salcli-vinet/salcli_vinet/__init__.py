@@ -66,8 +66,8 @@ WEIGHTS = (
                 *("diem", "Coutrot 1", "Coutrot 2", "AVAD", "ETMD", "SumMe"),
             )
         ),
-        note="about 124 MB; no checksum was published; what its training code and guide say it "
-        f"was trained on, without splits. {UNDECIDED}",
+        note="about 124 MB; no checksum was published; trained on what its training code and guide "
+        "name, without splits",
         known_limits=UNDECIDED,
     ),
     Weights(
@@ -131,7 +131,6 @@ VINET = ModelSpec(
         "parameters": "31.10 million",
         "cost": "114.7 billion multiply-adds per frame",
         "input": "224 x 384, 32 frames per map; colours or brightness, see input_rule",
-        "input of vinet:paven": UNDECIDED,
         "output": "the frame's size: resized, blurred (11 x 11, sigma 2), stretched to 0..1",
         "extras": "raw: the network's own map, in [0, 1], 224 x 384",
         "time": "the last 32 frames; for the first 31 frames the next 32, in reversed order; the "
