@@ -84,11 +84,12 @@ class Vinet(Model):
             WeightsError: The file does not hold the standard ViNet.
         """
         super().load(unwrapped(saved))
-        if not saved.metadata and "vinet" not in saved.path.name.lower():
+        known = saved.metadata or "vinet" in saved.path.name.lower()
+        if not known and self.options.input_rule == "vinet":
             logger.warning(
-                "'%s' does not say what input its network takes, and neither does its name; it "
-                "gets that of input_rule=%s, and the option 'input_rule' changes that",
-                *(saved.path, self.options.input_rule),
+                "neither '%s' nor its name says what input its network takes; it gets that of "
+                "ViNet, and the option 'input_rule' changes that",
+                saved.path,
             )
 
     def start_from(self, saved: Checkpoint) -> None:

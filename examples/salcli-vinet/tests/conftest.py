@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from salcli_vinet import VINET, Options
 from salcli_vinet.model import Vinet
 from salcli_vinet.network import VinetNet
 
-from salcli.authoring import IMAGENET, create, pixels
+from salcli.authoring import IMAGENET, pixels
 
 GOLDENS = Path(__file__).parent / "goldens"
 
@@ -33,8 +34,7 @@ def make(network: VinetNet) -> Make:
     """A model with the synthetic weights, which may not be modified, and these options."""
 
     def made(**options: Any) -> Vinet:
-        model = create("vinet", options=options, defaults={})
-        assert isinstance(model, Vinet)
+        model = Vinet(VINET, Options(**options))
         model.network = network
         model.batch_size = 2
         return model

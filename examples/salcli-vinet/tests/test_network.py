@@ -103,7 +103,7 @@ def weight(channels: int, slices: int) -> torch.Tensor:
     ("state", "message"),
     [
         ({"visual_model.backbone.base1.0.conv_s.weight": weight(1, 1)}, "is an AViNet"),
-        (s3d_keys(), "is an S3D, without ViNet's decoder"),
+        ({"base.0.conv_s.weight": weight(64, 1)}, "is an S3D, without ViNet's decoder"),
         ({"decoder.convtsp4.3.weight": weight(32, 1)}, ""),
         (
             {"decoder.convtsp4.3.weight": weight(32, 1), "decoder.convtsp4.6.weight": weight(1, 1)},
