@@ -283,8 +283,8 @@ REAL = {
     "tased": {"input_size": "32,32"},
     "unisal": {},
     "salema": {"input_size": "32,48"},
-    "stsnet": {"net": "stsnet"},
-    "tempsal": {},
+    "stsnet": {"net": "stsmaxnet", "input_size": "32,48"},
+    "tempsal": {"input_size": "32"},
 }
 
 

@@ -124,7 +124,7 @@ def _options(
 
 def _type(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
-        return " | ".join(map(str, typing.get_args(hint)))
+        return "|".join(map(str, typing.get_args(hint)))
     if typing.get_origin(hint) is tuple:
         return f"{_type(typing.get_args(hint)[0])},..."
     return hint.__name__ if isinstance(hint, type) else str(hint)
@@ -153,7 +153,8 @@ def _card(spec: ModelSpec) -> Iterator[str]:
     if spec.options is not None:
         yield from ("", "options (-O key=value):")
         for field, hint, default, text in _options(spec):
-            line = f"  {field.name}={_value(default)}  [{_type(hint)}]  {text}".rstrip()
+            kind = _type(hint).replace("|", " | ")  # so that long ones can be wrapped
+            line = f"  {field.name}={_value(default)}  [{kind}]  {text}".rstrip()
             yield from _tables.wrapped(line, indent=6)
     if spec.weights:
         yield from ("", f"weights (-m {spec.name}:TAG; the first is what '{spec.name}' means):")

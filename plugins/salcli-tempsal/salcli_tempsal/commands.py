@@ -166,7 +166,9 @@ def join(
 @group.command()
 def animate(
     context: typer.Context,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Pictures.", show_default=False)
+    ],
     truth: Annotated[
         Path,
         typer.Option(
