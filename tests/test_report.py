@@ -46,7 +46,7 @@ def test_stills_have_a_map_and_numbers_for_each_model(
     run = salcli("report", *photos, "-m", "brightness", "-m", "centre", "-o", "page.html")
     assert run.returncode == 0, run.stderr
     expected = [f"model {name} on cpu, float32" for name in ("brightness", "centre")]
-    assert run.stderr.splitlines()[:2] == expected
+    assert run.stderr.splitlines()[:3] == ["loading brightness, centre ...", *expected]
     data = data_of(tmp_path / "page.html")
     assert data["models"] == ["brightness", "centre"]
     assert len(data["colours"]) == len(data["cover"]) == 256
