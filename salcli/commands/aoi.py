@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salcli import logs
-from salcli.commands import _options, _tables
-from salcli.commands._options import each_input, load_models
+from salcli.commands import _options, _steps, _tables
+from salcli.commands._steps import each_input, load_models
 from salcli.errors import UsageError
 from salcli.plugins import registry
 
@@ -87,8 +87,8 @@ def aoi(
     chosen = _areas(areas, area)
     limits = _limits(fail_below or (), chosen, compares=against is not None)
     others = _others(against, against_areas, inputs=inputs, areas=chosen)
-    _options.check_writable(output)
-    _options.check_exist(inputs)
+    _steps.check_writable(output)
+    _steps.check_exist(inputs)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     (loaded,) = load_models(
         [model],
@@ -106,7 +106,7 @@ def aoi(
     todo = _todo(inputs, output, others)
     errors: dict[str, str] = {}
     with watch(len(todo) + len(others), quiet=quiet, style=progress) as watcher:
-        for line in (_options.introduction(loaded), *_options.known_limits(loaded)):
+        for line in (_steps.introduction(loaded), *_steps.known_limits(loaded)):
             watcher.note(line)
         measured = partial(measure, loaded=loaded, kind=kind, fps=fps, watcher=watcher)
         done = each_input(

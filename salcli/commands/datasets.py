@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from salcli.commands import _tables
-from salcli.commands._options import (
-    DataOptions,
-    Json,
-    Quiet,
-    Roots,
-    Splits,
-    complete_dataset,
-    each_input,
-)
+from salcli.commands._options import DataOptions, Json, Quiet, Roots, Splits, complete_dataset
+from salcli.commands._steps import each_input
 from salcli.types import KernelName
 
 if TYPE_CHECKING:

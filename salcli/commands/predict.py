@@ -14,9 +14,10 @@ import typer
 
 from salcli import logs
 from salcli.atomic import temporary_folder
-from salcli.commands import _options, _tables
+from salcli.commands import _options, _steps, _tables
 from salcli.commands._help import DATA, MAPS
-from salcli.commands._options import DataOptions, Roots, each_input, load_models
+from salcli.commands._options import DataOptions, Roots
+from salcli.commands._steps import each_input, load_models
 from salcli.plugins import registry
 from salcli.types import Format, Scale, Size
 
@@ -191,15 +192,13 @@ def predict(
     piped = str(output) == "-"
     formats = _formats(save or (), ("png",) if data or piped else ("png", "overlay"))
     _check_scale(scale, formats)
-    _options.check_model(model, option, weights=weights)
+    _steps.check_model(model, option, weights=weights)
     part = _part(shard)
     desk = context.with_resource(temporary_folder())
     output = desk / "out" if piped else output
-    _options.check_writable(output)
+    _steps.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
-    files = _options.local_inputs(
-        inputs or (), desk, offline=offline, quiet=quiet, progress=progress
-    )
+    files = _steps.local_inputs(inputs or (), desk, offline=offline, quiet=quiet, progress=progress)
     dataset = _dataset(data, root or (), data_option or ())
     (loaded,) = load_models(
         [model],
@@ -236,7 +235,7 @@ def predict(
     todo = part.part(everything) if part else everything
     _check_pipe(piped, todo, formats, as_json=as_json)
     with watch(len(todo), quiet=quiet, style=progress) as watcher:
-        watcher.note(_options.introduction(loaded))
+        watcher.note(_steps.introduction(loaded))
         if part:
             watcher.note(
                 f"shard {part}: {len(todo)} of {len(everything)} inputs; the other shards must "

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from salcli import logs
-from salcli.commands import _options
-from salcli.commands._options import each_input, load_models
+from salcli.commands import _options, _steps
+from salcli.commands._steps import each_input, load_models
 
 __all__ = ["report"]
 
@@ -59,8 +59,8 @@ def report(
     from salcli.areas import parse
 
     chosen = parse.collect(areas, area or ())
-    _options.check_writable(output.parent)
-    _options.check_exist(inputs)
+    _steps.check_writable(output.parent)
+    _steps.check_exist(inputs)
     loaded = load_models(
         models,
         option=option,
@@ -79,7 +79,7 @@ def report(
     paths = find_paired(inputs)
     with watch(len(paths), quiet=quiet, style=progress) as watcher:
         for one in loaded:
-            for line in (_options.introduction(one), *_options.known_limits(one)):
+            for line in (_steps.introduction(one), *_steps.known_limits(one)):
                 watcher.note(line)
         maker = EntryMaker(loaded, watcher, areas=chosen, kind=kind, fps=fps)
         done = each_input(paths, maker.entries, failed=lambda *_: None, watcher=watcher)

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from salcli import logs
-from salcli.commands import _help, _options, _tables
-from salcli.commands._options import DataOptions, Roots, load_models
+from salcli.commands import _help, _options, _steps, _tables
+from salcli.commands._options import DataOptions, Roots
+from salcli.commands._steps import load_models
 from salcli.plugins import registry
 from salcli.progress import watch
 
@@ -140,7 +141,7 @@ def score(
     for name in model or ():
         registry.model(name)
     for folder in (output, *([save_maps] if save_maps else ())):
-        _options.check_writable(folder)
+        _steps.check_writable(folder)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
 
     watch(1, quiet=quiet, style=progress).note(f"opening {data} ...")
@@ -173,9 +174,9 @@ def score(
     names = model or ([] if stored else [registry.DEFAULT_MODEL])
     models = loading(names, quiet=quiet, progress=progress) if names else []
     watching = watch(len(names) + len(stored), quiet=quiet, style=progress)
-    with watching as watcher, _options.results_apart():
+    with watching as watcher, _steps.results_apart():
         for loaded in models:
-            watcher.note(_options.introduction(loaded))
+            watcher.note(_steps.introduction(loaded))
         sources = [*predicted_maps(models, data, watcher, save=save_maps), *stored]
         documents = score_sources(session, sources, output, overwrite=overwrite, watcher=watcher)
     if as_json:

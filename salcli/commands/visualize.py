@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from salcli import logs
-from salcli.commands import _options, _tables
+from salcli.commands import _options, _steps, _tables
 from salcli.commands._help import PICTURES
-from salcli.commands._options import each_input, load_models
+from salcli.commands._steps import each_input, load_models
 from salcli.plugins import registry
 
 if TYPE_CHECKING:
@@ -152,8 +152,8 @@ def visualize(
     """
     registry.style(style)
     _check_colormap(colormap)
-    _options.check_writable(output)
-    _options.check_exist(inputs)
+    _steps.check_writable(output)
+    _steps.check_exist(inputs)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     loaded = load_models(
         models,
@@ -187,7 +187,7 @@ def visualize(
     paths = find_paired(inputs)
     with watch(len(paths), quiet=quiet, style=progress) as watcher:
         for one in loaded:
-            watcher.note(_options.introduction(one))
+            watcher.note(_steps.introduction(one))
         drawn = _draw(visualizer, paths, output, watcher=watcher)
     if as_json:
         typer.echo(json.dumps(_document([one.label for one in loaded], drawn), indent=2))

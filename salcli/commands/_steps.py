@@ -1,0 +1,220 @@
+"""Steps that several commands share: check what was asked for, load models, run each input."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from salcli.errors import InputError, PluginError, SalcliError, UsageError, WeightsError
+from salcli.plugins import registry
+from salcli.progress import Style, download_bar, watch
+from salcli.specs import parse_options
+
+if TYPE_CHECKING:
+    from salcli import types
+    from salcli.events import Watcher
+    from salcli.loading import Loaded
+
+__all__ = [
+    "check_exist",
+    "check_model",
+    "check_writable",
+    "each_input",
+    "introduction",
+    "known_limits",
+    "load_models",
+    "local_inputs",
+    "results_apart",
+]
+
+AGAIN = "\nsalcli: error: "
+"""Between several errors that end a command together."""
+
+Input = TypeVar("Input")
+Done = TypeVar("Done")
+
+
+def each_input(
+    inputs: Iterable[Input],
+    run: Callable[[Input], Done],
+    *,
+    failed: Callable[[Input, str], Done],
+    watcher: Watcher,
+) -> list[Done]:
+    """Run every input; the error of one is reported, and the others still run.
+
+    Args:
+        inputs: What to run.
+        run: Runs one input.
+        failed: Makes the result of an input that raised an error with this message.
+        watcher: Shows the errors.
+
+    Raises:
+        PluginError: A plugin or model is broken, so every other input would fail, too.
+    """
+
+    def attempt(one: Input) -> Done:
+        try:
+            return run(one)
+        except PluginError:
+            raise
+        except SalcliError as error:
+            watcher.fail(str(error))
+            return failed(one, str(error))
+
+    with results_apart():
+        return [attempt(one) for one in inputs]
+
+
+def results_apart() -> redirect_stdout[TextIO]:
+    """Keep what plugins print meanwhile from stdout, which has results, such as JSON."""
+    return redirect_stdout(sys.stderr)
+
+
+def check_writable(output: Path) -> None:
+    """Refuse an unwritable output folder before any work is done; creates nothing.
+
+    Raises:
+        OutputError: It cannot be written.
+        UsageError: It is an address, not a folder.
+    """
+    from salcli.atomic import reporting_os_errors
+    from salcli.media.inputs import is_address
+
+    if is_address(str(output)):
+        raise UsageError(f"'{output}' is an address; results are written to a folder")
+    output = output.absolute()
+    existing = next(path for path in (output, *output.parents) if path.exists())
+    with reporting_os_errors(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
+        pass
+
+
+def introduction(loaded: Loaded) -> str:
+    """A line that names the model, its weights, device and precision."""
+    model = loaded.model
+    text = f"model {loaded.label}"
+    if loaded.digest is not None:
+        text += f" (sha256 {loaded.digest[:12]}...)"
+    return f"{text} on {model.device}, {str(model.precision).removeprefix('torch.')}"
+
+
+def known_limits(loaded: Loaded) -> list[str]:
+    """A line about what the model's weights are bad at, if anything is known."""
+    return [f"note: {loaded.label} {loaded.known_limits}"] if loaded.known_limits else []
+
+
+def check_model(name: str, option: Sequence[str] | None, *, weights: Path | None) -> None:
+    """Refuse a model, a tag or options that do not exist, before anything heavy is imported.
+
+    Raises:
+        UnknownName, UsageError: There are none of this name, or a value does not fit.
+        WeightsError: There is no weights file.
+    """
+    spec, row = registry.model(name)
+    if weights is not None and not weights.exists():
+        raise WeightsError(f"there is no weights file '{weights}'; check the spelling")
+    needs = row.options if row and (weights is None or ":" in name) else {}
+    parse_options(spec, option or (), defaults=needs)
+
+
+def local_inputs(
+    inputs: Sequence[str], folder: Path, *, offline: bool, quiet: bool, progress: Style
+) -> list[str]:
+    """The inputs as files, those at addresses and on standard input too; see `check_exist`.
+
+    Raises:
+        InputError: There is nothing at any of them.
+    """
+    from salcli.media.remote import is_url, make_local
+
+    problems: list[str] = []
+    remote = any(map(is_url, inputs))
+    with download_bar("inputs", quiet=quiet, style=progress) if remote else nullcontext() as report:
+        found = make_local(
+            inputs,
+            folder,
+            offline=offline,
+            failed=problems.append,
+            report=report or (lambda *_: None),
+        )
+    if problems and not found:
+        raise InputError(AGAIN.join(problems))
+    for problem in problems:
+        watch(1, quiet=quiet, style=progress).fail(problem)
+    check_exist(found)
+    return found
+
+
+def check_exist(inputs: Sequence[str]) -> None:
+    """Refuse inputs none of which exists, before anything heavy is imported.
+
+    Raises:
+        InputError: There is nothing at any of them.
+    """
+    from salcli.media.open import find_inputs, open_stimulus
+
+    paths = find_inputs(inputs)
+    if any(path.exists() for path in paths):
+        return
+    problems = []
+    for path in paths:
+        try:
+            open_stimulus(path)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError(AGAIN.join(problems))
+
+
+def load_models(
+    names: Sequence[str] | None,
+    *,
+    option: Sequence[str] | None,
+    weights: Path | None,
+    filters: Sequence[str] | None,
+    device: str,
+    offline: bool,
+    quiet: bool,
+    precision: types.Precision = "auto",
+    batch_size: int | None = None,
+    untrained: bool = False,
+    progress: Style = "auto",
+) -> list[Loaded]:
+    """Load the named models, or the default one; says so first, and shows downloads.
+
+    Raises:
+        UnknownName, UsageError: No such model, tag, option, filter or device; or an option for one
+            model is given with several.
+        WeightsError: The weights could not be obtained, verified or loaded.
+    """
+    chosen = list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))
+    if len(chosen) > 1 and (weights or option):
+        raise UsageError("--weights and --option belong to one model, but --model names several")
+    for name in chosen:
+        check_model(name, option, weights=weights)  # before any of them is downloaded
+    watch(1, quiet=quiet, style=progress).note(f"loading {', '.join(chosen)} ...")
+
+    from salcli.loading import load_model
+
+    loaded = []
+    for name in chosen:
+        with results_apart(), download_bar(name, quiet=quiet, style=progress) as report:
+            loaded.append(
+                load_model(
+                    name,
+                    options=option or (),
+                    weights_file=weights,
+                    filters=filters or (),
+                    device=device,
+                    precision=precision,
+                    batch_size=batch_size,
+                    offline=offline,
+                    untrained=untrained,
+                    report=report,
+                )
+            )
+    return loaded
