@@ -85,7 +85,7 @@ def keeps_nothing(subject: Subject) -> None:
         seen = []
         for start in (0, 10):
             subject.maps(model, [picture(seed) for seed in range(start, start + 4)], fps)
-            seen.append({name: _fingerprint(value, set()) for name, value in vars(model).items()})
+            seen.append({name: _fingerprint(value, {}) for name, value in vars(model).items()})
         changed = [name for name in seen[1] if seen[1][name] != seen[0].get(name)]
         if changed:
             how = f"prediction changes self.{changed[0]}; let it travel as a local variable"
@@ -244,17 +244,22 @@ def _distance(a: Map, b: Map) -> float:
     return float(np.abs(a - b).mean())
 
 
-def _fingerprint(value: Any, seen: set[int]) -> object:
-    """Something that compares equal exactly if the value holds the same numbers."""
+def _fingerprint(value: Any, seen: dict[int, object]) -> object:
+    """Something that compares equal exactly if the value holds the same numbers.
+
+    What was `seen` is kept alive, for Python gives the `id` of what is gone to another object.
+    """
     if isinstance(value, Tensor):
         value = value.detach().float().cpu().numpy()
     if isinstance(value, np.ndarray):
         return value.shape, hashlib.sha1(np.ascontiguousarray(value).data).hexdigest()
     if isinstance(value, str | bytes | int | float | None):
         return value
+    if isinstance(value, type):
+        return value.__qualname__
     if id(value) in seen:
         return "again"
-    seen.add(id(value))
+    seen[id(value)] = value
     if isinstance(value, Mapping):
         return {repr(key): _fingerprint(item, seen) for key, item in value.items()}
     if isinstance(value, list | tuple | deque):

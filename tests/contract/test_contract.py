@@ -1,6 +1,6 @@
 """Every model of the core keeps the contract; every model that breaks it is caught."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from salcli.loading import create
 from salcli.plugins import registry
 from salcli.specs import parse_options
 from salcli.testing import check_model
+from salcli.testing.contract import _fingerprint
 from salcli.testing.description import has_options
 
 WRONG = {
@@ -153,3 +154,19 @@ def test_a_model_can_be_tried_with_its_weights(tmp_path: Path) -> None:
     check_model("brightness", weights=tmp_path / "grey.pt")
     with pytest.raises(PluginError, match="'factory'"):
         check_model("brightness", weights=tmp_path / "other.pt")
+
+
+def test_what_is_made_anew_at_each_look_is_seen_anew() -> None:
+    """Python gives the id of an object that is gone to the next one."""
+
+    class Fresh(Mapping[int, list[int]]):
+        def __getitem__(self, key: int) -> list[int]:
+            return [key]
+
+        def __iter__(self) -> Iterator[int]:
+            return iter(range(5))
+
+        def __len__(self) -> int:
+            return 5
+
+    assert _fingerprint(Fresh(), {}) == {str(n): [n] for n in range(5)}

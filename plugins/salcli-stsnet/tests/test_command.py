@@ -95,7 +95,7 @@ def test_stills_take_flow_from_a_folder(
 ) -> None:
     """The paper's experiment on MIT300: flow that another model predicted from each image."""
     fields = {name: np.zeros((240, 320, 2), np.float32) for name in ("i1", "i2", "i10", "i300")}
-    fields["i2"][60:120, 80:240] = (6, -3)
+    fields["i2"][60:180, 80:240] = (-16, 12)
     Path("flow").mkdir()
     for name, field in fields.items():
         np.save(f"flow/{name}.npy", field)
@@ -116,8 +116,10 @@ def test_stills_take_flow_from_a_folder(
         with torch.inference_mode():
             output = filled("tsnet")(x, x)
         wanted = finish(output, map_.shape, settings=model.settings)[0].numpy()
-        np.testing.assert_allclose(map_, np.floor(255 * wanted), rtol=0, atol=1)
-    assert np.abs(maps["i1"] - maps["i2"]).max() > 2
+        difference = np.abs(map_ - np.floor(255 * wanted))
+        assert difference.max() <= 1
+        assert (difference > 0).mean() <= DIFFERENT
+    assert (maps["i1"] != maps["i2"]).mean() > 10 * DIFFERENT
     assert np.array_equal(maps["i1"], maps["i300"])
 
     Path("flow/i10.npy").unlink()
