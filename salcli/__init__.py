@@ -57,7 +57,7 @@ from salcli.types import (
 if TYPE_CHECKING:
     from salcli import metrics
     from salcli.api import aoi, heatmap, load_model, overlay, predict
-    from salcli.loading import Loaded
+    from salcli.models.loading import Loaded
     from salcli.scoring.compare import compare
     from salcli.scoring.run import score
     from salcli.training.session import finetune, train
@@ -114,7 +114,7 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "Loaded": "salcli.loading",
+        "Loaded": "salcli.models.loading",
         "aoi": "salcli.api",
         "compare": "salcli.scoring.compare",
         "finetune": "salcli.training.session",

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, get_args
 
 import numpy as np
 
-from salcli import loading
 from salcli.areas import files, measure, parse
 from salcli.areas.attention import Attention
 from salcli.areas.geometry import Area, check_same_names
 from salcli.errors import InputError, UsageError
-from salcli.events import Watcher
-from salcli.loading import Loaded
 from salcli.media.memory import in_memory
 from salcli.media.open import find_inputs, open_stimulus
-from salcli.model import Model
+from salcli.models import loading
+from salcli.models.loading import Loaded
+from salcli.models.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop, manifest
-from salcli.progress import watch
 from salcli.render import colormaps
 from salcli.render import heatmap as rendering
 from salcli.results import PictureResult
+from salcli.terminal.events import Watcher
+from salcli.terminal.progress import watch
 from salcli.types import Frame, Kind, Precision, Scale, Size, Stimulus
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from salcli._lazy import lazily
 
 if TYPE_CHECKING:
-    from salcli import atomic, checkpoint, devices
-    from salcli.checkpoint import COUNTER, Checkpoint, load_strict
+    from salcli import devices
     from salcli.commands._options import (
         Device,
         ModelName,
@@ -27,22 +26,22 @@ if TYPE_CHECKING:
     from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
     from salcli.datasets.salicon import SaliconOptions, open_salicon
     from salcli.datasets.ucfsports import validation_clips
-    from salcli.framewise import framewise, input_chunks, one_by_one
-    from salcli.fusion import FusedConvolution, fuse
+    from salcli.files import atomic, checkpoint
+    from salcli.files.checkpoint import COUNTER, Checkpoint, load_strict
     from salcli.gaze import matlab
     from salcli.gaze.groundtruth import fixation_map
     from salcli.gaze.pairing import FileNames
     from salcli.inputs import IMAGENET, MINUS_ONE_TO_ONE, Standardisation, pixels, resized
-    from salcli.loading import create
-    from salcli.logs import logging_to_terminal
     from salcli.maps import blur, gaussian_blur, peaked, resize, stretch, to_8bit
     from salcli.media import images
     from salcli.media.open import open_stimulus
-    from salcli.model import Model
+    from salcli.models.framewise import framewise, input_chunks, one_by_one
+    from salcli.models.fusion import FusedConvolution, fuse
+    from salcli.models.loading import create
+    from salcli.models.model import Model
     from salcli.output import png
     from salcli.panels.board import ComparedFrame, ScoredMap, open_panels
     from salcli.panels.files import write_gif
-    from salcli.progress import download_bar, watch
     from salcli.protocols import Negatives, Preparation, Protocol, Variant
     from salcli.protocols.resampling import resample
     from salcli.recipe import WHOLE
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
     from salcli.render.styles import Look, MapStyle
     from salcli.specs import parse_options
     from salcli.stream import FrameTap, batched, in_order, paired, prefetch, sliding
+    from salcli.terminal.logs import logging_to_terminal
+    from salcli.terminal.progress import download_bar, watch
     from salcli.training import losses
     from salcli.training.batches import Batches
     from salcli.training.losses import density_losses
@@ -144,8 +145,8 @@ __getattr__ = lazily(
     __name__,
     {
         "Batches": "salcli.training.batches",
-        "COUNTER": "salcli.checkpoint",
-        "Checkpoint": "salcli.checkpoint",
+        "COUNTER": "salcli.files.checkpoint",
+        "Checkpoint": "salcli.files.checkpoint",
         "Collection": "salcli.datasets.collection",
         "ComparedFrame": "salcli.panels.board",
         "Corpus": "salcli.training.plan",
@@ -153,12 +154,12 @@ __getattr__ = lazily(
         "FileNames": "salcli.gaze.pairing",
         "Found": "salcli.datasets.collection",
         "FrameTap": "salcli.stream",
-        "FusedConvolution": "salcli.fusion",
+        "FusedConvolution": "salcli.models.fusion",
         "IMAGENET": "salcli.inputs",
         "Look": "salcli.render.styles",
         "MINUS_ONE_TO_ONE": "salcli.inputs",
         "MapStyle": "salcli.render.styles",
-        "Model": "salcli.model",
+        "Model": "salcli.models.model",
         "ModelName": "salcli.commands._options",
         "ModelOptions": "salcli.commands._options",
         "Negatives": "salcli.protocols",
@@ -174,33 +175,33 @@ __getattr__ = lazily(
         "Verbose": "salcli.commands._options",
         "WHOLE": "salcli.recipe",
         "WeightsFile": "salcli.commands._options",
-        "atomic": "salcli.atomic",
+        "atomic": "salcli.files.atomic",
         "batched": "salcli.stream",
         "blur": "salcli.maps",
         "by_stem": "salcli.datasets.framefiles",
-        "checkpoint": "salcli.checkpoint",
+        "checkpoint": "salcli.files.checkpoint",
         "colormaps": "salcli.render.colormaps",
-        "create": "salcli.loading",
+        "create": "salcli.models.loading",
         "density_losses": "salcli.training.losses",
         "devices": "salcli.devices",
         "dhf1k_frames": "salcli.datasets.published",
-        "download_bar": "salcli.progress",
+        "download_bar": "salcli.terminal.progress",
         "fixation_map": "salcli.gaze.groundtruth",
-        "framewise": "salcli.framewise",
-        "fuse": "salcli.fusion",
+        "framewise": "salcli.models.framewise",
+        "fuse": "salcli.models.fusion",
         "gaussian_blur": "salcli.maps",
         "images": "salcli.media.images",
         "in_order": "salcli.stream",
-        "input_chunks": "salcli.framewise",
+        "input_chunks": "salcli.models.framewise",
         "is_page": "salcli.weights.drives",
         "legend": "salcli.render.legend",
         "lettering": "salcli.render.lettering",
-        "load_strict": "salcli.checkpoint",
-        "logging_to_terminal": "salcli.logs",
+        "load_strict": "salcli.files.checkpoint",
+        "logging_to_terminal": "salcli.terminal.logs",
         "lone_root": "salcli.datasets.collection",
         "losses": "salcli.training.losses",
         "matlab": "salcli.gaze.matlab",
-        "one_by_one": "salcli.framewise",
+        "one_by_one": "salcli.models.framewise",
         "open_dataset": "salcli.datasets.open",
         "open_panels": "salcli.panels.board",
         "open_salicon": "salcli.datasets.salicon",
@@ -220,7 +221,7 @@ __getattr__ = lazily(
         "to_8bit": "salcli.maps",
         "ucf_sports_clips": "salcli.datasets.published",
         "validation_clips": "salcli.datasets.ucfsports",
-        "watch": "salcli.progress",
+        "watch": "salcli.terminal.progress",
         "write_gif": "salcli.panels.files",
     },
 )

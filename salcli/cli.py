@@ -15,9 +15,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from salcli import ending
 from salcli._version import __version__
-from salcli.atomic import ESCAPED
 from salcli.commands import _help
 from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
@@ -35,7 +33,9 @@ from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
 from salcli.errors import InputError, OutputError, SalcliError
+from salcli.files.atomic import ESCAPED
 from salcli.plugins import loader
+from salcli.terminal import ending
 
 __all__ = ["build", "main"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from salcli import atomic
 from salcli.errors import UsageError
+from salcli.files import atomic
 from salcli.maps import to_8bit
 from salcli.output import png
 from salcli.render import colormaps

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 def die_at(count: int) -> None:
     """Kill this process when it has made so many maps."""
-    from salcli.progress import Lines
+    from salcli.terminal.progress import Lines
 
     made = itertools.count(1)
 

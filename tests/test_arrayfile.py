@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from salcli import checkpoint
-from salcli.arrayfile import read_arrays
 from salcli.errors import InputError, WeightsError
+from salcli.files import checkpoint
+from salcli.files.arrayfile import read_arrays
 from salcli.scoring import mapfiles
 
 FEW = settings(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from salcli import atomic
 from salcli.errors import OutputError
+from salcli.files import atomic
 
 
 def test_bytes_and_texts_are_written_into_a_new_folder(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from salcli.errors import InputError, OutputError
-from salcli.loading import Loaded, create
+from salcli.models.loading import Loaded, create
 from salcli.prediction.job import Job
 from salcli.prediction.manifest import OutputPaths
-from salcli.progress import Silence
+from salcli.terminal.progress import Silence
 
 pytestmark = pytest.mark.usefixtures("fakes")
 

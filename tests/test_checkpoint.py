@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from salcli import checkpoint
-from salcli.checkpoint import Checkpoint
 from salcli.errors import OutputError, WeightsError
+from salcli.files import checkpoint
+from salcli.files.checkpoint import Checkpoint
 from salcli.inputs import IMAGENET, Standardisation
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from salcli import atomic
 from salcli.errors import InputError
+from salcli.files import atomic
 from salcli.media.video import Video
 from salcli.prediction import claims
 from salcli.prediction.claims import ClaimedElsewhere, claimed

@@ -5,7 +5,7 @@ import torch
 
 from salcli import devices
 from salcli.errors import UsageError
-from salcli.loading import create
+from salcli.models.loading import create
 
 
 def test_the_processor_is_always_there() -> None:

@@ -15,11 +15,11 @@ from PIL import Image
 import salcli
 from salcli.errors import PluginError, UnknownName, UsageError
 from salcli.filters.chain import Filter, check_trainable, choose, trained_part
-from salcli.loading import create
-from salcli.model import Model
+from salcli.models.loading import create
+from salcli.models.model import Model
 from salcli.prediction import loop
-from salcli.progress import Watcher
 from salcli.scoring.predicted import PredictedMaps
+from salcli.terminal.progress import Watcher
 from salcli.types import Frame, Prediction, Result, Stimulus
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

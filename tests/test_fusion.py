@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from salcli.fusion import FusedConvolution, fuse
+from salcli.models.fusion import FusedConvolution, fuse
 
 
 def randomised(network: nn.Module) -> nn.Module:

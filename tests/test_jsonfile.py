@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta
 
 from salcli.errors import InputError
-from salcli.jsonfile import parse_json, read_json
+from salcli.files.jsonfile import parse_json, read_json
 
 
 class Row(TypedDict):

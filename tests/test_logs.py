@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from salcli.logs import logging_to_terminal
+from salcli.terminal.logs import logging_to_terminal
 
 LEVELS = {"quiet": {"error"}, "": {"error", "warning"}, "verbose": {"error", "warning", "info"}}
 

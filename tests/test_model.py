@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli import checkpoint
 from salcli.api import predict
 from salcli.errors import UsageError, WeightsError
-from salcli.loading import load_model
+from salcli.files import checkpoint
+from salcli.models.loading import load_model
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import salcli
-from salcli import checkpoint
 from salcli.areas import parse
 from salcli.errors import SalcliError
-from salcli.loading import _trained_on
+from salcli.files import checkpoint
+from salcli.models.loading import _trained_on
 from salcli.prediction.manifest import OutputPaths
 from salcli.scoring import write
 from salcli.scoring.origin import origin_of

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from salcli.errors import PluginError, UnknownName
-from salcli.loading import load_model
+from salcli.models.loading import load_model
 from salcli.plugins import loader, registry
 from salcli.types import Frame
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 import salcli
 from salcli.errors import InputError, PluginError, SalcliError, UsageError
-from salcli.loading import create
-from salcli.model import Model
+from salcli.models.loading import create
+from salcli.models.model import Model
 from salcli.prediction import loop
 from salcli.types import Frame, Result, Stimulus
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from salcli.progress import MANY, Lines, clock
+from salcli.terminal.progress import MANY, Lines, clock
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli.loading import Loaded, create
 from salcli.media.video import Video
+from salcli.models.loading import Loaded, create
 from salcli.output import segments, writers
 from salcli.output.segments import Segments, count_pictures
 from salcli.prediction.job import Job, Outcome
 from salcli.prediction.manifest import OutputPaths
-from salcli.progress import Silence
+from salcli.terminal.progress import Silence
 from salcli.types import Frame, Stimulus
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from salcli.atomic import temporary
 from salcli.errors import OutputError, UnknownName
+from salcli.files.atomic import temporary
 from salcli.gaze.pairing import FileNames
 from salcli.output.writers import FORMATS, files_of, open_writer, shared_files
 from salcli.processes import Process

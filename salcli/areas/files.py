@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from salcli import atomic
 from salcli.areas import pictures
 from salcli.areas.attention import Attention, rounded
+from salcli.files import atomic
 from salcli.prediction.manifest import OutputPaths
 
 __all__ = ["CHANGE_COLUMNS", "FRAME_COLUMNS", "comparison_place", "write"]

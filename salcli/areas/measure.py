@@ -13,11 +13,11 @@ import numpy as np
 from salcli.areas.attention import Attention, FrameShares, Share, ranks
 from salcli.areas.geometry import Area, Coverage, checked, coverage
 from salcli.errors import InputError
-from salcli.loading import Loaded
 from salcli.media.open import open_stimulus
+from salcli.models.loading import Loaded
 from salcli.prediction import loop
-from salcli.progress import Watcher
 from salcli.render import heatmap
+from salcli.terminal.progress import Watcher
 from salcli.types import Kind, Stimulus
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 
 from salcli.areas.geometry import Area, Length, Polygon, box, merged
 from salcli.errors import UsageError
-from salcli.jsonfile import parse_json
+from salcli.files.jsonfile import parse_json
 
 __all__ = ["COLUMNS", "boxes", "collect", "parse", "read"]
 

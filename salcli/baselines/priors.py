@@ -15,11 +15,11 @@ from PIL import Image
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
-from salcli.arrayfile import read_arrays
 from salcli.baselines import CentreOptions, MeanMapOptions
 from salcli.errors import InputError, UsageError
+from salcli.files.arrayfile import read_arrays
 from salcli.maps import rescale, resize
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.types import Frame, Prediction, Stimulus
 
 __all__ = ["Centre", "MeanMap", "fit_centre", "fit_centre_to_maps", "gaussian", "mean_map"]

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from salcli.baselines import SpectralResidualOptions
 from salcli.maps import gaussian_blur
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.stream import batched
 from salcli.types import Frame, Prediction, Stimulus
 

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from salcli import devices
-from salcli.atomic import temporary_folder
 from salcli.bench import worker
 from salcli.bench.worker import RunSettings, Workload
 from salcli.devices import PRECISIONS
 from salcli.errors import SalcliError, UsageError
+from salcli.files.atomic import temporary_folder
 from salcli.specs import ModelSpec, parse_options
 
 __all__ = ["Measurement", "convolution_peak", "run", "ways"]

@@ -11,7 +11,7 @@ import torch
 
 from salcli.devices import exactly, to_channels_last
 from salcli.errors import UsageError
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.checks import check_shares

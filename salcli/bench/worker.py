@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from salcli import devices, loading
+from salcli import devices
 from salcli.errors import SalcliError
 from salcli.media.open import open_stimulus
-from salcli.model import Model
+from salcli.models import loading
+from salcli.models.model import Model
 from salcli.prediction import loop
 from salcli.types import Frame, Stimulus
 
@@ -47,7 +48,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One way of running a model; see `salcli.loading.load_model`.
+    """One way of running a model; see `salcli.models.loading.load_model`.
 
     Attributes:
         model: `NAME[:TAG]`.
@@ -177,7 +178,7 @@ def count(target: Path) -> tuple[int, int]:
 
 
 FUSED = torch.ops.mkldnn._convolution_pointwise
-"""The operator of `salcli.fusion`, which the counter does not know by itself."""
+"""The operator of `salcli.models.fusion`, which the counter does not know by itself."""
 
 
 def _fused_flops(x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:

@@ -11,7 +11,7 @@ import typer
 from salcli import types
 from salcli.commands._help import COMPUTING, DATA, INPUTS, MESSAGES, MODEL, RECIPE
 from salcli.plugins import registry
-from salcli.progress import Style
+from salcli.terminal.progress import Style
 
 __all__ = [
     "AreaBoxes",

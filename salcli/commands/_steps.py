@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from salcli.errors import InputError, PluginError, SalcliError, UsageError, WeightsError
 from salcli.plugins import registry
-from salcli.progress import Style, download_bar, watch
 from salcli.specs import parse_options
+from salcli.terminal.progress import Style, download_bar, watch
 
 if TYPE_CHECKING:
     from salcli import types
-    from salcli.events import Watcher
-    from salcli.loading import Loaded
+    from salcli.models.loading import Loaded
+    from salcli.terminal.events import Watcher
 
 __all__ = [
     "check_exist",
@@ -82,7 +82,7 @@ def check_writable(output: Path) -> None:
         OutputError: It cannot be written.
         UsageError: It is an address, not a folder.
     """
-    from salcli.atomic import reporting_os_errors
+    from salcli.files.atomic import reporting_os_errors
     from salcli.media.inputs import is_address
 
     if is_address(str(output)):
@@ -198,7 +198,7 @@ def load_models(
         check_model(name, option, weights=weights)  # before any of them is downloaded
     watch(1, quiet=quiet, style=progress).note(f"loading {', '.join(chosen)} ...")
 
-    from salcli.loading import load_model
+    from salcli.models.loading import load_model
 
     loaded = []
     for name in chosen:

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from salcli import logs
 from salcli.commands import _options, _steps, _tables
 from salcli.commands._steps import each_input, load_models
 from salcli.errors import UsageError
 from salcli.plugins import registry
+from salcli.terminal import logs
 
 if TYPE_CHECKING:
     from salcli.areas.attention import AreaSummary, Attention
     from salcli.areas.geometry import Area
-    from salcli.events import Watcher
-    from salcli.loading import Loaded
+    from salcli.models.loading import Loaded
     from salcli.prediction.manifest import OutputPaths
     from salcli.scoring.limits import Limit
+    from salcli.terminal.events import Watcher
 
 __all__ = ["aoi"]
 
@@ -101,7 +101,7 @@ def aoi(
         progress=progress,
     )
     from salcli.areas.measure import measure
-    from salcli.progress import watch
+    from salcli.terminal.progress import watch
 
     todo = _todo(inputs, output, others)
     errors: dict[str, str] = {}

@@ -94,7 +94,7 @@ def check(
     """
     from salcli.datasets.check import check
     from salcli.datasets.open import open_dataset
-    from salcli.progress import watch
+    from salcli.terminal.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())
     with watch(1, quiet=quiet) as watcher:
@@ -145,7 +145,7 @@ def frames(
       salcli datasets frames videos -o frames
     """
     from salcli.datasets import extract
-    from salcli.progress import watch
+    from salcli.terminal.progress import watch
 
     if videos:
         jobs = extract.of_videos(videos, pattern=pattern, output=output)
@@ -205,7 +205,7 @@ def maps(
     from salcli.datasets.densitymaps import write_maps
     from salcli.datasets.open import open_dataset
     from salcli.gaze import kernels
-    from salcli.progress import watch
+    from salcli.terminal.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())
     chosen = kernels.choose(

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from salcli import logs
-from salcli.atomic import temporary_folder
 from salcli.commands import _options, _steps, _tables
 from salcli.commands._help import DATA, MAPS
 from salcli.commands._options import DataOptions, Roots
 from salcli.commands._steps import each_input, load_models
+from salcli.files.atomic import temporary_folder
 from salcli.plugins import registry
+from salcli.terminal import logs
 from salcli.types import Format, Scale, Size
 
 if TYPE_CHECKING:
     from salcli.datasets.submission.predict import PredictionTask
-    from salcli.events import Watcher
-    from salcli.loading import Loaded
+    from salcli.models.loading import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.manifest import OutputPaths
     from salcli.scale.shards import Shard
+    from salcli.terminal.events import Watcher
     from salcli.types import Dataset
 
     Todo = tuple[Path, OutputPaths, PredictionTask | None]
@@ -216,7 +216,7 @@ def predict(
 
     from salcli.media.portion import Portion
     from salcli.prediction.job import Job
-    from salcli.progress import watch
+    from salcli.terminal.progress import watch
 
     loaded = loaded.for_dataset(data) if data is not None else loaded
     job = Job(
@@ -371,7 +371,7 @@ def _estimate(
 ) -> None:
     """Print what the prediction would take."""
     from salcli.prediction.estimate import estimate
-    from salcli.progress import clock
+    from salcli.terminal.progress import clock
 
     inputs = [(path, task.settings(job) if task else job) for path, _, task in todo]
     found = estimate(job, inputs, output, failed=watcher.fail)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from salcli import logs
 from salcli.commands import _options, _steps
 from salcli.commands._steps import each_input, load_models
+from salcli.terminal import logs
 
 __all__ = ["report"]
 
@@ -72,9 +72,9 @@ def report(
         progress=progress,
     )
     from salcli.panels.paired import find_paired
-    from salcli.progress import watch
     from salcli.report.entries import EntryMaker
     from salcli.report.page import write
+    from salcli.terminal.progress import watch
 
     paths = find_paired(inputs)
     with watch(len(paths), quiet=quiet, style=progress) as watcher:

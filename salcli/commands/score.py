@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from salcli import logs
 from salcli.commands import _help, _options, _steps, _tables
 from salcli.commands._options import DataOptions, Roots
 from salcli.commands._steps import load_models
 from salcli.plugins import registry
-from salcli.progress import watch
+from salcli.terminal import logs
+from salcli.terminal.progress import watch
 
 __all__ = ["ScoreCommand", "complete_protocol", "score"]
 

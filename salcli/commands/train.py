@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from salcli import logs
 from salcli.commands import _options
 from salcli.commands._help import COMPUTING, DATA, MESSAGES, RECIPE
 from salcli.commands._options import DataOptions, Roots
-from salcli.progress import watch
+from salcli.terminal import logs
+from salcli.terminal.progress import watch
 
 __all__ = ["train", "training_command"]
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from salcli import logs
 from salcli.commands import _options, _steps, _tables
 from salcli.commands._help import PICTURES
 from salcli.commands._steps import each_input, load_models
 from salcli.plugins import registry
+from salcli.terminal import logs
 
 if TYPE_CHECKING:
-    from salcli.events import Watcher
     from salcli.panels.draw import DrawnInput, ModelScores, Visualizer
     from salcli.prediction.manifest import OutputPaths
+    from salcli.terminal.events import Watcher
 
 __all__ = ["visualize"]
 
@@ -168,8 +168,8 @@ def visualize(
 
     from salcli.panels.draw import Visualizer
     from salcli.panels.paired import find_paired
-    from salcli.progress import watch
     from salcli.render.styles import Look
+    from salcli.terminal.progress import watch
 
     visualizer = Visualizer(
         loaded,

@@ -96,7 +96,7 @@ def fetch(names: Names = None, *, everything: Everything = False, offline: Offli
       salcli weights fetch --all
     """
     from salcli.errors import WeightsError
-    from salcli.progress import download_bar
+    from salcli.terminal.progress import download_bar
     from salcli.weights import store
 
     failures = []

@@ -16,7 +16,7 @@ from salcli.datasets.collection import Collection, Found, lone_root, some
 from salcli.datasets.framefiles import WholeClip, counter
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.errors import InputError
-from salcli.jsonfile import parse_json
+from salcli.files.jsonfile import parse_json
 from salcli.types import Recording, Submission
 
 __all__ = ["open_avimos"]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli import atomic
 from salcli.errors import InputError
+from salcli.files import atomic
 from salcli.gaze import groundtruth, kernels
 from salcli.gaze.kernels import Kernel
 from salcli.maps import to_8bit

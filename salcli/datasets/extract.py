@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from salcli import atomic
 from salcli.datasets import dhf1k
 from salcli.datasets.collection import lone_root, some
 from salcli.datasets.framefiles import listed
 from salcli.datasets.open import root_of
 from salcli.errors import InputError, SalcliError, UsageError
+from salcli.files import atomic
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import find_inputs
 from salcli.media.video import Video

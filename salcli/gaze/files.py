@@ -13,8 +13,8 @@ from natsort import natsorted
 from PIL import Image
 
 from salcli.errors import InputError
+from salcli.files.jsonfile import parse_json
 from salcli.gaze import matlab
-from salcli.jsonfile import parse_json
 from salcli.media import images
 from salcli.types import Annotation, Eye
 

@@ -17,8 +17,8 @@ from tempfile import gettempdir
 
 import numpy as np
 
-from salcli.atomic import temporary_folder
 from salcli.errors import SalcliError
+from salcli.files.atomic import temporary_folder
 from salcli.media import program
 from salcli.types import Frame
 

@@ -20,8 +20,8 @@ from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 
-from salcli.atomic import REASONS, reporting_os_errors
 from salcli.errors import OutputError
+from salcli.files.atomic import REASONS, reporting_os_errors
 from salcli.media import program
 
 __all__ = ["REPRODUCIBLE", "Encoder", "exact", "failure", "ffmpeg"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
-from salcli import atomic
-from salcli.atomic import ESCAPED, reporting_os_errors
+from salcli.files import atomic
+from salcli.files.atomic import ESCAPED, reporting_os_errors
 from salcli.output.segments import Kept
 
 if TYPE_CHECKING:

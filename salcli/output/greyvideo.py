@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from salcli.atomic import temporary_folder
+from salcli.files.atomic import temporary_folder
 from salcli.media.encoder import REPRODUCIBLE, exact, failure, ffmpeg
 
 __all__ = ["encode"]

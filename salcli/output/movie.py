@@ -13,8 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salcli.atomic import reporting_os_errors
 from salcli.errors import OutputError
+from salcli.files.atomic import reporting_os_errors
 from salcli.media.encoder import QUALITY, REPRODUCIBLE, SQUARE, Encoder, exact, failure, ffmpeg
 from salcli.media.program import reading
 from salcli.output.segments import Kept, Segments

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from salcli.atomic import reporting_os_errors, temporary
+from salcli.files.atomic import reporting_os_errors, temporary
 from salcli.media.encoder import REPRODUCIBLE, Encoder, failure, ffmpeg
 
 __all__ = ["LENGTH", "Kept", "Segments", "count_pictures"]

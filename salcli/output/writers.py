@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 
-from salcli import atomic
-from salcli.atomic import reporting_os_errors, sweep, sweep_once, temporary
 from salcli.errors import UnknownName
+from salcli.files import atomic
+from salcli.files.atomic import reporting_os_errors, sweep, sweep_once, temporary
 from salcli.maps import to_8bit
 from salcli.media.encoder import QUALITY
 from salcli.output import png

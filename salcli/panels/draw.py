@@ -10,8 +10,8 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
-from salcli.atomic import reporting_os_errors, sweep, temporary
-from salcli.loading import Loaded
+from salcli.files.atomic import reporting_os_errors, sweep, temporary
+from salcli.models.loading import Loaded
 from salcli.output.movie import Movie
 from salcli.output.worker import Background
 from salcli.panels import paired
@@ -19,8 +19,8 @@ from salcli.panels.board import LARGEST_PICTURE, ComparedFrame, Panels, ScoredMa
 from salcli.panels.files import write_gif, write_gif_of_movie, write_jpeg
 from salcli.panels.predictions import PairedPredictions
 from salcli.prediction.manifest import OutputPaths
-from salcli.progress import Watcher
 from salcli.render.styles import Look
+from salcli.terminal.progress import Watcher
 from salcli.types import Frame, Kind, Stimulus
 
 __all__ = ["DrawnInput", "ModelScores", "Visualizer"]

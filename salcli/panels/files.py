@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from salcli import atomic
-from salcli.atomic import replacing
+from salcli.files import atomic
+from salcli.files.atomic import replacing
 from salcli.media.encoder import failure, ffmpeg
 from salcli.panels.board import LARGEST_PICTURE
 from salcli.types import Frame

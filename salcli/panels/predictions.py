@@ -11,8 +11,8 @@ import numpy as np
 
 from salcli.errors import InputError
 from salcli.gaze.groundtruth import FrameGroundTruth, read_ground_truth
-from salcli.loading import Loaded
 from salcli.media.open import remaining
+from salcli.models.loading import Loaded
 from salcli.panels.board import ComparedFrame, ScoredMap
 from salcli.panels.paired import PairedStimulus, open_paired
 from salcli.plugins import registry

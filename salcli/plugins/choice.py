@@ -8,9 +8,9 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
-from salcli import atomic
 from salcli.errors import InputError
-from salcli.jsonfile import read_json
+from salcli.files import atomic
+from salcli.files.jsonfile import read_json
 
 __all__ = ["choose", "left_out"]
 

@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from salcli import atomic
 from salcli.errors import UsageError
+from salcli.files import atomic
 
 __all__ = ["write"]
 

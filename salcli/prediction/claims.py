@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from salcli import atomic
-from salcli.atomic import reporting_os_errors
 from salcli.errors import OutputError, SalcliError
-from salcli.jsonfile import parse_json
+from salcli.files import atomic
+from salcli.files.atomic import reporting_os_errors
+from salcli.files.jsonfile import parse_json
 from salcli.processes import Process
 
 __all__ = ["STALE", "TOUCH", "Claim", "ClaimedElsewhere", "claimed"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from salcli.atomic import temporary_folder
 from salcli.errors import InputError
+from salcli.files.atomic import temporary_folder
 from salcli.media.open import open_stimulus
 from salcli.output import writers
 from salcli.prediction import loop

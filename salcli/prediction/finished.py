@@ -9,8 +9,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
-from salcli.atomic import reporting_os_errors
-from salcli.jsonfile import parse_json
+from salcli.files.atomic import reporting_os_errors
+from salcli.files.jsonfile import parse_json
 from salcli.output import writers
 from salcli.prediction.journal import Journal
 from salcli.prediction.manifest import is_plain_name

@@ -14,18 +14,18 @@ import torch
 
 from salcli._version import __version__
 from salcli.errors import InputError, OutputError, PluginError, SalcliError
-from salcli.loading import Loaded
 from salcli.media.images import kind_of
 from salcli.media.open import open_stimulus
 from salcli.media.portion import WHOLE, Portion
+from salcli.models.loading import Loaded
 from salcli.output import writers
 from salcli.plugins import registry
 from salcli.prediction import claims, finished, manifest
 from salcli.prediction.claims import Claim, ClaimedElsewhere
 from salcli.prediction.manifest import OutputPaths
 from salcli.prediction.produce import MapSettings, produce
-from salcli.progress import Watcher
 from salcli.specs import as_json
+from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
 __all__ = ["Job", "Outcome"]

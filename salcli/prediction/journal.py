@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from salcli.atomic import reporting_os_errors
-from salcli.jsonfile import parse_json
+from salcli.files.atomic import reporting_os_errors
+from salcli.files.jsonfile import parse_json
 
 __all__ = ["Journal"]
 

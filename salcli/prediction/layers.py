@@ -19,7 +19,7 @@ from salcli.plugins import loader
 from salcli.types import Prediction, Predictor, Stimulus
 
 if TYPE_CHECKING:
-    from salcli.model import Model
+    from salcli.models.model import Model
 
     Layer: TypeAlias = Callable[[Stimulus], Iterator[Prediction]]
 

@@ -15,7 +15,7 @@ from salcli import stream
 from salcli.devices import OutOfMemoryError, exactly, reporting_shortage
 from salcli.errors import InputError, SalcliError
 from salcli.maps import rescale, resize
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.prediction import layers
 from salcli.types import Frame, Prediction, Result, Scale, Size, Stimulus
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypedDict
 
-from salcli import atomic
-from salcli.atomic import reporting_os_errors
 from salcli.errors import InputError, OutputError
-from salcli.jsonfile import read_json
+from salcli.files import atomic
+from salcli.files.atomic import reporting_os_errors
+from salcli.files.jsonfile import read_json
 from salcli.output import writers
 from salcli.types import Labels
 

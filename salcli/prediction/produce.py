@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from salcli.atomic import reporting_os_errors
 from salcli.errors import InputError
+from salcli.files.atomic import reporting_os_errors
 from salcli.media.images import Stills
 from salcli.media.open import remaining
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.output import writers
 from salcli.output.segments import Kept
 from salcli.plugins import loader
 from salcli.prediction import loop
 from salcli.prediction.claims import Claim
 from salcli.prediction.finished import FinishedFrame, FinishedFrames, kept_in
-from salcli.progress import Watcher
+from salcli.terminal.progress import Watcher
 from salcli.types import Format, Frame, Scale, Size, Stimulus
 
 __all__ = ["MapSettings", "Produced", "produce"]

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from salcli.atomic import ESCAPED
 from salcli.errors import UnknownName
+from salcli.files.atomic import ESCAPED
 from salcli.gaze.groundtruth import FrameGroundTruth
 from salcli.plugins import registry
 from salcli.protocols.description import Protocol, Variant

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from salcli.atomic import temporary_folder
+from salcli.files.atomic import temporary_folder
 from salcli.output.movie import Movie
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from salcli.report.timeline import MeasuredMap, Timeline
 
 if TYPE_CHECKING:
     from salcli.areas.geometry import Area
-    from salcli.loading import Loaded
+    from salcli.models.loading import Loaded
     from salcli.panels.board import ComparedFrame
-    from salcli.progress import Watcher
+    from salcli.terminal.progress import Watcher
     from salcli.types import Kind, Stimulus
 
 __all__ = ["OBSERVERS", "Entries", "EntryMaker"]

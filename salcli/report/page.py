@@ -12,12 +12,12 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from salcli import atomic
 from salcli._version import __version__
+from salcli.files import atomic
 from salcli.report.tiles import palette
 
 if TYPE_CHECKING:
-    from salcli.loading import Loaded
+    from salcli.models.loading import Loaded
 
 __all__ = ["write"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from salcli.errors import InputError, UsageError
-from salcli.jsonfile import read_json
+from salcli.files.jsonfile import read_json
 from salcli.scoring import bootstrap, plots
 from salcli.scoring.bootstrap import Interval
 from salcli.scoring.document import FORMAT, VERSION, differences

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from salcli.jsonfile import parse_json
+from salcli.files.jsonfile import parse_json
 from salcli.prediction.journal import Journal
 from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.selection import Selection

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from salcli.arrayfile import read_arrays
 from salcli.errors import InputError
+from salcli.files.arrayfile import read_arrays
 from salcli.media.images import SUFFIXES as PICTURES
 
 __all__ = ["ARRAYS", "SUFFIXES", "Map", "read"]

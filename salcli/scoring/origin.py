@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
 
 from salcli.errors import InputError
-from salcli.jsonfile import read_json
+from salcli.files.jsonfile import read_json
 from salcli.specs import TrainedOn
 
 __all__ = ["Origin", "origin_of"]

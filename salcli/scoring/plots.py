@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from salcli.atomic import replacing
+from salcli.files.atomic import replacing
 from salcli.scoring.results import Results
 
 if TYPE_CHECKING:

@@ -10,21 +10,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from salcli import atomic
 from salcli.errors import InputError, UsageError
+from salcli.files import atomic
 from salcli.gaze import groundtruth
-from salcli.loading import Loaded
 from salcli.maps import to_8bit
 from salcli.media.images import FrameFolder, Stills
 from salcli.media.video import Video
+from salcli.models.loading import Loaded
 from salcli.output import png
 from salcli.prediction import loop
-from salcli.progress import Watcher
 from salcli.scoring.mapfiles import Map
 from salcli.scoring.results import Problems
 from salcli.scoring.selection import Selection
 from salcli.scoring.sources import FrameMap
 from salcli.specs import as_json
+from salcli.terminal.progress import Watcher
 from salcli.types import Recording, Result, Stimulus
 
 __all__ = ["PredictedMaps", "stimulus_of"]

@@ -10,9 +10,8 @@ from typing import Any
 from salcli import devices
 from salcli.datasets.open import open_dataset
 from salcli.errors import InputError
-from salcli.loading import Loaded, load_model
+from salcli.models.loading import Loaded, load_model
 from salcli.plugins import registry
-from salcli.progress import Watcher
 from salcli.scoring import plots
 from salcli.scoring.compare import pair
 from salcli.scoring.predicted import PredictedMaps
@@ -20,6 +19,7 @@ from salcli.scoring.results import Problem
 from salcli.scoring.session import Baselines, Session, folder_names, open_session
 from salcli.scoring.sources import MapSource
 from salcli.scoring.stored import StoredMaps
+from salcli.terminal.progress import Watcher
 from salcli.types import Dataset
 
 __all__ = ["predicted_maps", "score", "score_sources"]

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from salcli.atomic import ESCAPED
 from salcli.errors import InputError, UsageError
+from salcli.files.atomic import ESCAPED
 from salcli.protocols.scorer import generator
 from salcli.types import Annotation, Dataset, Recording
 

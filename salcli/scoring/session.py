@@ -15,7 +15,6 @@ import torch
 
 from salcli.errors import InputError, UsageError
 from salcli.plugins.registry import metrics as registered_metrics
-from salcli.progress import Watcher
 from salcli.protocols import Protocol
 from salcli.protocols import protocol as find_protocol
 from salcli.protocols.scorer import Scorer
@@ -36,6 +35,7 @@ from salcli.scoring.references import (
 from salcli.scoring.seen import Seen, find_seen
 from salcli.scoring.selection import FrameRef, Selection, select_frames
 from salcli.scoring.sources import MapSource
+from salcli.terminal.progress import Watcher
 from salcli.types import Dataset
 
 __all__ = ["Baselines", "Session", "folder_names", "open_session"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from salcli.jsonfile import shaped
+from salcli.files.jsonfile import shaped
 from salcli.specs import TrainedOn
 
 __all__ = ["ScoresDocument", "checked"]

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
-from salcli import atomic
-from salcli.atomic import ESCAPED, replacing
 from salcli.errors import InputError, UsageError
-from salcli.jsonfile import read_json
+from salcli.files import atomic
+from salcli.files.atomic import ESCAPED, replacing
+from salcli.files.jsonfile import read_json
 from salcli.scoring import plots, tables
 from salcli.scoring.document import differences
 from salcli.scoring.evaluate import FrameScores

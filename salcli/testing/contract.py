@@ -16,7 +16,7 @@ from torch import Tensor
 
 from salcli.blame import failures_of
 from salcli.errors import SalcliError
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.prediction import loop
 from salcli.recipe import Recipe
 from salcli.testing.subject import (

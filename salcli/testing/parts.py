@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from salcli import loading
 from salcli.errors import SalcliError
 from salcli.filters.chain import choose, trained_part
-from salcli.model import Model
+from salcli.models import loading
+from salcli.models.model import Model
 from salcli.plugins.loader import Plugin, load
 from salcli.prediction import loop
 from salcli.specs import DatasetSpec, FilterSpec, MetricSpec, ModelSpec, resolve

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from salcli import loading
 from salcli.errors import PluginError, SalcliError, UsageError
-from salcli.model import Model
+from salcli.models import loading
+from salcli.models.model import Model
 from salcli.prediction import loop
 from salcli.specs import DatasetSpec, FilterSpec, MetricSpec, ModelSpec, parse_options
 from salcli.types import Frame, Stimulus

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.testing.subject import ODD, Subject, broken, picture
 from salcli.types import Frame, Stimulus
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from salcli.filters.chain import trained_part
 from salcli.gaze import groundtruth
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.recipe import WHOLE, Augmentation, Recipe
 from salcli.training.augment import Change, draw, draw_aspect
 from salcli.training.plan import (

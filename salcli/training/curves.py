@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from salcli.atomic import replacing, reporting_os_errors
+from salcli.files.atomic import replacing, reporting_os_errors
 from salcli.training.rundir import LOG
 
 __all__ = ["CURVES", "board", "draw", "points"]

@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from salcli.blame import failures_of
 from salcli.devices import OutOfMemoryError
 from salcli.errors import SalcliError
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.types import Batch, Loss
 
 __all__ = ["ALONE", "Ranks", "local_device", "started"]

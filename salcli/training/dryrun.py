@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from salcli import devices
-from salcli.atomic import temporary_folder
-from salcli.model import Model
+from salcli.files.atomic import temporary_folder
+from salcli.models.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.plan import Corpus

@@ -12,14 +12,14 @@ from salcli import devices
 from salcli.datasets.open import open_dataset
 from salcli.datasets.submission.predict import tasks
 from salcli.errors import InputError, SalcliError, UsageError
-from salcli.loading import Loaded, load_model
-from salcli.model import Model
+from salcli.models.loading import Loaded, load_model
+from salcli.models.model import Model
 from salcli.prediction.job import Job
-from salcli.progress import Watcher
 from salcli.recipe import TrainingRun
 from salcli.scoring.predicted import PredictedMaps
 from salcli.scoring.selection import is_observed
 from salcli.scoring.session import folder_names, open_session
+from salcli.terminal.progress import Watcher
 from salcli.training.prepare import PreparedTraining
 from salcli.training.rundir import ReportLine
 from salcli.types import Dataset

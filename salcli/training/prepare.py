@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from salcli import devices, loading
+from salcli import devices
 from salcli._version import __version__
-from salcli.checkpoint import Checkpoint
 from salcli.datasets.open import open_dataset, options_of
 from salcli.errors import UnknownName, UsageError
+from salcli.files.checkpoint import Checkpoint
 from salcli.filters.chain import check_trainable, choose
-from salcli.model import Model
+from salcli.models import loading
+from salcli.models.model import Model
 from salcli.plugins import registry
 from salcli.recipe import Recipe, RecipeOverrides, Source
 from salcli.specs import parse_options

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from salcli import atomic, checkpoint
-from salcli.atomic import reporting_os_errors
 from salcli.errors import UsageError, WeightsError
+from salcli.files import atomic, checkpoint
+from salcli.files.atomic import reporting_os_errors
 from salcli.scoring.document import differences
 from salcli.training.distributed import Ranks
 from salcli.training.signals import Stop, Stopped

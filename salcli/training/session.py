@@ -8,11 +8,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from salcli import checkpoint, devices
+from salcli import devices
+from salcli.files import checkpoint
 from salcli.gaze import groundtruth
 from salcli.plugins import registry
-from salcli.progress import Silence, Watcher
 from salcli.recipe import RecipeOverrides, TrainedDataset, TrainingRun
+from salcli.terminal.progress import Silence, Watcher
 from salcli.training import curves, distributed, dryrun, validation
 from salcli.training.evaluate import EvaluationSplit, choose_evaluations, evaluate
 from salcli.training.prepare import PreparedTraining, TrainingRequest, prepare

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from salcli.devices import exactly, to_channels_last
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.recipe import Recipe
 from salcli.training.batches import Batches
 from salcli.training.checks import check, check_accumulation

@@ -13,7 +13,7 @@ import torch
 
 from salcli.errors import UsageError
 from salcli.gaze import groundtruth
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.protocols.scorer import by_defaults

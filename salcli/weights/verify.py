@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from salcli.errors import InputError, PluginError
-from salcli.jsonfile import read_json
+from salcli.files.jsonfile import read_json
 from salcli.specs import Weights
 from salcli.weights import drives
 

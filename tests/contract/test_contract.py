@@ -10,7 +10,7 @@ import torch
 
 from salcli import ModelSpec, option
 from salcli.errors import PluginError
-from salcli.loading import create
+from salcli.models.loading import create
 from salcli.plugins import registry
 from salcli.specs import parse_options
 from salcli.testing import check_model

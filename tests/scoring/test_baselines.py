@@ -15,7 +15,7 @@ from salcli.baselines import CentreOptions, priors
 from salcli.baselines.spectral import spectral_residual
 from salcli.errors import InputError, UsageError
 from salcli.gaze.kernels import count_map
-from salcli.loading import load_model
+from salcli.models.loading import load_model
 from salcli.protocols import protocol
 from salcli.protocols.preparation import GroundTruth
 from salcli.protocols.scorer import Scorer

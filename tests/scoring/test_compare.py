@@ -14,13 +14,13 @@ from PIL import Image
 
 from salcli.datasets.open import open_dataset
 from salcli.errors import UsageError
-from salcli.loading import load_model
-from salcli.progress import Silence
+from salcli.models.loading import load_model
 from salcli.scoring import bootstrap
 from salcli.scoring.compare import broken, check_alike, pair, read
 from salcli.scoring.limits import Limit, parse_limit
 from salcli.scoring.predicted import PredictedMaps
 from salcli.scoring.session import open_session
+from salcli.terminal.progress import Silence
 
 Run = Callable[..., CompletedProcess[str]]
 Miniature = Callable[[str], Path]

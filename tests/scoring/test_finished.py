@@ -23,8 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from salcli.datasets.open import open_dataset
-from salcli.loading import Loaded, load_model
-from salcli.progress import Watcher
+from salcli.models.loading import Loaded, load_model
 from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.finished import FinishedRecordings
 from salcli.scoring.predicted import PredictedMaps
@@ -32,6 +31,7 @@ from salcli.scoring.selection import Selection, select_frames
 from salcli.scoring.session import open_session
 from salcli.scoring.sources import MapSource
 from salcli.scoring.stored import StoredMaps
+from salcli.terminal.progress import Watcher
 from salcli.types import Frame
 
 Run = Callable[..., CompletedProcess[str]]

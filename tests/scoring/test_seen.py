@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from salcli.checkpoint import Checkpoint
 from salcli.datasets.open import open_dataset
-from salcli.loading import _trained_on
+from salcli.files.checkpoint import Checkpoint
+from salcli.models.loading import _trained_on
 from salcli.plugins import registry
 from salcli.scoring.seen import find_seen
 from salcli.scoring.selection import select_frames

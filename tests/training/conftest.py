@@ -19,10 +19,10 @@ import pytest
 import torch
 from PIL import Image
 
-from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
-from salcli.loading import create
+from salcli.files import checkpoint
 from salcli.media import images
+from salcli.models.loading import create
 from salcli.recipe import Source
 from salcli.testing.miniatures import Lists
 from salcli.training.plan import Corpus

@@ -12,8 +12,8 @@ from PIL import Image
 
 from salcli.errors import InputError
 from salcli.gaze.groundtruth import frame_size
-from salcli.loading import create
-from salcli.model import Model
+from salcli.models.loading import create
+from salcli.models.model import Model
 from salcli.recipe import WHOLE, Augmentation, Recipe, Source
 from salcli.testing.miniatures import Lists
 from salcli.training.batches import Batches

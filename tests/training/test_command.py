@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from salcli import checkpoint
-from salcli.loading import load_model
+from salcli.files import checkpoint
+from salcli.models.loading import load_model
 
 from .conftest import log_of, make_stills
 

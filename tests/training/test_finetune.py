@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from salcli import checkpoint
-from salcli.loading import create
+from salcli.files import checkpoint
+from salcli.models.loading import create
 from salcli.recipe import Source
 
 from .conftest import make_clip

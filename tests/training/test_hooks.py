@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from salcli import hookimpl, loading
+from salcli import hookimpl
 from salcli.errors import PluginError
-from salcli.model import Model
+from salcli.models import loading
+from salcli.models.model import Model
 from salcli.plugins import loader, registry
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 

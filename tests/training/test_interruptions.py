@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from salcli import checkpoint
+from salcli.files import checkpoint
 
 from .conftest import Start, log_of, make_clip, progress, ranks
 

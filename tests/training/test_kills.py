@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from salcli import checkpoint
+from salcli.files import checkpoint
 
 from .conftest import Start
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from salcli.errors import SalcliError, UsageError
-from salcli.loading import create, load_model
+from salcli.models.loading import create, load_model
 from salcli.recipe import Recipe, Source
 from salcli.training.dryrun import measure
 from salcli.training.plan import Corpus

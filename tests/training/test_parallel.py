@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from salcli import checkpoint
 from salcli.datasets.folder import FolderOptions, open_folder
 from salcli.errors import UsageError
-from salcli.loading import create
-from salcli.model import Model
+from salcli.files import checkpoint
+from salcli.models.loading import create
+from salcli.models.model import Model
 from salcli.recipe import WHOLE, Recipe, Source
 from salcli.training.batches import Batches
 from salcli.training.distributed import Ranks

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from salcli import checkpoint, finetune, train
+from salcli import finetune, train
 from salcli.errors import UsageError
+from salcli.files import checkpoint
 
 from .conftest import log_of
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from salcli import checkpoint
 from salcli.errors import UsageError, WeightsError
+from salcli.files import checkpoint
 from salcli.training.rundir import differences
 
 from .conftest import Fit

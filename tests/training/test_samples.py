@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from salcli.errors import InputError
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.recipe import Augmentation, Recipe
 from salcli.specs import ModelSpec
 from salcli.training.batches import Batches

@@ -1,6 +1,6 @@
 """Recognises the published weights files by their keys, and picks what a network needs from them.
 
-`salcli.checkpoint.read` has already removed the wrappers that training left in the keys, two around
+`checkpoint.read` has already removed the wrappers that training left in the keys, two around
 each branch.
 """
 

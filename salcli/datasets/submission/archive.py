@@ -8,8 +8,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from salcli.atomic import replacing
 from salcli.datasets.submission.find import ArchiveEntry
+from salcli.files.atomic import replacing
 from salcli.media import images
 from salcli.media.video import Video
 from salcli.output.greyvideo import encode

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from salcli import atomic
 from salcli.errors import InputError, UsageError
+from salcli.files import atomic
 from salcli.media import images
 from salcli.output import greyvideo
 from salcli.prediction.job import Job, Outcome
 from salcli.prediction.manifest import OutputPaths
-from salcli.progress import Watcher
+from salcli.terminal.progress import Watcher
 from salcli.types import Dataset, Recording
 
 __all__ = ["PredictionTask", "tasks"]

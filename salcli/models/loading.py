@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import torch
 
-from salcli import checkpoint, devices
-from salcli.checkpoint import Checkpoint
+from salcli import devices
 from salcli.errors import PluginError, SalcliError, UsageError, WeightsError
+from salcli.files import checkpoint
+from salcli.files.checkpoint import Checkpoint
+from salcli.files.jsonfile import shaped
 from salcli.filters.chain import Filter, choose
-from salcli.jsonfile import shaped
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.plugins import loader, registry
 from salcli.specs import ModelSpec, TrainedOn, Weights, parse_options, resolve
 from salcli.weights import store
@@ -86,7 +87,7 @@ def model_class(spec: ModelSpec) -> type[Model]:
     """
     factory = resolve(spec.factory)
     if not (isinstance(factory, type) and issubclass(factory, Model)):
-        raise PluginError(f"{spec.factory} of model '{spec.name}' is not a salcli.model.Model")
+        raise PluginError(f"{spec.factory} of model '{spec.name}' is not a salcli.authoring.Model")
     return factory
 
 

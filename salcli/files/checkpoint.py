@@ -24,11 +24,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from salcli.arrayfile import read_arrays
-from salcli.atomic import replacing
 from salcli.errors import WeightsError
+from salcli.files.arrayfile import read_arrays
+from salcli.files.atomic import replacing
+from salcli.files.jsonfile import parse_json
 from salcli.inputs import Standardisation
-from salcli.jsonfile import parse_json
 
 __all__ = [
     "Checkpoint",

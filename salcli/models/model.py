@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from salcli import checkpoint
-from salcli.checkpoint import Checkpoint
 from salcli.errors import PluginError, UsageError
+from salcli.files import checkpoint
+from salcli.files.checkpoint import Checkpoint
 from salcli.filters.chain import Filter, choose
 from salcli.plugins import loader
 from salcli.specs import ModelSpec

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from salcli.model import Model
+from salcli.models.model import Model
 from salcli.stream import batched, prefetch
 from salcli.types import Frame, Prediction, Stimulus
 

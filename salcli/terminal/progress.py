@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from salcli.events import Counter, Events, Silence, Watcher
+from salcli.terminal.events import Counter, Events, Silence, Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task

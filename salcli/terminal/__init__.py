@@ -1,0 +1,1 @@
+"""What a command tells while it runs, and how it is ended."""
