@@ -165,36 +165,55 @@ def _complaint(map_: Tensor) -> str:
     return ""
 
 
-def prefetch(iterable: Iterable[T], depth: int = 2) -> Iterator[T]:
+def prefetch(
+    iterable: Iterable[T], depth: int = 2, *, weigh: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
     """Yield the items of `iterable`, computed in a background thread at most `depth` ahead.
 
     The thread starts when the first item is requested. An exception of `iterable` is raised here,
     after the items that precede it. Closing or dropping this generator ends the thread, and
     closes `iterable` if it is a generator.
 
+    Args:
+        iterable: What is computed.
+        depth: Another item is computed as long as those that wait weigh less than this.
+        weigh: What an item counts, such as its bytes.
+
     Raises:
         ValueError: `depth` is below 1.
     """
     if depth < 1:
         raise ValueError(f"depth must be at least 1, not {depth}")
-    return _prefetched(iterable, depth)
+    return _prefetched(iterable, depth, weigh)
 
 
-def _prefetched(iterable: Iterable[T], depth: int) -> Iterator[T]:
-    room = threading.Semaphore(depth)
-    ready: SimpleQueue[tuple[T] | BaseException | None] = SimpleQueue()
-    stopped = threading.Event()
+def _prefetched(iterable: Iterable[T], depth: int, weigh: Callable[[T], int]) -> Iterator[T]:
+    room, waiting, stopped = threading.Condition(), 0, False
+    ready: SimpleQueue[tuple[T, int] | BaseException | None] = SimpleQueue()
+
+    def may_go_on() -> bool:
+        with room:
+            room.wait_for(lambda: stopped or waiting < depth)
+        return not stopped
+
+    def weigh_in(change: int) -> None:
+        nonlocal waiting
+        with room:
+            waiting += change
+            room.notify()
 
     def produce() -> None:
         try:
             source = iter(iterable)
             try:
-                room.acquire()
-                for item in source:
-                    ready.put((item,))
-                    room.acquire()
-                    if stopped.is_set():
-                        break
+                while may_go_on():
+                    item = next(source)
+                    weight = weigh(item)
+                    weigh_in(weight)
+                    ready.put((item, weight))
+                    del item  # the consumer's alone from now on
+            except StopIteration:
+                pass
             finally:
                 if isinstance(source, Generator):
                     source.close()  # only the thread that runs a generator may close it
@@ -207,13 +226,13 @@ def _prefetched(iterable: Iterable[T], depth: int) -> Iterator[T]:
     thread.start()
     try:
         while isinstance(entry := ready.get(), tuple):
-            room.release()
+            weigh_in(-entry[1])
             yield entry[0]
         if entry is not None:
             raise entry
     finally:
-        stopped.set()
-        room.release()
+        stopped = True
+        weigh_in(0)
         if thread is not threading.current_thread():  # the garbage collector runs in any thread
             thread.join()
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from salcli.errors import InputError
+from salcli.media import images
 from salcli.media.images import Animation, FrameFolder, Stills, kind_of, read
 
 RAMP = np.arange(12 * 10 * 3, dtype=np.uint8).reshape(12, 10, 3)
@@ -163,6 +165,25 @@ def test_labels_grow_with_the_frames(tmp_path: Path) -> None:
     stills = Stills([(name, save(tmp_path / f"{name}.png")) for name in "abcdefghij"])
     for index, _ in enumerate(stills):
         assert stills.labels[index] == "abcdefghij"[index]
+
+
+@pytest.mark.parametrize(("side", "most"), [(500, 1 + 2), (20, 1 + 4)])
+def test_few_large_pictures_wait_for_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, most: int
+) -> None:
+    monkeypatch.setattr(images, "AHEAD_BYTES", 2**20)
+    file = save(tmp_path / "a.png", np.zeros((side, side, 3), np.uint8))
+    stills = Stills([(name, file) for name in "abcdefghij"])
+
+    frames = iter(stills)
+    next(frames)
+    late = time.monotonic() + 20
+    while len(stills.labels) < most and time.monotonic() < late:
+        time.sleep(0.02)
+    time.sleep(0.1)
+
+    assert len(stills.labels) == most
+    assert len(list(frames)) == 9
 
 
 def test_clip_folder_wants_one_size(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ QUARTER_TURNED = 5
 DECODED_AHEAD = 4
 """Limit of images that wait for the network."""
 AHEAD_BYTES = 2**27
-"""Limit in bytes of waiting frames of a known size: five frames of 4K."""
+"""Limit in bytes of waiting frames: five frames of 4K."""
 
 PROBED_BYTES = 2**26
 """Limit in bytes of the frames of an animation that are decoded to learn its rate: 11 of 1080p."""
@@ -78,6 +78,11 @@ WARNING_FILTERS = Lock()
 def ahead(size: tuple[int, int]) -> int:
     """How many decoded frames of this size `(H, W)` may wait for the network."""
     return max(1, min(DECODED_AHEAD, AHEAD_BYTES // (3 * size[0] * size[1])))
+
+
+def _weight(frame: Frame) -> int:
+    """The bytes that a waiting frame counts: small ones so many that few wait, too."""
+    return max(frame.nbytes, AHEAD_BYTES // DECODED_AHEAD)
 
 
 def kind_of(path: Path) -> Literal["still", "animation"] | None:
@@ -205,7 +210,7 @@ class Stills:
 
     def __iter__(self) -> Iterator[Frame]:
         """RGB uint8 `[H, W, 3]`, decoded in the background; sizes may differ."""
-        return prefetch(self._decode(), DECODED_AHEAD)
+        return prefetch(self._decode(), AHEAD_BYTES, weigh=_weight)
 
     def __length_hint__(self) -> int:
         """Number of images, readable or not; for progress only."""
@@ -248,7 +253,7 @@ class FrameFolder:
         Raises:
             InputError: A frame cannot be read, or differs in size from the first.
         """
-        return prefetch(self._decode(), DECODED_AHEAD)
+        return prefetch(self._decode(), AHEAD_BYTES, weigh=_weight)
 
     def _decode(self) -> Iterator[Frame]:
         size: tuple[int, ...] | None = None
