@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from salcli.training.plan import Corpus
     from salcli.training.sampling import Sampling
     from salcli.weights import store
+    from salcli.weights.download import fetch
     from salcli.weights.drives import is_page
 
 __all__ = [
@@ -102,6 +103,7 @@ __all__ = [
     "devices",
     "dhf1k_frames",
     "download_bar",
+    "fetch",
     "fixation_map",
     "framewise",
     "fuse",
@@ -186,6 +188,7 @@ __getattr__ = lazily(
         "devices": "salcli.devices",
         "dhf1k_frames": "salcli.datasets.published",
         "download_bar": "salcli.terminal.progress",
+        "fetch": "salcli.weights.download",
         "fixation_map": "salcli.gaze.groundtruth",
         "framewise": "salcli.models.framewise",
         "fuse": "salcli.models.fusion",

@@ -42,6 +42,7 @@ DEFAULT_MODEL = "unisal:open"
 """What runs without `--model`: weights that ship in a wheel, so no network is needed."""
 
 OWN_PLUGINS: Mapping[str, frozenset[str]] = {
+    "salcli-hf": frozenset(),
     "salcli-salema": frozenset({"salema", "salema-area"}),
     "salcli-stsnet": frozenset({"stsnet"}),
     "salcli-tased": frozenset({"tased"}),

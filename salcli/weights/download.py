@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,10 +43,18 @@ LONGEST_WAIT = 60.0
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def fetch(url: str, target: Path, report: ReportBytes) -> bool | None:
+def fetch(
+    url: str, target: Path, report: ReportBytes, *, headers: Mapping[str, str] | None = None
+) -> bool | None:
     """Download `url` (http, https, file; share links of Google Drive and Dropbox) into `target`.
 
     Resumes from bytes that an earlier call left in `target`, if the server allows it.
+
+    Args:
+        url: The address.
+        target: The file.
+        report: Called with the bytes that are in the file and their total, if that is known.
+        headers: Further headers of the requests, such as `Authorization`.
 
     Returns:
         `True` when `target` holds all bytes, `None` for an unsupported scheme.
@@ -59,7 +67,7 @@ def fetch(url: str, target: Path, report: ReportBytes) -> bool | None:
         if scheme == "file":
             _copy(url, target, report)
         elif scheme in ("http", "https"):
-            _download(drives.direct_link(url), target, report)
+            _download(drives.direct_link(url), target, report, headers or {})
         else:
             return None
     except OSError as error:
@@ -89,14 +97,13 @@ class _TransientError(Exception):
         self.wait = wait
 
 
-def _download(link: str, target: Path, report: ReportBytes) -> None:
+def _download(link: str, target: Path, report: ReportBytes, headers: Mapping[str, str]) -> None:
     import requests
 
     furthest, failures = size(target), 0
     with requests.Session() as session:
-        session.headers.update(
-            {"Accept-Encoding": "identity", "User-Agent": f"salcli/{__version__}"}
-        )
+        own = {"Accept-Encoding": "identity", "User-Agent": f"salcli/{__version__}"}
+        session.headers.update({**own, **headers})
         while True:
             try:
                 return _attempt(session, link, target, report)
