@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from typer.main import get_command
-from uv import find_uv_bin
 
 from salcli import cli, errors
 
@@ -102,13 +99,17 @@ def run(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
     kinds = {(b.language, b.mark) for b in BLOCKS}
-    tested = {("sh", ""), ("python", ""), ("python", "plugin"), ("python", "contract")}
+    tested = {("sh", ""), ("python", ""), ("python", "contract")}
+    # by tests/test_tutorial.py
+    tested |= {(language, "tutorial") for language in ("toml", "python", "sh")} | {
+        ("sh", "refused")
+    }
     tested |= {("sh", mark) for mark in NOT_RUN}
     tested |= {("python", "dataset")}  # by tests/test_public_surface.py
     tested |= {("python", "image"), ("python", "recurrent")}  # by tests/test_framewise.py
     # by tests/test_filters.py
     tested |= {("python", mark) for mark in ("preprocess", "predict", "filter")}
-    assert kinds == tested | {("toml", ""), ("text", "files")}
+    assert kinds == tested | {("text", "files")}
     assert TEXT.count("```") == 2 * len(BLOCKS)
 
 
@@ -207,41 +208,6 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
         assert file.is_file(), target
         titles = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE) if heading else []
         assert not heading or heading in map(anchor, titles), heading
-
-
-@pytest.fixture
-def plugin(desk: Path) -> Path:
-    """The plugin of the README, installed into a folder of its own."""
-    description, model, _ = blocks("python", "plugin")
-    assert len((description + model).splitlines()) <= 65
-    project = desk / "project"
-    (project / "salcli_contrast").mkdir(parents=True)
-    (project / "pyproject.toml").write_text(blocks("toml")[0])
-    (project / "salcli_contrast" / "__init__.py").write_text(description)
-    (project / "salcli_contrast" / "model.py").write_text(model)
-    install = [find_uv_bin(), "pip", "install", "--offline", "--no-build-isolation", "--no-deps"]
-    where = ["--python", sys.executable, "--target", desk / "site", project]
-    ran = subprocess.run([*install, *where], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    return desk / "site"
-
-
-def test_plugin_of_the_readme_works(plugin: Path, desk: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(plugin)}
-    (example,) = re.findall(r"`salcli (predict .* --model contrast .*?)`", TEXT)
-    check = blocks("python", "plugin")[2]
-    for arguments in (["-m", "salcli", *shlex.split(example)], ["-c", check]):
-        ran = subprocess.run(
-            [sys.executable, "-W", "error", *arguments],
-            cwd=desk,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert ran.returncode == 0, ran.stderr
-    saliency = np.asarray(Image.open(desk / "saliency" / "photo.png"))
-    assert saliency.shape == (90, 160)
-    assert saliency.max() == 255
 
 
 def test_notebook_runs_from_top_to_bottom(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
