@@ -32,6 +32,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+PRECISIONS: Sequence[Literal["float32", "bfloat16", "float16"]] = ("float32", "bfloat16", "float16")
+"""Floating-point types of networks."""
+
 
 def option(
     default: T,
@@ -128,6 +131,7 @@ class ModelSpec:
         weights: Published files; the first is the default.
         options: A frozen dataclass whose fields are the `-O key=value` options.
         accepts: `"stills"`, `"clips"` or both.
+        precisions: Floating-point types that the network can run in.
         rounding: How the published code rounds maps to 8 bit, see `salcli.authoring.to_8bit`.
         paper, year, licence, citation: Where it comes from and how to cite it (BibTeX).
         scores: Published scores, one line each.
@@ -144,6 +148,7 @@ class ModelSpec:
     weights: tuple[Weights, ...] = ()
     options: type | None = None
     accepts: frozenset[Literal["stills", "clips"]] = frozenset({"stills", "clips"})
+    precisions: Sequence[Literal["float32", "bfloat16", "float16"]] = PRECISIONS
     rounding: Literal["floor", "nearest", "up"] = "nearest"
     paper: str = ""
     year: int | None = None

@@ -188,6 +188,31 @@ def test_all_that_a_plugin_can_do_wrong(
     assert "brightness" in registry.models()
 
 
+@pytest.mark.parametrize(
+    ("needs", "error"),
+    [
+        ("salcli>=9", "it needs salcli >=9, and this is"),
+        ("salcli (<0.0.1)", "it needs salcli <0.0.1, and this is"),
+        ("Salcli[testing] >=0.1,<0.1.1.dev0", ""),
+        ("salcli-other>=9", ""),
+        ("salcli>=9; extra == 'next'", ""),
+    ],
+)
+def test_a_plugin_for_another_version_of_salcli_is_told_so(
+    install_plugins: Install, make_site: Make, needs: str, error: str
+) -> None:
+    site = make_site("salcli_fake")
+    metadata = site / "salcli_fake-1.5.dist-info" / "METADATA"
+    metadata.write_text(f"{metadata.read_text()}Requires-Dist: {needs}\n")
+    install_plugins(site)
+
+    assert ("brightness" in registry.models()) is not bool(error)
+    assert errors().get("fake", "")[: len(error)] == error
+    if error:
+        with pytest.raises(UnknownName, match=r"it needs salcli .* fit each other"):
+            registry.model("brightness")
+
+
 def test_commands_of_plugins(salcli: Run) -> None:
     assert salcli("fake", "greet").stdout == "hello from the fake\n"
     assert "fake" in salcli("--help").stdout

@@ -171,7 +171,7 @@ def load_model(
     """
     spec, row = registry.model(name)
     # validate the request before anything is downloaded
-    target, dtype = devices.choose(device), devices.precision(precision)
+    target, dtype = devices.choose(device), _precision(spec, precision)
     chosen = choose(filters)
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"a batch has at least one frame, not {batch_size}")
@@ -186,15 +186,10 @@ def load_model(
         parse_options(spec, options, defaults=needs)
         path = _obtain(spec, row, offline=offline, report=report)
     digest = checkpoint.sha256(path) if path is not None else None
-    saved = model_class(spec).read(path) if path is not None else None
-    defaults = {**needs, **(saved.options if saved else {})}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the same network each time, if it stays untrained
-        model = create(spec.name, options=options, defaults=defaults)
+    model, saved = _made(spec, options, needs, path)
     model.offline, model.filters = offline, chosen
-    if saved:
-        model.load(saved)
-    elif not untrained and any(p.requires_grad for p in model.network.parameters()):
+    trainable = any(parameter.requires_grad for parameter in model.network.parameters())
+    if path is None and not untrained and trainable:
         raise WeightsError(
             f"model '{spec.name}' has a network but no weights, so its maps would be noise; give "
             "it a weights file, or ask for an untrained network"
@@ -206,6 +201,48 @@ def load_model(
     model.batch_size = batch_size or devices.batch_size(model.device)
     trained_on = row.trained_on if row else _trained_on(spec, saved) if saved else ()
     return Loaded(model, row, path, digest, trained_on, untrained=path is None and untrained)
+
+
+def _precision(spec: ModelSpec, name: str) -> torch.dtype:
+    """The floating-point type of this name.
+
+    Raises:
+        UsageError: There is none, or the model's network cannot run in it.
+    """
+    found = devices.precision(name)
+    known = str(found).removeprefix("torch.")
+    if known not in spec.precisions:
+        able = " or ".join(spec.precisions)
+        raise UsageError(f"the network of model '{spec.name}' runs in {able}, not in {known}")
+    return found
+
+
+def _made(
+    spec: ModelSpec,
+    options: Sequence[str] | Mapping[str, Any],
+    needs: Mapping[str, Any],
+    path: Path | None,
+) -> tuple[Model, Checkpoint | None]:
+    """The model with its network, loaded from a file if there is one, and what the file says."""
+    factory = model_class(spec)
+    if path is not None and factory.open is not Model.open:
+        model = unbuilt(spec.name, options=options, defaults=needs)
+        try:
+            model.network = model.open(path)
+        except SalcliError:
+            raise
+        except Exception as error:  # each library has its own kinds
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise WeightsError(f"model '{spec.name}' cannot open '{path}': {text}") from error
+        return model, None
+    saved = factory.read(path) if path is not None else None
+    defaults = {**needs, **(saved.options if saved else {})}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same network each time, if it stays untrained
+        model = create(spec.name, options=options, defaults=defaults)
+    if saved:
+        model.load(saved)
+    return model, saved
 
 
 def _obtain(spec: ModelSpec, row: Weights, *, offline: bool, report: ReportBytes | None) -> Path:

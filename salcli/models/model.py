@@ -72,9 +72,24 @@ class Model(ABC):
         """
         return checkpoint.read(path)
 
-    @abstractmethod
     def build(self) -> nn.Module:
-        """The network for `self.options`; attribute names are the published state-dict keys."""
+        """The network for `self.options`; attribute names are the published state-dict keys.
+
+        Every model has it but those whose network exists only as a file; these have `open`.
+        """
+        raise UsageError(
+            f"the network of model '{self.spec.name}' exists only as a weights file; name one"
+        )
+
+    def open(self, path: Path) -> nn.Module:
+        """The network that a weights file holds, where it exists only as a file: of ONNX and such.
+
+        A model that overrides this needs neither `build` nor `read` nor `load`.
+
+        Raises:
+            WeightsError: The file is missing, damaged, or of another kind.
+        """
+        raise NotImplementedError  # other networks are built, then loaded
 
     @abstractmethod
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -15,7 +16,9 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 import pluggy
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from salcli._version import __version__
 from salcli.errors import UnknownName
 from salcli.plugins import choice
 from salcli.plugins.hooks import Hooks
@@ -23,6 +26,9 @@ from salcli.plugins.hooks import Hooks
 __all__ = ["GROUP", "Plugin", "Plugins", "load"]
 
 GROUP = "salcli"
+
+CORE = re.compile(r"salcli(?![\w.-]) *(\[.*\])? *\(?(?P<versions>[^;()\[]*)\)? *", re.IGNORECASE)
+"""A requirement of the core, without a condition; `packaging` itself would be slow to import."""
 
 ALTERING = ("predict", "preprocess")
 """The hooks that change every prediction, without being asked for."""
@@ -107,6 +113,9 @@ class Plugins:
         if distribution != GROUP and (reason := choice.left_out(name)):
             self._plugins[name] = Plugin(name, distribution, version, None, left_out=reason)
             return
+        if misfit := _misfit(entry_point):
+            self._plugins[name] = Plugin(name, distribution, version, None, misfit)
+            return
         try:
             with _guarded():
                 module = entry_point.load()
@@ -167,6 +176,23 @@ class Plugins:
     def broken(self) -> list[Plugin]:
         """The plugins that cannot be used, each with its error."""
         return [plugin for plugin in self if plugin.error]
+
+
+def _misfit(entry_point: EntryPoint) -> str:
+    """Why a plugin is not for this version of salcli, as its metadata say; empty if it is."""
+    if not entry_point.dist or entry_point.dist.name == GROUP:
+        return ""
+    for needed in filter(None, map(CORE.fullmatch, entry_point.dist.requires or ())):
+        try:
+            fits = SpecifierSet(needed["versions"]).contains(__version__, prereleases=True)
+        except InvalidSpecifier:
+            continue  # whoever installs the plugin is told
+        if not fits:
+            return (
+                f"it needs salcli {needed['versions']}, and this is {__version__}; install "
+                f"versions of salcli and {entry_point.dist.name} that fit each other"
+            )
+    return ""
 
 
 def _check_marked(module: ModuleType) -> None:

@@ -11,14 +11,10 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from salcli.blame import failures_of
-from salcli.errors import SalcliError
 from salcli.models.model import Model
 from salcli.prediction import loop
-from salcli.recipe import Recipe
 from salcli.testing.subject import (
     FPS,
     LANDSCAPE,
@@ -31,8 +27,9 @@ from salcli.testing.subject import (
     broken,
     picture,
 )
-from salcli.testing.wiring import WIRING
-from salcli.types import Batch, Stimulus
+from salcli.testing.training import can_be_trained
+from salcli.testing.wiring import WIRING, runs_in_its_precisions
+from salcli.types import Stimulus
 
 __all__ = ["LAWS"]
 
@@ -48,10 +45,11 @@ STILLS = 6
 
 def gives_valid_maps(subject: Subject) -> None:
     """One float32 map in [0, 1] for each frame: of short and odd clips, of stills of any size."""
-    model = subject.known
+    small = subject.small or subject
     for fps in subject.kinds():
-        for length, size in ((1, LANDSCAPE), (2, PORTRAIT), (7, ODD)):
-            subject.maps(model, [picture(seed, size) for seed in range(length)], fps)
+        for one, length, size in ((subject, 1, LANDSCAPE), (subject, 2, PORTRAIT), (small, 7, ODD)):
+            one.maps(one.known, [picture(seed, size) for seed in range(length)], fps)
+    model = small.known
     if "stills" in subject.spec.accepts:
         sizes = (LANDSCAPE, LANDSCAPE, LANDSCAPE, PORTRAIT, ODD)
         subject.maps(model, [picture(seed, size) for seed, size in enumerate(sizes)], None)
@@ -178,41 +176,6 @@ def is_lazy(subject: Subject) -> None:
             raise broken(subject.spec, "lazy", how)
 
 
-def can_be_trained(subject: Subject) -> None:
-    """A model with recipes has losses, with a gradient, that its recipes weigh."""
-    model = subject.known  # which then is in training mode: this law must be the last one
-    recipes = model.recipes()
-    if not recipes:
-        return
-    if type(model).losses is Model.losses:
-        raise broken(subject.spec, "training", "it has recipes, but no losses")
-    if "stills" not in subject.spec.accepts:
-        return  # what length of clip the network needs is not known here
-    model.start_epoch(0)
-    for name, recipe in recipes.items():
-        try:
-            with failures_of(f"model '{subject.spec.name}'"):
-                totals = [one.total(recipe.losses) for one in model.losses(_batch(model, recipe))]
-        except SalcliError as error:
-            raise broken(subject.spec, "training", f"recipe '{name}': {error}") from error
-        for total in totals:
-            if total.ndim or not total.isfinite() or not total.requires_grad:
-                how = f"recipe '{name}' does not give a finite scalar with a gradient"
-                raise broken(subject.spec, "training", how)
-
-
-def _batch(model: Model, recipe: Recipe) -> Batch:
-    """Two stills, a density of the recipe's size that is not uniform, one fixation on each map."""
-    inputs = model.preprocess([picture(0), picture(1)])[:, None]
-    sides = [round(side * recipe.truth_size) for side in inputs.shape[-2:]]
-    height, width = sides if all(sides) else ODD
-    ramp = torch.arange(1.0, height * width + 1).reshape(height, width)
-    density = (ramp / ramp.sum()).expand(2, 1, recipe.slices, -1, -1).contiguous()
-    fixations = torch.zeros(density.shape, dtype=torch.bool)
-    fixations[..., height // 2, width // 3] = True
-    return Batch(inputs, density, fixations)
-
-
 LAWS = (
     gives_valid_maps,
     *WIRING,
@@ -222,6 +185,7 @@ LAWS = (
     keeps_order,
     tells_stills_apart,
     is_lazy,
+    runs_in_its_precisions,
     can_be_trained,
 )
 """In an order in which the first that is broken says most."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import typing
@@ -15,7 +16,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
+from torch.nn import functional
 
+from salcli.blame import failures_of
 from salcli.errors import PluginError, SalcliError, UsageError
 from salcli.models import loading
 from salcli.models.model import Model
@@ -45,6 +49,12 @@ BATCH_SIZE = 2
 
 LOOK_AHEAD = 512
 """So many frames and no map: the model reads the whole stimulus."""
+
+LARGE = 128 * 128
+"""A network's input of more pixels is shrunk where that is possible."""
+
+STEP = 32
+"""Sides of a shrunk input are multiples of this, which most networks need."""
 
 LANDSCAPE, PORTRAIT, ODD = (48, 64), (64, 36), (45, 61)
 """Sizes (H, W) of the stimuli."""
@@ -89,11 +99,13 @@ class Subject:
         spec: Its description.
         options: Those under which it is tried.
         weights: A file to load instead of a random network; `True` for the published one.
+        shrunk: Whether its network sees smaller pictures, to save time; see `small`.
     """
 
     spec: ModelSpec
     options: Mapping[str, Any]
     weights: bool | str | Path = False
+    shrunk: bool = False
 
     @cached_property
     def known(self) -> Model:
@@ -104,8 +116,31 @@ class Subject:
         """
         return self.fresh()
 
+    @cached_property
+    def small(self) -> Subject | None:
+        """The same with a small input, for a network whose own is large; `None` where that fails.
+
+        Most laws are about what the model does around its network, at any size.
+        """
+        small = replace(self, shrunk=True)
+        small.__dict__["known"] = _shrunk(self.known)  # shares the network
+        try:
+            with failures_of(f"model '{self.spec.name}'"):
+                height, width = self.known.preprocessed([picture(0)]).shape[-2:]
+            if height * width <= LARGE:
+                return None
+            for fps in self.kinds():
+                small.maps(small.known, [picture(0)], fps)
+        except SalcliError:
+            return None
+        return small
+
     def fresh(self) -> Model:
         """The model with a random network, each time the same one, or with its weights."""
+        model = self._made()
+        return _shrunk(model) if self.shrunk else model
+
+    def _made(self) -> Model:
         if self.weights:
             file = None if self.weights is True else Path(self.weights)
             loaded = loading.load_model(
@@ -176,3 +211,17 @@ class Subject:
             what = "clip" if fps else "stills"
             how = f"{error} ({what} of {len(frames)} frames, first {size[0]}x{size[1]})"
             raise broken(self.spec, "one valid map per frame", how) from error
+
+
+def _shrunk(model: Model) -> Model:
+    """A copy around the same network, whose `preprocess` gives about a quarter of each side."""
+
+    class Shrunk(type(model)):  # type: ignore[misc]
+        def preprocess(self, frames: Sequence[Frame]) -> Tensor:
+            found: Tensor = super().preprocess(frames)
+            sides = [max(STEP, round(side / 4 / STEP) * STEP) for side in found.shape[-2:]]
+            return functional.interpolate(found, size=sides, mode="area")
+
+    other = copy.copy(model)
+    other.__class__ = Shrunk
+    return other

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from salcli.errors import SalcliError
 from salcli.models.model import Model
 from salcli.testing.subject import ODD, Subject, broken, picture
 from salcli.types import Frame, Stimulus
 
-__all__ = ["WIRING"]
+__all__ = ["WIRING", "runs_in_its_precisions"]
 
 ELSEWHERE = torch.device("cuda")
 """A device of fake tensors: nothing is computed, so that it need not be there."""
@@ -80,6 +81,8 @@ def _watched(model: Model) -> Any:
 def stays_on_its_device(subject: Subject) -> None:
     """Everything that it computes with is on the model's device."""
     model = subject.known
+    if any(isinstance(each, torch.jit.ScriptModule) for each in model.network.modules()):
+        return  # fake tensors cannot be put into compiled code
     for fps in subject.kinds():
         frames = [picture(seed) for seed in range(3)]
         stimulus = Stimulus("trial", frames, fps=fps, size=ODD, count=len(frames))
@@ -93,6 +96,20 @@ def stays_on_its_device(subject: Subject) -> None:
             if re.search("different devices|same device", text):
                 how = f"{text} Make tensors with device=self.device, and move others by .to"
                 raise broken(subject.spec, "one device", how) from error
+
+
+def runs_in_its_precisions(subject: Subject) -> None:
+    """Its network runs in bfloat16, unless its description names other precisions."""
+    if "bfloat16" not in subject.spec.precisions:
+        return
+    model = subject.fresh()
+    model.to(model.device, torch.bfloat16)
+    for fps in subject.kinds():
+        try:
+            subject.maps(model, [picture(seed) for seed in range(2)], fps)
+        except SalcliError as error:
+            how = f"{error}; set precisions= to those that the network can run in"
+            raise broken(subject.spec, "precisions", how) from error
 
 
 @contextmanager

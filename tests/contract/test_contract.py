@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from salcli import ModelSpec, option
-from salcli.errors import PluginError
-from salcli.models.loading import create
+from salcli.errors import PluginError, UsageError
+from salcli.models.loading import create, load_model
 from salcli.plugins import registry
 from salcli.specs import parse_options
 from salcli.testing import check_model
@@ -57,7 +57,16 @@ WRONG = {
     "hidden-layers": "registered layers",
     "past-the-hook": "input through the hook",
     "elsewhere": "one device",
+    "failing-clips": "training",
+    "cut-off": "training",
+    "endless-gradient": "training",
+    "only-float32": "precisions",
+    "large-and-leaking": "no state between stimuli",
+    "no-file": "factory",
 }
+
+RIGHT = ("far-sighted", "fixed", "flat")
+"""Models that look as if they broke a law."""
 
 MAP = Path(__file__).parents[1] / "goldens" / "baselines" / "mean-map.npy"
 
@@ -109,7 +118,73 @@ def test_the_wrong_models_are_all_tried(
     before = set(registry.models())
     install_plugins(wrong_site)
 
-    assert set(registry.models()) - before == set(WRONG)
+    assert set(registry.models()) - before == {*WRONG, *RIGHT}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_model_that_only_looks_wrong_passes(
+    name: str, install_plugins: Callable[..., None], wrong_site: Path
+) -> None:
+    install_plugins(wrong_site)
+
+    check_model(name)
+
+
+def test_a_large_input_is_shrunk_for_most_laws(
+    install_plugins: Callable[..., None], wrong_site: Path
+) -> None:
+    install_plugins(wrong_site)
+    from salcli_wrong.model import FarSighted
+
+    FarSighted.seen.clear()
+    check_model("far-sighted")
+
+    assert FarSighted.seen == {(160, 320), (32, 64)}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("failing-clips", "recipe 'main', clips of 3 frames: model 'failing-clips' failed"),
+        ("cut-off", "no parameter gets a gradient; does something cut it off"),
+        ("endless-gradient", "the gradient of '(weight|bias)' is not finite"),
+        ("only-float32", "set precisions= to those that the network can run in"),
+        ("no-file", "exists only as a weights file; name one"),
+    ],
+)
+def test_the_remedy_is_named(
+    name: str, words: str, install_plugins: Callable[..., None], wrong_site: Path
+) -> None:
+    install_plugins(wrong_site)
+
+    with pytest.raises(PluginError, match=words):
+        check_model(name)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_network_that_exists_only_as_a_file_is_tried(
+    install_plugins: Callable[..., None], wrong_site: Path, tmp_path: Path
+) -> None:
+    install_plugins(wrong_site)
+    network = torch.nn.Conv2d(3, 1, 1)
+    torch.jit.save(torch.jit.script(network), tmp_path / "network.pt")
+    (tmp_path / "other.pt").write_bytes(b"no network")
+
+    check_model("no-file", weights=tmp_path / "network.pt")
+    with pytest.raises(PluginError, match=r"model 'no-file' cannot open '.*other.pt'"):
+        check_model("no-file", weights=tmp_path / "other.pt")
+    with pytest.raises(UsageError, match="exists only as a weights file"):
+        load_model("no-file", untrained=True)
+
+
+@pytest.mark.usefixtures("fakes")
+def test_a_precision_that_a_network_cannot_run_in_is_refused(
+    install_plugins: Callable[..., None], wrong_site: Path
+) -> None:
+    install_plugins(wrong_site)
+
+    with pytest.raises(UsageError, match="'flat' runs in float32, not in bfloat16"):
+        load_model("flat", precision="bfloat16", untrained=True)
 
 
 def test_a_heavy_import_is_caught(

@@ -51,6 +51,11 @@ NAMES = (
     "hidden-layers",
     "past-the-hook",
     "elsewhere",
+    "failing-clips",
+    "cut-off",
+    "endless-gradient",
+    "only-float32",
+    "large-and-leaking",
 )
 
 FACTORIES = {"not-a-model": "salcli_wrong:Loose", "missing-factory": "salcli_wrong.model:Nobody"}
@@ -70,6 +75,10 @@ def register_models():
     yield ModelSpec("takes-nothing", "wrong", right, accepts=frozenset())
     yield ModelSpec("no-defaults", "wrong", right, options=Endless)
     yield ModelSpec("not-frozen", "wrong", right, options=Loose)
+    yield ModelSpec("no-file", "wrong", "salcli_wrong.model:Filed")
+    yield ModelSpec("far-sighted", "right", "salcli_wrong.model:FarSighted")
+    yield ModelSpec("fixed", "right", "salcli_wrong.model:Fixed", precisions=("float32",))
+    yield ModelSpec("flat", "right", "salcli_wrong.model:Flat", precisions=("float32",))
     twice = (row("a", resource="a", hash="sha256:" + 64 * "0"),) * 2
     yield ModelSpec("same-tag", "wrong", right, weights=twice)
     yield ModelSpec("no-hash", "wrong", right, weights=(row("a", ("https://a/b",)),))

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import nn
@@ -14,7 +16,7 @@ class Right(Model):
         return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float().div(255)
 
     def maps(self, batch):
-        return self.network(self.inputs(batch))[:, 0].sigmoid()
+        return self.network(self.inputs(batch))[:, 0].sigmoid().float()
 
     def predict(self, stimulus):
         for batch in batched(stimulus.frames, self.batch_size):
@@ -202,10 +204,95 @@ class Hiding(nn.Module):
 
 class PastTheHook(Right):
     def maps(self, batch):
-        return self.network(self.preprocess(batch))[:, 0].sigmoid()
+        return self.network(self.preprocess(batch))[:, 0].sigmoid().float()
 
 
 class Elsewhere(Right):
     def maps(self, batch):
         maps = super().maps(batch)
         return maps * torch.full(maps.shape, 0.5)
+
+
+class FailingClips(UnnamedLoss):
+    """Learns from stills alone, as if a batch had no time."""
+
+    def losses(self, batch):
+        (frames,) = batch.inputs.unbind(1)
+        yield Loss({"kld": self.network(frames).mean()})
+
+    def recipes(self):
+        return {"main": Recipe(1, 2, "adam", 1e-3, clip_length=3)}
+
+
+class CutOff(UnnamedLoss):
+    def losses(self, batch):
+        maps = self.network(batch.inputs.flatten(0, 1)).detach()
+        yield Loss({"kld": maps.mean() + torch.zeros((), requires_grad=True)})
+
+
+class EndlessGradient(UnnamedLoss):
+    def losses(self, batch):
+        maps = self.network(batch.inputs.flatten(0, 1))
+        yield Loss({"kld": (maps - maps.detach()).abs().sqrt().mean()})
+
+
+class OnlyFloat32(Right):
+    def maps(self, batch):
+        maps = self.network(self.inputs(batch))[:, 0].sigmoid()
+        return torch.fft.irfft2(torch.fft.rfft2(maps), s=maps.shape[-2:]).clamp(0, 1).float()
+
+
+class LargeAndLeaking(Leaking):
+    def preprocess(self, frames):
+        return large(super().preprocess(frames))
+
+
+class FarSighted(Right):
+    """Obedient, with a large input that can be shrunk."""
+
+    seen: ClassVar = set()
+
+    def preprocess(self, frames):
+        return large(super().preprocess(frames))
+
+    def maps(self, batch):
+        inputs = self.inputs(batch)
+        self.seen.add(tuple(inputs.shape[-2:]))
+        return self.network(inputs)[:, 0].sigmoid().float()
+
+
+class Fixed(FarSighted):
+    """Obedient, but its input has one size, and its training one number of pixels."""
+
+    def build(self):
+        return nn.Linear(160 * 320, 12)
+
+    def maps(self, batch):
+        return self.network(self.inputs(batch).mean(1).flatten(1)).sigmoid().reshape(-1, 3, 4)
+
+    def losses(self, batch):
+        assert batch.density.shape[-2:] == (160, 320)
+        yield Loss({"kld": self.network(batch.inputs.mean((1, 2)).flatten(1)).mean()})
+
+    def recipes(self):
+        return {"main": Recipe(1, 2, "adam", 1e-3)}
+
+
+class Flat(Right):
+    """Obedient, with maps that hardly depend on the frame."""
+
+    def maps(self, batch):
+        return super().maps(batch) * 1e-8 + 0.5
+
+
+class Filed(Right):
+    """Its network exists only as a file."""
+
+    build = Model.build
+
+    def open(self, path):
+        return torch.jit.load(path)
+
+
+def large(inputs):
+    return nn.functional.interpolate(inputs, size=(160, 320))
