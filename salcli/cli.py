@@ -29,6 +29,7 @@ from salcli.commands.plugins import app as plugins
 from salcli.commands.predict import predict
 from salcli.commands.report import report
 from salcli.commands.score import ScoreCommand, score
+from salcli.commands.status import status
 from salcli.commands.train import train
 from salcli.commands.visualize import visualize
 from salcli.commands.weights import app as weights
@@ -40,7 +41,7 @@ from salcli.terminal import ending
 __all__ = ["build", "main"]
 
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
-    _help.LOOK: {"predict": predict, "visualize": visualize, "report": report},
+    _help.LOOK: {"predict": predict, "status": status, "visualize": visualize, "report": report},
     _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
     _help.TRAIN: {"train": train, "finetune": finetune},
     _help.STORE: {"datasets": datasets, "weights": weights},

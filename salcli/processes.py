@@ -37,6 +37,11 @@ class Process:
         return _process(os.getpid())
 
     @property
+    def name(self) -> str:
+        """For people, and unique among processes that run at one time: `pid@host`."""
+        return f"{self.pid}@{self.host}"
+
+    @property
     def tag(self) -> str:
         """Eight hexadecimal digits, equal for processes that see each other's numbers."""
         text = "\0".join((self.host, self.boot_id, self.namespace))

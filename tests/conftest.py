@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,3 +187,30 @@ def salcli_process(fake_site: Path, tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def driver(fake_site: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start `salcli predict` in a session of its own, and wait until a map is there."""
+    (tmp_path / "tmp").mkdir()
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str | Path, seen: str = "") -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "salcli", "predict", *map(str, arguments)]
+        variables = environment([fake_site], TMPDIR=str(tmp_path / "tmp"))
+        with (tmp_path / "errors").open("wb") as errors:
+            process = subprocess.Popen(
+                command, cwd=tmp_path, env=variables, stderr=errors, start_new_session=True
+            )
+        started.append(process)
+        until = time.monotonic() + 120
+        while seen and not list(tmp_path.glob(seen)) and time.monotonic() < until:
+            assert process.poll() is None, (tmp_path / "errors").read_text()
+            time.sleep(0.1)
+        return process
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

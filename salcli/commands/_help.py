@@ -24,6 +24,7 @@ __all__ = [
     "PLUGINS",
     "RECIPE",
     "SCORES",
+    "SHARING",
     "STORE",
     "TRAIN",
     "Command",
@@ -33,7 +34,7 @@ __all__ = [
 
 INPUTS, MAPS, PICTURES, MODEL, DATA = "Input", "Maps", "Pictures", "Model", "Dataset"
 RECIPE, SCORES = "Overrides of the recipe", "Scores"
-COMPUTING, MESSAGES = "Computing", "Messages"
+COMPUTING, SHARING, MESSAGES = "Computing", "Sharing out the work", "Messages"
 """Panels of options, after the everyday ones, which have none."""
 
 LOOK, MEASURE, TRAIN, STORE, ABOUT, PLUGINS = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from salcli import types
-from salcli.commands._help import COMPUTING, DATA, INPUTS, MESSAGES, MODEL, RECIPE
+from salcli.commands._help import COMPUTING, DATA, INPUTS, MESSAGES, MODEL, RECIPE, SHARING
 from salcli.plugins import registry
 from salcli.terminal.progress import Style
 
@@ -20,6 +20,7 @@ __all__ = [
     "Data",
     "DataOptions",
     "Device",
+    "Devices",
     "Duration",
     "Every",
     "Filters",
@@ -34,13 +35,16 @@ __all__ = [
     "Precision",
     "Progress",
     "Quiet",
+    "RayCluster",
     "RecipeName",
     "Roots",
+    "ShardOf",
     "Splits",
     "Start",
     "Untrained",
     "Verbose",
     "WeightsFile",
+    "WorkerCount",
     "Workers",
     "complete_dataset",
     "complete_model",
@@ -80,6 +84,15 @@ def _device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
         raise typer.BadParameter(f"{text} is none of auto, cpu, cuda, cuda:N, mps")
     return text
+
+
+def _device_list(text: str) -> list[str]:
+    return [_device(name) for name in text.split(",")]
+
+
+def _worker_count(text: str) -> int:
+    """A number from 1 on, or 0 for `auto`."""
+    return _batch_size(text) or 0
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -199,6 +212,48 @@ Device: TypeAlias = Annotated[
         help="auto, cpu, cuda, cuda:N or mps.",
         autocompletion=_devices,
         rich_help_panel=MODEL,
+    ),
+]
+Devices: TypeAlias = Annotated[
+    Any,
+    typer.Option(
+        metavar="LIST",
+        parser=_device_list,
+        help="Devices of the workers, such as cuda:0,cuda:1; one worker each.",
+        show_default=False,
+        rich_help_panel=SHARING,
+    ),
+]
+WorkerCount: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N|auto",
+        parser=_worker_count,
+        help="Share the inputs out among N processes here; auto is one for each GPU, or as many as "
+        "cores and memory allow.",
+        show_default=False,
+        rich_help_panel=SHARING,
+    ),
+]
+RayCluster: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Share the inputs out on a Ray cluster: auto, HOST:PORT, or local for one on this "
+        "machine.",
+        rich_help_panel=SHARING,
+    ),
+]
+ShardOf: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N|auto",
+        help="Only part I of N of the inputs; auto asks SLURM, torchrun, Kubernetes or AWS Batch "
+        "which one.",
+        rich_help_panel=SHARING,
     ),
 ]
 Precision: TypeAlias = Annotated[

@@ -17,6 +17,7 @@ from salcli.terminal.progress import Style, download_bar, watch
 if TYPE_CHECKING:
     from salcli import types
     from salcli.models.loading import Loaded
+    from salcli.scale.choice import Workforce
     from salcli.terminal.events import Watcher
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "load_models",
     "local_inputs",
     "results_apart",
+    "workforce",
 ]
 
 AGAIN = "\nsalcli: error: "
@@ -91,6 +93,26 @@ def check_writable(output: Path) -> None:
     existing = next(path for path in (output, *output.parents) if path.exists())
     with reporting_os_errors(output), tempfile.TemporaryFile(dir=existing, prefix=".salcli-"):
         pass
+
+
+def workforce(
+    device: str,
+    devices: Sequence[str] | None,
+    *,
+    workers: int | None,
+    cluster: str | None,
+    quiet: bool,
+    verbose: bool,
+) -> Workforce | None:
+    """Who does the work instead of this process, if the user wants any; see `choose`."""
+    if workers is None and not devices and cluster is None:
+        return None
+
+    from salcli.scale.choice import choose
+
+    return choose(
+        device, devices or (), workers=workers, cluster=cluster, quiet=quiet, verbose=verbose
+    )
 
 
 def introduction(loaded: Loaded) -> str:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -15,22 +14,19 @@ import typer
 from salcli.commands import _options, _steps, _tables
 from salcli.commands._help import DATA, MAPS
 from salcli.commands._options import DataOptions, Roots
-from salcli.commands._steps import each_input, load_models
+from salcli.commands._steps import load_models
 from salcli.files.atomic import temporary_folder
 from salcli.plugins import registry
 from salcli.terminal import logs
 from salcli.types import Format, Scale, Size
 
 if TYPE_CHECKING:
-    from salcli.datasets.submission.predict import PredictionTask
     from salcli.models.loading import Loaded
     from salcli.prediction.job import Job, Outcome
-    from salcli.prediction.manifest import OutputPaths
+    from salcli.prediction.task import PredictionTask
     from salcli.scale.shards import Shard
     from salcli.terminal.events import Watcher
     from salcli.types import Dataset
-
-    Todo = tuple[Path, OutputPaths, PredictionTask | None]
 
 __all__ = ["predict"]
 
@@ -132,14 +128,10 @@ def predict(
     retries: Annotated[
         int, typer.Option(min=0, metavar="N", help="Try an input that failed again, N times.")
     ] = 0,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N|auto",
-            help="Only part I of N of the inputs; auto asks SLURM, torchrun, Kubernetes or AWS "
-            "Batch which one.",
-        ),
-    ] = None,
+    workers: _options.WorkerCount = None,
+    devices: _options.Devices = None,
+    cluster: _options.RayCluster = None,
+    shard: _options.ShardOf = None,
     offline: _options.Offline = False,
     data: Annotated[
         str | None,
@@ -200,13 +192,16 @@ def predict(
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     files = _steps.local_inputs(inputs or (), desk, offline=offline, quiet=quiet, progress=progress)
     dataset = _dataset(data, root or (), data_option or ())
+    force = _steps.workforce(
+        device, devices, workers=workers, cluster=cluster, quiet=quiet, verbose=verbose
+    )
     (loaded,) = load_models(
         [model],
         option=option,
         weights=weights,
-        device=device,
+        device=force.device if force else device,
         precision=precision,
-        batch_size=batch_size,
+        batch_size=batch_size or (force.batch_size if force else None),
         filters=filters,
         offline=offline,
         untrained=untrained,
@@ -215,25 +210,37 @@ def predict(
     )
 
     from salcli.media.portion import Portion
-    from salcli.prediction.job import Job
+    from salcli.scale.executor import Here
+    from salcli.scale.prediction import PredictionOrder
     from salcli.terminal.progress import watch
 
-    loaded = loaded.for_dataset(data) if data is not None else loaded
-    job = Job(
-        loaded,
-        formats,
-        size,
-        scale,
-        extras,
-        kind,
-        fps,
-        Portion(every, start, duration),
-        overwrite=overwrite,
-        retries=retries,
-    )
     everything = _todo(files, dataset, split=split or "test", output=output)
     todo = part.part(everything) if part else everything
     _check_pipe(piped, todo, formats, as_json=as_json)
+    order = PredictionOrder(
+        {
+            "name": model,
+            "options": option or (),
+            "weights_file": weights,
+            "filters": filters or (),
+            "precision": precision,
+            "batch_size": loaded.model.batch_size,
+            "offline": offline,
+            "untrained": untrained,
+        },
+        {
+            "formats": formats,
+            "size": size,
+            "scale": scale,
+            "extras": extras,
+            "kind": kind,
+            "fps": fps,
+            "portion": Portion(every, start, duration),
+            "overwrite": overwrite,
+            "retries": retries,
+        },
+        data,
+    )
     with watch(len(todo), quiet=quiet, style=progress) as watcher:
         watcher.note(_steps.introduction(loaded))
         if part:
@@ -242,9 +249,11 @@ def predict(
                 "run, too"
             )
         if dry_run:
-            _estimate(job, todo, output, watcher=watcher, as_json=as_json)
+            _estimate(order.job(loaded), todo, output, watcher=watcher, as_json=as_json)
             raise typer.Exit
-        outcomes = each_input(todo, partial(_run, job, watcher), failed=_failed, watcher=watcher)
+        executor = force.executor if force else Here(order.work(loaded))
+        with _steps.results_apart():
+            outcomes = executor.run(order, todo, watcher=watcher)
         _conclude(todo, outcomes, watcher=watcher, piped=piped, opens=show)
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
@@ -253,7 +262,7 @@ def predict(
 
 
 def _conclude(
-    todo: Sequence[Todo],
+    todo: Sequence[PredictionTask],
     outcomes: Sequence[Outcome],
     *,
     watcher: Watcher,
@@ -270,7 +279,7 @@ def _conclude(
 
 
 def _check_pipe(
-    piped: bool, todo: Sequence[Todo], formats: Sequence[str], *, as_json: bool
+    piped: bool, todo: Sequence[PredictionTask], formats: Sequence[str], *, as_json: bool
 ) -> None:
     from salcli.errors import UsageError
 
@@ -278,14 +287,14 @@ def _check_pipe(
         raise UsageError("-o - writes one result of one input in one format, without --json")
 
 
-def _results(one: Todo, outcome: Outcome) -> list[Path]:
+def _results(task: PredictionTask, outcome: Outcome) -> list[Path]:
     """The files that an input has now."""
-    _, place, _ = one
+    place = task.place
     record = place.read(single=outcome.results == place.output)
     return [] if record is None else [file for file in place.files(record) if file.is_file()]
 
 
-def _pipe(todo: Sequence[Todo], outcomes: Sequence[Outcome]) -> None:
+def _pipe(todo: Sequence[PredictionTask], outcomes: Sequence[Outcome]) -> None:
     """Write the only result to standard output."""
     from salcli.errors import UsageError
 
@@ -296,11 +305,11 @@ def _pipe(todo: Sequence[Todo], outcomes: Sequence[Outcome]) -> None:
 
 
 def _show(
-    todo: Sequence[Todo], outcomes: Sequence[Outcome], *, watcher: Watcher, opens: bool
+    todo: Sequence[PredictionTask], outcomes: Sequence[Outcome], *, watcher: Watcher, opens: bool
 ) -> None:
     """Name the first picture or movie, overlays first, and open it if that is wanted."""
     for one, outcome in zip(todo, outcomes, strict=True):
-        files = [] if outcome.status == "failed" or one[2] else _results(one, outcome)
+        files = [] if outcome.status == "failed" or one.overrides else _results(one, outcome)
         pictures = [file for file in files if file.suffix in (".png", ".mp4")]
         if pictures:
             best = min(pictures, key=lambda file: [name not in file.name for name in LOOKED_AT])
@@ -352,28 +361,28 @@ def _dataset(data: str | None, root: Sequence[Path], options: Sequence[str]) -> 
 
 def _todo(
     inputs: Sequence[str], dataset: Dataset | None, *, split: str, output: Path
-) -> list[Todo]:
-    """What to predict, and where to write it; recordings of a dataset have further settings."""
+) -> list[PredictionTask]:
+    """What to predict, and where to write it."""
     from salcli.datasets.submission.predict import tasks
     from salcli.media.open import find_inputs
     from salcli.prediction import manifest
+    from salcli.prediction.task import PredictionTask
 
     if dataset is not None:
-        found = tasks(dataset, split, output)
-        return [(task.recording.source, task.place, task) for task in found]
+        return list(tasks(dataset, split, output))
     paths = find_inputs(inputs)
     places = manifest.places(paths, output)
-    return [(path, place, None) for path, place in zip(paths, places, strict=True)]
+    return [PredictionTask(path, place) for path, place in zip(paths, places, strict=True)]
 
 
 def _estimate(
-    job: Job, todo: Sequence[Todo], output: Path, *, watcher: Watcher, as_json: bool
+    job: Job, todo: Sequence[PredictionTask], output: Path, *, watcher: Watcher, as_json: bool
 ) -> None:
     """Print what the prediction would take."""
     from salcli.prediction.estimate import estimate
     from salcli.terminal.progress import clock
 
-    inputs = [(path, task.settings(job) if task else job) for path, _, task in todo]
+    inputs = [(task.source, task.settings(job)) for task in todo]
     found = estimate(job, inputs, output, failed=watcher.fail)
     device = job.loaded.model.device
     if as_json:
@@ -394,35 +403,6 @@ def _estimate(
         watcher.note("salcli: warning: the disk will not hold the results")
     if found.inputs < len(todo):
         raise typer.Exit(1)
-
-
-def _run(job: Job, watcher: Watcher, one: Todo) -> Outcome:
-    path, place, task = one
-    outcome = task.run(job, watcher) if task else job.run(path, place, watcher=watcher)
-    for problem in outcome.problems:
-        watcher.note(f"left out: {problem}")
-    watcher.finish(_line(outcome))
-    return outcome
-
-
-def _failed(one: Todo, error: str) -> Outcome:
-    from salcli.prediction.job import Outcome
-
-    path, place, _ = one
-    return Outcome(path, place.output, "failed", error=error)
-
-
-def _line(outcome: Outcome) -> str:
-    frames = "1 map" if outcome.frames == 1 else f"{outcome.frames} maps"
-    if outcome.status == "skipped":
-        return f"{outcome.source}: already done, {frames} in {outcome.results} (see --overwrite)"
-    if outcome.status == "elsewhere":
-        return f"{outcome.source}: left to another process; {outcome.holder}"
-    speed = outcome.frames / outcome.seconds if outcome.seconds else 0.0
-    return (
-        f"{outcome.source}: {frames} in {outcome.results}, {outcome.seconds:.1f} s, "
-        f"{speed:.1f} frames/s"
-    )
 
 
 def _summary(outcomes: Sequence[Outcome]) -> str:

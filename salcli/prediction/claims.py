@@ -27,7 +27,16 @@ from salcli.files.atomic import reporting_os_errors
 from salcli.files.jsonfile import parse_json
 from salcli.processes import Process
 
-__all__ = ["STALE", "TOUCH", "Claim", "ClaimedElsewhere", "claimed"]
+__all__ = [
+    "STALE",
+    "TOUCH",
+    "Claim",
+    "ClaimedElsewhere",
+    "Holder",
+    "abandon",
+    "claimed",
+    "holder_of",
+]
 
 TOUCH = 30.0
 """Seconds after which a claim is touched again."""
@@ -72,7 +81,7 @@ def claimed(path: Path) -> Iterator[Claim]:
         OutputError: The folder cannot be written.
     """
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    holder = _Holder(**asdict(Process.current()), since=since, token=uuid.uuid4().hex)
+    holder = Holder(**asdict(Process.current()), since=since, token=uuid.uuid4().hex)
     content = json.dumps(asdict(holder), indent=2).encode() + b"\n"
     with reporting_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +90,24 @@ def claimed(path: Path) -> Iterator[Claim]:
         yield Claim(path, content)
     finally:
         _release(path, content)
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds a claim; `None` if it does not exist, does not count, or is not whole."""
+    held = _read(path)
+    try:
+        stale = held is None or _is_stale(path, held)
+    except OSError:  # where nothing can be written, nobody can take it over
+        stale = False
+    return None if held is None or stale else _holder(held)
+
+
+def abandon(path: Path, name: str) -> None:
+    """Remove a claim if its holder is the process `name`, `pid@host`, which is gone."""
+    held = _read(path)
+    found = _holder(held) if held is not None else None
+    if held is not None and found is not None and found.name == name:
+        _release(path, held)
 
 
 def _acquire(path: Path, content: bytes) -> None:
@@ -156,17 +183,17 @@ def _is_stale(path: Path, content: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class _Holder(Process):
+class Holder(Process):
     """What is in a claim: its process, and since when that works on the input."""
 
     since: str = ""
     token: str = ""
 
 
-def _holder(content: bytes) -> _Holder | None:
+def _holder(content: bytes) -> Holder | None:
     """Who holds the claim with this content; `None` for one that is not whole, or not ours."""
     try:
-        return parse_json(content, _Holder)
+        return parse_json(content, Holder)
     except ValueError:
         return None
 

@@ -16,7 +16,7 @@ from salcli.prediction.journal import Journal
 from salcli.prediction.manifest import is_plain_name
 from salcli.types import Result
 
-__all__ = ["FinishedFrame", "FinishedFrames", "forget", "kept_in"]
+__all__ = ["FinishedFrame", "FinishedFrames", "count", "forget", "kept_in"]
 
 NAME = "salcli.part.json"
 
@@ -47,6 +47,12 @@ class FinishedFrame:
 def kept_in(folder: Path) -> Path:
     """Where the unfinished movies and tables of the results in a folder are kept."""
     return folder / ".salcli-parts"
+
+
+def count(folder: Path) -> int:
+    """How many frames of the results in a folder an unfinished run has written, or is about to."""
+    _, entries = Journal(folder / NAME, None, _frame).read()
+    return sum(1 for _ in entries)
 
 
 def forget(folder: Path) -> None:

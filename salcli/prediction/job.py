@@ -28,7 +28,7 @@ from salcli.specs import as_json
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
-__all__ = ["Job", "Outcome"]
+__all__ = ["Job", "Outcome", "is_single"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,14 @@ class Outcome:
     def complete(self) -> bool:
         """Whether every frame has a map, or gets one elsewhere."""
         return self.status != "failed" and not self.problems
+
+
+def is_single(source: Path, kind: Kind) -> bool:
+    """Whether it is a lone image, taken as one: its results lie beside those of others."""
+    try:
+        return source.is_file() and kind != "clip" and kind_of(source) == "still"
+    except (InputError, OSError):
+        return False  # opening it says why
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class Job:
             PluginError: The model broke its contract.
             SalcliError: Out of memory.
         """
-        settings, single = self._settings(source), self._is_single(source)
+        settings, single = self._settings(source), is_single(source, self.kind)
         task = _Task(source, place, settings, single, watcher)
         if not source.exists():
             self._open(task)  # raises: what is not there is nobody's work
@@ -248,7 +256,7 @@ class Job:
                 plugin.distribution: plugin.version,
                 "torch": torch.__version__,
             },
-            "device": str(self.loaded.model.device),
+            "device": self.loaded.model.device.type,
             "rounding": self.loaded.model.spec.rounding,
             "trained_on": [dataclasses.asdict(each) for each in self.loaded.trained_on],
             "source": str(stimulus.source.absolute()) if stimulus.source else None,
@@ -257,13 +265,6 @@ class Job:
             "width": width,
             "height": height,
         }
-
-    def _is_single(self, source: Path) -> bool:
-        """Whether it is a lone image, taken as one: its results lie beside those of others."""
-        try:
-            return source.is_file() and self.kind != "clip" and kind_of(source) == "still"
-        except (InputError, OSError):
-            return False  # opening it says why
 
     def _open(self, task: _Task) -> Stimulus:
         accepts = self.loaded.model.spec.accepts

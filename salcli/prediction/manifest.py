@@ -21,7 +21,7 @@ from salcli.files.jsonfile import read_json
 from salcli.output import writers
 from salcli.types import Labels
 
-__all__ = ["OutputPaths", "fingerprint", "is_plain_name", "places"]
+__all__ = ["OutputPaths", "fingerprint", "is_plain_name", "places", "size_of"]
 
 
 CLAIM = ".salcli-claim"
@@ -33,7 +33,7 @@ MOST_FRAMES = 10_000_000
 """Limit of frames in a valid record: four days at 30 frames/s."""
 
 
-class _Failure(TypedDict):
+class Failure(TypedDict):
     """What `salcli.failed.json` says."""
 
     error: str
@@ -96,14 +96,18 @@ class OutputPaths:
         with reporting_os_errors(self.folder):
             self.failure_file(single=record["single"]).unlink(missing_ok=True)
 
+    def failure(self, *, single: bool) -> Failure | None:
+        """What is known about an input that failed."""
+        try:
+            return read_json(self.failure_file(single=single), Failure)
+        except InputError:
+            return None
+
     def note_failure(self, error: str, *, single: bool) -> None:
         """Leave a note about an input that failed: the error, where, and after how many tries."""
-        file = self.failure_file(single=single)
-        try:
-            tries = read_json(file, _Failure)["tries"] + 1
-        except InputError:
-            tries = 1
-        known: _Failure = {"error": error, "host": platform.node(), "tries": tries}
+        file, before = self.failure_file(single=single), self.failure(single=single)
+        tries = 1 + (before["tries"] if before else 0)
+        known: Failure = {"error": error, "host": platform.node(), "tries": tries}
         with suppress(OutputError):  # if even this cannot be written, the error itself says so
             atomic.write(file, json.dumps(known, indent=2) + "\n")
 
@@ -187,11 +191,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
         InputError: It cannot be accessed.
     """
     try:
-        files = [path]
-        if path.is_dir():
-            folders = (path, path / "images")
-            files = [f for folder in folders if folder.is_dir() for f in folder.iterdir()]
-        states = [file.stat() for file in files if file.is_file()]
+        states = _states(path)
     except OSError as error:
         raise InputError(f"'{path}' cannot be read: {error.strerror}") from error
     return {
@@ -200,3 +200,19 @@ def fingerprint(path: Path) -> dict[str, Any]:
         "bytes": sum(state.st_size for state in states),
         "modified_ns": max((state.st_mtime_ns for state in states), default=0),
     }
+
+
+def size_of(path: Path) -> int:
+    """The bytes of an input; 0 if it cannot be accessed."""
+    try:
+        return sum(state.st_size for state in _states(path))
+    except OSError:
+        return 0
+
+
+def _states(path: Path) -> list[os.stat_result]:
+    files = [path]
+    if path.is_dir():
+        folders = (path, path / "images")
+        files = [f for folder in folders if folder.is_dir() for f in folder.iterdir()]
+    return [file.stat() for file in files if file.is_file()]

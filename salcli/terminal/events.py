@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import os
-import socket
 import sys
 import time
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import TracebackType
 
-__all__ = ["Counter", "Events", "Silence", "Watcher"]
+from salcli.processes import Process
+
+__all__ = ["EVERY", "Counter", "Events", "Silence", "Watcher"]
 
 EVERY = 0.2
 """Seconds between two `step` events."""
@@ -50,8 +52,23 @@ class Watcher(AbstractContextManager["Watcher"]):
         """Print a line."""
         print(line, file=sys.stderr, flush=True)
 
+    def beside(self, worker: str) -> Watcher:
+        """A watcher for another process, `pid@host`; what it finishes counts here, too."""
+        return self
+
+    def leave(self) -> None:
+        """The process of a watcher from `beside` is gone; what it was at does not count."""
+
 
 Silence = Watcher
+
+
+@dataclass
+class _Shared:
+    """What the counters of several processes have in common."""
+
+    counters: list[Counter]
+    finished: int = 0
 
 
 class Counter(Watcher):
@@ -59,16 +76,32 @@ class Counter(Watcher):
 
     Attributes:
         total: Number of inputs.
-        finished: Inputs that are done, skipped or failed.
         name, count, done: Of the current input: its name, frames in all, if known, and so far.
     """
 
     count: int | None
 
     def __init__(self, total: int) -> None:
-        self.total, self.finished = total, 0
+        self.total = total
         self.name, self.count, self.done = "", None, 0
         self._began = self._begun = time.monotonic()
+        self._shared = _Shared([self])
+
+    @property
+    def finished(self) -> int:
+        """Inputs that are done, skipped or failed, in all processes."""
+        return self._shared.finished
+
+    def beside(self, worker: str) -> Watcher:
+        """As `Watcher.beside`."""
+        other = copy.copy(self)
+        other.leave()
+        self._shared.counters.append(other)
+        return other
+
+    def leave(self) -> None:
+        """As `Watcher.leave`."""
+        self.name, self.count, self.done = "", None, 0
 
     def start(self, name: str, count: int | None) -> None:
         """Count from 0."""
@@ -91,13 +124,15 @@ class Counter(Watcher):
         self._next()
 
     def _next(self) -> None:
-        self.finished += 1
+        self._shared.finished += 1
         self.name, self.count, self.done = "", None, 0
 
     @property
     def share(self) -> float:
-        """How much of all inputs is done, in inputs, with the part of the current one."""
-        return self.finished + (self.done / self.count if self.count else 0.0)
+        """How much of all inputs is done, in inputs, with the parts of the current ones."""
+        return self.finished + sum(
+            one.done / one.count for one in self._shared.counters if one.count
+        )
 
     @property
     def speed(self) -> float:
@@ -128,8 +163,15 @@ class Events(Counter):
 
     def __init__(self, total: int) -> None:
         super().__init__(total)
-        self._worker = f"{os.getpid()}@{socket.gethostname()}"
+        self._worker = Process.current().name
         self._shown = -EVERY
+
+    def beside(self, worker: str) -> Events:
+        """As `Watcher.beside`, with the other process as `worker`."""
+        other = super().beside(worker)
+        assert isinstance(other, Events)
+        other._worker = worker
+        return other
 
     def start(self, name: str, count: int | None) -> None:
         """Tell the input and its number of frames."""

@@ -87,7 +87,7 @@ class Lines(Counter):
 
 
 class Bars(Lines):
-    """A bar for the current input, and one for all if there are several; speed and time left."""
+    """A bar for each current input, and one for all if there are several; speed and time left."""
 
     def __init__(self, total: int) -> None:
         super().__init__(total, every=float("inf"))
@@ -144,6 +144,18 @@ class Bars(Lines):
         )
         if self.total > MANY and count == 1:
             self._progress.update(self._one, visible=False)  # it would only flicker
+
+    def beside(self, worker: str) -> Bars:
+        """As `Watcher.beside`, with a bar of its own."""
+        other = super().beside(worker)
+        assert isinstance(other, Bars)
+        other._one = self._progress.add_task("", visible=False, shown="", unit="frames")
+        return other
+
+    def leave(self) -> None:
+        """As `Watcher.leave`."""
+        super().leave()
+        self._progress.update(self._one, visible=False)
 
     def step(self) -> None:
         """Advance the bar by one frame."""

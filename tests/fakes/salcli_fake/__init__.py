@@ -17,8 +17,22 @@ class Options:
     channels: tuple[int, ...] = field(default=(0, 1, 2), metadata={"help": "which are seen"})
 
 
+@dataclass(frozen=True)
+class Dangers:
+    kills: str = field(default="", metadata={"help": "folder with a file for each kill"})
+    delay: float = field(default=0.0, metadata={"help": "seconds to wait per batch"})
+
+
 @hookimpl
 def register_models():
+    yield ModelSpec(
+        "mortal",
+        "kills its process",
+        "salcli_fake.model:Mortal",
+        options=Dangers,
+        licence="MIT",
+        context=0,
+    )
     yield ModelSpec(
         "brightness",
         "bright is salient",
