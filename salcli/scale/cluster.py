@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,8 +138,12 @@ class _ActorCrew:
 
 
 def _cause(error: Exception) -> str:
-    """What killed an actor, for people."""
-    return " ".join(str(error).split())
+    """What killed an actor, for people: of Ray's half page, where it was and how it ended."""
+    text = " ".join(str(error).split())
+    who = re.search(r"pid: (\d+) .*?ip: (\S+)", text)
+    how = re.search(r"exit detail: (.*?)\. ", text)
+    place = f"process {who[1]} at {who[2]}: " if who else ""
+    return place + (how[1] if how else text)
 
 
 class _Actor:
