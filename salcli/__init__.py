@@ -31,6 +31,7 @@ from salcli.recipe import (
 )
 from salcli.specs import (
     DatasetSpec,
+    EngineSpec,
     FilterSpec,
     MetricSpec,
     ModelSpec,
@@ -68,6 +69,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "DatasetSpec",
+    "EngineSpec",
     "FilterSpec",
     "Frame",
     "InputError",

@@ -86,6 +86,7 @@ def predict(
     device: str = "auto",
     precision: Precision = "auto",
     batch_size: int | None = None,
+    engine: str = "torch",
     kind: Kind = "auto",
     fps: float | None = None,
     size: Size = "source",
@@ -125,6 +126,8 @@ def predict(
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `auto`, `float32`, `bfloat16` or `float16`.
         batch_size: In frames.
+        engine: What runs the network: `torch`, `onnxruntime`, `openvino`, or `auto`, the fastest of
+            those that are installed; used only with a model's name, as batch_size is.
         kind: How to take a folder of frames: `auto`, `clip` or `stills`.
         fps: Frames per second; makes a folder of frames, or frames in memory, a clip.
         size: Of the maps: `source`, `published` or `(height, width)`.
@@ -147,6 +150,7 @@ def predict(
             device=device,
             precision=precision,
             batch_size=batch_size,
+            engine=engine,
         )
     elif options or weights or batch_size:
         raise UsageError("options, weights and batch_size need the name of a model")

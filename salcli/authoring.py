@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from salcli.datasets.published import dhf1k_frames, ucf_sports_clips
     from salcli.datasets.salicon import SaliconOptions, open_salicon
     from salcli.datasets.ucfsports import validation_clips
+    from salcli.engines.graph import Exportable, RunNetwork
     from salcli.files import atomic, checkpoint
     from salcli.files.checkpoint import COUNTER, Checkpoint, load_strict
     from salcli.gaze import matlab
@@ -68,6 +69,7 @@ __all__ = [
     "ComparedFrame",
     "Corpus",
     "Device",
+    "Exportable",
     "FileNames",
     "Found",
     "FrameTap",
@@ -84,6 +86,7 @@ __all__ = [
     "Preparation",
     "Protocol",
     "Quiet",
+    "RunNetwork",
     "SaliconOptions",
     "Sampling",
     "ScoredMap",
@@ -153,6 +156,7 @@ __getattr__ = lazily(
         "ComparedFrame": "salcli.panels.board",
         "Corpus": "salcli.training.plan",
         "Device": "salcli.commands._options",
+        "Exportable": "salcli.engines.graph",
         "FileNames": "salcli.gaze.pairing",
         "Found": "salcli.datasets.collection",
         "FrameTap": "salcli.stream",
@@ -169,6 +173,7 @@ __getattr__ = lazily(
         "Preparation": "salcli.protocols",
         "Protocol": "salcli.protocols",
         "Quiet": "salcli.commands._options",
+        "RunNetwork": "salcli.engines.graph",
         "SaliconOptions": "salcli.datasets.salicon",
         "Sampling": "salcli.training.sampling",
         "ScoredMap": "salcli.panels.board",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,11 @@ class Standardisation(NamedTuple):
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def facts(self, resize: str) -> dict[str, Any]:
+        """For `Exportable.facts`: input is `(p - mean) / std` of p in 0 ... 255, after a resize."""
+        mean, std = ([255 * value for value in values] for values in self)
+        return {"resize": resize, "channels": "RGB", "mean": mean, "std": std}
 
 
 IMAGENET = Standardisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

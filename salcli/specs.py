@@ -10,12 +10,14 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from salcli.errors import PluginError, UnknownName, UsageError
 
 __all__ = [
+    "ArrayNetwork",
     "DatasetSpec",
+    "EngineSpec",
     "FilterSpec",
     "MetricSpec",
     "ModelSpec",
@@ -34,6 +36,9 @@ T = TypeVar("T")
 
 PRECISIONS: Sequence[Literal["float32", "bfloat16", "float16"]] = ("float32", "bfloat16", "float16")
 """Floating-point types of networks."""
+
+ArrayNetwork: TypeAlias = Callable[..., Sequence[Any]]
+"""A network in another engine: float32 arrays in, float32 arrays out; called by several threads."""
 
 
 def option(
@@ -223,6 +228,28 @@ class FilterSpec:
     factory: str
     options: type | None = None
     trains: str = ""
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """An engine that runs a model's network instead of PyTorch, on the CPU in float32.
+
+    Attributes:
+        name: What the user types after `--engine`.
+        summary: One line.
+        load: `"package.module:function"`, imported on first use. `function(path, threads, calls)`
+            loads an ONNX file whose inputs have a first dimension of any length, and gives a
+            function of arrays: its arguments and results have the file's order. `calls` threads
+            call it at once, and share `threads` cores.
+        needs: Distributions that must be installed, the engine's own first.
+        install: The command that installs them.
+    """
+
+    name: str
+    summary: str
+    load: str
+    needs: tuple[str, ...]
+    install: str
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def forget_plugins() -> None:
     loader.load.cache_clear()
     registry._models.cache_clear()
     registry._datasets.cache_clear()
+    registry._engines.cache_clear()
     registry._filters.cache_clear()
     registry._metrics.cache_clear()
     registry._protocols.cache_clear()

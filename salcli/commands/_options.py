@@ -22,6 +22,7 @@ __all__ = [
     "Device",
     "Devices",
     "Duration",
+    "Engine",
     "Every",
     "Filters",
     "Fps",
@@ -64,6 +65,11 @@ def complete_dataset(incomplete: str) -> list[str]:
 
 def _filters(incomplete: str) -> list[str]:
     return [name for name in registry.filters() if name.startswith(incomplete)]
+
+
+def _engines(incomplete: str) -> list[str]:
+    names = ("auto", "torch", *registry.engines())
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _devices(incomplete: str) -> list[str]:
@@ -260,6 +266,15 @@ Precision: TypeAlias = Annotated[
     types.Precision,
     typer.Option(
         help="Floating-point type of the network; auto is float32.",
+        rich_help_panel=MODEL,
+    ),
+]
+Engine: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What runs the network: torch, onnxruntime, openvino, or auto, the fastest installed.",
+        autocompletion=_engines,
         rich_help_panel=MODEL,
     ),
 ]

@@ -203,6 +203,7 @@ def load_models(
     quiet: bool,
     precision: types.Precision = "auto",
     batch_size: int | None = None,
+    engine: str = "torch",
     untrained: bool = False,
     progress: Style = "auto",
 ) -> list[Loaded]:
@@ -234,6 +235,7 @@ def load_models(
                     device=device,
                     precision=precision,
                     batch_size=batch_size,
+                    engine=engine,
                     offline=offline,
                     untrained=untrained,
                     report=report,

@@ -24,7 +24,7 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
-KINDS = ("models", "filters", "datasets", "metrics", "protocols", "styles")
+KINDS = ("models", "engines", "filters", "datasets", "metrics", "protocols", "styles")
 """What plugins bring that has a name."""
 
 CHANGES = {

@@ -125,6 +125,7 @@ def predict(
     device: _options.Device = "auto",
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
+    engine: _options.Engine = "torch",
     retries: Annotated[
         int, typer.Option(min=0, metavar="N", help="Try an input that failed again, N times.")
     ] = 0,
@@ -202,6 +203,7 @@ def predict(
         device=force.device if force else device,
         precision=precision,
         batch_size=batch_size or (force.batch_size if force else None),
+        engine=engine,
         filters=filters,
         offline=offline,
         untrained=untrained,
@@ -225,6 +227,7 @@ def predict(
             "filters": filters or (),
             "precision": precision,
             "batch_size": loaded.model.batch_size,
+            "engine": loaded.model.engine_name,
             "offline": offline,
             "untrained": untrained,
         },

@@ -89,7 +89,8 @@ class FusedConvolution(nn.Module):
 
 def _has_onednn(x: Tensor) -> bool:
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return available and x.device.type == "cpu" and x.dtype == torch.float32
+    plain = x.device.type == "cpu" and x.dtype == torch.float32
+    return available and plain and not torch.compiler.is_compiling()  # or exporting
 
 
 def fuse(network: nn.Module) -> None:

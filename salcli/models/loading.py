@@ -18,6 +18,7 @@ from salcli.files import checkpoint
 from salcli.files.checkpoint import Checkpoint
 from salcli.files.jsonfile import shaped
 from salcli.filters.chain import Filter, choose
+from salcli.models.engine import TORCH, use_engine
 from salcli.models.model import Model
 from salcli.plugins import loader, registry
 from salcli.specs import ModelSpec, TrainedOn, Weights, parse_options, resolve
@@ -151,6 +152,7 @@ def load_model(
     precision: str = "auto",
     batch_size: int | None = None,
     filters: Sequence[str | Filter] = (),
+    engine: str = TORCH,
     offline: bool = False,
     untrained: bool = False,
     report: ReportBytes | None = None,
@@ -160,12 +162,14 @@ def load_model(
     Options come from, each overriding those before: the model's defaults, the weights row, the
     checkpoint's own metadata, `options`. With `weights_file`, the row counts only if the name has a
     tag. `untrained` takes a random network, always the same, instead of published weights.
-    `filters` are texts such as `"smooth,alpha=0.8"`, the outermost first. `report(done, total)` is
-    called with byte counts while weights are downloaded.
+    `filters` are texts such as `"smooth,alpha=0.8"`, the outermost first. `engine` runs the
+    network: `torch`, `onnxruntime`, `openvino`, that of a plugin, or `auto`, the fastest of those
+    that are installed. `report(done, total)` is called with byte counts while weights are
+    downloaded.
 
     Raises:
-        UnknownName, UsageError: No such model, tag, option, device, precision, batch size or
-            filter.
+        UnknownName, UsageError: No such model, tag, option, device, precision, batch size, filter
+            or engine.
         WeightsError: The weights could not be obtained, verified or loaded, or there are none for
             the model's network.
     """
@@ -199,6 +203,7 @@ def load_model(
     if target.type == "cpu":
         devices.keep_freed_memory()
     model.batch_size = batch_size or devices.batch_size(model.device)
+    use_engine(model, engine, digest=digest)
     trained_on = row.trained_on if row else _trained_on(spec, saved) if saved else ()
     return Loaded(model, row, path, digest, trained_on, untrained=path is None and untrained)
 

@@ -17,12 +17,14 @@ from salcli.files import checkpoint
 from salcli.files.checkpoint import Checkpoint
 from salcli.filters.chain import Filter, choose
 from salcli.plugins import loader
-from salcli.specs import ModelSpec
+from salcli.specs import ModelSpec, as_json
 from salcli.types import Batch, Frame, Loss, Prediction, Stimulus
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from salcli.engines.graph import Exportable, RunNetwork
+    from salcli.engines.networks import EngineNetworks
     from salcli.recipe import Recipe, TrainingRun
 
 __all__ = ["Model"]
@@ -42,9 +44,13 @@ class Model(ABC):
         precision: Floating-point type in which the network runs.
         batch_size: Frames that go through the network at once.
         offline: Whether downloads are forbidden, for a model that loads more than one file.
+        engine: Runs its network instead of PyTorch; `None` for PyTorch itself.
         filters: Change its frames or maps; the first is the outermost. The model itself knows
             nothing of them.
     """
+
+    runs_in_engines = False
+    """Whether `predict` computes by `runner`, so that other engines can run the network."""
 
     def __init__(self, spec: ModelSpec, options: Any = None) -> None:
         self.spec = spec
@@ -54,6 +60,7 @@ class Model(ABC):
         self.precision = torch.float32
         self.batch_size = 1
         self.offline = False
+        self.engine: EngineNetworks | None = None
         self.filters: tuple[Filter, ...] = ()
 
     @property
@@ -193,6 +200,37 @@ class Model(ABC):
         Training never calls it.
         """
         return  # most models run as they are
+
+    def exportable(self, size: tuple[int, int]) -> Exportable:
+        """The network as a function of tensors, for frames of one size; for prediction only.
+
+        Args:
+            size: `(H, W)` of the frames.
+
+        Raises:
+            UsageError: The model, or the model with these options, has no such function.
+        """
+        raise UsageError(f"model '{self.spec.name}' runs in PyTorch only and cannot be exported")
+
+    def runner(self, size: tuple[int, int]) -> RunNetwork:
+        """The network of `exportable`, run by the engine that was chosen.
+
+        Networks without a state may be called by `chunks_at_once` threads.
+
+        Raises:
+            UsageError: See `exportable`.
+            PluginError: The engine fails, or its maps differ too much from those of PyTorch.
+        """
+        exportable = self.exportable(size)
+        if self.engine is None:
+            return exportable.network
+        calls = 1 if exportable.states else self.chunks_at_once
+        return self.engine.network(exportable, as_json(self.options), calls=calls)
+
+    @property
+    def engine_name(self) -> str:
+        """What runs the network; `torch` is PyTorch itself."""
+        return self.engine.spec.name if self.engine else "torch"
 
     @property
     def chunks_at_once(self) -> int:

@@ -13,6 +13,7 @@ from salcli.filters import FILTERS
 from salcli.plugins.hooks import hookimpl
 from salcli.specs import (
     DatasetSpec,
+    EngineSpec,
     FilterSpec,
     MetricSpec,
     ModelSpec,
@@ -43,6 +44,19 @@ def register_models() -> Iterable[ModelSpec]:
 def register_filters() -> Iterable[FilterSpec]:
     """The filters of `salcli/filters/`."""
     yield from FILTERS
+
+
+@hookimpl
+def register_engines() -> Iterable[EngineSpec]:
+    """The engines of `salcli/engines/`."""
+    for name, title in (("onnxruntime", "ONNX Runtime"), ("openvino", "OpenVINO")):
+        yield EngineSpec(
+            name,
+            title,
+            f"salcli.engines.{name}:load",
+            needs=(name, "onnx", "onnxscript"),
+            install=f"pip install 'salcli[{name}]'",
+        )
 
 
 @hookimpl

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from salcli.specs import (
         DatasetSpec,
+        EngineSpec,
         FilterSpec,
         MetricSpec,
         ModelSpec,
@@ -49,6 +50,10 @@ class Hooks(Protocol):
     @hookspec
     def register_filters(self) -> Iterable[FilterSpec]:
         """The filters that this plugin brings; asked when a user chooses one."""
+
+    @hookspec
+    def register_engines(self) -> Iterable[EngineSpec]:
+        """The engines that this plugin brings; asked when a user chooses one."""
 
     @hookspec
     def register_metrics(self) -> Iterable[MetricSpec]:

@@ -11,6 +11,7 @@ from salcli.errors import PluginError, UnknownName
 from salcli.plugins import loader
 from salcli.specs import (
     DatasetSpec,
+    EngineSpec,
     FilterSpec,
     MetricSpec,
     ModelSpec,
@@ -23,6 +24,8 @@ __all__ = [
     "DEFAULT_MODEL",
     "dataset",
     "datasets",
+    "engine",
+    "engines",
     "filters",
     "find_filter",
     "installation",
@@ -55,12 +58,15 @@ LISTED_BY = {
     "model": "models",
     "dataset": "datasets",
     "filter": "filters",
+    "engine": "predict --help",
     "protocol": "score --help",
     "style": "visualize --help",
 }
 """The command that lists what there is of a kind."""
 
-Spec = TypeVar("Spec", ModelSpec, DatasetSpec, FilterSpec, MetricSpec, ProtocolSpec, StyleSpec)
+Spec = TypeVar(
+    "Spec", ModelSpec, DatasetSpec, EngineSpec, FilterSpec, MetricSpec, ProtocolSpec, StyleSpec
+)
 
 
 def models() -> Mapping[str, ModelSpec]:
@@ -76,6 +82,11 @@ def datasets() -> Mapping[str, DatasetSpec]:
 def filters() -> Mapping[str, FilterSpec]:
     """Every registered filter by name."""
     return {name: spec for name, (spec, _) in _filters().specs.items()}
+
+
+def engines() -> Mapping[str, EngineSpec]:
+    """Every registered engine by name."""
+    return {name: spec for name, (spec, _) in _engines().specs.items()}
 
 
 def metrics() -> Mapping[str, MetricSpec]:
@@ -135,6 +146,16 @@ def find_filter(name: str) -> tuple[FilterSpec, loader.Plugin]:
     return _find("filter", name, _filters())
 
 
+def engine(name: str) -> EngineSpec:
+    """The engine of this name.
+
+    Raises:
+        UnknownName: No such engine.
+        PluginError: Two plugins register it.
+    """
+    return _find("engine", name, _engines())[0]
+
+
 def style(name: str) -> StyleSpec:
     """The style of this name.
 
@@ -161,6 +182,7 @@ def names_of(plugin: loader.Plugin, kind: str) -> list[str]:
         "models": _models(),
         "filters": _filters(),
         "datasets": _datasets(),
+        "engines": _engines(),
         "metrics": _metrics(),
         "protocols": _protocols(),
         "styles": _styles(),
@@ -252,6 +274,11 @@ def _datasets() -> _Found[DatasetSpec]:
 @cache
 def _filters() -> _Found[FilterSpec]:
     return _collect("register_filters", FilterSpec)
+
+
+@cache
+def _engines() -> _Found[EngineSpec]:
+    return _collect("register_engines", EngineSpec)
 
 
 @cache

@@ -234,6 +234,7 @@ class Job:
             "options": as_json(model.options),
             **self.loaded.changes(),
             "precision": str(model.precision).removeprefix("torch."),
+            "engine": model.engine_name,
             "size": list(self.size) if isinstance(self.size, tuple) else self.size,
             "scale": self.scale,
             "extras": self.extras,
@@ -248,6 +249,7 @@ class Job:
         plugin = registry.provider(self.loaded.model.spec.name)
         path = self.loaded.path
         height, width = stimulus.size
+        engine = self.loaded.model.engine
         return {
             "model": self.loaded.label,
             "weights": {"file": path.name if path else None, "sha256": self.loaded.digest},
@@ -255,6 +257,7 @@ class Job:
                 "salcli": __version__,
                 plugin.distribution: plugin.version,
                 "torch": torch.__version__,
+                **({engine.spec.name: engine.version} if engine else {}),
             },
             "device": self.loaded.model.device.type,
             "rounding": self.loaded.model.spec.rounding,

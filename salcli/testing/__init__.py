@@ -24,6 +24,7 @@ from salcli.testing.subject import Subject
 
 if TYPE_CHECKING:
     from salcli.gaze.groundtruth import read_density
+    from salcli.models.engine import use_engine
     from salcli.training.optimisation import autocast, freeze, make_optimiser
     from salcli.training.plan import fixed_samples, samples
     from salcli.training.validation import by_maps
@@ -39,6 +40,7 @@ __all__ = [
     "make_optimiser",
     "read_density",
     "samples",
+    "use_engine",
 ]
 
 __getattr__ = lazily(
@@ -51,6 +53,7 @@ __getattr__ = lazily(
         "make_optimiser": "salcli.training.optimisation",
         "read_density": "salcli.gaze.groundtruth",
         "samples": "salcli.training.plan",
+        "use_engine": "salcli.models.engine",
     },
 )
 

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -15,7 +16,9 @@ from salcli import Batch, Frame, Loss, Prediction, Recipe, Stimulus, TrainingRun
 from salcli.authoring import (
     IMAGENET,
     Checkpoint,
+    Exportable,
     Model,
+    RunNetwork,
     batched,
     density_losses,
     in_order,
@@ -24,8 +27,9 @@ from salcli.authoring import (
     resized,
 )
 from salcli_unisal import DOMAINS, SOURCES, TRAINED_AS, Domain, Options, backbone
-from salcli_unisal.network import UNISAL, resize
+from salcli_unisal.network import UNISAL, Step, resize
 from salcli_unisal.recipes import RECIPES, SELECTING, SELECTS_FROM, is_published
+from salcli_unisal.recurrent import HIDDEN
 
 CELL = 32
 """Input sides are multiples of this."""
@@ -85,6 +89,11 @@ class EncodedChunk(NamedTuple):
     frame_size: tuple[int, int]
 
 
+def finished(logits: Tensor, frame_size: tuple[int, int]) -> Tensor:
+    """Maps `[N, H, W]` at the frames' size of logits `[N, 1, h, w]`: divided by their maximum."""
+    return peaked(resize(logits.float(), frame_size)[:, 0], logits=True)
+
+
 def recurred(
     network: UNISAL, chunks: Iterable[EncodedChunk], *, domain: str, lanes: int | None
 ) -> Iterator[EncodedChunk]:
@@ -100,6 +109,7 @@ def recurred(
 class Unisal(Model):
     """One network for stills and clips."""
 
+    runs_in_engines = True
     options: Options
     network: UNISAL
     _fused: Callable[[str], UNISAL] | None = None
@@ -188,6 +198,10 @@ class Unisal(Model):
         # Each chunk has the same number of frames for every recurrence.
         size = self.batch_size if lanes is None else -(-self.batch_size // lanes) * lanes
         chunks = ((decided.inputs(c), c[0].shape[:2]) for c in batched(stimulus.frames, size))
+        if self.engine:
+            for maps in decided._engine_maps(chunks, recurrent=recurrent, lanes=lanes):
+                yield from map(Prediction, maps)
+            return
         network, workers = decided._network(domain), self.chunks_at_once
 
         def encode(chunk: tuple[Tensor, tuple[int, int]]) -> EncodedChunk:
@@ -196,14 +210,58 @@ class Unisal(Model):
 
         def decode(encoded: EncodedChunk) -> Tensor:
             feature, skip_2x, skip_4x, frame_size = encoded
-            logits = network.decode(feature, skip_2x, skip_4x, domain).float()
-            return peaked(resize(logits, frame_size)[:, 0], logits=True)
+            return finished(network.decode(feature, skip_2x, skip_4x, domain), frame_size)
 
         encoded = in_order(encode, prefetch(chunks), workers=workers)
         if recurrent:
             encoded = recurred(network, encoded, domain=domain, lanes=lanes)
         for maps in in_order(decode, encoded, workers=workers):
             yield from map(Prediction, maps)
+
+    def _engine_maps(
+        self,
+        chunks: Iterable[tuple[Tensor, tuple[int, int]]],
+        *,
+        recurrent: bool,
+        lanes: int | None,
+    ) -> Iterator[Tensor]:
+        """Maps `[N, H, W]` of consecutive chunks of input and frame size, by another engine."""
+        ready = ((*chunk, self.runner(chunk[1])) for chunk in prefetch(chunks))
+
+        def compute(chunk: tuple[Tensor, tuple[int, int], RunNetwork]) -> Tensor:
+            inputs, frame_size, run = chunk
+            return finished(run(inputs)[0], frame_size)
+
+        if not recurrent:
+            yield from in_order(compute, ready, workers=self.chunks_at_once)
+            return
+        state: Tensor | None = None
+        for inputs, frame_size, run in ready:
+            for frames in torch.split(inputs, lanes or len(inputs)):
+                if state is None or not lanes:
+                    cells = (side // CELL for side in frames.shape[-2:])
+                    state = frames.new_zeros(len(frames), HIDDEN, *cells)
+                logits, state = run(frames, state[: len(frames)])
+                yield finished(logits, frame_size)
+
+    def exportable(self, size: tuple[int, int]) -> Exportable:
+        """One time step; for a domain of clips, with the state of each recurrence.
+
+        The option `domain` chooses; `auto` means stills where the weights support them.
+        """
+        domain = self.domain(clip=False)
+        decided = self._decided(rules="SALICON" if domain == STATIC else "DHF1K")
+        height, width = input_size(size, decided.options.rules)
+        recurrent = domain != STATIC or not self.network.bypass_rnn
+        lanes = LANES.get(decided.options.rules, 1) if recurrent else 1
+        return Exportable(
+            Step(self._network(domain), domain).eval(),
+            inputs={"frames": (3, height, width)},
+            states={"state": (HIDDEN, height // CELL, width // CELL)} if recurrent else {},
+            outputs=["logits"],
+            finish=functools.partial(finished, frame_size=size),
+            facts={"frames": IMAGENET.facts("Lanczos, by Pillow in 8 bit"), "lanes": lanes},
+        )
 
     def _network(self, domain: str) -> UNISAL:
         return self._fused(domain) if self._fused else self.network

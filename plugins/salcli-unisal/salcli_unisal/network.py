@@ -162,7 +162,7 @@ class UNISAL(nn.Module):
                 self._name("coarse_gaussians", self.ds_gaussians, domain)
             )
             priors = gaussian_maps(parameter, feature.shape[-2:])
-            feature = torch.cat([feature, priors.expand(len(x), -1, -1, -1)], dim=1)
+            feature = torch.cat([feature, priors.expand(x.shape[0], -1, -1, -1)], dim=1)
         feature = self.post_cnn(feature, domain)
         return feature, self.skip_2x(tap_2x, domain), self.skip_4x(tap_4x, domain)
 
@@ -177,8 +177,12 @@ class UNISAL(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The feature after the recurrence, and the lanes' states after the last frame."""
         states = self.rnn(feature, state, lanes=lanes, domain=domain, masks=masks)
+        return self.after(feature, states, domain), states[-lanes:]
+
+    def after(self, feature: Tensor, states: Tensor, domain: str) -> Tensor:
+        """The feature that is decoded, of the still feature and the states `[N, 256, h, w]`."""
         past: Tensor = self.post_rnn(states, domain)
-        return (feature + past if self.res_rnn else past), states[-lanes:]
+        return feature + past if self.res_rnn else past
 
     def decode(self, feature: Tensor, skip_2x: Tensor, skip_4x: Tensor, domain: str) -> Tensor:
         """Unnormalised log-saliency `[N, 1, h, w]` at the network's input size."""
@@ -189,6 +193,7 @@ class UNISAL(nn.Module):
         assert isinstance(smoothing, nn.Conv2d)
         return smooth_upsampled(x, smoothing.weight)
 
+    @torch.inference_mode(mode=False)  # what is made in that mode cannot be exported
     def fused(self, domain: str) -> UNISAL:
         """An equivalent network for prediction in one domain alone, in channels-last memory."""
         fused = copy.deepcopy(self)
@@ -232,6 +237,28 @@ class UNISAL(nn.Module):
             outputs.append(F.log_softmax(logits.flatten(1), dim=1).view_as(logits))
         log_density = torch.cat(outputs)
         return log_density.view(steps, batch, *log_density.shape[1:]).transpose(0, 1), state
+
+
+class Step(nn.Module):
+    """The network of one domain as a function of tensors, for one time step.
+
+    Frames `[N, 3, h, w]` become logits `[N, 1, h, w]`; if it is recurrent, states `[N, 256, h/32,
+    w/32]` become those after the frames.
+    """
+
+    def __init__(self, network: UNISAL, domain: str) -> None:
+        super().__init__()
+        self.network, self.domain = network, domain
+
+    def forward(self, frames: Tensor, state: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Without a state, the recurrent part is skipped."""
+        network, domain = self.network, self.domain
+        feature, skip_2x, skip_4x = network.encode(frames, domain)
+        if state is None:
+            return (network.decode(feature, skip_2x, skip_4x, domain),)
+        state = network.rnn.advance(feature, state, domain)
+        feature = network.after(feature, state, domain)
+        return network.decode(feature, skip_2x, skip_4x, domain), state
 
 
 def resize(logits: Tensor, size: tuple[int, int] | None) -> Tensor:

@@ -93,6 +93,10 @@ class Recurrent(nn.Module):
         assert isinstance(cell, GRUCell)
         return cell
 
+    def advance(self, x: Tensor, state: Tensor, domain: str) -> Tensor:
+        """The states after one time step of frames and states `[N, C, h, w]`, for prediction."""
+        return self.cell.step(self.cell.input_paths(x, domain), state, masks=None, domain=domain)
+
     def forward(
         self,
         x: Tensor,

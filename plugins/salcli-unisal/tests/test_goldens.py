@@ -19,6 +19,7 @@ from torchvision.models import mobilenet_v2
 
 from salcli import Stimulus, UsageError, WeightsError, load_model
 from salcli.authoring import IMAGENET, Checkpoint, create
+from salcli.testing import use_engine
 
 GOLDENS = Path(__file__).parent / "goldens"
 LOG_DENSITY, INTERMEDIATE = 1e-4, 2e-4
@@ -72,11 +73,17 @@ def test_state_dict_keys_are_the_published_ones() -> None:
     assert ours == published
 
 
-def make(unisal_sw1: Sw1, *, salt: str = "", options: dict | None = None) -> Unisal:
+def make(
+    unisal_sw1: Sw1, *, salt: str = "", options: dict | None = None, engine: str = "torch"
+) -> Unisal:
     model = create("unisal", options=options or {}, defaults={})
     assert isinstance(model, Unisal)
     unisal_sw1(model.network, salt=salt)
     model.network.eval()
+    if engine != "torch":
+        pytest.importorskip(engine)
+        model.freeze()
+        use_engine(model, engine, digest=None)
     return model
 
 
@@ -96,18 +103,28 @@ def assert_map_equals(
     assert (difference > 0).mean() <= 0.01
 
 
+ENGINES = [pytest.param(name, marks=pytest.mark.endurance) for name in ("onnxruntime", "openvino")]
+"""Each exports the networks anew, which takes a while."""
+
 UCF_SPORTS = {"domain": "UCFSports", "rules": "UCFSports"}
 CLIPS = (("video_dhf1k_bbb", {}, 8), ("video_ucfsports_carphone", UCF_SPORTS, 3))
 STILLS = (("image_salicon", "", {}, 3), ("image_mit1003_finetuned", "ft:", {}, 1))
 
 
 @pytest.mark.parametrize(("name", "options", "step"), CLIPS)
-@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize(
+    ("engine", "batch_size"),
+    [
+        ("torch", 1),
+        ("torch", 64),
+        *(pytest.param(*each.values, 10, marks=each.marks) for each in ENGINES),
+    ],
+)
 def test_clip_equals_the_original(
-    name: str, options: dict, step: int, batch_size: int, unisal_sw1: Sw1
+    name: str, options: dict, step: int, engine: str, batch_size: int, unisal_sw1: Sw1
 ) -> None:
     _, arrays = golden(name)
-    model = make(unisal_sw1, options=options)
+    model = make(unisal_sw1, options=options, engine=engine)
     model.batch_size = batch_size
     maps = predict(model, list(arrays["frames"]), 30.0)
     assert len(maps) == len(arrays["map8"])
@@ -118,11 +135,12 @@ def test_clip_equals_the_original(
 
 
 @pytest.mark.parametrize(("name", "salt", "options", "step"), STILLS)
+@pytest.mark.parametrize("engine", ["torch", *ENGINES])
 def test_stills_equal_the_original(
-    name: str, salt: str, options: dict, step: int, unisal_sw1: Sw1
+    name: str, salt: str, options: dict, step: int, engine: str, unisal_sw1: Sw1
 ) -> None:
     described, arrays = golden(name)
-    model = make(unisal_sw1, salt=salt, options=options)
+    model = make(unisal_sw1, salt=salt, options=options, engine=engine)
     indices = range(len(described["images"]))
     maps = predict(model, [arrays[f"image{i}"] for i in indices], None)
     for i in indices:

@@ -1,0 +1,1 @@
+"""Other engines than PyTorch that run a model's network."""
