@@ -58,6 +58,7 @@ from salcli.types import (
 if TYPE_CHECKING:
     from salcli import metrics
     from salcli.api import aoi, heatmap, load_model, overlay, predict
+    from salcli.cropping.run import crop
     from salcli.models.loading import Loaded
     from salcli.scoring.compare import compare
     from salcli.scoring.run import score
@@ -101,6 +102,7 @@ __all__ = [
     "__version__",
     "aoi",
     "compare",
+    "crop",
     "finetune",
     "heatmap",
     "hookimpl",
@@ -119,6 +121,7 @@ __getattr__ = lazily(
         "Loaded": "salcli.models.loading",
         "aoi": "salcli.api",
         "compare": "salcli.scoring.compare",
+        "crop": "salcli.cropping.run",
         "finetune": "salcli.training.session",
         "heatmap": "salcli.api",
         "load_model": "salcli.api",

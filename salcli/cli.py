@@ -20,6 +20,7 @@ from salcli.commands import _help
 from salcli.commands.aoi import aoi
 from salcli.commands.bench import bench
 from salcli.commands.compare import compare
+from salcli.commands.crop import crop
 from salcli.commands.datasets import app as datasets
 from salcli.commands.doctor import doctor
 from salcli.commands.filters import filters
@@ -42,6 +43,7 @@ __all__ = ["build", "main"]
 
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
     _help.LOOK: {"predict": predict, "status": status, "visualize": visualize, "report": report},
+    _help.USE: {"crop": crop},
     _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
     _help.TRAIN: {"train": train, "finetune": finetune},
     _help.STORE: {"datasets": datasets, "weights": weights},

@@ -27,6 +27,7 @@ __all__ = [
     "SHARING",
     "STORE",
     "TRAIN",
+    "USE",
     "Command",
     "Group",
     "arrange",
@@ -37,8 +38,9 @@ RECIPE, SCORES = "Overrides of the recipe", "Scores"
 COMPUTING, SHARING, MESSAGES = "Computing", "Sharing out the work", "Messages"
 """Panels of options, after the everyday ones, which have none."""
 
-LOOK, MEASURE, TRAIN, STORE, ABOUT, PLUGINS = (
+LOOK, USE, MEASURE, TRAIN, STORE, ABOUT, PLUGINS = (
     "Predict and look",
+    "Use the maps",
     "Measure",
     "Train",
     "Data and weights",
@@ -47,7 +49,7 @@ LOOK, MEASURE, TRAIN, STORE, ABOUT, PLUGINS = (
 )
 """Panels of commands, in the order in which they are listed."""
 
-ORDER = ("Arguments", "Options", "Commands", LOOK, MEASURE, TRAIN, STORE, ABOUT, PLUGINS)
+ORDER = ("Arguments", "Options", "Commands", LOOK, USE, MEASURE, TRAIN, STORE, ABOUT, PLUGINS)
 """Panels that come first; others follow in the order of their first member."""
 
 COLUMN = 24

@@ -34,6 +34,7 @@ __all__ = [
     "ModelOptions",
     "Offline",
     "Precision",
+    "Predictions",
     "Progress",
     "Quiet",
     "RayCluster",
@@ -294,6 +295,13 @@ Offline: TypeAlias = Annotated[
         "--offline",
         help="Never use the network (also SALCLI_OFFLINE=1).",
         rich_help_panel=MODEL,
+    ),
+]
+Predictions: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder or video of stored maps, such as predict makes, instead of a model.",
     ),
 ]
 Json: TypeAlias = Annotated[

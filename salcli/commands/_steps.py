@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from salcli.errors import InputError, PluginError, SalcliError, UsageError, WeightsError
 from salcli.plugins import registry
@@ -17,6 +17,7 @@ from salcli.terminal.progress import Style, download_bar, watch
 if TYPE_CHECKING:
     from salcli import types
     from salcli.models.loading import Loaded
+    from salcli.prediction.mapstream import MapStream
     from salcli.scale.choice import Workforce
     from salcli.terminal.events import Watcher
 
@@ -29,6 +30,7 @@ __all__ = [
     "known_limits",
     "load_models",
     "local_inputs",
+    "map_stream",
     "results_apart",
     "workforce",
 ]
@@ -242,3 +244,22 @@ def load_models(
                 )
             )
     return loaded
+
+
+def map_stream(predictions: Path | None, model: str, **loading: Any) -> tuple[MapStream, list[str]]:
+    """Stored maps, or those of a model (see `load_models`), with lines that introduce them.
+
+    Raises:
+        InputError: There are no stored maps.
+        UnknownName, UsageError, WeightsError: See `load_models`.
+    """
+    if predictions is not None:
+        from salcli.scoring.replay import StoredStream
+
+        stored = StoredStream(predictions)
+        return stored, [stored.label]
+    (loaded,) = load_models([model], **loading)
+
+    from salcli.prediction.mapstream import ModelMaps
+
+    return ModelMaps(loaded), [introduction(loaded), *known_limits(loaded)]

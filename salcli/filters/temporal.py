@@ -20,7 +20,7 @@ from salcli.types import Frame, Prediction, Stimulus
 if TYPE_CHECKING:
     from salcli.filters.chain import Following
 
-__all__ = ["median", "smooth"]
+__all__ = ["THUMBNAIL", "median", "smooth", "thumbnail"]
 
 T = TypeVar("T")
 
@@ -85,13 +85,13 @@ class _Cuts:
         self._before: Tensor | None = None
 
     def __call__(self, frame: Frame) -> bool:
-        before, self._before = self._before, _thumbnail(frame)
+        before, self._before = self._before, thumbnail(frame)
         if before is None:
             return False
         return float((self._before - before).abs().mean()) > self._threshold
 
 
-def _thumbnail(frame: Frame) -> Tensor:
+def thumbnail(frame: Frame) -> Tensor:
     """Mean brightness in [0, 1] of 16 x 16 parts of a frame; of large frames, of some pixels."""
     step = max(1, min(frame.shape[:2]) // (4 * THUMBNAIL))
     grey = frame[::step, ::step].mean(axis=2, dtype=np.float32) / 255

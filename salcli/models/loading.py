@@ -21,7 +21,7 @@ from salcli.filters.chain import Filter, choose
 from salcli.models.engine import TORCH, use_engine
 from salcli.models.model import Model
 from salcli.plugins import loader, registry
-from salcli.specs import ModelSpec, TrainedOn, Weights, parse_options, resolve
+from salcli.specs import ModelSpec, TrainedOn, Weights, as_json, parse_options, resolve
 from salcli.weights import store
 from salcli.weights.verify import is_intact
 
@@ -68,6 +68,18 @@ class Loaded:
         return {
             "filters": [each.statement() for each in self.model.filters],
             "plugins": {each.distribution: each.version for each in loader.load().altering()},
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """All that determines the model's predictions, ready for JSON."""
+        return {
+            "model": self.model.spec.name,
+            "tag": self.row.tag if self.row else None,
+            "weights_sha256": self.digest,
+            "options": as_json(self.model.options),
+            **self.changes(),
+            "precision": str(self.model.precision).removeprefix("torch."),
+            "engine": self.model.engine_name,
         }
 
     @property

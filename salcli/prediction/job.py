@@ -24,7 +24,6 @@ from salcli.prediction import claims, finished, manifest
 from salcli.prediction.claims import Claim, ClaimedElsewhere
 from salcli.prediction.manifest import OutputPaths
 from salcli.prediction.produce import MapSettings, produce
-from salcli.specs import as_json
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
@@ -226,15 +225,8 @@ class Job:
 
     def _settings(self, source: Path) -> dict[str, Any]:
         """Everything that determines the bytes of the results, as it reads back from JSON."""
-        model, row = self.loaded.model, self.loaded.row
         return {
-            "model": model.spec.name,
-            "tag": row.tag if row else None,
-            "weights_sha256": self.loaded.digest,
-            "options": as_json(model.options),
-            **self.loaded.changes(),
-            "precision": str(model.precision).removeprefix("torch."),
-            "engine": model.engine_name,
+            **self.loaded.settings(),
             "size": list(self.size) if isinstance(self.size, tuple) else self.size,
             "scale": self.scale,
             "extras": self.extras,

@@ -22,7 +22,7 @@ from salcli.prediction.finished import FinishedFrame, FinishedFrames, kept_in
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Frame, Scale, Size, Stimulus
 
-__all__ = ["MapSettings", "Produced", "produce"]
+__all__ = ["MapSettings", "Produced", "first_needed", "produce"]
 
 
 @dataclass(frozen=True)
@@ -158,12 +158,17 @@ def _resumed(
     finished.resume(len(done))
     if isinstance(stimulus.frames, Stills):
         return _Rest(remaining(stimulus, {frame.label for frame in done}.__contains__), done)
-    context, first = model.context if stimulus.is_clip else 0, 0
-    if model.filters or loader.load().altering():
-        context = None  # nobody knows what these remember
-    if context is not None:  # whole batches: last bits may depend on what is in a batch
-        first = max(0, len(done) - context) // model.batch_size * model.batch_size
+    first = first_needed(model, stimulus, len(done))
     return _Rest(replace(stimulus, first=first), done, len(done) - first)
+
+
+def first_needed(model: Model, stimulus: Stimulus, index: int) -> int:
+    """The first frame that a model must be shown, so that it predicts those from `index` on."""
+    context = model.context if stimulus.is_clip else 0
+    if context is None or model.filters or loader.load().altering():
+        return 0  # nobody knows what these remember
+    # whole batches: last bits may depend on what is in a batch
+    return max(0, index - context) // model.batch_size * model.batch_size
 
 
 def _finished_frames(

@@ -24,7 +24,7 @@ from salcli.scoring.selection import FrameRef, Selection
 from salcli.scoring.sources import FrameMap
 from salcli.types import Recording
 
-__all__ = ["StoredMaps"]
+__all__ = ["StoredMaps", "listed"]
 
 
 class StoredMaps:
@@ -59,7 +59,7 @@ class StoredMaps:
             self.notes.add(str(folder), f"maps of several models: {', '.join(self._origin.models)}")
         self._formats = Counter[str]()
         self._used = defaultdict[Path, set[Path]](set)
-        self._list = lru_cache(maxsize=64)(_listed)
+        self._list = lru_cache(maxsize=64)(listed)
 
     def files(self, selection: Selection) -> Iterator[Path]:
         """Files that belong to a frame or a clip of the selection."""
@@ -155,7 +155,7 @@ class StoredMaps:
 
 
 @dataclass(frozen=True)
-class _Listing:
+class Listing:
     """Content of a folder, by name without suffix."""
 
     maps: Mapping[str, Path]
@@ -163,7 +163,7 @@ class _Listing:
     movies: Mapping[str, Path]
 
 
-def _listed(folder: Path) -> _Listing:
+def listed(folder: Path) -> Listing:
     """Maps, sub-folders and videos, without hidden files; empty if there is no such folder.
 
     Of a map in two formats, the first of `mapfiles.SUFFIXES` counts.
@@ -175,7 +175,7 @@ def _listed(folder: Path) -> _Listing:
         for path in visible:
             if path.suffix.lower() == suffix:
                 maps.setdefault(path.stem, path)
-    return _Listing(
+    return Listing(
         maps,
         {path.name: path for path in visible if path.is_dir()},
         {path.stem: path for path in visible if path.suffix.lower() in VIDEO_SUFFIXES},
