@@ -22,9 +22,9 @@ __all__ = ["Backdrop", "CropSettings", "Plan", "PlannedShot", "plan"]
 
 Backdrop: TypeAlias = Literal["blur", "black"]
 
-GAIN = 0.02
-"""What a moving window must keep in addition, or it rests: as a part of what it keeps beyond the
-share of a map without any preference."""
+GAIN, PART = 0.01, 0.1
+"""What a moving window must keep in addition, or it rests: this share of attention, or, of maps
+without much preference, this part of what it keeps beyond the share of a map without any."""
 
 LONGEST = 1.0
 """Seconds for which a frame counts at most: pauses in a recording are nothing to look at."""
@@ -141,9 +141,12 @@ def plan(records: Any, ranges: Sequence[range], window: Window, wanted: CropSett
 
 def _add(found: Plan, shot: Shot, frames: range, wanted: CropSettings) -> None:
     part = slice(frames.start, frames.stop)
-    places, motion = _path(shot, wanted)
     middle = np.full(len(frames), shot.window.room / 2, np.float32)
-    shares, centre = shot.shares(places), shot.shares(middle)
+    centre = shot.shares(middle)
+    places, motion = _path(shot, wanted)
+    shares = shot.shares(places)
+    if shot.mean(centre) > shot.mean(shares):  # both keep everything, or nothing is preferred
+        places, shares, motion = middle, centre, "still"
     share = shot.mean(shares)
     padded = share < wanted.min_share
     found.places[part], found.centre_shares[part] = places, centre
@@ -168,7 +171,7 @@ def _path(shot: Shot, wanted: CropSettings) -> tuple[Floats, Motion]:
     move = paths.pan if wanted.motion == "pan" else paths.follow
     moved = move(shot, wanted.limits)
     kept, resting = shot.mean(shot.shares(moved)), shot.mean(shot.shares(rest))
-    if kept - resting < GAIN * max(kept - shot.window.length, 0):
+    if kept - resting < min(GAIN, PART * max(kept - shot.window.length, 0)):
         return rest, "still"
     return moved, wanted.motion
 
