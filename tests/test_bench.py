@@ -37,6 +37,7 @@ def test_ways_are_compared_with_the_default(salcli: Run) -> None:
         assert way["precision"] == "bfloat16"
 
 
+@pytest.mark.endurance
 def test_the_table_says_what_ran_on_a_real_clip(salcli: Run, clip_file: Path) -> None:
     model = ("-m", "unisal:best", "--untrained", "--offline")  # its weights are not here
     run = salcli("bench", clip_file, *model, "--frames", "3")

@@ -240,6 +240,7 @@ def test_installed_copy_is_what_runs(installed: Path, tmp_path: Path) -> None:
     assert all(Path(file).is_relative_to(installed) for file in ran.stdout.split())
 
 
+@pytest.mark.endurance
 def test_a_new_plugin_works_in_a_fresh_environment(built: dict[str, Built], tmp_path: Path) -> None:
     """As `salcli plugins new demo && pip install -e demo && salcli plugins check demo`."""
     fresh = tmp_path / "fresh"

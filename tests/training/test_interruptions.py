@@ -33,6 +33,7 @@ def words(root: Path, output: Path, *more: str, model: str = "little") -> list[s
     return [*given, "--workers", "0", "--epochs", str(EPOCHS), "-o", output, *more]
 
 
+@pytest.mark.endurance
 def test_a_training_that_is_stopped_anywhere_ends_as_if_it_was_not(
     start: Start, stills: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,10 @@ gigabytes.
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.endurance
 def test_unisal(goes_on: Callable[..., None], miniature: Callable[[str], Path]) -> None:
     goes_on(
         *("--model", "unisal", "--recipe", "published", "--clip-length", "2", "--clip-stride", "2"),
@@ -19,6 +22,7 @@ def test_unisal(goes_on: Callable[..., None], miniature: Callable[[str], Path]) 
     )
 
 
+@pytest.mark.endurance
 def test_tased_net(goes_on: Callable[..., None], miniature: Callable[[str], Path]) -> None:
     goes_on(
         *("--model", "tased", "-O", "input_size=32,64", "-O", "clip_length=16"),

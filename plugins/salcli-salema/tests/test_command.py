@@ -45,7 +45,10 @@ def noise(count: int, seed: int = 0) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(
     ("name", "count", "full", "grey"),
-    [("ema30_e2e_carphone", 5, (0,), (0,)), ("clstm30_e2e_bikes", 2, (1,), (0, 1))],
+    [
+        ("ema30_e2e_carphone", 5, (0,), (0,)),
+        pytest.param("clstm30_e2e_bikes", 2, (1,), (0, 1), marks=pytest.mark.endurance),
+    ],
 )
 def test_frames_to_maps_equal_the_original(
     name: str,

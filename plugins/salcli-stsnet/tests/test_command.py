@@ -37,7 +37,10 @@ def assert_map_equals(stem: Path, arrays: dict[str, np.ndarray], step: int) -> N
 
 @pytest.mark.parametrize(
     ("name", "net", "step"),
-    [("01_ssnet_image", "ssnet", 1), ("02_stsconvnet_script", "stsconvnet", 3)],
+    [
+        ("01_ssnet_image", "ssnet", 1),
+        pytest.param("02_stsconvnet_script", "stsconvnet", 3, marks=pytest.mark.endurance),
+    ],
 )
 def test_installed_command_equals_the_original(
     name: str, net: Net, step: int, golden: Golden, weights_file: WeightsFile, salcli: Run

@@ -58,7 +58,7 @@ def assert_close_to_golden(
         assert (difference <= 1e-4).mean() >= 0.65
 
 
-@pytest.mark.timeout(900)  # takes a few seconds on two idle cores, but cores are not always idle
+@pytest.mark.endurance
 def test_video_equals_the_original(
     salcli: Run, arrays: Arrays, weights_file: Path, tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ runpy.run_module("salcli", run_name="__main__")
 """The command, which reports its peak memory when it ends."""
 
 
+@pytest.mark.endurance
 def test_installed_command_writes_what_the_original_writes(sw1_file: Path, tmp_path: Path) -> None:
     """A batch of two; its maximum is that of the second image, whose maps are the same as alone."""
     (tmp_path / "in").mkdir()

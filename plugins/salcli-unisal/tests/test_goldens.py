@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ LOG_DENSITY, INTERMEDIATE = 1e-4, 2e-4
 """Absolute tolerances that the goldens state."""
 
 Sw1 = Callable[..., None]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def golden(name: str) -> tuple[dict, dict[str, np.ndarray]]:
@@ -188,18 +188,19 @@ def save_frames(folder: Path, frames: list[np.ndarray]) -> Path:
 
 @pytest.mark.parametrize(("name", "options", "step"), CLIPS)
 def test_installed_command_equals_the_original_on_clips(
-    name: str, options: dict, step: int, unisal_sw1: Sw1, tmp_path: Path
+    name: str, options: dict, step: int, unisal_sw1: Sw1, salcli: Run, tmp_path: Path
 ) -> None:
     _, arrays = golden(name)
     network = UNISAL()
     unisal_sw1(network)
     torch.save(network.state_dict(), tmp_path / "sw1.pth", _use_new_zipfile_serialization=False)
     folder = save_frames(tmp_path / "clip", list(arrays["frames"]))
-    command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", "unisal"]
+    command = ["predict", str(folder), "--model", "unisal"]
     command += ["--weights", str(tmp_path / "sw1.pth"), "--save", "npy", "--save", "png"]
     command += ["-o", str(tmp_path / "out"), "--size", "published"]
     command += [text for key, value in options.items() for text in ("-O", f"{key}={value}")]
-    subprocess.run(command, check=True)
+    done = salcli(*command)
+    assert done.returncode == 0, done.stderr
     for index, map_8bit in enumerate(arrays["map8"]):
         stem = tmp_path / "out" / "clip" / f"{index + 1:04d}"
         saliency = np.load(stem.with_suffix(".npy"))
@@ -213,7 +214,7 @@ def test_installed_command_equals_the_original_on_clips(
     [("image_salicon", "unisal", "", 3), ("image_mit1003_finetuned", "unisal:mit1003", "ft:", 1)],
 )
 def test_installed_command_equals_the_original_on_stills(
-    name: str, model: str, salt: str, step: int, unisal_sw1: Sw1, tmp_path: Path
+    name: str, model: str, salt: str, step: int, unisal_sw1: Sw1, salcli: Run, tmp_path: Path
 ) -> None:
     described, arrays = golden(name)
     count = len(described["images"])
@@ -221,9 +222,10 @@ def test_installed_command_equals_the_original_on_stills(
     unisal_sw1(network, salt=salt)
     torch.save(network.state_dict(), tmp_path / "sw1.pth")
     folder = save_frames(tmp_path / "images", [arrays[f"image{i}"] for i in range(count)])
-    command = [sys.executable, "-m", "salcli", "predict", str(folder), "--model", model]
+    command = ["predict", str(folder), "--model", model]
     command += ["--weights", str(tmp_path / "sw1.pth"), "--save", "npy", "--as", "stills"]
-    subprocess.run([*command, "-o", str(tmp_path / "out")], check=True)
+    done = salcli(*command, "-o", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
     for index in range(count):
         saliency = np.load(tmp_path / "out" / "images" / f"{index + 1:04d}.npy")
         assert_map_equals(saliency, arrays[f"map8_{index}"], arrays[f"logp_sub_{index}"], step)
