@@ -33,6 +33,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Let go of everything at the end, or libraries complain of leaks."""
+    gc.unfreeze()
+
+
 def install(site: Path, package: str, *, name: str | None = None, entry: str | None = None) -> None:
     """Install tests/fakes/PACKAGE into a folder as pip does, files and entry point."""
     distribution = name or package.replace("_", "-")
