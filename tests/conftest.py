@@ -138,13 +138,13 @@ class Ended:
     errors: list[str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def temporaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder for temporary files of `processes`."""
     return tmp_path_factory.mktemp("temporaries")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def processes(fake_site: Path, temporaries: Path) -> Iterator[Callable[..., Ended]]:
     """Run several commands at once, each in a process of its own; see tests/forking.py.
 

@@ -34,8 +34,10 @@ def child(arguments: list[str], folder: str, errors: int, kill_at: int | None) -
     if kill_at is not None:
         die_at(kill_at)
 
-    # what a shell starts in the background ignores it, and so would this
+    # what a shell starts in the background ignores them, and so would this
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     os.chdir(folder)
     os.dup2(errors, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Commands = Callable[..., Any]
 SLOWLY = ("-O", "delay=0.3", "--batch-size", "1")
 FAKE = ("-m", "brightness")
 
@@ -384,28 +385,13 @@ def test_an_output_that_cannot_be_written_is_told_before_any_work(
     assert line.startswith("salcli: error: cannot write '")
 
 
-def killed(arguments: list[str], site: Path, cwd: Path, *, until: Path) -> None:
-    """Start salcli and end it with SIGKILL as soon as a file is there."""
-    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "salcli", *arguments], cwd=cwd, env=environment, stderr=-3
-    )
-    deadline = time.monotonic() + 60
-    while not until.exists():
-        assert process.poll() is None, "it ended by itself"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
 def test_a_killed_clip_is_done_again_to_the_same_bytes(
-    salcli: Run, clip_file: Path, fake_site: Path, tmp_path: Path
+    salcli: Run, clip_file: Path, processes: Commands, tmp_path: Path
 ) -> None:
     common = ["predict", str(clip_file), "-m", "trail", "--save", "png", "--save", "heatmap"]
     salcli(*common, "-o", "calm")
     slow = [*common, "-o", "killed", "--batch-size", "1"]
-    killed(slow, fake_site, tmp_path, until=tmp_path / "killed/clip/0002.png")
+    assert processes(slow, folder=tmp_path, kill_at=3).codes == [-signal.SIGKILL]
     assert not (tmp_path / "killed/clip/salcli.json").exists()
 
     assert salcli(*slow).returncode == 0
@@ -413,15 +399,15 @@ def test_a_killed_clip_is_done_again_to_the_same_bytes(
 
 
 def test_killed_stills_go_on_behind_the_last_whole_batch(
-    salcli: Run, fake_site: Path, tmp_path: Path
+    salcli: Run, processes: Commands, tmp_path: Path
 ) -> None:
     for number in range(9):
         size = (20, 12) if number != 5 else (12, 20)
         picture(tmp_path / f"in/p{number}.png", level=20 * number, size=size)
-    common = ["predict", "in", *FAKE, "-O", "delay=0.2", "--batch-size", "2", "--save", "png"]
+    common = ["predict", "in", *FAKE, "--batch-size", "2", "--save", "png"]
     salcli(*common, "-o", "calm")
     slow = [*common, "-o", "killed"]
-    killed(slow, fake_site, tmp_path, until=tmp_path / "killed/in/p4.png")
+    assert processes(slow, folder=tmp_path, kill_at=6).codes == [-signal.SIGKILL]
     before = (tmp_path / "killed/in/p3.png").stat().st_mtime_ns
 
     assert salcli(*slow).returncode == 0
