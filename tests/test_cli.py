@@ -203,13 +203,14 @@ def test_a_full_disk_behind_a_stream_is_told(fake_site: Path, tmp_path: Path) ->
     assert both.returncode == OutputError.exit_code
 
 
-def test_a_terminal_gets_bars(fake_site: Path, clip_file: Path, tmp_path: Path) -> None:
+def on_a_terminal(site: Path, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code of a command whose output and errors go to one terminal, and what that shows."""
     main, side = pty.openpty()
-    arguments = ["predict", str(clip_file), "none.png", "-m", "brightness", "-O", "delay=0.1"]
     run = subprocess.Popen(
         [sys.executable, "-m", "salcli", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(fake_site), "TERM": "xterm", "COLUMNS": "120"},
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=side,
         stderr=side,
     )
     os.close(side)
@@ -220,10 +221,30 @@ def test_a_terminal_gets_bars(fake_site: Path, clip_file: Path, tmp_path: Path) 
     except OSError:
         pass  # Linux: the other side is closed
     os.close(main)
+    return run.wait(), shown.decode()
 
-    assert run.wait() == 1
-    text = shown.decode()
+
+def test_a_terminal_gets_bars(fake_site: Path, clip_file: Path, tmp_path: Path) -> None:
+    words = ("predict", str(clip_file), "none.png", "-m", "brightness", "-O", "delay=0.1")
+    code, text = on_a_terminal(fake_site, tmp_path, *words)
+
+    assert code == 1
     assert "all inputs" in text
     assert "frames/s" in text
     assert "salcli: error: '" in text
     assert "12 maps in saliency/clip" in text
+
+
+def test_a_table_comes_after_the_bars_and_no_line_is_erased(
+    fake_site: Path, clip_file: Path, tmp_path: Path
+) -> None:
+    """Two clips have two bars, whose removal erases lines above the cursor."""
+    shutil.copy(clip_file, tmp_path / "other.mp4")
+    area = ("--area", "left=0,0,50%,100%", "--fail-below", "left=99%", "-m", "brightness")
+    code, text = on_a_terminal(fake_site, tmp_path, "aoi", str(clip_file), "other.mp4", *area)
+
+    assert code == 1
+    _, erased, after = text.rpartition("\x1b[2K")
+    assert erased
+    assert after.count("salcli: below the limit: ") == 2
+    assert len([line for line in after.splitlines() if " left " in line]) >= 2  # the table

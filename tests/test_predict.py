@@ -416,7 +416,8 @@ def test_killed_stills_go_on_behind_the_last_whole_batch(
     assert json.loads((tmp_path / "killed/in/salcli.json").read_text())["frames"] == 9
 
 
-def test_interrupting_ends_with_130(fake_site: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupting_ends_with_130(fake_site: Path, tmp_path: Path, times: int) -> None:
     for number in range(100):  # far more than are done before the signal comes
         picture(tmp_path / f"clip/{number:04d}.png")
     environment = {**os.environ, "PYTHONPATH": str(fake_site), "OMP_NUM_THREADS": "1"}
@@ -432,7 +433,9 @@ def test_interrupting_ends_with_130(fake_site: Path, tmp_path: Path) -> None:
     while not (tmp_path / "saliency/clip/0000.png").exists():
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):  # the second time while it cleans up
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
     _, stderr = process.communicate(timeout=30)
 
     assert process.returncode == 130

@@ -158,6 +158,17 @@ def test_a_body_without_end_is_cut_at_the_known_size(
     assert files(place.parent) == set()
 
 
+def test_a_body_of_unknown_size_has_a_limit_too(
+    server: Server, content: bytes, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LARGEST", len(content))
+    endless = server.answer(content * 8, length=False)
+    with pytest.raises(WeightsError, match="exceeds the limit of"):
+        store.locate(SPEC, row(server.serve("/f", endless), hash=sha256(content)))
+    assert files(place.parent) == set()
+    assert {each.headers["Accept-Encoding"] for each in server.requests} == {"identity"}
+
+
 def test_a_server_that_goes_on_with_other_bytes_is_asked_once_more(
     server: Server, content: bytes, place: Path
 ) -> None:
