@@ -138,6 +138,10 @@ def check_model(name: str, option: Sequence[str] | None, *, weights: Path | None
         UnknownName, UsageError: There are none of this name, or a value does not fit.
         WeightsError: There is no weights file.
     """
+    from salcli.weights.trained import chosen
+
+    name, found = chosen(name, weights)
+    weights = None if found is None else Path(found)
     spec, row = registry.model(name)
     if weights is not None and not weights.exists():
         raise WeightsError(f"there is no weights file '{weights}'; check the spelling")

@@ -112,11 +112,13 @@ def bench(
         return
 
     from salcli.bench.worker import RunSettings, Workload
+    from salcli.weights.trained import chosen
 
+    model, file = chosen(model, weights)
     setup = RunSettings(
         model,
         options=option or (),
-        weights_file=weights,
+        weights_file=None if file is None else Path(file),
         untrained=untrained,
         device=device,
         precision=precision,

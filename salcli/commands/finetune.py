@@ -15,14 +15,15 @@ finetune = training_command(
     finetunes=True,
     description="""Continue training from weights; the best ones are OUTPUT/best.safetensors.
 
-    Scores on the validation recordings are printed before and after. Data are given as for
-    'salcli train'; --model NAME means its published weights, unless --weights names others.
+    Scores on the validation recordings are printed before and after; the weights that it starts
+    from compete with those of each epoch. Data are given as for 'salcli train'; --model NAME means
+    its published weights, unless --weights names others, and --model runs/mine those of a training.
 
     The default recipe is the model's for this dataset, or its 'finetune', or its first.
 
     \b
     Examples:
-      salcli finetune --root mydata --output runs/mine
+      salcli finetune mydata --output runs/mine
       salcli finetune --model unisal:best --data mit1003 --fold 0
     """,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from salcli.commands import _options
 from salcli.commands._help import COMPUTING, DATA, MESSAGES, RECIPE
 from salcli.commands._options import DataOptions, Roots
 from salcli.terminal import logs
+from salcli.terminal.events import Silence
 from salcli.terminal.progress import watch
+from salcli.terminal.steps import Steps
 
 __all__ = ["train", "training_command"]
 
@@ -30,6 +33,14 @@ def training_command(
 
     def command(
         context: typer.Context,
+        folders: Annotated[
+            list[Path] | None,
+            typer.Argument(
+                metavar="[DIR]",
+                help="Folders of your own images or clips, as --root.",
+                show_default=False,
+            ),
+        ] = None,
         *,
         model: _options.ModelName = default_model,
         data: _options.Data = None,
@@ -194,7 +205,7 @@ def training_command(
         held = [] if hold_out is None else [f"hold_out={hold_out}"]
         keywords = session.TrainingKeywords(
             data=data or (),
-            roots=root or (),
+            roots=[*(folders or ()), *(root or ())],
             data_options=[*folds, *held, *(data_option or ())],
             weights=weights,
             recipe=recipe,
@@ -220,13 +231,14 @@ def training_command(
             deterministic=deterministic,
             checkpoint_minutes=checkpoint_minutes,
         )
-        report = _print_json if as_json else _print_line
+        steps = Silence() if as_json else Steps()
+        report = _print_json if as_json else partial(_print_line, steps.note)
         if dry_run:
             session.dry_run(model, finetunes=finetunes, report=report, **keywords)
             return
         start = session.finetune if finetunes else session.train
         bars = partial(watch, quiet=False)
-        start(model, output=output, report=report, watch=bars, **keywords)
+        start(model, output=output, report=report, watch=bars, steps=steps, **keywords)
 
     command.__doc__ = description
     return command
@@ -254,7 +266,7 @@ train = training_command(
 
     \b
     Examples:
-      salcli train --model salema --root DHF1K
+      salcli train mydata --model salema
       salcli train --model unisal --recipe published --dry-run
     """,
 )
@@ -265,23 +277,25 @@ def _print_json(line: Mapping[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
-def _print_line(line: Mapping[str, Any]) -> None:
+def _print_line(say: Callable[[str], None], line: Mapping[str, Any]) -> None:
     """Readable lines on stderr."""
     match line:
         case {"weights": path}:
-            _say(f"best weights: {path}")
+            say(f"best weights: {path}")
+            say(f"next: salcli predict photo.jpg --model {shlex.quote(str(Path(path).parent))}")
         case {"before": before, "after": after}:
             for when, scores in (("before", before), ("after", after)):
-                _say(f"{when:<6}  validation {'all':<10} {_numbers(scores['all'])}")
+                say(f"{when:<6}  validation {'all':<10} {_numbers(scores['all'])}")
+            say(_verdict(line))
         case {"evaluation": name, "scores": scores}:
             skipped = f"  ({line['skipped']} frames skipped)" if line["skipped"] else ""
-            _say(f"{name}  {line['split']} by {line['protocol']}  {_numbers(scores)}{skipped}")
-            _say(f"  more in {line['report']}")
+            say(f"{name}  {line['split']} by {line['protocol']}  {_numbers(scores)}{skipped}")
+            say(f"  more in {line['report']}")
         case {"evaluation": name, "maps": folder}:
-            _say(f"{name}  {line['split']} has no ground truth; maps for its benchmark: {folder}")
+            say(f"{name}  {line['split']} has no ground truth; maps for its benchmark: {folder}")
         case {"memory": memory, "steps": steps, "seconds": seconds}:
             peak = "unknown memory" if memory is None else f"{memory / 1e9:.2f} GB at most"
-            _say(
+            say(
                 f"dry run: {peak}; {steps} steps of {seconds['step']:.3f} s, "
                 f"{_clock(seconds['validation'])} for each validation, "
                 f"{_clock(seconds['training'])} in all"
@@ -291,16 +305,26 @@ def _print_line(line: Mapping[str, Any]) -> None:
                 if group != "all" and scores == validation["all"]:
                     continue
                 mark = "  (best so far)" if line["best"] and group == "all" else ""
-                _say(f"{_epoch(line)}  validation {group:<10} {_numbers(scores)}{mark}")
+                say(f"{_epoch(line)}  validation {group:<10} {_numbers(scores)}{mark}")
         case _:
-            _say(
+            say(
                 f"{_epoch(line)}  step {line['step']}/{line['steps']}  {_numbers(line['losses'])}  "
                 f"{_clock(line['left'])} left"
             )
 
 
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+def _verdict(line: Mapping[str, Any]) -> str:
+    """What finetuning has changed, in words."""
+    epoch, name = line["epoch"], line["select"]
+    if epoch < 0:
+        return "no epoch was better than the weights that it started from; they are kept"
+    before, after = line["before"]["all"].get(name), line["after"]["all"].get(name)
+    change = (
+        ""
+        if before is None or after is None
+        else (f": {name} went from {before:.4f} to {after:.4f} ({after - before:+.4f})")
+    )
+    return f"epoch {epoch + 1} was the best{change}"
 
 
 def _epoch(line: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from salcli.models.engine import TORCH, use_engine
 from salcli.models.model import Model
 from salcli.plugins import loader, registry
 from salcli.specs import ModelSpec, TrainedOn, Weights, as_json, parse_options, resolve
-from salcli.weights import store
+from salcli.weights import store, trained
 from salcli.weights.verify import is_intact
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Loaded:
         if self.row is not None:
             name = f"{name}:{self.row.tag}"
         elif self.path:
-            name = f"{name} with {self.path.name}"
+            folder = f"{self.path.parent.name}/" if self.path.name == trained.BEST else ""
+            name = f"{name} with {folder}{self.path.name}"
         elif self.untrained:
             name = f"{name}, untrained"
         return " + ".join([name, *(each.label for each in self.model.filters)])
@@ -171,6 +172,8 @@ def load_model(
 ) -> Loaded:
     """Find or download the weights of `NAME[:TAG]`, build the network, load it, and move it.
 
+    The name may be the folder of a training, or its weights file, which stand for both.
+
     Options come from, each overriding those before: the model's defaults, the weights row, the
     checkpoint's own metadata, `options`. With `weights_file`, the row counts only if the name has a
     tag. `untrained` takes a random network, always the same, instead of published weights.
@@ -185,6 +188,7 @@ def load_model(
         WeightsError: The weights could not be obtained, verified or loaded, or there are none for
             the model's network.
     """
+    name, weights_file = trained.chosen(name, weights_file)
     spec, row = registry.model(name)
     # validate the request before anything is downloaded
     target, dtype = devices.choose(device), _precision(spec, precision)

@@ -18,6 +18,12 @@ __all__ = ["CURVES", "board", "draw", "points"]
 
 CURVES, TENSORBOARD = "curves.png", "tensorboard"
 
+SCORED = "validation/all/"
+"""Beginning of the names of what is validated on all recordings."""
+
+TITLES = {"training/": "loss", "rate": "learning rate"}
+"""What is written beside the panels of other curves."""
+
 Curves: TypeAlias = dict[str, list[tuple[float, float]]]
 
 
@@ -37,7 +43,9 @@ def points(line: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
 
 
 def draw(output: Path) -> None:
-    """Draw the log of a run into `curves.png`: the losses, the validation of all, the rate.
+    """Draw the log of a run into `curves.png`: the losses, each metric of all, the rate.
+
+    Where weights that the training started from were validated, a line shows their value.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -51,15 +59,18 @@ def draw(output: Path) -> None:
     for text in log.read_text(encoding="utf-8").splitlines():
         for name, time, value in points(json.loads(text)):
             curves[name].append((time, value))
-    figure = Figure(figsize=(8, 9), layout="constrained")
-    panels = (("training/", "loss"), ("validation/all/", "validation"), ("rate", "learning rate"))
+    metrics = [name for name in curves if name.startswith(SCORED)]
+    panels = ["training/", *metrics, "rate"]
+    figure = Figure(figsize=(8, 1 + 1.7 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), sharex=True)
-    for axis, (prefix, title) in zip(axes, panels, strict=True):
+    for axis, prefix in zip(axes, panels, strict=True):
         for name, found in curves.items():
             if name.startswith(prefix):
                 times, values = zip(*found, strict=True)
                 axis.plot(times, values, marker=".", label=name.removeprefix(prefix) or None)
-        axis.set_ylabel(title)
+                if name in metrics and times[0] == 0:
+                    axis.axhline(values[0], color="grey", linestyle="dashed", label="start")
+        axis.set_ylabel(TITLES.get(prefix, prefix.removeprefix(SCORED)))
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize="small")
     axes[-1].set_xlabel("epoch")

@@ -25,7 +25,7 @@ from salcli.specs import parse_options
 from salcli.training import distributed
 from salcli.training.plan import Corpus
 from salcli.types import Dataset
-from salcli.weights import store
+from salcli.weights import store, trained
 
 __all__ = ["PreparedTraining", "TrainingRequest", "prepare"]
 
@@ -119,7 +119,8 @@ def _choose_model(request: TrainingRequest) -> tuple[Model, Checkpoint | None, M
     Raises:
         UsageError: Both a tag and a file say where to start, or nothing does where it must.
     """
-    name, path = request.model, request.weights
+    name, found = trained.chosen(request.model, request.weights)
+    path = None if found is None else Path(found)
     if request.finetune and path and name == registry.DEFAULT_MODEL:
         name = name.partition(":")[0]  # nobody asked for the published weights of the default
     spec, row = registry.model(name)

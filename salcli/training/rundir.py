@@ -21,10 +21,11 @@ from salcli.scoring.document import differences
 from salcli.training.distributed import Ranks
 from salcli.training.signals import Stop, Stopped
 from salcli.training.state import Progress
+from salcli.weights.trained import BEST
 
 __all__ = ["BEST", "LAST", "LOG", "ReportLine", "RunFolder", "differences"]
 
-LAST, BEST, LOG = "last.pt", "best.safetensors", "log.jsonl"
+LAST, LOG = "last.pt", "log.jsonl"
 
 
 ReportLine = Callable[[Mapping[str, Any]], None]

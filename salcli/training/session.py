@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -72,15 +73,18 @@ def train(
     output: str | Path,
     report: ReportLine = lambda line: None,
     watch: Callable[[int], Watcher] = lambda total: Silence(),
+    steps: Watcher | None = None,
     **keywords: Unpack[TrainingKeywords],
 ) -> Path:
     """Train a model; an interrupted training with the same arguments goes on in its folder.
 
     Args:
-        model: `NAME` starts from `weights` or from scratch; `NAME:TAG` from published weights.
+        model: `NAME` starts from `weights` or from scratch; `NAME:TAG` from published weights, the
+            folder of another training from its best ones.
         output: Folder of the run.
         report: Receives each line of the log as a mapping, and what follows the training.
         watch: Makes the watcher of so many evaluations.
+        steps: Is told what is trained, and watches the steps of each epoch.
         keywords: See `TrainingKeywords`.
 
     Returns:
@@ -91,7 +95,8 @@ def train(
         UsageError: The data are too few, or the folder holds another training.
         SalcliError: Something cannot be found, read, written or computed.
     """
-    return _run(model, Path(output), report, watch, finetunes=False, keywords=keywords)
+    watchers = watch, steps or Silence()
+    return _run(model, Path(output), report, watchers, finetunes=False, keywords=keywords)
 
 
 def finetune(
@@ -100,14 +105,17 @@ def finetune(
     output: str | Path,
     report: ReportLine = lambda line: None,
     watch: Callable[[int], Watcher] = lambda total: Silence(),
+    steps: Watcher | None = None,
     **keywords: Unpack[TrainingKeywords],
 ) -> Path:
     """Like `train`, but `NAME` starts from the model's published weights, or from `weights`.
 
-    The recipe is the model's `finetune-DATASET`, or its `finetune`, or its first. `report` also
-    receives the validation scores before and after.
+    The recipe is the model's `finetune-DATASET`, or its `finetune`, or its first. The weights that
+    it starts from compete with those of each epoch, so that the best ones are never worse. `report`
+    also receives the validation scores before and after.
     """
-    return _run(model, Path(output), report, watch, finetunes=True, keywords=keywords)
+    watchers = watch, steps or Silence()
+    return _run(model, Path(output), report, watchers, finetunes=True, keywords=keywords)
 
 
 def dry_run(
@@ -128,13 +136,17 @@ def _run(
     model: str,
     output: Path,
     report: ReportLine,
-    watch: Callable[[int], Watcher],
+    watchers: tuple[Callable[[int], Watcher], Watcher],
     *,
     finetunes: bool,
     keywords: TrainingKeywords,
 ) -> Path:
+    watch, steps = watchers
     with _session(model, finetunes=finetunes, keywords=keywords) as (training, running, chosen):
-        best = _trained(training, running, output, report, finetunes=finetunes)
+        if running.ranks.number == 0:
+            running = dataclasses.replace(running, watcher=steps)
+        with running.watcher:
+            best = _trained(training, running, output, report, finetunes=finetunes)
     if running.ranks.number:
         return best
     run = _describe(training, running, output)
@@ -201,7 +213,7 @@ def _trained(
     model, recipe, corpora = training.model, training.recipe, training.corpora
     ranks = running.ranks
 
-    def scores() -> Mapping[str, Any]:
+    def scores() -> validation.Scores:
         return validation.by_maps(model, corpora, recipe=recipe, ranks=ranks) if finetunes else {}
 
     before = scores()
@@ -214,6 +226,7 @@ def _trained(
             metadata={**training.metadata, **_describe_arithmetic(running)},
             running=running,
             report=_everywhere(report, tensorboard),
+            start=before if finetunes else None,
         )
     ranks.gather(None)  # the best weights are written
     if finetunes:
@@ -223,7 +236,9 @@ def _trained(
     if ranks.number == 0:
         curves.draw(output)
         if finetunes:
-            report({"before": before, "after": after})
+            epoch = checkpoint.read(best).metadata["epoch"]
+            named = {"select": recipe.select, "epoch": epoch}
+            report({"before": before, "after": after, **named})
         report({"weights": str(best)})
     return best
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -12,6 +13,8 @@ from types import FrameType
 from salcli.errors import SalcliError
 
 __all__ = ["Stop", "Stopped", "listening"]
+
+logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -46,6 +49,7 @@ class Stop:
             signal.signal(number, usual)
             signal.raise_signal(number)
         self.signal = number
+        logger.warning("stopping after this step; once more ends at once, without saving")
 
 
 @contextmanager

@@ -60,6 +60,11 @@ class Progress:
             for source, sums in self.sums.items()
         }
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was done yet."""
+        return not self.epoch and not self.step and self.best is None
+
     def is_best(self, score: float) -> bool:
         """Whether this epoch, which counts, is the best so far."""
         better = self.best is None or score > self.best

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import nn
 from salcli.devices import exactly, to_channels_last
 from salcli.models.model import Model
 from salcli.recipe import Recipe
+from salcli.terminal.events import Silence, Watcher
 from salcli.training.batches import Batches
 from salcli.training.checks import check, check_accumulation
 from salcli.training.distributed import ALONE, Ranks
@@ -30,7 +31,7 @@ from salcli.training.optimisation import (
 from salcli.training.plan import Corpus
 from salcli.training.rundir import BEST, ReportLine, RunFolder
 from salcli.training.signals import listening
-from salcli.training.state import check_finite, losses_line, out_of_patience, rank
+from salcli.training.state import Progress, check_finite, losses_line, out_of_patience, rank
 from salcli.training.validation import Scores, by_losses, by_maps
 
 __all__ = ["Running", "train"]
@@ -48,6 +49,7 @@ class Running:
         precision: Of the network's arithmetic; the weights stay float32.
         checkpoint_seconds: The state is saved this often, besides after every epoch.
         ranks: This process among those that train together.
+        watcher: Shows the steps of an epoch.
     """
 
     workers: int = 0
@@ -55,6 +57,7 @@ class Running:
     precision: torch.dtype = torch.float32
     checkpoint_seconds: float = 600.0
     ranks: Ranks = ALONE
+    watcher: Watcher = field(default_factory=Silence)
 
 
 @exactly(torch.float32)
@@ -67,6 +70,7 @@ def train(
     metadata: Mapping[str, Any],
     running: Running,
     report: ReportLine,
+    start: Scores | None = None,
 ) -> Path:
     """Train `model.network` in place; returns the file with the best weights.
 
@@ -84,6 +88,7 @@ def train(
             the same metadata resumes in the same folder.
         running: Settings of this machine.
         report: Receives every line of the log.
+        start: Scores of the weights that it starts from, which then compete as an epoch -1.
 
     Raises:
         UsageError: There are too few recordings, `output` holds another training, or the selecting
@@ -114,11 +119,26 @@ def train(
 
     with listening() as stop:
         progress = run.start()
+        lines = introduction(model, corpora, recipe, progress=progress, metadata=metadata)
+        if start is not None and progress.is_new:
+            with run.aside(stop) as pause:
+                scores = start
+                if recipe.select == "loss":
+                    scores = validate(
+                        model, corpora, validation_loader, recipe, ranks=ranks, pause=pause
+                    )
+            judge(run, model, recipe, scores, epoch=-1)
+            run.save()
         while progress.epoch < recipe.epochs and not out_of_patience(progress, recipe):
             model.start_epoch(progress.epoch)
             freeze(network, recipe, progress.epoch)
             started = time.perf_counter() - progress.seconds
+            running.watcher.start(f"epoch {progress.epoch + 1}/{recipe.epochs}", steps)
+            for _ in range(progress.step):
+                running.watcher.step()
             for batch in loader.epoch(progress.epoch, start=progress.step):
+                while lines:
+                    running.watcher.note(lines.pop(0))
                 source = batches.corpus(progress.epoch, progress.step)
                 complete = (progress.step + 1) % recipe.accumulation == 0
                 computed = losses(moved(batch, model.device), exchange=complete)
@@ -140,6 +160,7 @@ def train(
                     scaler.update()
                     optimiser.zero_grad()
                 progress.step += 1
+                running.watcher.step()
                 progress.seconds = time.perf_counter() - started
                 if complete:
                     schedule.step()
@@ -158,15 +179,38 @@ def train(
                 scores = validate(
                     predictor, corpora, validation_loader, recipe, ranks=ranks, pause=pause
                 )
-            score = model.selecting_score(scores, recipe, progress.epoch)
-            better = score is not None and progress.is_best(rank(score, recipe))
-            if better:
-                run.save_best(chosen, epoch=progress.epoch, scores=scores)
-            place = {"epoch": progress.epoch, "epochs": recipe.epochs}
-            run.write({**place, "validation": scores, "best": better})
+            judge(run, predictor, recipe, scores, epoch=progress.epoch)
             progress.next_epoch()
             run.save()
     return output / BEST
+
+
+def introduction(
+    model: Model,
+    corpora: Sequence[Corpus],
+    recipe: Recipe,
+    *,
+    progress: Progress,
+    metadata: Mapping[str, Any],
+) -> list[str]:
+    """What is trained on what, in lines."""
+    start = f"from {metadata['start']}" if metadata.get("start") else "from scratch"
+    found = [f"training {model.spec.name} {start} on {model.device}, {recipe.epochs} epochs"]
+    for corpus in corpora:
+        counts = len(corpus.training), len(corpus.validation)
+        found.append(f"  {corpus.name}: {counts[0]} to train on, {counts[1]} to validate on")
+    if not progress.is_new:
+        found.append(f"going on from epoch {progress.epoch + 1}, after step {progress.step}")
+    return found
+
+
+def judge(run: RunFolder, model: Model, recipe: Recipe, scores: Scores, *, epoch: int) -> None:
+    """Log the scores of an epoch, and keep its weights if they are the best so far."""
+    score = model.selecting_score(scores, recipe, epoch)
+    better = score is not None and run.progress.is_best(rank(score, recipe))
+    if better:
+        run.save_best(model.network, epoch=epoch, scores=scores)
+    run.write({"epoch": epoch, "epochs": recipe.epochs, "validation": scores, "best": better})
 
 
 def validate(

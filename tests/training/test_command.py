@@ -27,12 +27,19 @@ def test_the_command_reports_and_its_weights_predict(
     done = salcli("train", *settings(stills, tmp_path / "run"), "--epochs", "2")
     assert (done.returncode, done.stdout) == (0, "")
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("epoch 1/2  step 4/4  loss ")
-    assert re.search(r"  \d+:\d\d left$", lines[0])
+    assert lines[:2] == [
+        "training tiny from scratch on cpu, 2 epochs",
+        "  folder: 9 to train on, 3 to validate on",
+    ]
+    assert lines[2].startswith("epoch 1/2  step 4/4  loss ")
+    assert re.search(r"  \d+:\d\d left$", lines[2])
     assert "validation all" in done.stderr
     assert "(best so far)" in done.stderr
     best = tmp_path / "run" / "best.safetensors"
-    assert lines[-1] == f"best weights: {best}"
+    assert lines[-2:] == [
+        f"best weights: {best}",
+        f"next: salcli predict photo.jpg --model {tmp_path / 'run'}",
+    ]
     metadata = checkpoint.read(best).metadata
     assert metadata["data"] == {
         "layout": ["folder"],
@@ -48,7 +55,7 @@ def test_the_command_reports_and_its_weights_predict(
     assert predicted.returncode == 0
     assert (tmp_path / "p" / "0.png").is_file()
     again = salcli("train", *settings(stills, tmp_path / "run"), "--epochs", "2")
-    assert again.stderr == f"best weights: {best}\n"
+    assert again.stderr.splitlines() == lines[-2:]
 
 
 def test_json_lines_are_the_log_of_a_network_that_is_built_once(

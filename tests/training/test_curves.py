@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from salcli.training.curves import draw, points
@@ -28,7 +29,15 @@ def test_curves_are_drawn_from_the_log(tmp_path: Path) -> None:
     ]
     (tmp_path / "log.jsonl").write_text(json.dumps(place) + "\n" + json.dumps(scored) + "\n")
     draw(tmp_path)
-    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open(tmp_path / "curves.png") as picture:
+        before = picture.size
+    start = {"epoch": -1, "epochs": 2, "validation": {"all": {"CC": 0.4, "NSS": 1.0}}, "best": True}
+    assert next(points(start)) == ("validation/all/CC", 0, 0.4)
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write(json.dumps(start) + "\n")
+    draw(tmp_path)
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.size == (before[0], before[1] + 170)  # a panel for NSS
 
 
 @pytest.fixture

@@ -58,6 +58,8 @@ def test_a_training_that_is_stopped_anywhere_ends_as_if_it_was_not(
     code, said = start(*words(stills, cut, *more, model="tiny"), END="SIGINT learn 1").ended()
     assert code == 128 + signal.SIGINT, said
     assert progress(cut) == (2, 4)
+    assert "going on from epoch 3, after step 2" in said
+    assert "stopping after this step; once more ends at once" in said
     for output in (cut, whole):
         code, said = start(*words(stills, output, *more, model="tiny")).ended()
         assert code == 0, said
