@@ -41,7 +41,18 @@ def compare(
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Plot both side by side on each video, as PNG."),
+        typer.Option(
+            metavar="FILE",
+            help="Plot two reports side by side on each video, or the means and intervals of more: "
+            "PNG, PDF or SVG.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one table, models as rows, the best in bold: FILE.md or FILE.tex.",
+        ),
     ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -55,10 +66,13 @@ def compare(
     Examples:
       salcli compare scores/unisal-best scores/centre
       salcli compare old new --fail-below NSS=-0.02
+      salcli compare a b c --table models.tex --plot models.pdf
     """
     from salcli.scoring import compare as comparing
 
-    comparisons = comparing.compare(reports, fail_below=fail_below or (), force=force, plot=plot)
+    comparisons = comparing.compare(
+        reports, fail_below=fail_below or (), force=force, plot=plot, table=table
+    )
     if as_json:
         typer.echo(json.dumps([found.document() for found in comparisons], indent=2))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -204,13 +205,18 @@ class Visualizer:
             write_gif_of_movie(gif, path)
             drawn.files.append(gif)
 
-    def _panels(self, largest: tuple[int, int], *, show_legend: bool = True) -> Panels:
-        return open_panels(
-            self.style, self.look, columns=self.columns, largest=largest, show_legend=show_legend
-        )
+    def _panels(self, largest: tuple[int, int]) -> Panels:
+        return open_panels(self.style, self.look, columns=self.columns, largest=largest)
 
     def _sheet_panels(self) -> Panels:
-        return self._panels(LARGEST_SHEET_ROW, show_legend=False)
+        """A row for each picture, however many panels there are."""
+        return open_panels(
+            self.style,
+            self.look,
+            columns=self.columns or sys.maxsize,
+            largest=LARGEST_SHEET_ROW,
+            show_legend=False,
+        )
 
 
 @contextmanager

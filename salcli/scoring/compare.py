@@ -16,6 +16,7 @@ from salcli.files.jsonfile import read_json
 from salcli.scoring import bootstrap, plots
 from salcli.scoring.bootstrap import Interval
 from salcli.scoring.document import FORMAT, VERSION, differences
+from salcli.scoring.joint import joined
 from salcli.scoring.limits import Limit, parse_limit
 from salcli.scoring.shape import checked
 from salcli.scoring.write import SCORES
@@ -77,6 +78,7 @@ def compare(
     fail_below: Sequence[str] = (),
     force: bool = False,
     plot: str | Path | None = None,
+    table: str | Path | None = None,
 ) -> list[Comparison]:
     """Compare score reports with the first one, as `salcli compare` does.
 
@@ -87,7 +89,9 @@ def compare(
         fail_below: Limits `METRIC=GAIN`, or `GAIN` for every metric: how much better another report
             must be, or with a negative number how much worse it may be.
         force: Compare even if protocol or data differ.
-        plot: Plot two reports side by side on each video, into this PNG file.
+        plot: Plot two reports side by side on each video, or the means and intervals of more, into
+            this file: PNG, PDF or SVG.
+        table: Write one table of all reports into this file: Markdown (`.md`) or LaTeX (`.tex`).
 
     Raises:
         UsageError: There are too few or too many reports, or they cannot be compared.
@@ -97,8 +101,6 @@ def compare(
     """
     if len(reports) < 2:
         raise UsageError("a comparison needs at least two reports")
-    if plot is not None and len(reports) > 2:
-        raise UsageError("a plot shows two reports; give two")
     first, *others = (each if isinstance(each, Mapping) else read(Path(each)) for each in reports)
     limits = [parse_limit(text, kind="metric", names=list(first["scores"])) for text in fail_below]
     comparisons = []
@@ -110,7 +112,12 @@ def compare(
         if missing:
             raise UsageError(f"'{other['name']}' has no {missing[0]}, which a limit names")
         comparisons.append(replace(comparison, broken=list(broken(limits, comparison))))
-    if plot is not None:
+    together = joined([first, *others]) if table is not None or plot is not None else None
+    if together and table is not None:
+        together.write(Path(table))
+    if together and plot is not None and others[1:]:
+        plots.models(Path(plot), together)
+    elif plot is not None:
         only = comparisons[0]
         plots.side_by_side(Path(plot), only.names, only.over, only.leads)
     return comparisons

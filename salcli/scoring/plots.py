@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from salcli.errors import UsageError
 from salcli.files.atomic import replacing
 from salcli.scoring.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["distribution", "over_time", "side_by_side"]
+    from salcli.scoring.joint import JointTable
+
+__all__ = ["FORMATS", "distribution", "models", "over_time", "side_by_side"]
+
+FORMATS = ("png", "pdf", "svg")
+"""What plots can be, by the ending of their names."""
 
 SINGLE_LINES = 12
 """Maximum number of videos with a line of their own."""
@@ -107,6 +113,40 @@ def side_by_side(
     _save(figure, path)
 
 
+def models(path: Path, table: JointTable) -> None:
+    """Plot the mean and interval of each model, a panel per metric; baselines are dashed lines.
+
+    Raises:
+        UsageError: The file has another ending than one of `FORMATS`.
+        OutputError: The folder cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    ranked = [row for row in table.rows if row.is_model]
+    others = [row for row in table.rows if not row.is_model]
+    height = 0.35 * len(ranked) + 1.2
+    figure = Figure(figsize=(7, height * len(table.metrics)), layout="constrained")
+    axes = figure.subplots(len(table.metrics), squeeze=False)[:, 0]
+    for axis, metric in zip(axes, table.metrics, strict=True):
+        for place, row in enumerate(ranked):
+            mean, low, high = row.scores[metric]
+            if mean is not None:
+                reach = None if low is None or high is None else [[mean - low], [high - mean]]
+                colour = BETTER if table.is_best(row, metric) else "tab:grey"
+                axis.errorbar(mean, place, xerr=reach, fmt="o", capsize=3, color=colour)
+        for number, row in enumerate(others, start=1):
+            value = row.scores[metric][0]
+            if value is not None:
+                axis.axvline(value, linestyle="dashed", color=f"C{number}", label=row.name)
+        axis.set_yticks(range(len(ranked)), [row.name for row in ranked])
+        axis.set_ylim(len(ranked) - 0.5, -0.5)
+        better = "higher" if table.higher_is_better[metric] else "lower"
+        axis.set_xlabel(f"{metric}, mean and 95 % interval ({better} is better)")
+        if others:
+            axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    _save(figure, path)
+
+
 def _figure(title: str, metrics: Sequence[str]) -> tuple[Figure, Sequence[Any]]:
     """One panel per metric, one above the other."""
     from matplotlib.figure import Figure  # takes half a second to import
@@ -123,5 +163,12 @@ def _figure(title: str, metrics: Sequence[str]) -> tuple[Figure, Sequence[Any]]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=100)
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise UsageError(f"'{path}': a plot is one of {', '.join(FORMATS)}")
+    from matplotlib import rc_context
+
+    # the same scores give the same bytes
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+    with replacing(path) as part, rc_context({"svg.hashsalt": "salcli"}):
+        figure.savefig(part, format=kind, dpi=100, metadata=metadata)

@@ -94,8 +94,12 @@ class Session:
         """What the weights behind these maps know of the frames."""
         return find_seen(source.trained_on, self.selection)
 
-    def run(self, source: MapSource, folder: Path, watcher: Watcher) -> dict[str, Any]:
+    def run(
+        self, source: MapSource, folder: Path, watcher: Watcher, *, plot: str = "png"
+    ) -> dict[str, Any]:
         """Score one source and write the files of its report; returns what `scores.json` holds.
+
+        Plots are of the kind `plot`, one of `plots.FORMATS`.
 
         Raises:
             InputError: Not a single frame could be scored.
@@ -125,7 +129,8 @@ class Session:
             self.seen(source),
         )
         document: dict[str, Any] = json.loads(json.dumps(report.document()))  # tuples to lists
-        write.write(folder, document, evaluation.results, files=self.scorer.protocol.files)
+        files = self.scorer.protocol.files
+        write.write(folder, document, evaluation.results, files=files, plot=plot)
         finished.remove()
         return document
 

@@ -112,7 +112,9 @@ def frame_table(folder: Path, selection: Selection, metrics: Sequence[str]) -> I
         yield FrameTable(csv.writer(file), selection, metrics)
 
 
-def write(folder: Path, document: Mapping[str, Any], results: Results, *, files: str) -> None:
+def write(
+    folder: Path, document: Mapping[str, Any], results: Results, *, files: str, plot: str
+) -> None:
     """Write everything but the table of frames.
 
     Args:
@@ -120,6 +122,7 @@ def write(folder: Path, document: Mapping[str, Any], results: Results, *, files:
         document: The content of `scores.json`.
         results: The scores of all frames.
         files: `"package.module:function"` that makes further files; see `Protocol.files`.
+        plot: Format of the plots, one of `plots.FORMATS`.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -135,8 +138,8 @@ def write(folder: Path, document: Mapping[str, Any], results: Results, *, files:
             means = [_text(video["means"][name]) for name in metrics]
             writer.writerow([video["name"], video["group"], video["frames"], *means])
     if results.numbers:
-        plots.distribution(folder / "distribution.png", document)
-        plots.over_time(folder / "over-time.png", document["name"], results)
+        plots.distribution(folder / f"distribution.{plot}", document)
+        plots.over_time(folder / f"over-time.{plot}", document["name"], results)
     further = resolve(files)(document) if files else {}
     for name, content in further.items():
         atomic.write(folder / name, content)
