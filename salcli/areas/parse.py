@@ -1,4 +1,4 @@
-"""Reads areas of interest: `NAME=X,Y,W,H`, boxes by name, salcli's JSON, COCO JSON, and CSV."""
+"""Reads areas of interest: `NAME=X,Y,W,H`, boxes by name, JSON, CSV, and what tools export."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from salcli.areas import tools
 from salcli.areas.geometry import Area, Length, Polygon, box, merged
 from salcli.errors import UsageError
 from salcli.files.jsonfile import parse_json
@@ -41,15 +42,17 @@ def parse(text: str) -> Area:
 def read(path: Path) -> list[Area]:
     """The areas of a file, in order; those of one name become one.
 
-    A `.csv` has the columns `frame,name,x,y,w,h`, a row for each box on a frame. Any other file is
-    JSON: salcli's own, or COCO's, where a category is an area.
+    A `.csv` has the columns `frame,name,x,y,w,h`, a row for each box on a frame; an `.xml` is
+    CVAT's. Any other file is JSON: salcli's own, COCO's, where a category is an area, or Label
+    Studio's; for both tools a label is an area.
 
     Raises:
         UsageError: The file cannot be read, is of another layout, or has no areas.
     """
     try:
         text = path.read_text("utf-8-sig")
-        found = list(_from_csv(text) if path.suffix.lower() == ".csv" else _from_json(text))
+        readers = {".csv": _from_csv, ".xml": tools.from_cvat}
+        found = list(readers.get(path.suffix.lower(), _from_json)(text))
     except OSError as error:
         raise UsageError(f"'{path}' cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -104,10 +107,15 @@ def _from_json(text: str) -> Iterator[Area]:
         document = parse_json(text, object)
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from error
+    if isinstance(document, list) and tools.is_label_studio(document):
+        return tools.from_label_studio(document)
     if isinstance(document, dict) and isinstance(document.get("annotations"), list):
         return _from_coco(document)
     if not isinstance(document, dict) or not isinstance(document.get("areas"), list):
-        raise ValueError(f"neither a list 'areas' nor COCO's 'annotations'; write {EXAMPLE}")
+        raise ValueError(
+            "neither a list 'areas' nor COCO's 'annotations' nor Label Studio's tasks; write "
+            f"{EXAMPLE}"
+        )
     return (_area(number, entry) for number, entry in enumerate(document["areas"], start=1))
 
 

@@ -147,7 +147,11 @@ Duration: TypeAlias = Annotated[
 ]
 AreasFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h."),
+    typer.Option(
+        metavar="FILE",
+        help="Areas: salcli's, COCO's or Label Studio's JSON, CVAT's XML, or CSV "
+        "frame,name,x,y,w,h.",
+    ),
 ]
 AreaBoxes: TypeAlias = Annotated[
     list[str] | None,
@@ -159,7 +163,7 @@ ModelName: TypeAlias = Annotated[
         "--model",
         "-m",
         metavar="NAME[:TAG]",
-        help="Model, and tag of its weights; see 'salcli models'.",
+        help="Model, and tag of its weights, see 'salcli models'; or the folder of a training.",
         autocompletion=complete_model,
     ),
 ]
@@ -169,7 +173,8 @@ ModelNames: TypeAlias = Annotated[
         "--model",
         "-m",
         metavar="NAME[:TAG]",
-        help="Model, and tag of its weights; see 'salcli models'. Repeatable.",
+        help="Model, and tag of its weights, see 'salcli models'; or the folder of a training. "
+        "Repeatable.",
         show_default=registry.DEFAULT_MODEL,
         autocompletion=complete_model,
     ),

@@ -276,6 +276,55 @@ def pack(
         typer.echo(f"{output}: {len(entries)} files")
 
 
+@app.command("export")
+def export_(
+    name: Name,
+    *,
+    root: Roots = None,
+    option: DataOptions = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Part of the dataset.", show_default="the one usually scored"
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also export the maps in this folder."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files.")
+    ] = Path("pysaliency"),
+    quiet: Quiet = False,
+) -> None:
+    """Write images, fixations and maps as HDF5 for the library pysaliency.
+
+    DIR/stimuli.hdf5 names the images, DIR/fixations.hdf5 has where observers looked, and
+    DIR/predictions.hdf5 a map for each image. Exit code 1 if something could not be read.
+
+    \b
+    Examples:
+      salcli datasets export osie --root OSIE -o osie
+      salcli datasets export folder --root mydata --predictions saliency/images
+    """
+    from salcli.datasets.open import open_dataset
+    from salcli.scoring.hdf5export import export
+    from salcli.terminal.progress import watch
+
+    dataset = open_dataset(name, root or (), options=option or ())
+    recordings = dataset.recordings(split or dataset.evaluated)
+    with watch(1, quiet=quiet) as watcher:
+        watcher.start(name, len(recordings))
+        found = export(recordings, output, predictions=predictions, done=watcher.step)
+        for problem in found.problems:
+            watcher.fail(problem)
+        watcher.note(
+            f"{output}: {found.stimuli} images, {found.fixations} fixations, {found.maps} maps"
+        )
+    if found.problems:
+        raise typer.Exit(1)
+
+
 def _show_parts(parts: Sequence[SplitContents]) -> None:
     titles = ("SPLIT", "RECORDINGS", "FRAMES", "WITH MAPS", "WITH FIXATIONS", "OUTSIDE", "PROBLEMS")
     _tables.show(titles, [tuple(map(str, part.row)) for part in parts])

@@ -13,6 +13,7 @@ import typer
 from salcli.commands import _help, _options, _steps, _tables
 from salcli.commands._options import DataOptions, Roots
 from salcli.commands._steps import load_models
+from salcli.errors import UsageError
 from salcli.plugins import registry
 from salcli.terminal import logs
 from salcli.terminal.progress import watch
@@ -37,8 +38,21 @@ def complete_protocol(incomplete: str) -> list[str]:
 
 def score(
     context: typer.Context,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="Folders of your own images or clips, in the layout 'folder'.",
+            show_default=False,
+        ),
+    ] = None,
     *,
-    data: Annotated[str, typer.Option(metavar="NAME", help="The dataset; see 'salcli datasets'.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The dataset; see 'salcli datasets'.", show_default="folder"
+        ),
+    ] = None,
     root: Roots = None,
     data_option: DataOptions = None,
     split: Annotated[
@@ -53,7 +67,7 @@ def score(
         typer.Option(
             metavar="DIR",
             help="Maps from any source, found by name: DIR/CLIP/FRAME.png, DIR/CLIP.mp4, "
-            "DIR/IMAGE.png (also JPEG, NPY, NPZ). Repeatable.",
+            "DIR/IMAGE.png (also JPEG, NPY, NPZ), or an HDF5 file of pysaliency. Repeatable.",
         ),
     ] = None,
     option: _options.ModelOptions = None,
@@ -114,6 +128,10 @@ def score(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the reports.")
     ] = Path("scores"),
+    plot: Annotated[
+        Literal["png", "pdf", "svg"],
+        typer.Option(help="Format of the plots.", rich_help_panel=_help.SCORES),
+    ] = "png",
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace scores of other maps, data or protocol."),
@@ -127,19 +145,24 @@ def score(
     """Score maps against a dataset, by a published protocol, with intervals and baselines.
 
     DIR/NAME/scores.json has the scores and everything they depend on; beside it are scores.csv (one
-    row per frame), videos.csv, scores.md and plots.
+    row per frame), videos.csv, scores.md and plots; of several models also one table (DIR/models.md
+    and models.tex) and one plot.
 
     Exit codes: 0 all done, 1 some frames could not be scored, 2 wrong usage, 3 no weights, 4 a
     broken plugin.
 
     \b
     Examples:
-      salcli score --data osie --root OSIE --model unisal:open
+      salcli score mydata --model runs/mine
       salcli score --data dhf1k --predictions maps --protocol dhf1k
     """
+    roots = [*(folders or ()), *(root or ())]
+    if data is None and not roots:
+        raise UsageError("name a folder of yours, or a dataset; 'salcli datasets' lists them")
+    data = data or "folder"
     registry.dataset(data)
     for name in model or ():
-        registry.model(name)
+        _steps.check_model(name, option, weights=weights)
     for folder in (output, *([save_maps] if save_maps else ())):
         _steps.check_writable(folder)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
@@ -148,13 +171,13 @@ def score(
 
     from salcli import devices
     from salcli.datasets.open import open_dataset
+    from salcli.scoring.hdf5maps import stored_maps
     from salcli.scoring.run import predicted_maps, score_sources
     from salcli.scoring.session import open_session
-    from salcli.scoring.stored import StoredMaps
 
-    stored = [StoredMaps(folder) for folder in predictions or ()]
+    stored = [stored_maps(place) for place in predictions or ()]
     session = open_session(
-        open_dataset(data, root or (), options=data_option or ()),
+        open_dataset(data, roots, options=data_option or ()),
         split=split,
         protocol=protocol,
         metrics=[name.strip() for names in metrics or () for name in names.split(",")],
@@ -178,7 +201,9 @@ def score(
         for loaded in models:
             watcher.note(_steps.introduction(loaded))
         sources = [*predicted_maps(models, data, watcher, save=save_maps), *stored]
-        documents = score_sources(session, sources, output, overwrite=overwrite, watcher=watcher)
+        documents = score_sources(
+            session, sources, output, overwrite=overwrite, watcher=watcher, plot=plot
+        )
     if as_json:
         typer.echo(json.dumps(documents, indent=2, ensure_ascii=False))
     else:
@@ -188,8 +213,13 @@ def score(
 
 
 def _show(documents: Sequence[Mapping[str, Any]]) -> None:
+    from salcli.scoring.joint import joined
     from salcli.scoring.tables import summary, table
 
+    if documents[1:]:
+        together = joined(documents)
+        _tables.show(together.titles(), [together.cells(row) for row in together.rows])
+        typer.echo(f"  {together.caption}\n")
     for document in documents:
         typer.echo(document["name"])
         _tables.show(*table(document))

@@ -23,6 +23,16 @@ LAYOUTS = (
         ),
     ),
     DatasetSpec(
+        name="pysaliency",
+        summary="images with fixations, as the library pysaliency writes them",
+        factory="salcli.datasets.pysaliency:open_pysaliency",
+        options="salcli.datasets.holdout:HoldOutOption",
+        layout=(
+            "stimuli.hdf5            FileStimuli: paths of the images, relative to this file",
+            "fixations.hdf5          Fixations",
+        ),
+    ),
+    DatasetSpec(
         name="dhf1k",
         summary="DHF1K: 1000 videos, 17 observers (Wang et al. 2018)",
         factory="salcli.datasets.dhf1k:open_dhf1k",

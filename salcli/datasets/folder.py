@@ -24,6 +24,7 @@ from salcli.datasets.framefiles import (
 )
 from salcli.datasets.holdout import HoldOut, HoldOutOption
 from salcli.errors import InputError
+from salcli.gaze import tables
 from salcli.gaze.pairing import annotate, pair
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import VIDEO_SUFFIXES
@@ -126,7 +127,7 @@ def _clips(root: Path, holders: Sequence[Path], fps: float) -> Iterator[Recordin
     sources = by_stem(holders, VIDEO_SUFFIXES) | sources
     fixation_folders = [root / name for name in FIXATION_FOLDERS]
     densities = pair(sources, by_stem([root / "maps"], VIDEO_SUFFIXES))
-    gazes = pair(sources, by_stem(fixation_folders, frozenset({".json"})))
+    gazes = pair(sources, by_stem(fixation_folders, tables.SUFFIXES | {".json"}))
     maps = pair(sources, _folders([root / "maps"]))
     fixations = pair(sources, _folders(fixation_folders))
     for name, source in sources.items():

@@ -16,6 +16,7 @@ from typing import TypeVar, overload
 
 from natsort import natsorted
 
+from salcli.gaze import tables
 from salcli.gaze.files import count_frames
 from salcli.gaze.pairing import last_number, pair
 from salcli.media import mapvideo
@@ -217,8 +218,10 @@ def clip(
 
 def counter(source: Path, density: Path | None, fixations: Path | None) -> Callable[[], int]:
     """A function that counts the frames of a clip whose maps or fixations are one file."""
-    if fixations is not None:
+    if fixations is not None and fixations.suffix.lower() not in tables.SUFFIXES:
         return partial(count_frames, fixations)
+    if source.is_dir() and density is None:
+        return partial(len, Files((source,)))
     return partial(mapvideo.count_frames, density or source)
 
 
@@ -261,6 +264,6 @@ def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, P
 def fixations_by_stem(folders: Sequence[Path]) -> dict[str, Path]:
     """Files of fixations of single frames by their stem.
 
-    Records (`.mat`) come before binary maps, which have lost repeats and who looked.
+    Records (`.mat`, tables) come before binary maps, which have lost repeats and who looked.
     """
-    return by_stem(folders, SUFFIXES) | by_stem(folders, frozenset({".mat"}))
+    return by_stem(folders, SUFFIXES) | by_stem(folders, tables.SUFFIXES | {".mat"})

@@ -14,7 +14,7 @@ from PIL import Image
 
 from salcli.errors import InputError
 from salcli.files.jsonfile import parse_json
-from salcli.gaze import matlab
+from salcli.gaze import matlab, pysaliency, tables
 from salcli.media import images
 from salcli.types import Annotation, Eye
 
@@ -65,8 +65,22 @@ def read(annotation: Annotation) -> Gaze:
             return _of_frame(_read_json(path), path, annotation.index)
         case ".mat":
             return _from_mat(path)
+        case ".hdf5" | ".h5":
+            points, observers = pysaliency.fixations_of(path, annotation.index or 0)
+            return Gaze(points, observers, None)
+        case ".csv" | ".tsv":
+            return _from_table(path, annotation.index)
         case _:
             return _from_map(read_grey(path))
+
+
+def _from_table(path: Path, index: int | None) -> Gaze:
+    table = tables.read(path)
+    try:
+        found = table if index is None else table.of_frame(index)
+    except ValueError as error:
+        raise InputError(f"'{path}': {error}") from error
+    return Gaze(found.points, found.observers, None)
 
 
 def count_frames(path: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from salcli import devices
 from salcli.datasets.open import open_dataset
@@ -14,11 +14,12 @@ from salcli.models.loading import Loaded, load_model
 from salcli.plugins import registry
 from salcli.scoring import plots
 from salcli.scoring.compare import pair
+from salcli.scoring.hdf5maps import stored_maps
+from salcli.scoring.joint import joined
 from salcli.scoring.predicted import PredictedMaps
 from salcli.scoring.results import Problem
 from salcli.scoring.session import Baselines, Session, folder_names, open_session
 from salcli.scoring.sources import MapSource
-from salcli.scoring.stored import StoredMaps
 from salcli.terminal.progress import Watcher
 from salcli.types import Dataset
 
@@ -56,6 +57,7 @@ def score(
     seed: int = 0,
     save_maps: str | Path | None = None,
     output: str | Path = "scores",
+    plot: Literal["png", "pdf", "svg"] = "png",
     overwrite: bool = False,
 ) -> list[dict[str, Any]]:
     """Score maps against a dataset by a published protocol, as `salcli score` does.
@@ -63,7 +65,8 @@ def score(
     Args:
         data: The dataset, or its name.
         models: Names of models, or loaded ones; the default model if there are no `predictions`.
-        predictions: Folders of maps that anyone made, found by the names of clips and frames.
+        predictions: Folders of maps that anyone made, found by the names of clips and frames, or
+            HDF5 files of pysaliency.
         roots: Folders of the dataset; by default the one that its environment variable names.
         data_options: Options of the dataset.
         split: Part of the dataset; by default the one that is usually scored.
@@ -78,6 +81,7 @@ def score(
         seed: Random seed.
         save_maps: A folder that receives the models' maps as 8-bit PNG.
         output: Folder of the reports; each has a folder of its own below.
+        plot: Format of the plots.
         overwrite: Replace scores of other maps, data or protocol.
 
     Returns:
@@ -99,7 +103,7 @@ def score(
         "offline": offline,
     }
     folders = [predictions] if isinstance(predictions, str | Path) else predictions
-    stored = [StoredMaps(Path(folder)) for folder in folders]
+    stored = [stored_maps(Path(folder)) for folder in folders]
     dataset = data
     if isinstance(dataset, str):
         dataset = open_dataset(dataset, [Path(r) for r in roots], options=data_options or {})
@@ -121,7 +125,9 @@ def score(
     watcher = Warnings()
     save = Path(save_maps) if save_maps else None
     sources = [*predicted_maps(loaded, dataset.name, watcher, save=save), *stored]
-    documents = score_sources(session, sources, Path(output), overwrite=overwrite, watcher=watcher)
+    documents = score_sources(
+        session, sources, Path(output), overwrite=overwrite, watcher=watcher, plot=plot
+    )
     if not documents:
         raise InputError("nothing could be scored; the warnings say why")
     return documents
@@ -149,10 +155,12 @@ def score_sources(
     *,
     overwrite: bool,
     watcher: Watcher,
+    plot: str = "png",
 ) -> list[dict[str, Any]]:
     """Score each source into a folder of its own below `output`, and plot them side by side.
 
-    A source that cannot be scored is reported to the watcher; the others are scored.
+    A source that cannot be scored is reported to the watcher; the others are scored. `plot` is one
+    of `plots.FORMATS`.
 
     Raises:
         UsageError: A folder holds scores of something else, or a model does not take the data.
@@ -168,14 +176,15 @@ def score_sources(
         try:
             for line in session.seen(source).warnings(session.selection.dataset.name):
                 watcher.say(f"salcli: warning: {source.label}: {line}")
-            document = session.run(source, output / name, watcher)
+            document = session.run(source, output / name, watcher, plot=plot)
         except InputError as error:
             watcher.fail(str(error))
             continue
         documents.append(document)
         _report_problems(document, watcher)
         watcher.finish(f"{source.label}: {output / name}, {document['seconds']:.1f} s")
-    _plot_pairs(documents, output)
+    if documents[1:]:
+        _write_together(documents, output, plot=plot)
     return documents
 
 
@@ -194,10 +203,14 @@ def _report_problems(document: Mapping[str, Any], watcher: Watcher) -> None:
             tell(f"{prefix}{len(lines) - LINES} more like these are in scores.json")
 
 
-def _plot_pairs(documents: Sequence[Mapping[str, Any]], output: Path) -> None:
-    """Plot the first source and each other one side by side."""
+def _write_together(documents: Sequence[Mapping[str, Any]], output: Path, *, plot: str) -> None:
+    """One table and plot of all sources, and the first beside each other one."""
+    table = joined(documents)
+    for ending in ("md", "tex"):
+        table.write(output / f"models.{ending}")
+    plots.models(output / f"models.{plot}", table)
     names = folder_names([document["name"] for document in documents])
     for document, name in list(zip(documents, names, strict=True))[1:]:
         found = pair(documents[0], document)
-        path = output / f"{names[0]}-and-{name}.png"
+        path = output / f"{names[0]}-and-{name}.{plot}"
         plots.side_by_side(path, found.names, found.over, found.leads)

@@ -50,6 +50,60 @@ def test_damaged_json_is_told(tmp_path: Path, text: str) -> None:
         read(path, 0)
 
 
+TABLE = """onset	duration	y	x	observer	frame
+0.1	0.2	3.5	2	anna	1
+0.4	0.2	40	2	ben	1
+
+0.7	0.1	7	8.25	ben	3
+0.9	0.1	1	1	anna	3
+"""
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";"])
+def test_a_table_has_the_fixations_of_each_frame(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "clip.csv"
+    path.write_text("\ufeff" + TABLE.replace("\t", separator), "utf-8")
+
+    first = read(path, 0)
+    assert first.points.tolist() == [[2.0, 3.5]]
+    assert (first.observers.tolist(), first.outside) == ([0], 1)
+    assert len(read(path, 1).points) == 0
+    assert read(path, 2).points.tolist() == [[8.25, 7.0], [1.0, 1.0]]
+    assert read(path, 2).observers.tolist() == [1, 0]
+    assert len(read(path, 99).points) == 0
+    assert len(read(path).points) == 3  # of a still all
+
+
+def test_a_table_without_observers_and_frames_is_of_a_still(tmp_path: Path) -> None:
+    path = tmp_path / "still.tsv"
+    path.write_text("X\tY\n1\t2\n")
+
+    assert read(path).points.tolist() == [[1.0, 2.0]]
+    assert read(path).observers.tolist() == [-1]
+    with pytest.raises(InputError, match="a clip's table needs the column 'frame'"):
+        read(path, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column x, y; the first line names onset"),
+        ("x,z\n1,2\n", "no column y"),
+        ("x,y\n1\n", "line 2 has 1 columns, not 2"),
+        ("x,y\n1,right\n", "could not convert"),
+        ("x,y\n1,nan\n", "not a finite number"),
+        ("x,y,frame\n1,2,0\n", "frames are whole numbers from 1"),
+        ("x,y,frame\n1,2,inf\n", "frames are whole numbers from 1"),
+        ("x,y\n\udce9,1\n", "can't decode"),
+    ],
+)
+def test_what_is_no_table_of_fixations_is_told(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=words):
+        read(path, 0)
+
+
 def events(tmp_path: Path, *texts: str, name: str = "clip_40x30") -> Path:
     folder = tmp_path / name / "event_data"
     folder.mkdir(parents=True)
