@@ -127,11 +127,13 @@ class Predictions:
         if values.ndim != 2 or not values.size or np.isnan(values).any() or values.max() == np.inf:
             raise InputError(f"'{self.path}': '{name}' is no map [H, W] of finite numbers")
         if values.max() <= 0 and values.min() < 0:
-            return np.exp(values - values.max()).astype(np.float32)
+            density: npt.NDArray[np.float32] = np.exp(values - values.max()).astype(np.float32)
+            return density
         if not np.isfinite(values).all():
             raise InputError(f"'{self.path}': '{name}' is no map [H, W] of finite numbers")
         low, high = min(values.min(), 0.0), values.max()
-        return ((values - low) / ((high - low) or 1.0)).astype(np.float32)
+        found: npt.NDArray[np.float32] = ((values - low) / ((high - low) or 1.0)).astype(np.float32)
+        return found
 
 
 def write_stimuli(path: Path, images: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> None:
