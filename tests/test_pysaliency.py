@@ -102,7 +102,11 @@ def test_scanpaths_are_the_fixations_in_them(tmp_path: Path, kind: str) -> None:
 def test_predictions_are_found_by_the_end_of_a_path(tmp_path: Path) -> None:
     path = tmp_path / "p.hdf5"
     density = np.log(np.array([[0.1, 0.2], [0.3, 0.4]]))
-    maps = {"a/1.png": density, "b/1.png": np.array([[2.0, 4.0]]), "c.png": -np.eye(2) * np.inf}
+    maps = {
+        "a/1.png": density,
+        "b/1.png": np.array([[2.0, 4.0]]),
+        "c.png": np.array([[np.inf, 0.0]]),
+    }
     pysaliency.write_predictions(path, maps.items())
     found = pysaliency.Predictions(path)
 

@@ -17,15 +17,15 @@ LONGEST = 2**24
 """Limit in bytes of the header of a weights file."""
 
 
-class _Metadata(TypedDict):
+class _SalcliMetadata(TypedDict):
     salcli: str
 
 
-class _Header(TypedDict):
-    __metadata__: _Metadata
+class _SafetensorsHeader(TypedDict):
+    __metadata__: _SalcliMetadata
 
 
-class _Training(TypedDict):
+class _TrainedModel(TypedDict):
     model: str
 
 
@@ -55,8 +55,8 @@ def _model_of(file: Path) -> str:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
             text = opened.read(min(length, LONGEST))
-        header = parse_json(text, _Header)
-        return parse_json(header["__metadata__"]["salcli"], _Training)["model"]
+        header = parse_json(text, _SafetensorsHeader)
+        return parse_json(header["__metadata__"]["salcli"], _TrainedModel)["model"]
     except OSError as error:
         raise WeightsError(f"'{file}' cannot be read: {error.strerror}") from error
     except (ValueError, KeyError) as error:
