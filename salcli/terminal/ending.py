@@ -46,7 +46,10 @@ class Ending:
 
 @contextmanager
 def listening() -> Iterator[Ending]:
-    """Handle the signals while the block runs, except those that are ignored, as by `nohup`."""
+    """Handle the signals while the block runs, except those that are ignored, as by `nohup`.
+
+    Once one has come, the process is about to end, and further ones are ignored.
+    """
     ending = Ending()
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
     if threading.current_thread() is not threading.main_thread():
@@ -60,4 +63,4 @@ def listening() -> Iterator[Ending]:
         yield ending
     finally:
         for number, handler in replaced.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ending.signal else handler)
