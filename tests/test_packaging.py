@@ -6,6 +6,7 @@ import ast
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -273,3 +274,48 @@ def test_a_new_plugin_works_in_a_fresh_environment(built: dict[str, Built], tmp_
     Image.new("RGB", (64, 48), "white").save(tmp_path / "photo.jpg")
     salcli("predict", "photo.jpg", "--model", "demo", "--untrained")
     assert (tmp_path / "saliency" / "photo.png").is_file()
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("tool", ["uv", "pipx"])
+def test_an_extra_brings_a_model_into_an_environment_of_the_tool(
+    tool: str, built: dict[str, Built], tmp_path: Path
+) -> None:
+    """As `uv tool install "salcli[unisal]"` and `pipx install "salcli[unisal]"`, from wheels."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for files in built.values():
+        shutil.copy(files.wheel, wheels)
+    wanted = f"salcli[unisal] @ {only(wheels, 'salcli-*.whl').as_uri()}"
+    places = {
+        **dict.fromkeys(("UV_TOOL_DIR", "PIPX_HOME"), str(tmp_path / "tools")),
+        **dict.fromkeys(("UV_TOOL_BIN_DIR", "PIPX_BIN_DIR"), str(tmp_path / "bin")),
+        "UV_FIND_LINKS": str(wheels),
+        "PIP_FIND_LINKS": str(wheels),
+    }
+    known = {k: v for k, v in os.environ.items() if not k.startswith(("SALCLI_", "PYTHON"))}
+    command = {
+        "uv": [find_uv_bin(), "tool", "install", "--python", sys.executable, wanted],
+        "pipx": [
+            find_uv_bin(),
+            "tool",
+            "run",
+            "pipx",
+            "install",
+            "--python",
+            sys.executable,
+            wanted,
+        ],
+    }
+    done = subprocess.run(command[tool], env=known | places, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    Image.new("RGB", (64, 48), "white").save(tmp_path / "photo.jpg")
+    run = subprocess.run(
+        [tmp_path / "bin" / "salcli", "predict", "photo.jpg"],
+        cwd=tmp_path,
+        env=known | {"SALCLI_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "saliency" / "photo.overlay.png").is_file()

@@ -330,11 +330,21 @@ def test_check_prints_each_law_with_its_verdict(
     assert salcli("plugins", "check", "metric").returncode == 0, "peak"
 
 
-@pytest.mark.parametrize("kind", ["filter", "dataset", "metric"])
+@pytest.mark.parametrize(
+    ("kind", "backbone"),
+    [
+        *((kind, "none") for kind in ("filter", "dataset", "metric")),
+        *(
+            pytest.param(kind, backbone, marks=pytest.mark.endurance)
+            for kind, backbone in (("image", "none"), ("video", "none"), ("image", "resnet18"))
+        ),
+    ],
+)
 def test_a_new_plugin_passes_at_once(
-    kind: str, salcli: Run, tmp_path: Path, install_plugins: Install
+    kind: str, backbone: str, salcli: Run, tmp_path: Path, install_plugins: Install
 ) -> None:
-    assert salcli("plugins", "new", "demo", "--kind", kind).returncode == 0
+    begun = salcli("plugins", "new", "demo", "--kind", kind, "--backbone", backbone)
+    assert begun.returncode == 0, begun.stderr
     information = tmp_path / "demo" / "salcli_demo-0.1.dist-info"
     information.mkdir()
     (information / "METADATA").write_text(
