@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imageio_ffmpeg
@@ -21,8 +22,10 @@ from salcli.media.video import Video
 from salcli.models.loading import Loaded, create
 from salcli.output import segments, writers
 from salcli.output.segments import Segments, count_pictures
+from salcli.prediction import parts, produce
 from salcli.prediction.job import Job, Outcome
 from salcli.prediction.manifest import OutputPaths
+from salcli.prediction.parts import cut
 from salcli.terminal.progress import Silence
 from salcli.types import Frame, Stimulus
 
@@ -277,6 +280,76 @@ def test_joined_segments_keep_the_times_of_their_pictures(
     levels = [float(frame.mean()) for frame in video]
     assert np.abs(np.array(levels) - 6 * np.arange(FRAMES)).max() < 3
     assert np.abs(np.array(video.times) - times).max() < 2e-5
+
+
+@pytest.mark.usefixtures("fakes", "short_segments")
+@pytest.mark.parametrize("model", ["brightness", "trail"])
+@pytest.mark.parametrize("formats", [FORMATS, ("png", "csv"), ("npy",)])
+def test_parts_of_a_clip_become_what_one_run_makes(
+    clip: Path, tmp_path: Path, model: str, formats: tuple[str, ...]
+) -> None:
+    predict, place = (
+        job(model, formats=formats, batch_size=2),
+        OutputPaths(tmp_path / "out", "clip"),
+    )
+    run(predict, clip, tmp_path / "calm")
+    pieces = cut(predict.clip_length(clip), 3, predict.formats, batch_size=2)
+    assert len(pieces) == 3
+
+    with pytest.raises(KeyboardInterrupt):  # of the second part
+        predict.run_part(clip, place, pieces[1], watcher=StoppedAt(3))
+    watchers = [StoppedAt() for _ in pieces]
+    outcomes = [
+        predict.run_part(clip, place, pieces[number], watcher=watchers[number])
+        for number in (2, 0, 0, 1)
+    ]
+
+    assert [each.status for each in outcomes] == ["part", "part", "part", "done"]
+    assert outcomes[-1].frames == FRAMES
+    assert sum(each.made for each in watchers) <= FRAMES + (5 if "overlay" in formats else 0)
+    assert everything(tmp_path / "out") == everything(tmp_path / "calm")
+
+
+@pytest.mark.usefixtures("fakes", "short_segments")
+def test_parts_that_were_moved_in_half_are_moved_again(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict, place = job("trail", batch_size=2), OutputPaths(tmp_path / "out", "clip")
+    run(predict, clip, tmp_path / "calm")
+    pieces = cut(predict.clip_length(clip), 3, predict.formats, batch_size=2)
+    for piece in pieces[:2]:
+        predict.run_part(clip, place, piece, watcher=StoppedAt())
+
+    def moved_only(*arguments: Any, **keywords: Any) -> None:
+        parts.move(*arguments, **keywords)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(produce, "parts", SimpleNamespace(starts_in=parts.starts_in, move=moved_only))
+        with pytest.raises(KeyboardInterrupt):
+            predict.run_part(clip, place, pieces[2], watcher=StoppedAt())
+    assert predict.run_part(clip, place, pieces[2], watcher=StoppedAt()).status == "done"
+
+    assert everything(tmp_path / "out") == everything(tmp_path / "calm")
+
+
+def test_workers_and_shards_take_parts_of_one_clip(salcli: Run, clip: Path, tmp_path: Path) -> None:
+    command = ("predict", clip, "-m", "trail", "--save", "png,csv", "--batch-size", "2")
+    assert salcli(*command, "-o", "calm").returncode == 0
+
+    several = salcli(*command, "-o", "out", "--parts", "4", "--workers", "2", "--json")
+    shards = [salcli(*command, "-o", "shards", "--parts", "3", "--shard", f"{n}/2") for n in (2, 1)]
+
+    assert several.returncode == 0, several.stderr
+    (one,) = json.loads(several.stdout)["inputs"]
+    assert (one["status"], one["frames"]) == ("done", FRAMES)
+    assert [run.returncode for run in shards] == [0, 0]
+    assert "1 left to other processes" in shards[0].stderr
+    for name in ("out", "shards"):
+        assert everything(tmp_path / name) == everything(tmp_path / "calm")
+    refused = salcli("predict", clip, "-m", "hungry", "--parts", "2")
+    assert refused.returncode == 2
+    assert "depends on all frames before it, so clips cannot be cut into parts" in refused.stderr
 
 
 REAL = {

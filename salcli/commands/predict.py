@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from salcli.commands import _options, _steps, _tables
-from salcli.commands._help import DATA, MAPS
+from salcli.commands._help import DATA, MAPS, SHARING
 from salcli.commands._options import DataOptions, Roots
 from salcli.commands._steps import load_models
 from salcli.files.atomic import temporary_folder
@@ -132,6 +132,16 @@ def predict(
     workers: _options.WorkerCount = None,
     devices: _options.Devices = None,
     cluster: _options.RayCluster = None,
+    parts: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Cut each clip into N parts that several workers predict; not for models that "
+            "look back at all of a clip.",
+            rich_help_panel=SHARING,
+        ),
+    ] = 1,
     shard: _options.ShardOf = None,
     offline: _options.Offline = False,
     data: Annotated[
@@ -185,6 +195,8 @@ def predict(
     piped = str(output) == "-"
     formats = _formats(save or (), ("png",) if data or piped else ("png", "overlay"))
     _check_scale(scale, formats)
+    if parts > 1 and overwrite:
+        raise typer.BadParameter("cannot be combined with --overwrite", param_hint="'--parts'")
     _steps.check_model(model, option, weights=weights)
     part = _part(shard)
     desk = context.with_resource(temporary_folder())
@@ -213,12 +225,11 @@ def predict(
 
     from salcli.media.portion import Portion
     from salcli.scale.executor import Here
-    from salcli.scale.prediction import PredictionOrder
+    from salcli.scale.prediction import PredictionOrder, merged
     from salcli.terminal.progress import watch
 
     everything = _todo(files, dataset, split=split or "test", output=output)
-    todo = part.part(everything) if part else everything
-    _check_pipe(piped, todo, formats, as_json=as_json)
+    _check_pipe(piped, everything, formats, as_json=as_json)
     order = PredictionOrder(
         {
             "name": model,
@@ -244,6 +255,9 @@ def predict(
         },
         data,
     )
+    if parts > 1 and not dry_run:
+        everything = order.cut(everything, loaded, parts)
+    todo = part.part(everything) if part else everything
     with watch(len(todo), quiet=quiet, style=progress) as watcher:
         watcher.note(_steps.introduction(loaded))
         if part:
@@ -256,7 +270,8 @@ def predict(
             raise typer.Exit
         executor = force.executor if force else Here(order.work(loaded))
         with _steps.results_apart():
-            outcomes = executor.run(order, todo, watcher=watcher)
+            outcomes = merged(executor.run(order, todo, watcher=watcher))
+        todo = list({task.place: task for task in todo}.values())
         _conclude(todo, outcomes, watcher=watcher, piped=piped, opens=show)
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from salcli.types import Result
 
-__all__ = ["COLUMNS", "Summary", "Table", "count_rows", "row", "summary"]
+__all__ = ["COLUMNS", "Summary", "Table", "append", "count_rows", "row", "summary"]
 
 COLUMNS = (
     "frame",  # from 1
@@ -88,6 +88,17 @@ class Table:
 def count_rows(folder: Path, shown: Path) -> int:
     """How many first rows of the table `shown` are kept in a folder."""
     return len(_rows(folder / shown.name))
+
+
+def append(source: Path, folder: Path, count: int) -> None:
+    """Put the rows that are kept in one folder behind the first `count` of another.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    for table in source.glob("*.csv"):
+        rows = [*_rows(folder / table.name)[:count], *_rows(table)]
+        atomic.write(folder / table.name, "".join(map(_line, [COLUMNS, *rows])))
 
 
 def _rows(path: Path) -> list[tuple[str, ...]]:

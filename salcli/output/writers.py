@@ -116,6 +116,7 @@ def open_writer(
     rounding: Rounding,
     single: bool,
     kept: Kept | None = None,
+    whole: bool = True,
 ) -> Iterator[Writer]:
     """A writer for the results of one stimulus, in the order of its frames.
 
@@ -131,6 +132,7 @@ def open_writer(
         single: Whether it is a single still, in a folder shared with others.
         kept: Where movies and tables are kept until they are whole. The results of its frames are
             written already; its folder is for the caller to remove.
+        whole: Whether movies and tables are made at the end; else what is `kept` of them is all.
 
     Raises:
         UnknownName: No such format.
@@ -147,7 +149,10 @@ def open_writer(
     writer = Writer(formats, folder, stimulus=stimulus, rounding=rounding, single=single, kept=kept)
     try:
         yield writer
-        writer.finish()
+        if whole:
+            writer.finish()
+        else:
+            writer.keep()
     except BaseException:
         writer.cancel()
         raise
@@ -207,6 +212,17 @@ class Writer:
         for lane in self._lanes:
             with reporting_os_errors(lane.path):
                 temporary(lane.path).replace(lane.path)
+
+    def keep(self) -> None:
+        """Wait until everything is written, and leave movies and tables as they are kept.
+
+        Raises:
+            OutputError: Something cannot be written.
+        """
+        self._files.finish()
+        for lane in self._lanes:
+            lane.background.finish()
+            lane.collector.discard()
 
     def cancel(self) -> None:
         """Stop, and remove files that do not have their final name yet."""

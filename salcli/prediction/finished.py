@@ -111,6 +111,19 @@ class FinishedFrames:
             forget(self._folder)
         self._journal.cut(count)
 
+    def write(self, frames: Iterable[FinishedFrame]) -> None:
+        """Say that exactly these frames are finished, and no more will be.
+
+        Raises:
+            OutputError: The journal cannot be written.
+        """
+        self._journal.write(map(asdict, frames))
+
+    def all(self) -> list[FinishedFrame] | None:
+        """All frames of a journal from `write`; `None` if there is none, or of other settings."""
+        head, entries = self._journal.read()
+        return list(entries) if head == self._journal.head else None
+
     def add(self, frame: FinishedFrame) -> None:
         """Add a frame whose files are about to be written.
 

@@ -23,7 +23,8 @@ from salcli.plugins import registry
 from salcli.prediction import claims, finished, manifest
 from salcli.prediction.claims import Claim, ClaimedElsewhere
 from salcli.prediction.manifest import OutputPaths
-from salcli.prediction.produce import MapSettings, produce
+from salcli.prediction.parts import ClipPart, forget_parts
+from salcli.prediction.produce import MapSettings, Production
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
@@ -39,8 +40,8 @@ class Outcome:
     Attributes:
         source: The input.
         results: The folder that holds its results.
-        status: `done`, `skipped` (it was finished before), `failed`, or `elsewhere`: another
-            process works on it.
+        status: `done`, `skipped` (it was finished before), `failed`, `elsewhere`: another process
+            works on it; or `part`: other parts of the clip are not done yet.
         frames: Number of maps.
         seconds: How long it took.
         problems: Stills that were skipped, with the reason.
@@ -50,7 +51,7 @@ class Outcome:
 
     source: Path
     results: Path
-    status: Literal["done", "skipped", "failed", "elsewhere"]
+    status: Literal["done", "skipped", "failed", "elsewhere", "part"]
     frames: int = 0
     seconds: float = 0.0
     problems: tuple[str, ...] = ()
@@ -153,6 +154,53 @@ class Job:
             return Outcome(source, task.results, "elsewhere", holder=str(error))
         return outcome
 
+    def run_part(
+        self, source: Path, place: OutputPaths, part: ClipPart, *, watcher: Watcher
+    ) -> Outcome:
+        """Predict a part of a clip; whoever ends the last one makes one result of all.
+
+        Raises:
+            SalcliError: As `run`.
+        """
+        task = _Task(source, place, self._settings(source), False, watcher)
+        self._check_clash(task)
+        outcome, began = self._finished(task), time.monotonic()
+        if outcome is not None:
+            return outcome
+        try:
+            with claims.claimed(part.claim_file(task.results)) as claim:
+                production = self._production(task, self._open(task), claim)
+                frames = production.part(part)
+                complete = production.is_cut(part)
+        except ClaimedElsewhere as error:
+            return Outcome(source, task.results, "elsewhere", holder=str(error))
+        if complete:
+            return self.run(source, place, watcher=watcher)
+        return Outcome(source, task.results, "part", frames, time.monotonic() - began)
+
+    def clip_length(self, source: Path) -> int:
+        """About how many frames a clip has; 0 if the input is none.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        if is_single(source, self.kind):
+            return 0
+        stimulus = self._opened(source)
+        return (stimulus.expected or 0) if stimulus.is_clip else 0
+
+    def _production(self, task: _Task, stimulus: Stimulus, claim: Claim) -> Production:
+        return Production(
+            self.loaded.model,
+            stimulus,
+            task.results,
+            wanted=MapSettings(self.formats, self.size, self.scale, self.extras),
+            settings=task.settings,
+            single=task.single,
+            claim=claim,
+            watcher=task.watcher,
+        )
+
     def _finished(self, task: _Task) -> Outcome | None:
         """The outcome of an input whose results are all there."""
         record = None if self.overwrite else task.place.read(single=task.single)
@@ -191,16 +239,7 @@ class Job:
             previous = None
         if self.overwrite and not single:
             finished.forget(place.folder)
-        made = produce(
-            self.loaded.model,
-            stimulus,
-            task.results,
-            wanted=MapSettings(self.formats, self.size, self.scale, self.extras),
-            settings=task.settings,
-            single=single,
-            claim=claim,
-            watcher=task.watcher,
-        )
+        made = self._production(task, stimulus, claim).whole()
         if manifest.fingerprint(task.source) != task.settings["source"]:
             raise InputError(f"'{task.source}' changed while it was read; predict it again")
         earlier = previous or {"formats": (), "files": {}}
@@ -219,6 +258,7 @@ class Job:
         place.write(record)
         if not single:
             finished.forget(place.folder)
+            forget_parts(place.folder)
         frames, seconds = len(made.labels), time.monotonic() - began
         logger.info("%s: %d maps in %.3f s", task.source, frames, seconds)
         return Outcome(task.source, task.results, "done", frames, seconds, made.problems)
@@ -261,11 +301,14 @@ class Job:
             "height": height,
         }
 
-    def _open(self, task: _Task) -> Stimulus:
+    def _opened(self, source: Path) -> Stimulus:
         accepts = self.loaded.model.spec.accepts
-        stimulus = open_stimulus(
-            task.source, kind=self.kind, fps=self.fps, accepts=accepts, portion=self.portion
+        return open_stimulus(
+            source, kind=self.kind, fps=self.fps, accepts=accepts, portion=self.portion
         )
+
+    def _open(self, task: _Task) -> Stimulus:
+        stimulus = self._opened(task.source)
         labels = [task.place.name] if task.single else self.labels or stimulus.labels
         return replace(stimulus, name=task.place.name, labels=labels)
 

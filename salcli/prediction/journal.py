@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from salcli.files import atomic
 from salcli.files.atomic import reporting_os_errors
 from salcli.files.jsonfile import parse_json
 
@@ -65,6 +66,14 @@ class Journal(Generic[T]):
         """
         with reporting_os_errors(self.path), self.path.open("ab") as file:
             file.write(_line(entry))
+
+    def write(self, entries: Iterable[Any]) -> None:
+        """Write head and all entries at once, so that the file is whole if it exists.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        atomic.write(self.path, b"".join(map(_line, [self.head, *entries])))
 
     def remove(self) -> None:
         """Remove the file: the run is finished.

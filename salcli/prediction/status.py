@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from salcli.errors import InputError
-from salcli.prediction import claims, finished, manifest
+from salcli.prediction import claims, finished, manifest, parts
 from salcli.prediction.manifest import OutputPaths
 
 __all__ = ["STATES", "InputStatus", "survey"]
@@ -69,9 +69,9 @@ def survey(output: Path, inputs: Sequence[Path] = ()) -> list[InputStatus]:
 def _traces(output: Path) -> Iterator[tuple[OutputPaths, bool]]:
     """Inputs with a record, claim, journal or note, and whether each is a lone image."""
     for name, folders, files in os.walk(output):
-        folder = Path(name)
+        folder, cut = Path(name), parts.FOLDER in folders
         folders[:] = sorted(each for each in folders if not each.startswith("."))
-        if not OF_FOLDERS.isdisjoint(files):
+        if cut or not OF_FOLDERS.isdisjoint(files):
             yield OutputPaths(folder.parent, folder.name), False
         for file in sorted(files):
             for end, beginning in OF_STILLS:
@@ -82,7 +82,8 @@ def _traces(output: Path) -> Iterator[tuple[OutputPaths, bool]]:
 def _status(output: Path, place: OutputPaths, *, single: bool) -> InputStatus:
     name = str(place.folder.relative_to(output))
     frames = 0 if single else finished.count(place.folder)
-    holder = claims.holder_of(place.claim_file(single=single))
+    files = [place.claim_file(single=single), *parts.claim_files(place.folder)]
+    holder = next(filter(None, map(claims.holder_of, files)), None)
     if holder is not None:
         return InputStatus(name, "in work", frames, worker=holder.name, since=holder.since)
     record = place.read(single=single)

@@ -14,6 +14,7 @@ from salcli.media import images
 from salcli.output import greyvideo
 from salcli.prediction.job import Job, Outcome
 from salcli.prediction.manifest import OutputPaths
+from salcli.prediction.parts import ClipPart
 from salcli.terminal.progress import Watcher
 
 __all__ = ["MapVideo", "PredictionTask"]
@@ -43,12 +44,14 @@ class PredictionTask:
         place: Where its results go.
         overrides: What `Job` has otherwise for this input: `kind`, `fps`, `labels`.
         video: What replaces the maps of a clip.
+        part: Which part of a clip, if not all of it.
     """
 
     source: Path
     place: OutputPaths
     overrides: Mapping[str, Any] = field(default_factory=dict)
     video: MapVideo | None = None
+    part: ClipPart | None = None
 
     def run(self, job: Job, watcher: Watcher) -> Outcome:
         """Predict it, unless its results exist.
@@ -60,12 +63,20 @@ class PredictionTask:
         if video is not None and video.path.exists() and not job.overwrite:
             return Outcome(self.source, video.path, "skipped", video.frames)
         own = self.settings(job)
+        if self.part is not None:
+            return own.run_part(self.source, self.place, self.part, watcher=watcher)
         if video is None:
             return own.run(self.source, self.place, watcher=watcher)
         outcome = own.run(self.source, self.place, watcher=watcher, then=self._encoded)
         with suppress(OSError):  # somewhere else, someone is still at it
             self.place.folder.rmdir()
         return outcome
+
+    def claim_file(self, *, single: bool) -> Path:
+        """Path of the claim of whoever works on it."""
+        if self.part is not None:
+            return self.part.claim_file(self.place.folder)
+        return self.place.claim_file(single=single)
 
     def settings(self, job: Job) -> Job:
         """The job with what is known of the input."""
