@@ -151,7 +151,7 @@ def test_what_cannot_be_downloaded_does_not_stop_the_others(
     assert run.returncode == 1
     assert "no%20photo.png' cannot be downloaded: the server answered 404" in run.stderr
     assert (tmp_path / "saliency/my photo.png").is_file()
-    for other in ("s3://bucket/photo.png", "ftp://example.org/photo.png"):
+    for other in ("sftp://example.org/photo.png", "ftp://example.org/photo.png"):
         run = salcli("predict", other, *FAKE)
         assert run.returncode == 2
         assert "is an address, not a file" in run.stderr

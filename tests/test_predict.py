@@ -159,11 +159,11 @@ def test_no_two_results_have_one_name(salcli: Run, tmp_path: Path, folder: bool)
 
 
 def test_an_address_is_no_output_folder(salcli: Run, clip_file: Path, tmp_path: Path) -> None:
-    run = salcli("predict", clip_file, *FAKE, "-o", "s3://bucket/maps")
+    run = salcli("predict", clip_file, *FAKE, "-o", "ftp://example.org/maps")
 
     assert run.returncode == 2
     assert "is an address" in run.stderr
-    assert not (tmp_path / "s3:").exists()
+    assert not (tmp_path / "ftp:").exists()
 
 
 def test_a_missing_map_is_made_again(salcli: Run, clip_file: Path, tmp_path: Path) -> None:

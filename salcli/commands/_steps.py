@@ -150,9 +150,17 @@ def check_model(name: str, option: Sequence[str] | None, *, weights: Path | None
 
 
 def local_inputs(
-    inputs: Sequence[str], folder: Path, *, offline: bool, quiet: bool, progress: Style
+    inputs: Sequence[str],
+    folder: Path,
+    *,
+    offline: bool,
+    quiet: bool,
+    progress: Style,
+    stores: bool = False,
 ) -> list[str]:
     """The inputs as files, those at addresses and on standard input too; see `check_exist`.
+
+    With `stores`, addresses in object stores stay.
 
     Raises:
         InputError: There is nothing at any of them.
@@ -173,7 +181,8 @@ def local_inputs(
         raise InputError(AGAIN.join(problems))
     for problem in problems:
         watch(1, quiet=quiet, style=progress).fail(problem)
-    check_exist(found)
+    if not stores:
+        check_exist(found)
     return found
 
 

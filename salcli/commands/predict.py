@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from salcli.models.loading import Loaded
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.task import PredictionTask
+    from salcli.scale.prediction import PredictionOrder
+    from salcli.scale.remote import StoredTask, StoreOrder
     from salcli.scale.shards import Shard
     from salcli.terminal.events import Watcher
     from salcli.types import Dataset
@@ -201,9 +204,19 @@ def predict(
     part = _part(shard)
     desk = context.with_resource(temporary_folder())
     output = desk / "out" if piped else output
-    _steps.check_writable(output)
+    stores = _names_store([str(output), *(inputs or ())])
+    if stores:
+        _check_stores(data=data, dry_run=dry_run, parts=parts, piped=piped)
+    else:
+        _steps.check_writable(output)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
-    files = _steps.local_inputs(inputs or (), desk, offline=offline, quiet=quiet, progress=progress)
+    files = _steps.local_inputs(
+        *(inputs or (), desk),
+        offline=offline,
+        quiet=quiet,
+        progress=progress,
+        stores=stores,
+    )
     dataset = _dataset(data, root or (), data_option or ())
     force = _steps.workforce(
         device, devices, workers=workers, cluster=cluster, quiet=quiet, verbose=verbose
@@ -228,9 +241,11 @@ def predict(
     from salcli.scale.prediction import PredictionOrder, merged
     from salcli.terminal.progress import watch
 
-    everything = _todo(files, dataset, split=split or "test", output=output)
-    _check_pipe(piped, everything, formats, as_json=as_json)
-    order = PredictionOrder(
+    everything: Sequence[Any] = ()
+    if not stores:
+        everything = _todo(files, dataset, split=split or "test", output=output)
+        _check_pipe(piped, everything, formats, as_json=as_json)
+    order: Any = PredictionOrder(
         {
             "name": model,
             "options": option or (),
@@ -255,7 +270,9 @@ def predict(
         },
         data,
     )
-    if parts > 1 and not dry_run:
+    if stores:
+        order, everything = _stored(order, files, output)
+    elif parts > 1 and not dry_run:
         everything = order.cut(everything, loaded, parts)
     todo = part.part(everything) if part else everything
     with watch(len(todo), quiet=quiet, style=progress) as watcher:
@@ -271,12 +288,40 @@ def predict(
         executor = force.executor if force else Here(order.work(loaded))
         with _steps.results_apart():
             outcomes = merged(executor.run(order, todo, watcher=watcher))
-        todo = list({task.place: task for task in todo}.values())
+        todo = [] if stores else list({task.place: task for task in todo}.values())
         _conclude(todo, outcomes, watcher=watcher, piped=piped, opens=show)
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes) or len(files) < len(inputs or ()):
         raise typer.Exit(1)
+
+
+def _names_store(texts: Sequence[str]) -> bool:
+    from salcli.media.inputs import in_store
+
+    return any(map(in_store, texts))
+
+
+def _check_stores(*, data: str | None, dry_run: bool, parts: int, piped: bool) -> None:
+    """Refuse what is not done with inputs and results in object stores."""
+    from salcli.errors import UsageError
+
+    if data is not None or dry_run or parts > 1 or piped:
+        raise UsageError(
+            "--data, --dry-run, --parts and -o - need files; copy what is in the store first"
+        )
+
+
+def _stored(
+    order: PredictionOrder, files: Sequence[str], output: Path
+) -> tuple[StoreOrder, Sequence[StoredTask]]:
+    """The order and its inputs, some of which, or whose results, are in object stores."""
+    from salcli.scale.remote import StoreOrder, stored_tasks
+
+    address = re.sub(
+        r"^([A-Za-z][\w+.-]+):/(?=[^/])", r"\1://", str(output)
+    )  # a path has one slash
+    return StoreOrder(order), stored_tasks(files, address)
 
 
 def _conclude(
@@ -326,7 +371,9 @@ def _show(
     todo: Sequence[PredictionTask], outcomes: Sequence[Outcome], *, watcher: Watcher, opens: bool
 ) -> None:
     """Name the first picture or movie, overlays first, and open it if that is wanted."""
-    for one, outcome in zip(todo, outcomes, strict=True):
+    for one, outcome in zip(
+        todo, outcomes, strict=False
+    ):  # of what is in a store, there is no task
         files = [] if outcome.status == "failed" or one.overrides else _results(one, outcome)
         pictures = [file for file in files if file.suffix in (".png", ".mp4")]
         if pictures:

@@ -19,7 +19,10 @@ from salcli.errors import InputError, UsageError
 from salcli.media.images import SUFFIXES, is_animation
 from salcli.media.video import is_video
 
-__all__ = ["find_inputs", "images_in", "is_address"]
+__all__ = ["VIDEO_SUFFIXES", "find_inputs", "images_in", "in_store", "is_address"]
+
+STORES = ("abfs", "abfss", "az", "gcs", "gs", "memory", "oss", "s3", "s3a")
+"""Schemes of object stores, and of a store in memory for tests."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{name}"
@@ -63,6 +66,11 @@ def is_address(text: str) -> bool:
     A `Path` of it has only one slash; a single letter is a drive.
     """
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
+
+
+def in_store(text: str) -> bool:
+    """Whether a text, or a path made of it, is an address in an object store."""
+    return is_address(text) and text.partition(":")[0].lower() in STORES
 
 
 def _matches(pattern: str) -> list[Path]:

@@ -28,7 +28,7 @@ from salcli.prediction.produce import MapSettings, Production
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
-__all__ = ["Job", "Outcome", "is_single"]
+__all__ = ["Job", "Origin", "Outcome", "is_single"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class Outcome:
     """The result of one input.
 
     Attributes:
-        source: The input.
-        results: The folder that holds its results.
+        source: The input, or its address.
+        results: The folder that holds its results, or its address.
         status: `done`, `skipped` (it was finished before), `failed`, `elsewhere`: another process
             works on it; or `part`: other parts of the clip are not done yet.
         frames: Number of maps.
@@ -49,8 +49,8 @@ class Outcome:
         holder: The process that works on it.
     """
 
-    source: Path
-    results: Path
+    source: Path | str
+    results: Path | str
     status: Literal["done", "skipped", "failed", "elsewhere", "part"]
     frames: int = 0
     seconds: float = 0.0
@@ -64,12 +64,29 @@ class Outcome:
         return self.status != "failed" and not self.problems
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where an input was copied from.
+
+    Attributes:
+        address: Its address.
+        state: What identifies its version there.
+    """
+
+    address: str
+    state: Mapping[str, Any]
+
+
 def is_single(source: Path, kind: Kind) -> bool:
     """Whether it is a lone image, taken as one: its results lie beside those of others."""
     try:
         return source.is_file() and kind != "clip" and kind_of(source) == "still"
     except (InputError, OSError):
         return False  # opening it says why
+
+
+def _absolute(source: Path | None) -> str | None:
+    return None if source is None else str(source.absolute())
 
 
 @dataclass(frozen=True)
@@ -101,6 +118,7 @@ class Job:
         retries: How often an input that failed is tried again.
         labels: Output names of the frames of a clip that is a folder, where they differ from the
             names of its files.
+        origin: Where the input was copied from, if it is a copy of this process.
     """
 
     loaded: Loaded
@@ -114,6 +132,7 @@ class Job:
     overwrite: bool = False
     retries: int = 0
     labels: Sequence[str] | None = None
+    origin: Origin | None = None
 
     def run(
         self,
@@ -203,13 +222,21 @@ class Job:
 
     def _finished(self, task: _Task) -> Outcome | None:
         """The outcome of an input whose results are all there."""
-        record = None if self.overwrite else task.place.read(single=task.single)
-        if record is None or record["settings"] != task.settings:
+        record = task.place.read(single=task.single)
+        if record is None or not self._covers(record, task.settings):
             return None
-        if not set(self.formats) <= set(record["formats"]) or not task.place.is_whole(record):
+        if not task.place.is_whole(record):
             return None
         problems = tuple(record["problems"])
         return Outcome(task.source, task.results, "skipped", record["frames"], problems=problems)
+
+    def covers(self, record: Mapping[str, Any], source: Path) -> bool:
+        """Whether the results that a record speaks of are what is wanted for an input."""
+        return self._covers(record, self._settings(source))
+
+    def _covers(self, record: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+        same: bool = record["settings"] == settings
+        return same and set(self.formats) <= set(record["formats"]) and not self.overwrite
 
     def _attempts(self, task: _Task, claim: Claim) -> Outcome:
         """Predict the input, again if that fails and there are retries left."""
@@ -240,7 +267,7 @@ class Job:
         if self.overwrite and not single:
             finished.forget(place.folder)
         made = self._production(task, stimulus, claim).whole()
-        if manifest.fingerprint(task.source) != task.settings["source"]:
+        if self._state(task.source) != task.settings["source"]:
             raise InputError(f"'{task.source}' changed while it was read; predict it again")
         earlier = previous or {"formats": (), "files": {}}
         record = {
@@ -273,8 +300,11 @@ class Job:
             "as": self.kind,
             "fps": self.fps,
             "portion": dataclasses.asdict(self.portion),
-            "source": manifest.fingerprint(source),
+            "source": self._state(source),
         }
+
+    def _state(self, source: Path) -> dict[str, Any]:
+        return dict(self.origin.state) if self.origin else manifest.fingerprint(source)
 
     def _facts(self, stimulus: Stimulus) -> dict[str, Any]:
         """Further facts about a run."""
@@ -294,7 +324,7 @@ class Job:
             "device": self.loaded.model.device.type,
             "rounding": self.loaded.model.spec.rounding,
             "trained_on": [dataclasses.asdict(each) for each in self.loaded.trained_on],
-            "source": str(stimulus.source.absolute()) if stimulus.source else None,
+            "source": self.origin.address if self.origin else _absolute(stimulus.source),
             "kind": "clip" if stimulus.is_clip else "stills",
             "fps": stimulus.fps,
             "width": width,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from salcli.errors import InputError, UsageError
@@ -17,7 +16,7 @@ from salcli.prediction.produce import context_of
 from salcli.prediction.task import PredictionTask
 from salcli.terminal.events import Watcher
 
-__all__ = ["PredictionOrder", "merged"]
+__all__ = ["PredictionOrder", "merged", "report"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,11 @@ class PredictionOrder:
 
     def begin(self, device: str) -> Callable[[PredictionTask, Watcher], Outcome]:
         """Load the model."""
-        return self.work(load_model(**self.model, device=device))
+        return partial(_predict, self.loaded(device))
+
+    def loaded(self, device: str) -> Job:
+        """The job of the model, loaded on a device."""
+        return self.job(load_model(**self.model, device=device))
 
     def work(self, loaded: Loaded) -> Callable[[PredictionTask, Watcher], Outcome]:
         """What is done with each input, by a model that is loaded already."""
@@ -101,16 +104,20 @@ class PredictionOrder:
 
 def merged(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """One outcome for each input, of those of its parts."""
-    found: dict[tuple[Path, str], list[Outcome]] = {}
+    found: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        found.setdefault((outcome.source, str(outcome.results)), []).append(outcome)
+        found.setdefault((str(outcome.source), str(outcome.results)), []).append(outcome)
     order = ("failed", "done", "skipped", "elsewhere", "part")
     best = [min(each, key=lambda one: order.index(one.status)) for each in found.values()]
     return [replace(one, status="elsewhere") if one.status == "part" else one for one in best]
 
 
 def _predict(job: Job, task: PredictionTask, watcher: Watcher) -> Outcome:
-    outcome = task.run(job, watcher)
+    return report(task.run(job, watcher), watcher)
+
+
+def report(outcome: Outcome, watcher: Watcher) -> Outcome:
+    """Tell the outcome of an input; gives it back."""
     for problem in outcome.problems:
         watcher.note(f"left out: {problem}")
     watcher.finish(_line(outcome))
