@@ -28,7 +28,7 @@ from salcli.prediction.produce import MapSettings, Production
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
-__all__ = ["Job", "Origin", "Outcome", "is_single"]
+__all__ = ["Job", "CopyOf", "Outcome", "is_single"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Origin:
+class CopyOf:
     """Where an input was copied from.
 
     Attributes:
@@ -132,7 +132,7 @@ class Job:
     overwrite: bool = False
     retries: int = 0
     labels: Sequence[str] | None = None
-    origin: Origin | None = None
+    origin: CopyOf | None = None
 
     def run(
         self,

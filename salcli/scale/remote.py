@@ -23,7 +23,7 @@ from salcli.media.inputs import VIDEO_SUFFIXES, in_store
 from salcli.models.loading import Loaded
 from salcli.prediction import claims
 from salcli.prediction.claims import Claim, ClaimedElsewhere
-from salcli.prediction.job import Job, Origin, Outcome, is_single
+from salcli.prediction.job import CopyOf, Job, Outcome, is_single
 from salcli.prediction.manifest import OutputPaths, places
 from salcli.scale.prediction import PredictionOrder, report
 from salcli.terminal.events import Watcher
@@ -228,7 +228,7 @@ def _predict(job: Job, task: StoredTask, watcher: Watcher) -> Outcome:
         source = Path(task.source)
         outcome: Outcome | None = None
         if task.state:
-            job = replace(job, origin=Origin(task.source, task.state))
+            job = replace(job, origin=CopyOf(task.source, task.state))
             source = desk / "in" / str(task.state["name"])
             outcome = _done(job, task, source, here) if there else None
             if outcome is None:
