@@ -110,7 +110,7 @@ def _objects(address: str) -> dict[str, Mapping[str, Any]]:
         if len(listed) == 1 and next(iter(listed.values()))["type"] == "directory":
             listed = store.find(path, detail=True)
     media = SUFFIXES | VIDEO_SUFFIXES
-    files = {
+    files: dict[str, Mapping[str, Any]] = {
         f"{scheme}://{name.lstrip('/')}": _state(info)
         for name, info in sorted(listed.items())
         if info["type"] == "file" and PurePosixPath(name).suffix.lower() in media
