@@ -30,6 +30,7 @@ from salcli.commands.plugins import app as plugins
 from salcli.commands.predict import predict
 from salcli.commands.report import report
 from salcli.commands.score import ScoreCommand, score
+from salcli.commands.serve import serve
 from salcli.commands.status import status
 from salcli.commands.train import train
 from salcli.commands.visualize import visualize
@@ -42,7 +43,13 @@ from salcli.terminal import ending
 __all__ = ["build", "main"]
 
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
-    _help.LOOK: {"predict": predict, "status": status, "visualize": visualize, "report": report},
+    _help.LOOK: {
+        "predict": predict,
+        "status": status,
+        "visualize": visualize,
+        "report": report,
+        "serve": serve,
+    },
     _help.USE: {"crop": crop},
     _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
     _help.TRAIN: {"train": train, "finetune": finetune},

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,16 @@ def fakes(install_plugins: Callable[..., None], fake_site: Path) -> None:
     install_plugins(fake_site)
 
 
+@pytest.fixture(scope="package")
+def fakes_of_package(fake_site: Path) -> Iterator[None]:
+    """The obedient fake plugin, in this process, for all tests of a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(fake_site)
+        forget_plugins()
+        yield
+    forget_plugins()
+
+
 @pytest.fixture
 def make_site(tmp_path: Path) -> Callable[..., Path]:
     """Install several plugins, given as (package, distribution, entry point), into one folder."""
@@ -122,6 +133,12 @@ def environment(sites: Sequence[Path], **more: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SALCLI_")}
     path = os.pathsep.join(map(str, sites))
     return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "100", **more}
+
+
+@pytest.fixture
+def fake_environment(fake_site: Path) -> Callable[..., dict[str, str]]:
+    """The environment of a process with the fake plugin."""
+    return partial(environment, [fake_site])
 
 
 @pytest.fixture

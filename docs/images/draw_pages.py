@@ -7,7 +7,8 @@ The pictures are what these commands write, after this program:
     salcli aoi page.png $areas
     salcli aoi pale.png --against page.png $areas
 
-`report.jpg` is a browser's view of a report on both pages and on a clip that moves over the first.
+`serve.jpg` is a browser's view of `salcli serve` with both pages, 1280 x 640 pixels large.
+`report.jpg` is a browser's view of `salcli report pale.png --against page.png $areas`.
 """
 
 from PIL import Image, ImageDraw, ImageFont

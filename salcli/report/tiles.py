@@ -11,15 +11,21 @@ import numpy as np
 from PIL import Image
 
 from salcli.maps import to_8bit
+from salcli.media import images
 from salcli.render import colormaps, heatmap
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
-__all__ = ["Tiles", "data_url", "levels", "palette"]
+__all__ = ["Tiles", "data_url", "levels", "palette", "read_logo", "shrunk"]
 
 WIDEST = 8192
 """Longest side of a picture that every browser decodes, in pixels."""
+
+LOGO = (512, 128)
+"""Limits of a logo's width and height."""
 
 
 class Tiles:
@@ -48,11 +54,15 @@ class Tiles:
 
 def levels(saliency: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.uint8]:
     """A map `[H, W]`, not negative, as 256 levels, its longer side at most `side`."""
+    return to_8bit(heatmap.prominence(shrunk(saliency, side)).clip(0, 1), "nearest")
+
+
+def shrunk(saliency: npt.NDArray[np.float32], side: int) -> npt.NDArray[np.float32]:
+    """A map `[H, W]` whose longer side is at most `side`; each value is the mean of its place."""
     height, width = saliency.shape
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    shrunk = np.asarray(Image.fromarray(saliency).resize(size, Image.Resampling.BOX))
-    return to_8bit(heatmap.prominence(shrunk).clip(0, 1), "nearest")
+    return np.asarray(Image.fromarray(saliency).resize(size, Image.Resampling.BOX))
 
 
 def data_url(picture: Image.Image, kind: str) -> str:
@@ -60,6 +70,19 @@ def data_url(picture: Image.Image, kind: str) -> str:
     file = io.BytesIO()
     picture.save(file, kind, **({"quality": 85} if kind == "jpeg" else {"optimize": True}))
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def read_logo(path: Path) -> str:
+    """A picture of a file as a small `data:` URL; what is transparent stays so.
+
+    Raises:
+        InputError: It is no picture.
+    """
+    images.read(path)  # says what is wrong with it
+    with Image.open(path) as picture:
+        small = picture.convert("RGBA")
+    small.thumbnail(LOGO)
+    return data_url(small, "png")
 
 
 def palette(colour_map: str = colormaps.DEFAULT) -> dict[str, Any]:
