@@ -264,3 +264,37 @@ def test_wrong_usage(salcli: Run, tmp_path: Path, arguments: tuple[str, ...], me
     assert run.returncode == 2
     assert message in run.stderr
     assert not (tmp_path / "aoi").exists()
+
+
+def test_areas_that_nobody_drew(salcli: Run, tmp_path: Path, valid: Callable[[Any], Any]) -> None:
+    save(tmp_path / "page.png", bright=(10, 10, 20, 10))
+    run = salcli("aoi", "page.png", *FAKE, "--areas", "auto", "--json")
+    assert run.returncode == 0, run.stderr
+    (measured,) = valid(json.loads(run.stdout))["inputs"]
+    shares = {area["name"]: area["share"] for area in measured["areas"]}
+    assert shares["top left"] == pytest.approx(0.8, abs=0.01)  # four fifths of what is bright
+    assert shares["region 1"] == pytest.approx(1, abs=0.001)
+    assert len(shares) == 10
+    file = tmp_path / "aoi/page.areas.json"  # to be corrected by hand, and given again
+    again = salcli("aoi", "page.png", *FAKE, "--areas", file, "-o", "again", "--json")
+    assert again.stdout == run.stdout
+    refused = salcli("aoi", "page.png", *FAKE, "--areas", "auto", "--area", "a=0,0,9,9")
+    assert (refused.returncode, "finds all areas itself" in refused.stderr) == (2, True)
+    limited = salcli("aoi", "page.png", *FAKE, "--areas", "auto", "--fail-below", "a=5%")
+    assert (limited.returncode, "known names" in limited.stderr) == (2, True)
+
+
+def test_areas_of_another_size_are_found_once_for_both(salcli: Run, tmp_path: Path) -> None:
+    save(tmp_path / "new.png", bright=(10, 10, 20, 10))
+    save(tmp_path / "old.png", bright=(20, 20, 40, 20), size=(160, 120))
+    run = salcli("aoi", "new.png", "--against", "old.png", *FAKE, "--areas", "auto", "--json")
+    assert run.returncode == 0, run.stderr
+    changes = {area["name"]: area["change"] for area in json.loads(run.stdout)["areas"]}
+    assert changes["region 1"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_folder_of_several_pictures_has_no_areas_of_its_own(salcli: Run, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "photos" / f"{name}.png", bright=(10, 10, 20, 10))
+    run = salcli("aoi", "photos", *FAKE, "--areas", "auto")
+    assert (run.returncode, "name them one by one" in run.stderr) == (1, True)

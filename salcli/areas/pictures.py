@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-__all__ = ["curves", "moved", "outlined"]
+__all__ = ["PALETTE", "curves", "moved", "outlined"]
 
 PALETTE = (
     # Okabe and Ito's colours, which every common colour vision distinguishes; yellow is too pale
@@ -33,8 +33,14 @@ PALETTE = (
 LETTERS = 0.036
 """Size of the letters, as a fraction of the picture's size, which is the root of its area."""
 
+ROOMY = 7
+"""Up to so many areas have texts of full size."""
+
 FAINTEST_MOVE = 0.2
 """Changes whose root is below this fraction of the largest one's are not shown."""
+
+TAKEN = 4.0
+"""How much a place counts where a text is already, besides how much it is looked at."""
 
 MOVE_COVER = 0.8
 PALENESS = 0.45
@@ -42,13 +48,40 @@ PALENESS = 0.45
 
 DOTS_PER_INCH = 150
 
+DASHES = ("-", "--", ":", "-.")
+"""Of curves, which differ in grey, too."""
+
 
 def outlined(found: Attention) -> bytes:
     """A still under its heat map, with the outline, name and share of each area."""
     size = (found.picture.shape[0], found.picture.shape[1])
-    picture = Image.fromarray(_heat(found.picture, found.saliency))
-    letters = max(11, round(LETTERS * math.sqrt(size[0] * size[1])))
-    pen = ImageDraw.Draw(picture)
+    picture = _heat(found.picture, found.saliency)
+    shares = found.frames[0].shares
+    crowded = max(1.0, len(found.areas) / ROOMY)
+    letters = max(11, round(LETTERS * math.sqrt(size[0] * size[1] / crowded)))
+    texts = {
+        name: f"{name} {share.share:.1%}"
+        + (f", {share.lift:.1f}x" if share.lift is not None and crowded == 1 else "")
+        for name, share in shares.items()
+    }
+    return png.encode(_with_areas(picture, found, found.saliency, texts=texts, letters=letters))
+
+
+def _with_areas(
+    picture: Frame,
+    found: Attention,
+    saliency: npt.NDArray[np.float32],
+    *,
+    texts: Mapping[str, str],
+    letters: int,
+) -> Frame:
+    """A picture with the outline and text of each area on the first frame.
+
+    A text stands where it covers little that is looked at, and no other text.
+    """
+    size = (picture.shape[0], picture.shape[1])
+    canvas = Image.fromarray(picture)
+    pen = ImageDraw.Draw(canvas)
     first = found.frames[0]
     tags = []
     for number, area in enumerate(found.areas):
@@ -57,13 +90,16 @@ def outlined(found: Attention) -> bytes:
         for corners in outlines:
             pen.line([*corners, *corners[:2]], fill=ink, width=max(2, letters // 6), joint="curve")
         if outlines:
-            share = first.shares[area.name]
-            lift = f", {share.lift:.1f}x" if share.lift is not None else ""
-            left, top = (min(axis) for axis in zip(*outlines[0], strict=True))
-            tags.append(((left, top), f"{area.name} {share.share:.1%}{lift}", ink))
-    for place, text, ink in tags:
-        _tag(pen, place, text, ink, letters=letters, size=size)
-    return png.encode(np.asarray(picture))
+            tags.append((outlines[0], texts[area.name], ink))
+    busy = heatmap.prominence(heatmap.fitted(saliency, size)).clip(0, 1)
+    for corners, text, ink in tags:
+        left, top, right, bottom = _tag_place(corners, text, busy, letters=letters)
+        busy[top:bottom, left:right] += TAKEN
+        pen.rectangle((left, top, right - 1, bottom - 1), fill=ink)
+        shown = lettering.fitted(text, letters, size[1] - letters)
+        middle = (left + letters // 2, (top + bottom) / 2)
+        pen.text(middle, shown, font=lettering.font(letters), fill=lettering.MARK, anchor="lm")
+    return np.asarray(canvas)
 
 
 def _corners(polygon: Polygon, size: tuple[int, int]) -> list[tuple[float, float]]:
@@ -74,23 +110,34 @@ def _corners(polygon: Polygon, size: tuple[int, int]) -> list[tuple[float, float
     ]
 
 
-def _tag(
-    pen: ImageDraw.ImageDraw,
-    place: tuple[float, float],
+def _tag_place(
+    corners: Sequence[tuple[float, float]],
     text: str,
-    ink: lettering.Colour,
+    busy: npt.NDArray[np.float32],
     *,
     letters: int,
-    size: tuple[int, int],
-) -> None:
-    """White text on a coloured ground above a place, moved into the picture where needed."""
-    shown = lettering.fitted(text, letters, size[1] - letters)
-    width, height = lettering.width(shown, letters) + letters, round(1.5 * letters)
-    left = max(0, min(round(place[0]), size[1] - width))
-    top = max(0, round(place[1]) - height)
-    pen.rectangle((left, top, left + width - 1, top + height - 1), fill=ink)
-    middle = (left + letters // 2, top + height / 2)
-    pen.text(middle, shown, font=lettering.font(letters), fill=lettering.MARK, anchor="lm")
+) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a text at an outline, in the picture.
+
+    Above it, unless another side covers less of what is `busy`.
+    """
+    height, width = busy.shape
+    xs, ys = zip(*corners, strict=True)
+    wide = min(
+        width, lettering.width(lettering.fitted(text, letters, width - letters), letters) + letters
+    )
+    high = min(height, round(1.5 * letters))
+    left, right, top, bottom = round(min(xs)), round(max(xs)), round(min(ys)), round(max(ys))
+    places = [
+        *((left, top - high), (right - wide, top - high), (left, bottom), (right - wide, bottom)),
+        *((right, top), (left - wide, top), (left, top), (left, bottom - high)),
+    ]
+    found = []
+    for rank, (x, y) in enumerate(places):
+        x, y = max(0, min(x, width - wide)), max(0, min(y, height - high))
+        covered = float(busy[y : y + high, x : x + wide].mean())
+        found.append((covered + 0.02 * rank, (x, y, x + wide, y + high)))
+    return min(found)[1]
 
 
 def curves(found: Attention) -> bytes:
@@ -106,7 +153,8 @@ def curves(found: Attention) -> bytes:
         # a gap in the curve while the area is not on screen
         values = [100 * share.share if share.area_share else np.nan for share in shares]
         label = f"{name}, mean {summary.share:.1%}"
-        axes.plot(times, values, color=ink, linewidth=1.8, marker=".", markersize=3, label=label)
+        dashes = DASHES[number % len(DASHES)]
+        axes.plot(times, values, dashes, color=ink, linewidth=1.8, markersize=3, label=label)
         if summary.first_maximum is not None and summary.first_maximum.time is not None:
             first = summary.first_maximum.index
             axes.plot(times[first], values[first], "o", color=ink, markersize=6)
@@ -132,34 +180,52 @@ def _describe(axes: Axes, name: str, times: Sequence[float]) -> None:
 def moved(found: Attention, against: Attention) -> bytes:
     """The input compared against, the input, and where attention moved, over its first frame.
 
-    All have the input's size. Colours follow the root of the change, since attention that leaves
-    one place spreads over many.
+    All have the input's size, and the outlines of the areas. Colours follow the root of the change,
+    since attention that leaves one place spreads over many.
     """
     size = (found.density.shape[0], found.density.shape[1])
     names = Path(against.source).name, Path(found.source).name
     before = heatmap.fitted(against.density.astype(np.float32), size)
+    after = found.density.astype(np.float32)
+    table = colormaps.table(colormaps.DIVERGING)
+    changed, movement = _changed(found, before, table)
+    resized = Image.fromarray(against.picture).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    layout = Layout(size, 3, labels=True)
+    texts = [
+        {name: f"{name} {summary.share:.1%}" for name, summary in one.summary().items()}
+        for one in (against, found)
+    ]
+    texts.append({one.name: f"{one.name} {100 * one.change:+.1f}" for one in found.changes()})
+    drawn = [
+        _with_areas(picture, areas, saliency, texts=text, letters=layout.small)
+        for picture, areas, saliency, text in (
+            (_heat(np.asarray(resized), before), against, before, texts[0]),
+            (_heat(found.picture, after), found, after, texts[1]),
+            (changed, found, movement, texts[2]),
+        )
+    ]
+    titles = f"Before: {names[0]}", f"After: {names[1]}", "Change, in percentage points"
+    panels = [Panel(picture, title) for picture, title in zip(drawn, titles, strict=True)]
+    swatch = legend.bar(table, size=layout.small)
+    text = f"less to more attention in {names[1]} than in {names[0]}"
+    below = legend.draw(swatch, text, size=layout.small, room=layout.room)
+    return png.encode(layout.stacked([layout.row(panels), below]))
+
+
+def _changed(
+    found: Attention, before: npt.NDArray[np.float32], table: colormaps.Table
+) -> tuple[Frame, npt.NDArray[np.float32]]:
+    """The pale first frame under the change of attention, and how much that is everywhere."""
     change = found.density - before / before.sum()
     most = np.abs(change).max()
     root = np.sign(change) * np.sqrt(np.abs(change) / (most if most > 0 else 1))
     opacity = ((np.abs(root) - FAINTEST_MOVE) / (1 - FAINTEST_MOVE)).clip(0, 1)[..., None]
     opacity *= MOVE_COVER
-    pale = (
-        255 - (255 - np.asarray(Image.fromarray(found.picture).convert("L")))[..., None] * PALENESS
-    )
-    table = colormaps.table(colormaps.DIVERGING)
+    grey = np.asarray(Image.fromarray(found.picture).convert("L"))
+    pale = 255 - (255 - grey)[..., None] * PALENESS
     inks = colormaps.coloured(0.5 + root / 2, table)
     picture = (pale * (1 - opacity) + inks * opacity + 0.5).astype(np.uint8)
-    resized = Image.fromarray(against.picture).resize((size[1], size[0]), Image.Resampling.LANCZOS)
-    panels = [
-        Panel(_heat(np.asarray(resized), before), "Against", names[0]),
-        Panel(_heat(found.picture, found.density.astype(np.float32)), "Input", names[1]),
-        Panel(picture, "Change"),
-    ]
-    layout = Layout(size, len(panels), labels=True)
-    swatch = legend.bar(table, size=layout.small)
-    text = f"less to more attention in {names[1]} than in {names[0]}"
-    below = legend.draw(swatch, text, size=layout.small, room=layout.room)
-    return png.encode(layout.stacked([layout.row(panels), below]))
+    return picture, np.abs(root).astype(np.float32)
 
 
 def _heat(frame: Frame, saliency: npt.NDArray[np.float32]) -> Frame:

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from salcli.prediction.manifest import OutputPaths
     from salcli.scoring.limits import Limit
     from salcli.terminal.events import Watcher
+    from salcli.types import Kind
 
 __all__ = ["aoi"]
+
+AUTO = Path("auto")
+"""In place of a file with areas; a file of this name needs its whole path."""
 
 
 def aoi(
@@ -35,7 +39,14 @@ def aoi(
             metavar="INPUT", help="Images, videos, folders of frames.", show_default=False
         ),
     ],
-    areas: _options.AreasFile = None,
+    areas: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|auto",
+            help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h; auto finds some, and "
+            "writes them for you to correct.",
+        ),
+    ] = None,
     area: _options.AreaBoxes = None,
     against: Annotated[
         str | None,
@@ -82,11 +93,15 @@ def aoi(
     \b
     Examples:
       salcli aoi page.png --area button=100,40,40,20
+      salcli aoi page.png --areas auto
       salcli aoi new.png --against old.png --areas areas.json --fail-below=-1%
     """
-    chosen = _areas(areas, area)
+    found_areas = areas == AUTO
+    chosen = None if found_areas else _areas(areas, area)
+    if found_areas and (area or against_areas):
+        raise UsageError("--areas auto finds all areas itself; leave out the others")
     limits = _limits(fail_below or (), chosen, compares=against is not None)
-    others = _others(against, against_areas, inputs=inputs, areas=chosen)
+    others = _others(against, against_areas, inputs=inputs, areas=chosen or ())
     _steps.check_writable(output)
     _steps.check_exist(inputs)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
@@ -111,7 +126,7 @@ def aoi(
         measured = partial(measure, loaded=loaded, kind=kind, fps=fps, watcher=watcher)
         done = each_input(
             todo,
-            partial(_run, measured, watcher, chosen, others),
+            partial(_run, measured, watcher, _chooser(chosen, loaded, kind, fps), others),
             failed=lambda one, error: errors.update({str(one[0]): error}),
             watcher=watcher,
         )
@@ -125,10 +140,32 @@ def aoi(
         raise typer.Exit(1)
 
 
-def _limits(texts: Sequence[str], areas: Sequence[Area], *, compares: bool) -> list[Limit]:
+def _chooser(
+    areas: Sequence[Area] | None, loaded: Loaded, kind: Kind, fps: float | None
+) -> Callable[[Path, OutputPaths], Sequence[Area]]:
+    """Gives the areas of an input: those that were named, or those that are found and written."""
+
+    def choose(path: Path, outputs: OutputPaths) -> Sequence[Area]:
+        if areas is not None:
+            return areas
+        from salcli.areas import auto, parse
+        from salcli.files import atomic
+        from salcli.media.open import open_stimulus
+
+        accepts = loaded.model.spec.accepts
+        found = auto.find_on(open_stimulus(path, kind=kind, fps=fps, accepts=accepts), loaded)
+        atomic.write(outputs.output / f"{outputs.name}.areas.json", auto.document(found))
+        return parse.boxes(found)
+
+    return choose
+
+
+def _limits(texts: Sequence[str], areas: Sequence[Area] | None, *, compares: bool) -> list[Limit]:
     from salcli.scoring.limits import parse_limit
 
-    names = [one.name for one in areas]
+    if areas is None and any("=" in text for text in texts):
+        raise UsageError("--fail-below AREA=SHARE needs areas with known names, not --areas auto")
+    names = [one.name for one in areas or ()]
     limits = [parse_limit(text, kind="area", names=names, most=1) for text in texts]
     if not compares and any(limit.name is None for limit in limits):
         raise UsageError("--fail-below: a change needs --against; or write AREA=SHARE")
@@ -162,7 +199,7 @@ def _todo(
 def _run(
     measured: Callable[..., Attention],
     watcher: Watcher,
-    areas: Sequence[Area],
+    choose: Callable[[Path, OutputPaths], Sequence[Area]],
     others: Sequence[tuple[Path, Sequence[Area]]],
     one: tuple[Path, OutputPaths],
 ) -> Attention:
@@ -170,9 +207,10 @@ def _run(
     from salcli.areas import files
 
     path, outputs = one
+    areas = choose(path, outputs)
     found = measured(path, areas=areas)
     for other, there in others:
-        found.against = measured(other, areas=there)
+        found.against = measured(other, areas=there or areas)
     file = files.write(found, outputs)
     many = "1 area" if len(areas) == 1 else f"{len(areas)} areas"
     against = "".join(f" against {other}" for other, _ in others)
