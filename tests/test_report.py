@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from salcli.report import room, tiles
+
 Run = Callable[..., CompletedProcess[str]]
 
 
@@ -222,3 +224,99 @@ def test_without_anything_to_show_there_is_no_page(
     assert run.returncode == code, run.stderr
     assert complaint in run.stderr
     assert not list(tmp_path.rglob("*.html"))
+
+
+def words_of(page: Path) -> str:
+    """What stands before the pictures, without tags."""
+    head = page.read_text("utf-8").partition('<section id="summary">')[2].partition("</section>")[0]
+    return re.sub(r"<[^>]*>", " ", head.replace("</li>", "\n"))
+
+
+def test_a_client_reads_an_answer_first(salcli: Run, photos: list[Path], tmp_path: Path) -> None:
+    Image.new("RGBA", (900, 300), (255, 0, 0, 0)).save(tmp_path / "logo.png")
+    area = ("--area", "spot=10,20,20,20", "--area", "<b>rest=60,0,60,80")
+    words = ("--title", "Did it gain?", "--client", "Leaf & Water", "--note", "one\ntwo")
+    arguments = (*area, *words, "--logo", "logo.png", "-m", "brightness", "-m", "centre")
+    run = salcli("report", photos[1], "--against", photos[0], *arguments)
+    assert run.returncode == 0, run.stderr
+    page = tmp_path / "report.html"
+    text = page.read_text("utf-8")
+    (entry,) = data_of(page)["entries"]
+    before, after = (part["models"][0]["areas"]["spot"][0] for part in (entry["before"], entry))
+    assert before > after
+    points = f"{100 * (before - after):.1f}"
+    said = words_of(page)
+    assert f"spot  loses {points} points: it gets {after:.1%} of attention, and got" in said
+    assert f"-{points} points" in said  # in the table
+    assert "Share by centre" in said
+    cover = text.partition('<section id="cover">')[2].partition("</section>")[0]
+    assert "<h1>Did it gain?</h1>" in cover
+    assert "For Leaf &amp; Water" in cover
+    (logo,) = re.findall(r'<img src="([^"]+)"', cover)
+    assert picture_of(logo).size == (384, 128)
+    assert "<b>rest" not in text
+    corners = {area["name"]: area["corners"] for area in entry["areas"]}
+    assert corners["<b>rest"] == [[[50, 0], [100, 0], [100, 100], [50, 100]]]
+
+
+def test_one_picture_is_compared_with_one(salcli: Run, photos: list[Path], clip_file: Path) -> None:
+    for inputs, told in (
+        ((*photos, "--against", photos[0]), "one input with one"),
+        ((clip_file, "--against", photos[0]), "one picture beside one other"),
+        ((photos[0], "--against", "nothing.png"), "does not exist"),
+        ((photos[0], "--logo", "nothing.png"), "there is no logo"),
+    ):
+        run = salcli("report", *inputs, "-m", "centre")
+        assert run.returncode in (1, 2)
+        assert told in run.stderr
+
+
+def test_pictures_without_areas_are_told_in_words(
+    salcli: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    assert salcli("report", photos[0], "-m", "brightness").returncode == 0
+    said = words_of(tmp_path / "report.html")
+    assert "On  left , people most likely look at the top left first." in said
+    assert "<table>" not in said
+    others = []
+    for number in range(3):
+        others.append(tmp_path / f"photo {number}.png")
+        Image.open(photos[1]).save(others[-1])
+    areas = ("--area", "spot=90,40,20,20")
+    assert salcli("report", photos[0], *others, "-m", "brightness", *areas).returncode == 0
+    said = words_of(tmp_path / "report.html")
+    assert re.search(r"spot  gets \d+\.\d% of attention on average: from \d+\.\d% on left to", said)
+
+
+def test_many_stills_are_shrunk_until_they_fit() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (400, 600, 3), np.uint8)
+    url = tiles.data_url(Image.fromarray(noise), "jpeg")
+    sheet = tiles.Tiles()
+    sheet.add(noise[:200, :300, 0])
+    still = {"picture": url, "models": [{"tiles": sheet.document()}]}
+    entries = [json.loads(json.dumps(still)) for _ in range(6)]
+    entries[0]["before"] = json.loads(json.dumps(still))
+    size = len(json.dumps(entries))
+    room.fit(entries, size)
+    assert len(json.dumps(entries)) == size  # they fit as they are
+    room.fit(entries, size // 3)
+    assert size // 5 < len(json.dumps(entries)) <= size // 3
+    for each in (*entries, entries[0]["before"]):
+        width, height = picture_of(each["picture"]).size
+        assert width / height == pytest.approx(1.5, abs=0.01)
+        shown = each["models"][0]["tiles"]
+        assert picture_of(shown["source"]).size == (shown["width"], shown["height"])
+
+
+@pytest.mark.endurance
+def test_several_hundred_photographs_stay_below_thirty_megabytes(
+    salcli: Run, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    for number in range(300):
+        small = random.integers(0, 255, (120, 160, 3), np.uint8)
+        picture = Image.fromarray(small).resize((1280, 960), Image.Resampling.BILINEAR)
+        picture.save(tmp_path / f"photo {number}.jpg", quality=90)
+    run = salcli("report", *sorted(tmp_path.glob("*.jpg")), "-m", "centre", "-q")
+    assert run.returncode == 0
+    assert (tmp_path / "report.html").stat().st_size < 30e6

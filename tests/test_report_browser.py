@@ -1,10 +1,14 @@
 """The page of `salcli report` in a real browser: it opens from disk, moves, and asks nobody."""
 
+import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +23,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from salcli.models.loading import load_model
+from salcli.report.entries import EntryMaker
+from salcli.report.page import Cover, write
+from salcli.terminal.progress import Silence
+
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = pytest.mark.skipif(
@@ -28,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 QUIET = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--window-size=1000,1400",
+    "--window-size=1000,2000",
 )
 
 
@@ -44,11 +53,12 @@ def page(tmp_path_factory: pytest.TempPathFactory, clip_file: Path) -> Path:
     return folder / "page.html"
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    profile = tmp_path_factory.mktemp("browser")
     options = ChromeOptions()
     options.binary_location = str(BROWSER)
-    for argument in (*QUIET, f"--user-data-dir={tmp_path / 'profile'}"):
+    for argument in (*QUIET, f"--user-data-dir={profile}"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = Chrome(options=options, service=Service(DRIVER))
@@ -57,7 +67,8 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
 
 
 @pytest.fixture
-def opened(browser: Chrome, page: Path) -> Chrome:
+def opened(browser: Chrome, page: Path) -> Iterator[Chrome]:
+    browser.get_log("performance")
     browser.get(page.as_uri())
     WebDriverWait(browser, 20).until(
         lambda _: browser.execute_script(
@@ -65,7 +76,9 @@ def opened(browser: Chrome, page: Path) -> Chrome:
             "[...document.querySelectorAll('figure canvas')].every(each => each.width < 300)"
         )
     )
-    return browser
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def figure(browser: Chrome, kind: str) -> WebElement:
@@ -165,6 +178,62 @@ def test_it_fits_a_phone_and_a_wide_screen(width: int, opened: Chrome) -> None:
     )
     assert found["page"] <= found["inner"] == width
     assert found["figure"] > 0.5 * min(width, 960)
+
+
+def test_models_side_by_side_and_a_zoom(opened: Chrome) -> None:
+    Select(opened.find_element(By.ID, "model")).select_by_value("side by side")
+    panels = opened.find_elements(By.CSS_SELECTOR, "article.still figure")
+    assert [panel.text.split("\n")[0] for panel in panels] == ["centre", "spectral-residual"]
+    assert np.abs(pixels(panels[0])[40:] - pixels(panels[1])[40:]).max() > 50
+    panels[1].find_element(By.CSS_SELECTOR, ".zoom").send_keys(Keys.ENTER)
+    large = opened.find_element(By.CSS_SELECTOR, "dialog[open] .stage")
+    until(
+        opened,
+        lambda: opened.execute_script(
+            "return arguments[0].querySelector('canvas').width < 300", large
+        ),
+    )
+    assert large.size["width"] > 1.5 * panels[1].size["width"]
+    ActionChains(opened).send_keys(Keys.ESCAPE).perform()
+    until(opened, lambda: not opened.find_elements(By.CSS_SELECTOR, "dialog[open]"))
+
+
+def drawn(document: bytes) -> dict[tuple[int, ...], set[int]]:
+    """On how many pages of a PDF pictures of a size in pixels are drawn."""
+    sizes, pages = {}, Counter()
+    for match in re.finditer(
+        rb"(\d+) 0 obj\s*<<((?:(?!endobj).)*?)>>\s*stream\r?\n", document, re.DOTALL
+    ):
+        body = document[match.end() : document.index(b"endstream", match.end())]
+        if b"/Subtype /Image" in match[2]:
+            sides = [re.search(rb"/%s (\d+)" % side, match[2]) for side in (b"Width", b"Height")]
+            sizes[match[1]] = tuple(int(side[1]) for side in sides if side)
+        elif b"FlateDecode" in match[2]:
+            pages.update(set(re.findall(rb"/X(\d+) Do", zlib.decompress(body))))
+    found: dict[tuple[int, ...], set[int]] = {}
+    for key in pages.keys() & sizes.keys():
+        found.setdefault(sizes[key], set()).add(pages[key])
+    return found
+
+
+def test_it_prints_without_cutting_a_picture(browser: Chrome, tmp_path: Path) -> None:
+    """A picture that is cut is drawn on two pages."""
+    sizes = [(90 + number, 290 if number % 3 else 70) for number in range(9)]  # tall and wide
+    for number, size in enumerate(sizes):
+        Image.effect_noise(size, 60).save(tmp_path / f"{number}.png")
+    models = [load_model("centre", device="cpu")]
+    maker = EntryMaker(models, Silence(), areas=(), kind="stills", fps=None)
+    entries = [*maker.entries(tmp_path).entries]
+    write(tmp_path / "report.html", entries, models, cover=Cover("Printed"))
+    browser.get((tmp_path / "report.html").as_uri())
+    until(
+        browser,
+        lambda: browser.execute_script("return 'built' in document.documentElement.dataset"),
+    )
+    paper = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": True}
+    printed = browser.execute_cdp_cmd("Page.printToPDF", paper)
+    found = drawn(base64.b64decode(printed["data"]))
+    assert {size: found.get(size) for size in sizes} == {size: {1} for size in sizes}
 
 
 def test_it_is_dark_where_the_reader_likes_it_dark(opened: Chrome) -> None:

@@ -43,8 +43,8 @@ def aoi(
         Path | None,
         typer.Option(
             metavar="FILE|auto",
-            help="Areas: salcli's or COCO's JSON, or CSV frame,name,x,y,w,h; auto finds some, and "
-            "writes them for you to correct.",
+            help="Areas in salcli's, COCO's or Label Studio's JSON, CVAT's XML, or CSV "
+            "frame,name,x,y,w,h; auto finds some, and writes them for you to correct.",
         ),
     ] = None,
     area: _options.AreaBoxes = None,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from salcli.commands import _options, _steps
 from salcli.commands._steps import each_input, load_models
+from salcli.errors import InputError, UsageError
 from salcli.terminal import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["report"]
 
@@ -28,6 +32,19 @@ def report(
         Path, typer.Option("--output", "-o", metavar="FILE", help="Path of the page.")
     ] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Where people look",
+    client: Annotated[
+        str, typer.Option(metavar="NAME", help="For whom it is.", show_default=False)
+    ] = "",
+    note: Annotated[
+        str, typer.Option(metavar="TEXT", help="Some lines below the title.", show_default=False)
+    ] = "",
+    logo: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Picture above the title.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="INPUT", help="Earlier version of INPUT, to show beside it."),
+    ] = None,
     models: _options.ModelNames = None,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
@@ -44,16 +61,17 @@ def report(
 ) -> None:
     """Write an HTML page that needs no network: pictures and clips under their maps.
 
-    Stills form a gallery; clips have a player with a synchronised overlay and a timeline below. If
-    maps or fixations of observers are beside the images, the page shows them, and each model's
-    scores. Inputs that cannot be read are reported and skipped.
+    It begins with a summary in sentences and a table of the areas. Stills form a gallery; clips
+    have a player with a synchronised overlay and a timeline below. If maps or fixations of
+    observers are beside the images, the page shows them, and each model's scores. Inputs that
+    cannot be read are reported and skipped. Browsers print it to PDF.
 
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
 
     \b
     Examples:
       salcli report clip.mp4 photos -o report.html
-      salcli report page.png --area button=100,40,40,20
+      salcli report new.png --against old.png --area button=100,40,40,20
     """
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     from salcli.areas import parse
@@ -61,6 +79,9 @@ def report(
     chosen = parse.collect(areas, area or ())
     _steps.check_writable(output.parent)
     _steps.check_exist(inputs)
+    before = _before(inputs, against)
+    if logo is not None and not logo.is_file():
+        raise InputError(f"there is no logo '{logo}'; check the spelling")
     loaded = load_models(
         models,
         option=option,
@@ -73,10 +94,12 @@ def report(
     )
     from salcli.panels.paired import find_paired
     from salcli.report.entries import EntryMaker
-    from salcli.report.page import write
+    from salcli.report.page import Cover, write
+    from salcli.report.tiles import read_logo
     from salcli.terminal.progress import watch
 
-    paths = find_paired(inputs)
+    cover = Cover(title, client, note, read_logo(logo) if logo else "")
+    paths = [*before, *find_paired(inputs)]
     with watch(len(paths), quiet=quiet, style=progress) as watcher:
         for one in loaded:
             for line in (_steps.introduction(one), *_steps.known_limits(one)):
@@ -84,9 +107,34 @@ def report(
         maker = EntryMaker(loaded, watcher, areas=chosen, kind=kind, fps=fps)
         done = each_input(paths, maker.entries, failed=lambda *_: None, watcher=watcher)
         entries = [entry for found in done if found for entry in found.entries]
+        if before:
+            entries = _beside(entries)
         if entries:
-            write(output, entries, loaded, title=title)
+            write(output, entries, loaded, cover=cover)
             shown = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
             watcher.note(f"{output}: {shown}, {output.stat().st_size / 1e6:.1f} MB")
     if not entries or not all(found and not found.problems for found in done):
         raise typer.Exit(1)
+
+
+def _before(inputs: Sequence[str], against: str | None) -> list[Path]:
+    """The earlier version of the input; empty if there is none."""
+    from salcli.panels.paired import find_paired
+
+    if against is None:
+        return []
+    _steps.check_exist([against])
+    paths, others = find_paired(inputs), find_paired([against])
+    if len(paths) != 1 or len(others) != 1:
+        raise UsageError(
+            f"--against compares one input with one, not {len(paths)} with {len(others)}"
+        )
+    return others
+
+
+def _beside(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entry of a version, with that of the version before inside; both must be stills."""
+    if len(entries) != 2 or not all("picture" in entry for entry in entries):
+        raise InputError("--against shows one picture beside one other; for clips see 'salcli aoi'")
+    before, after = entries
+    return [{**after, "before": before}]

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from salcli.areas.measure import Covers, shares
+from salcli.areas.pictures import PALETTE
 from salcli.output.frametable import summary
 from salcli.panels.board import ScoredMap
 from salcli.panels.predictions import PairedPredictions
@@ -22,6 +23,8 @@ from salcli.report.tiles import Tiles, data_url, levels
 from salcli.report.timeline import MeasuredMap, Timeline
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from salcli.areas.geometry import Area
     from salcli.models.loading import Loaded
     from salcli.panels.board import ComparedFrame
@@ -101,16 +104,18 @@ class EntryMaker:
             maps.append(ScoredMap(OBSERVERS, np.asarray(compared.density, np.float32)))
         for scored in maps:
             covered = covers.on(compared.index, compared.label, scored.saliency.shape)
-            areas = {
-                name: (share.share, share.lift)
-                for name, share in shares(scored.saliency, covered).items()
-            }
+            areas = shares(scored.saliency, covered)
             yield MeasuredMap(scored.title, scored.saliency, scores=scored.scores, areas=areas)
 
     def _stills(self, frames: Iterator[ComparedFrame]) -> list[dict[str, Any]]:
         covers = Covers(self._areas)
         return [
-            _still(compared, [_still_model(each) for each in self._measured(compared, covers)])
+            {
+                **_still(
+                    compared, [_still_model(each) for each in self._measured(compared, covers)]
+                ),
+                "areas": self._outlines(compared),
+            }
             for compared in frames
         ]
 
@@ -118,14 +123,39 @@ class EntryMaker:
         assert stimulus.fps is not None  # or it would be no clip
         covers = Covers(self._areas)
         timeline = Timeline(stimulus.fps)
+        outlines: list[dict[str, Any]] = []
         with EmbeddedClip(stimulus) as clip:
             for compared in frames:
+                outlines = outlines or self._outlines(compared)
                 clip.add(compared)
                 assert compared.time is not None  # since it is a clip
                 if timeline.wants(compared.index, compared.time):
                     timeline.add(list(self._measured(compared, covers)))
             video = base64.b64encode(clip.finish()).decode()
-        return {"name": stimulus.name, "video": video, **timeline.document()}
+        return {
+            "name": stimulus.name,
+            "video": video,
+            **timeline.document(),
+            "areas": [] if any(area.moves for area in self._areas) else outlines,
+        }
+
+    def _outlines(self, compared: ComparedFrame) -> list[dict[str, Any]]:
+        """The corners of each area on a frame, in percent of it."""
+        height, width = compared.picture.shape[:2]
+        return [
+            {
+                "name": area.name,
+                "ink": "rgb({} {} {})".format(*PALETTE[number % len(PALETTE)]),
+                "corners": [
+                    [
+                        [round(100 * x.on(width) / width, 3), round(100 * y.on(height) / height, 3)]
+                        for x, y in polygon
+                    ]
+                    for polygon in area.on(compared.index, compared.label)
+                ],
+            }
+            for number, area in enumerate(self._areas)
+        ]
 
 
 def _still(compared: ComparedFrame, models: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -146,11 +176,27 @@ def _still_model(measured: MeasuredMap) -> dict[str, Any]:
     tiles.add(levels(measured.saliency, STILL_SIDE))
     found = summary(measured.saliency)
     facts: dict[str, Any] = {"peak": "none, the map is zero everywhere"}
+    place = None
     if found is not None:
         x, y = found.peak
         facts = {"peak": f"{x}, {y}", "entropy": f"{found.entropy:.2f} bits"}
-    for name, (share, lift) in measured.areas.items():
-        more = "" if lift is None else f" ({lift:.1f} times its size)"
-        facts[f"share of {name}"] = f"{share:.1%}{more}"
+        height, width = measured.saliency.shape
+        place = [x / width, y / height]
+    for name, share in measured.areas.items():
+        more = "" if share.lift is None else f" ({share.lift:.1f} times its size)"
+        facts[f"share of {name}"] = f"{share.share:.1%}{more}"
     facts |= {name: f"{score:.3f}" for name, score in measured.scores.items() if not isnan(score)}
-    return {"name": measured.title, "tiles": tiles.document(), "facts": facts}
+    return {
+        "name": measured.title,
+        "tiles": tiles.document(),
+        "facts": facts,
+        "areas": {name: [share.share, share.lift] for name, share in measured.areas.items()},
+        "peak": place,
+        "held": _held(measured.saliency),
+    }
+
+
+def _held(saliency: npt.NDArray[np.float32]) -> float:
+    """The least part of the picture that holds half of all attention."""
+    falling = np.sort(saliency, axis=None)[::-1].astype(np.float64).cumsum()
+    return float((falling < falling[-1] / 2).mean()) if falling[-1] > 0 else 0.5

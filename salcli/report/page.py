@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -14,22 +15,53 @@ from typing import TYPE_CHECKING, Any
 
 from salcli._version import __version__
 from salcli.files import atomic
+from salcli.report import room, summary
 from salcli.report.tiles import palette
 
 if TYPE_CHECKING:
     from salcli.models.loading import Loaded
 
-__all__ = ["write"]
+__all__ = ["Cover", "write"]
+
+
+@dataclass(frozen=True)
+class Cover:
+    """What stands above everything else.
+
+    Attributes:
+        title: Of the page.
+        client: For whom it is.
+        note: A few lines.
+        logo: A picture as a `data:` URL.
+    """
+
+    title: str
+    client: str = ""
+    note: str = ""
+    logo: str = ""
+
+    def document(self) -> str:
+        """As HTML; empty if there is nothing but the title."""
+        if not (self.client or self.note or self.logo):
+            return ""
+        parts = [
+            self.logo and f'<img src="{html.escape(self.logo)}" alt="">',
+            f"<h1>{html.escape(self.title)}</h1>",
+            self.client and f'<p class="client">For {html.escape(self.client)}</p>',
+            self.note and f"<p>{html.escape(self.note)}</p>",
+        ]
+        return '<section id="cover">' + "\n".join(filter(None, parts)) + "</section>"
 
 
 def write(
-    path: Path, entries: Sequence[dict[str, Any]], models: Sequence[Loaded], *, title: str
+    path: Path, entries: Sequence[dict[str, Any]], models: Sequence[Loaded], *, cover: Cover
 ) -> None:
-    """Write the page of at least one entry, atomically.
+    """Write the page of at least one entry, atomically; shrinks pictures if there are many.
 
     Raises:
         OutputError: It cannot be written.
     """
+    room.fit(entries)
     labels = [loaded.label for loaded in models]
     shown = {model["name"] for entry in entries for model in entry["models"]}
     # the models in their order, then the observers, if any entry has a ground truth
@@ -38,7 +70,9 @@ def write(
     script = _part("script.js")
     # nothing depends on the time, so that equal inputs give equal bytes
     page = Template(_part("template.html")).substitute(
-        title=html.escape(title),
+        title=html.escape(cover.title),
+        cover=cover.document(),
+        summary=_summary(entries),
         style=_part("style.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -48,6 +82,14 @@ def write(
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     )
     atomic.write(path, page)
+
+
+def _summary(entries: Sequence[dict[str, Any]]) -> str:
+    said = "".join(f"<li>{sentence}</li>" for sentence in summary.sentences(entries))
+    parts = (said and f"<ul>{said}</ul>", summary.table(entries))
+    if not any(parts):
+        return ""
+    return f'<section id="summary"><h2>In short</h2>{"".join(parts)}</section>'
 
 
 def _part(name: str) -> str:

@@ -1,7 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const control = Object.fromEntries(["model", "opacity", "wipe"].map(id => [id, document.getElementById(id)]));
-const views = [];
+const views = [], TOGETHER = "side by side", SOON = 6; // so many views are built at once, others when there is time
 document.getElementById("controls").addEventListener("submit", event => event.preventDefault());
 
 const make = (tag, properties = {}, ...children) => {
@@ -96,32 +96,94 @@ function player(entry, redraw) {
   return video;
 }
 
-function view(entry) {
-  const canvas = make("canvas", {}), notes = make("div", {});
-  canvas.setAttribute("aria-hidden", "true");
-  let model = null, track = null;
-  const time = () => stage.currentTime || 0;
-  const redraw = () => {
-    if (!model) return;
-    paint(canvas, model.tiles, entry.times ? moment(entry.times, time()) : 0);
-    track?.follow(time());
-  };
-  const stage = entry.video ? player(entry, () => redraw()) : make("img", {src: entry.picture, alt: entry.name, width: entry.width, height: entry.height});
-  for (const each of entry.models) {
-    each.tiles.picture = make("img", {onload: () => redraw(), src: each.tiles.source});
+// The outlines and names of areas over a picture.
+function outlines(areas, shares) {
+  const svg = drawing("svg", {viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": true}), names = [];
+  for (const {name, ink, corners} of areas) {
+    for (const polygon of corners) svg.append(drawing("polygon", {points: polygon.map(point => point.join()).join(" "), stroke: ink}));
+    if (!corners.length) continue;
+    const left = Math.max(0, Math.min(...corners[0].map(([x]) => x))), top = Math.max(0, Math.min(...corners[0].map(([, y]) => y)));
+    const share = shares?.[name], label = make("b", {textContent: share ? `${name} ${(100 * share[0]).toFixed(1)}%` : name});
+    Object.assign(label.style, {background: ink, top: `${top}%`, ...(left > 70 ? {right: "0"} : {left: `${left}%`})});
+    label.classList.toggle("low", top < 6);
+    names.push(label);
   }
+  return [svg, ...names];
+}
+
+// A picture or clip under a map of one model.
+function panel(entry, stage, caption) {
+  const canvas = make("canvas", {}), over = make("div", {className: "stage"}, stage, canvas);
+  canvas.setAttribute("aria-hidden", "true");
+  if (entry.width) over.style.setProperty("--ratio", entry.width / entry.height);
+  let model = null;
+  const redraw = () => { if (model) paint(canvas, model.tiles, entry.times ? moment(entry.times, stage.currentTime || 0) : 0); };
   const choose = name => {
     model = entry.models.find(each => each.name === name) ?? null;
     canvas.hidden = !model;
-    track = model?.series ? timeline(entry, model, stage) : null;
-    notes.replaceChildren(...(model ? [facts(model.facts), ...(track ? [track.node] : [])] : []));
+    over.querySelectorAll("svg, b").forEach(each => each.remove());
+    over.append(...outlines(entry.areas, model?.areas));
+    if (model) {
+      model.tiles.picture ??= make("img", {src: model.tiles.source});
+      model.tiles.picture.addEventListener("load", redraw, {once: true});
+    }
     redraw();
+    return model;
   };
   const look = (opacity, wipe) => {
     canvas.style.opacity = opacity;
     canvas.style.clipPath = `inset(0 ${100 - wipe}% 0 0)`;
   };
-  const node = make("article", {className: entry.video ? "clip" : "still"}, make("h2", {textContent: entry.name}), make("figure", {}, stage, canvas), notes);
+  const name = () => model?.name;
+  return {node: make("figure", {}, ...(caption ? [make("figcaption", {textContent: caption})] : []), over), choose, look, redraw, over, name};
+}
+
+const still = entry => make("img", {src: entry.picture, alt: entry.name, width: entry.width, height: entry.height});
+
+function zoom(entry, name) {
+  const dialog = document.getElementById("zoom"), large = panel(entry, still(entry));
+  dialog.querySelector("figure")?.remove();
+  dialog.append(large.node);
+  large.choose(name);
+  large.look(control.opacity.value / 100, control.wipe.value);
+  dialog.showModal();
+}
+
+function view(entry) {
+  const notes = make("div", {}), panels = make("div", {className: "panels"});
+  let shown = [], track = null, looks = [1, 100];
+  const redraw = () => {
+    for (const each of shown) each.redraw();
+    track?.follow(stage.currentTime || 0);
+  };
+  const stage = entry.video ? player(entry, () => redraw()) : null;
+  const build = names => {
+    const parts = entry.before ? [["Before: ", entry.before], ["After: ", entry]] : [["", entry]];
+    shown = parts.flatMap(([when, part]) => names.map(name => {
+      const several = [when && when + part.name, names.length > 1 && name].filter(Boolean).join(", ");
+      const made = panel(part, stage ?? still(part), several);
+      made.choose(name);
+      if (!stage) made.over.append(make("button", {type: "button", className: "zoom", textContent: "Zoom", ariaLabel: `Zoom ${part.name}`, onclick: () => zoom(part, made.name())}));
+      return made;
+    }));
+    node.classList.toggle("wide-still", shown.length > 1);
+    panels.replaceChildren(...shown.map(each => each.node));
+    look(...looks);
+  };
+  const choose = name => {
+    const known = entry.models.map(each => each.name), first = known.includes(name) ? name : name === TOGETHER ? known[0] : null;
+    const alone = shown.length === (entry.before ? 2 : 1);
+    if (name === TOGETHER && !stage) build(known);
+    else if (alone) shown.forEach(each => each.choose(first ?? name));
+    else build([first ?? name]);
+    const model = entry.models.find(each => each.name === first);
+    track = model?.series ? timeline(entry, model, stage) : null;
+    const technical = model ? [make("details", {}, make("summary", {textContent: "Measures"}), facts(model.facts))] : [];
+    notes.replaceChildren(...(track ? [track.node] : []), ...technical);
+    redraw();
+  };
+  const look = (...values) => { looks = values; for (const each of shown) each.look(...values); };
+  const node = make("article", {className: entry.video ? "clip" : "still"}, make("h2", {textContent: entry.name}), panels, notes);
   return {node, choose, look};
 }
 
@@ -134,21 +196,37 @@ function legend() {
 }
 
 const refresh = () => views.forEach(each => each.look(control.opacity.value / 100, control.wipe.value));
-const choose = () => { views.forEach(each => each.choose(control.model.value)); refresh(); };
+const later = window.requestIdleCallback ?? (work => setTimeout(work, 1));
+let turn = 0;
+function choose() {
+  const mine = ++turn, name = control.model.value, waiting = views.slice(SOON);
+  views.slice(0, SOON).forEach(each => each.choose(name));
+  const next = () => {
+    if (mine !== turn) return;
+    const each = waiting.shift();
+    each?.choose(name);
+    if (waiting.length) later(next); else document.documentElement.dataset.built = "";
+  };
+  next();
+  refresh();
+}
 const nudge = (slider, step) => { slider.value = Number(slider.value) + step; refresh(); };
 
 for (const name of data.models) control.model.append(make("option", {value: name, textContent: name}));
+if (data.entries.some(entry => entry.picture && entry.models.length > 1)) control.model.append(make("option", {value: TOGETHER, textContent: TOGETHER}));
+document.getElementById("entries").classList.toggle("many", data.entries.length > SOON);
 for (const entry of data.entries) {
   views.push(view(entry));
   document.getElementById("entries").append(views.at(-1).node);
 }
+document.querySelector("#zoom button").addEventListener("click", () => document.getElementById("zoom").close());
 control.model.addEventListener("change", choose);
 control.opacity.addEventListener("input", refresh);
 control.wipe.addEventListener("input", refresh);
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("select")) return;
   const actions = {
-    m: () => { control.model.selectedIndex = (control.model.selectedIndex + 1) % control.model.length; choose(); },
+    m: () => { control.model.selectedIndex = (control.model.selectedIndex + 1) % data.models.length; choose(); },
     "[": () => nudge(control.opacity, -5), "]": () => nudge(control.opacity, 5),
     ",": () => nudge(control.wipe, -5), ".": () => nudge(control.wipe, 5),
   };

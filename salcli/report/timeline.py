@@ -16,6 +16,8 @@ from salcli.report.tiles import Tiles, levels
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from salcli.areas.attention import Share
+
 __all__ = ["MeasuredMap", "Timeline"]
 
 CLIP_SIDE = 96
@@ -32,10 +34,10 @@ class MeasuredMap(ScoredMap):
     """A model's or the observers' map of one frame, with what areas of interest get of it.
 
     Attributes:
-        areas: By area, its share of attention and its lift; no lift while it is off the screen.
+        areas: What each area of interest gets.
     """
 
-    areas: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    areas: Mapping[str, Share] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class _Sample:
         levels: The map, small.
         peak: The place of its peak, in widths of the frame; `None` for a map of zeros.
         values: Numbers by name.
+        areas: What each area gets.
     """
 
     levels: npt.NDArray[np.uint8]
     peak: tuple[float, float] | None
     values: Mapping[str, float]
+    areas: Mapping[str, Share]
 
 
 class Timeline:
@@ -97,7 +101,13 @@ class Timeline:
         series |= {key: [_value(sample, key) for sample in samples] for key in names}
         means = {f"mean {key}": _mean(values) for key, values in series.items()}
         facts = {"frames": self._count, **{key: m for key, m in means.items() if m is not None}}
-        return {"name": name, "tiles": tiles.document(), "series": series, "facts": facts}
+        return {
+            "name": name,
+            "tiles": tiles.document(),
+            "series": series,
+            "facts": facts,
+            "areas": _means(samples),
+        }
 
     def _motion(self, samples: Sequence[_Sample | None]) -> Iterator[float | None]:
         """Speed of the peak since the previous map, in widths of the picture per second."""
@@ -114,10 +124,21 @@ def _sample(measured: MeasuredMap) -> _Sample:
     found = summary(measured.saliency)
     width = measured.saliency.shape[1]
     values = {"entropy, bits": found.entropy} if found else {}
-    values |= {f"share of {name}": share for name, (share, _) in measured.areas.items()}
+    values |= {f"share of {name}": each.share for name, each in measured.areas.items()}
     values |= {name: score for name, score in measured.scores.items() if not math.isnan(score)}
     peak = (found.peak[0] / width, found.peak[1] / width) if found else None
-    return _Sample(levels(measured.saliency, CLIP_SIDE), peak, values)
+    return _Sample(levels(measured.saliency, CLIP_SIDE), peak, values, measured.areas)
+
+
+def _means(samples: Sequence[_Sample | None]) -> dict[str, list[float | None]]:
+    """Share and lift of each area over all kept maps."""
+    known = [sample.areas for sample in samples if sample]
+    means = {}
+    for name in known[0]:
+        share = float(np.mean([areas[name].share for areas in known]))
+        size = float(np.mean([areas[name].area_share for areas in known]))
+        means[name] = [share, share / size if size else None]
+    return means
 
 
 def _value(sample: _Sample | None, name: str) -> float | None:
