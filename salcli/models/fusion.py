@@ -19,6 +19,14 @@ ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
 """oneDNN's names of the activations that a convolution can apply to its output, and arguments."""
 
 
+LARGE, FEW = 2**13, 2**12
+"""Numbers in a weight from which on, and pixels of the input up to which, it takes a good part of
+the time that oneDNN reorders the weight at each call."""
+
+MOST_ORDERS = 2
+"""How many orders of a weight are kept; what comes later is for odd chunks, such as the last."""
+
+
 class FusedConvolution(nn.Module):
     """A 2-D convolution with its batch norm folded in, and its activation applied in the same pass.
 
@@ -54,6 +62,7 @@ class FusedConvolution(nn.Module):
         assert not isinstance(convolution.padding, str)
         self.stride, self.padding = convolution.stride, convolution.padding
         self.dilation, self.groups = convolution.dilation, convolution.groups
+        self._orders: dict[tuple[int, ...], Tensor] = {}
         kind = type(activation) if activation else None
         self.activation, self.limits = ACTIVATIONS[kind]
 
@@ -74,11 +83,26 @@ class FusedConvolution(nn.Module):
                 x, self.weight, self.bias, stride, padding, self.dilation, self.groups
             )
             return self.activate(y)
+        packs = self.groups == 1 and self.weight.numel() >= LARGE
+        few = x.shape[0] * x.shape[2] * x.shape[3] <= FEW
+        weight = self._packed(x, stride, padding) if packs and few else self.weight
         fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            *(x, self.weight, self.bias, padding, stride, self.dilation, self.groups),
+            *(x, weight, self.bias, padding, stride, self.dilation, self.groups),
             *(self.activation, self.limits, ""),
         )
         return fused
+
+    def _packed(self, x: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
+        """The weight in oneDNN's own order for inputs of this shape, kept for the next ones."""
+        key = (*x.shape, *stride, *padding)
+        found = self._orders.get(key)
+        if found is None:
+            found = torch.ops.mkldnn._reorder_convolution_weight(
+                *(self.weight, padding, stride, self.dilation, self.groups, list(x.shape))
+            )
+            if len(self._orders) < MOST_ORDERS:
+                self._orders[key] = found
+        return found
 
     def activate(self, y: Tensor) -> Tensor:
         """Apply the activation to `y`, in place."""

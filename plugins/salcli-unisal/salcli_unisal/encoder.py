@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -70,10 +71,8 @@ class InvertedResidual(nn.Module):
 
 def strided_convolution(x: Tensor, layer: nn.Conv2d | FusedConvolution, first: int) -> Tensor:
     """Stride-2 3x3 convolution whose first output is centred on row and column `first` (0 or 1)."""
-    if isinstance(layer, FusedConvolution):
-        if first:
-            x = F.pad(x, (0, 1, 0, 1))
-        y: Tensor = layer(x, stride=(2, 2), padding=(1 - first, 1 - first))
+    if isinstance(layer, FusedConvolution):  # for `first`, its kernel is moved
+        y: Tensor = layer(x, stride=(2, 2), padding=(1, 1))
         return y
     if first == 0:
         return F.conv2d(x, layer.weight, stride=2, padding=1, groups=layer.groups)
@@ -96,6 +95,23 @@ class MobileNetV2(nn.Module):
         last = nn.Sequential(nn.Conv2d(cin, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6())
         self.features = nn.ModuleList([*blocks, last])
         self.first = first
+
+    def move_kernels(self) -> None:
+        """Let fused layers of stride 2 keep row and column `first` without padding their input.
+
+        A kernel of 4x4 whose first row and column are zeros needs the usual padding on all sides,
+        and thus no larger copy of the input.
+        """
+        strided = [
+            block
+            for index, block in enumerate(self.features)
+            if index == 0 or (getattr(block, "stride", 1) == 2 and index not in (TAP_4X, TAP_2X))
+        ]
+        for block in strided if self.first else ():
+            for layer in block.modules():
+                if isinstance(layer, FusedConvolution) and layer.weight.shape[-1] == 3:
+                    kernel = F.pad(layer.weight, (1, 0, 1, 0))
+                    layer.weight = kernel.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`[N, 3, h, w]` -> 1280 channels at 1/32, 160 at 1/16, 64 at 1/8."""

@@ -58,6 +58,7 @@ class Stage(nn.Module):
     def __init__(self, cin: int, cout: int, factor: int, norm: Norms) -> None:
         super().__init__()
         self.inv_res = Block(expansion(cin, cout, factor, norm))
+        self.halves = nn.ModuleList()
 
     @property
     def layers(self) -> DomainSequential:
@@ -76,15 +77,34 @@ class Stage(nn.Module):
         own resolution, with four times fewer pixels.
         """
         widen = self.layers[0]
-        assert isinstance(widen, nn.Conv2d | FusedConvolution)
-        split = x.shape[1]
-        y = F.conv2d(x, widen.weight[:, :split])
-        y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
-        y = y + F.conv2d(skip, widen.weight[:, split:], widen.bias)
         if isinstance(widen, FusedConvolution):
+            below, beside = self.halves
+            y = double(below(x)).add_(beside(skip))
             y = widen.activate(y)
+        else:
+            assert isinstance(widen, nn.Conv2d)
+            split = x.shape[1]
+            y = double(F.conv2d(x, widen.weight[:, :split]))
+            y = y + F.conv2d(skip, widen.weight[:, split:])
         z: Tensor = self.layers(y, domain, start=1)
         return z
+
+    def divide(self, channels: int) -> None:
+        """Once the layers are fused, prepare `upsampled` for this many channels of `x`."""
+        widen = self.layers[0]
+        assert isinstance(widen, FusedConvolution)
+        assert widen.bias is not None
+        parts = widen.weight.split([channels, widen.weight.shape[1] - channels], dim=1)
+        for part in parts:
+            half = nn.Conv2d(part.shape[1], len(part), 1)
+            half.weight.data, half.bias = part, None
+            self.halves.append(FusedConvolution(half))
+        self.halves[1].bias = widen.bias
+
+
+def double(x: Tensor) -> Tensor:
+    """Bilinear upsampling by 2."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class UNISAL(nn.Module):
@@ -201,6 +221,9 @@ class UNISAL(nn.Module):
             if isinstance(sequence, DomainSequential):
                 sequence.choose(domain)
         fuse(fused)
+        fused.cnn.move_kernels()
+        fused.upsampling_2.divide(HIDDEN)
+        fused.post_upsampling_2.divide(128)
         return fused.to(memory_format=torch.channels_last)
 
     def is_static(self, domain: str, steps: int) -> bool:
