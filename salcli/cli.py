@@ -23,6 +23,7 @@ from salcli.commands.compare import compare
 from salcli.commands.crop import crop
 from salcli.commands.datasets import app as datasets
 from salcli.commands.doctor import doctor
+from salcli.commands.export import export
 from salcli.commands.filters import filters
 from salcli.commands.finetune import finetune
 from salcli.commands.models import models
@@ -53,7 +54,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
     _help.USE: {"crop": crop},
     _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
     _help.TRAIN: {"train": train, "finetune": finetune},
-    _help.STORE: {"datasets": datasets, "weights": weights},
+    _help.STORE: {"datasets": datasets, "weights": weights, "export": export},
     _help.ABOUT: {"models": models, "filters": filters, "plugins": plugins, "doctor": doctor},
 }
 """Commands and groups of commands by the panel of the help in which they stand."""

@@ -106,6 +106,7 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     }
     tested |= {("sh", mark) for mark in NOT_RUN}
     tested |= {("python", "dataset")}  # by tests/test_public_surface.py
+    tested |= {("python", "export")}  # by tests/test_export.py
     tested |= {("python", "image"), ("python", "recurrent")}  # by tests/test_framewise.py
     # by tests/test_filters.py
     tested |= {("python", mark) for mark in ("preprocess", "predict", "filter")}

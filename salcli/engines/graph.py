@@ -63,9 +63,9 @@ def examples(exportable: Exportable, batch: int = BATCH) -> list[Tensor]:
     return [*inputs, *(torch.zeros(batch, *shape) for shape in exportable.states.values())]
 
 
-def difference(exportable: Exportable, other: RunNetwork) -> float:
+def difference(exportable: Exportable, other: RunNetwork, *, batch: int = BATCH) -> float:
     """The largest difference between the maps of two networks over two steps, NaN if any is NaN."""
-    tensors, count = examples(exportable), len(exportable.outputs)
+    tensors, count = examples(exportable, batch), len(exportable.outputs)
     inputs, states = tensors[: len(exportable.inputs)], tensors[len(exportable.inputs) :]
     before, apart = (states, states), []
     for _ in range(2 if states else 1):

@@ -25,7 +25,7 @@ from salcli.files.jsonfile import read_json
 from salcli.specs import ArrayNetwork, EngineSpec, resolve
 from salcli.weights.cache import cache_root, locked
 
-__all__ = ["EngineNetworks", "kept_in"]
+__all__ = ["EngineNetworks", "kept_in", "on_tensors"]
 
 logger = logging.getLogger(__name__)
 
@@ -105,12 +105,13 @@ class EngineNetworks:
         with failures_of(who):
             run: ArrayNetwork = resolve(self.spec.load)(path, torch.get_num_threads(), calls)
 
-        def compute(*tensors: Tensor) -> tuple[Tensor, ...]:
-            with failures_of(who):
-                arrays = run(*(tensor.contiguous().numpy() for tensor in tensors))
-            return tuple(map(torch.from_numpy, arrays))
+        compute = on_tensors(run)
 
-        return compute
+        def guarded(*tensors: Tensor) -> tuple[Tensor, ...]:
+            with failures_of(who):
+                return compute(*tensors)
+
+        return guarded
 
     def _check(self, exportable: Exportable, run: RunNetwork) -> None:
         with torch.inference_mode():
@@ -121,6 +122,13 @@ class EngineNetworks:
                 f"of PyTorch by {apart:.2g}, and this model allows {exportable.tolerance:.2g}"
             )
         logger.info("engine %s: maps differ by %.2g from PyTorch's", self.spec.name, apart)
+
+
+def on_tensors(run: ArrayNetwork) -> RunNetwork:
+    """A network of arrays as one of tensors."""
+    return lambda *tensors: tuple(
+        map(torch.from_numpy, run(*(tensor.contiguous().numpy() for tensor in tensors)))
+    )
 
 
 def kept_in(digest: str) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,33 +21,18 @@ OPSET = 18
 """Version of ONNX's operators."""
 
 
-def write_onnx(
-    exportable: Exportable,
-    path: Path,
-    *,
-    network: nn.Module | None = None,
-    outputs: Sequence[str] | None = None,
-    batch: int | None = None,
-) -> None:
-    """Write a network as an ONNX file.
-
-    Args:
-        exportable: What is written.
-        path: The file.
-        network: Another network with these inputs and states.
-        outputs: Names of all that it gives.
-        batch: Size of the batch; by default the file takes any.
-    """
+def write_onnx(exportable: Exportable, path: Path, *, batch: int | None = None) -> None:
+    """Write a network as an ONNX file; `batch` is the size of its batch, by default any."""
     tensors = examples(exportable) if batch is None else examples(exportable, batch)
     with tracing():
         program = torch.onnx.export(
-            network or exportable.network,
+            exportable.network,
             tuple(tensors),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(exportable.given),
-            output_names=list(outputs or exportable.found),
-            dynamic_shapes=any_batch(tensors) if batch is None else None,
+            output_names=exportable.found,
+            dynamic_shapes=any_batch(exportable.network, tensors) if batch is None else None,
             external_data=False,
             verbose=False,
         )
@@ -53,10 +40,13 @@ def write_onnx(
         program.save(str(path))
 
 
-def any_batch(tensors: Sequence[Tensor]) -> tuple[dict[int, torch.export.Dim], ...]:
+def any_batch(network: nn.Module, tensors: Sequence[Tensor]) -> Any:
     """What tells an exporter that the first dimension of all tensors may have any length."""
     batch = torch.export.Dim("batch")
-    return tuple({0: batch} for _ in tensors)
+    each = tuple({0: batch} for _ in tensors)
+    parameters = inspect.signature(network.forward).parameters.values()
+    variadic = any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
+    return (each,) if variadic else each
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 from torch import nn
 
-from salcli.authoring import Exportable, Model, framewise, resized
+from salcli.authoring import Exportable, Model, Standardisation, framewise, resized
+
+ZERO_TO_ONE = Standardisation((0, 0, 0), (1, 1, 1))
 
 
 class Net(nn.Module):
@@ -19,7 +21,7 @@ class Exported(Model):
         return Net()
 
     def preprocess(self, frames):
-        return resized(frames, (12, 16)) / 255
+        return resized(frames, (12, 16), standardised=ZERO_TO_ONE)
 
     def exportable(self, size):
         return Exportable(
@@ -27,7 +29,7 @@ class Exported(Model):
             inputs={"frames": (3, 12, 16)},
             outputs=["map"],
             finish=lambda maps: maps[:, 0],
-            facts={"frames": {"resize": "bilinear"}},
+            facts={"frames": ZERO_TO_ONE.facts("bilinear, by Pillow in 8 bit")},
         )
 
     def predict(self, stimulus):
