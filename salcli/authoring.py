@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from salcli.render import colormaps, legend, lettering
     from salcli.render.styles import Look, MapStyle
     from salcli.specs import parse_options
-    from salcli.stream import FrameTap, batched, in_order, paired, prefetch, sliding
+    from salcli.stream import FrameTap, batched, in_order, on_one_core, paired, prefetch, sliding
     from salcli.terminal.logs import logging_to_terminal
     from salcli.terminal.progress import download_bar, watch
     from salcli.training import losses
@@ -122,6 +122,7 @@ __all__ = [
     "lone_root",
     "losses",
     "matlab",
+    "on_one_core",
     "one_by_one",
     "open_dataset",
     "open_panels",
@@ -209,6 +210,7 @@ __getattr__ = lazily(
         "lone_root": "salcli.datasets.collection",
         "losses": "salcli.training.losses",
         "matlab": "salcli.gaze.matlab",
+        "on_one_core": "salcli.stream",
         "one_by_one": "salcli.models.framewise",
         "open_dataset": "salcli.datasets.open",
         "open_panels": "salcli.panels.board",

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -13,9 +14,19 @@ from salcli.errors import PluginError
 from salcli.types import Frame, Prediction
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
     from torch import Tensor
 
-__all__ = ["FrameTap", "batched", "checked", "in_order", "paired", "prefetch", "sliding"]
+__all__ = [
+    "FrameTap",
+    "batched",
+    "checked",
+    "in_order",
+    "on_one_core",
+    "paired",
+    "prefetch",
+    "sliding",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -237,6 +248,16 @@ def _prefetched(iterable: Iterable[T], depth: int, weigh: Callable[[T], int]) ->
             thread.join()
 
 
+def on_one_core(items: Iterable[T]) -> Iterator[T]:
+    """The items, for `prefetch`: in the thread that takes them, PyTorch uses one core from then on.
+
+    Small operations, such as those of preprocessing, would start a team of threads that takes the
+    cores of the network.
+    """
+    _on_one_core()
+    yield from items
+
+
 def in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
     """`function` of each item, in the order of the items, computed by `workers` threads at once.
 
@@ -273,7 +294,14 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) ->
 def _on_one_core() -> None:
     """Let OpenMP's parallel regions of this thread, which are PyTorch's, use one core."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     torch.get_num_threads()  # a new thread's first question sets its number, to that of all cores
-    threadpool_limits(1, user_api="openmp")
+    _openmp().limit(limits=1)
+
+
+@cache
+def _openmp() -> ThreadpoolController:
+    """OpenMP, once PyTorch has loaded it; to find it takes some milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="openmp")

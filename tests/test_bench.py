@@ -95,3 +95,20 @@ def test_data_are_held_against_the_networks_appetite(
 def test_memory_of_the_accelerator_is_told(salcli: Run) -> None:
     found = ways(salcli("bench", *SMALL, "--device", "cuda", "--json"))
     assert found["default"]["device_memory"] > 10e6
+
+
+def test_stages_are_timed_one_by_one(salcli: Run, clip_file: Path) -> None:
+    run = salcli("bench", clip_file, "-m", "brightness", "--frames", "5", "--stages", "--json")
+    assert run.returncode == 0, run.stderr
+    found = {stage["name"]: stage for stage in json.loads(run.stdout)}
+    assert next(iter(found)) == "decode"
+    assert list(found)[-1] == "all, to files"
+    assert {"preprocess", "8 bit", "PNG", "overlay"} < set(found)
+    assert all(stage["milliseconds"] > 0 and stage["cpu"] >= 0 for stage in found.values())
+    assert found["all, to files"]["milliseconds"] > found["decode"]["milliseconds"]
+
+
+def test_engines_are_ways_to_run_a_model(salcli: Run) -> None:
+    run = salcli("bench", "-m", "brightness", *SMALL, "--compare", "onnxruntime")
+    assert run.returncode == 2
+    assert "model 'brightness' runs in PyTorch only" in run.stderr

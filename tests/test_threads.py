@@ -14,6 +14,7 @@ import torch
 import salcli
 from salcli.devices import exactly
 from salcli.plugins import loader, registry
+from salcli.stream import on_one_core, prefetch
 
 
 def test_exact_float32_holds_until_the_last_thread_leaves() -> None:
@@ -95,3 +96,15 @@ def test_predictions_of_several_threads_are_those_of_one() -> None:
 
     for frame, saliency in zip(frames, together, strict=True):
         assert np.array_equal(saliency, predicted(frame))
+
+
+def test_a_background_thread_computes_on_one_core_if_it_is_asked_to() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        asked = (torch.get_num_threads() for _ in range(2))
+        assert list(prefetch(on_one_core(asked))) == [1, 1]
+        assert list(prefetch(torch.get_num_threads() for _ in range(2))) == [3, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -26,6 +26,7 @@ from salcli.bench.worker import RunSettings, Workload
 from salcli.devices import PRECISIONS
 from salcli.errors import SalcliError, UsageError
 from salcli.files.atomic import temporary_folder
+from salcli.plugins import registry
 from salcli.specs import ModelSpec, parse_options
 
 __all__ = ["Measurement", "convolution_peak", "run", "ways"]
@@ -78,7 +79,8 @@ class Measurement:
 def ways(spec: ModelSpec, setup: RunSettings, compare: Sequence[str]) -> dict[str, RunSettings]:
     """The default way and those compared with it, by name.
 
-    Each of `compare` is a name in `spec.comparisons`, a precision, or an option `KEY=VALUE`.
+    Each of `compare` is a name in `spec.comparisons`, a precision, an engine, or an option
+    `KEY=VALUE`.
 
     Raises:
         UsageError: It is none of these, or the model has no such option.
@@ -88,12 +90,14 @@ def ways(spec: ModelSpec, setup: RunSettings, compare: Sequence[str]) -> dict[st
         if name in spec.comparisons:
             other = [f"{key}={value}" for key, value in spec.comparisons[name].items()]
             found[name] = replace(setup, options=[*setup.options, *other])
+        elif name == "torch" or name in registry.engines():
+            found[name] = replace(setup, engine=name)
         elif name in PRECISIONS:
             found[name] = replace(setup, precision=name)
         elif "=" in name:
             found[name] = replace(setup, options=[*setup.options, name])
         else:
-            known = ", ".join((*spec.comparisons, *PRECISIONS))
+            known = ", ".join((*spec.comparisons, *PRECISIONS, *registry.engines()))
             raise UsageError(f"no way to run a model named '{name}'; known: {known}, or KEY=VALUE")
     for way in found.values():
         parse_options(spec, way.options, defaults={})

@@ -25,7 +25,16 @@ from salcli.models.model import Model
 from salcli.prediction import loop
 from salcli.types import Frame, Stimulus
 
-__all__ = ["Workload", "RunSettings", "count", "lap", "peak_bytes", "prepare"]
+__all__ = [
+    "Workload",
+    "RunSettings",
+    "count",
+    "lap",
+    "peak_bytes",
+    "prepare",
+    "refuse",
+    "stimulus_of",
+]
 
 DISC_SHARE = 1 / 8
 """Radius of the disc that crosses the generated clip, as a share of its height."""
@@ -57,6 +66,7 @@ class RunSettings:
         untrained: Use random weights: speed does not depend on them.
         device, precision: Names; see `salcli.devices`.
         batch_size: In frames; `None` for the device's default.
+        engine: What runs the network.
         filters: Around the model, as texts.
         offline: Never use the network.
     """
@@ -68,6 +78,7 @@ class RunSettings:
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
+    engine: str = "torch"
     filters: Sequence[str] = ()
     offline: bool = False
 
@@ -80,6 +91,7 @@ class RunSettings:
             device=self.device,
             precision=self.precision,
             batch_size=self.batch_size,
+            engine=self.engine,
             filters=self.filters,
             offline=self.offline,
             untrained=self.untrained,
@@ -111,12 +123,12 @@ class Runner:
 
     def __init__(self, label: str, model: Model, workload: Workload) -> None:
         self.label, self.model = label, model
-        self.stimulus = _stimulus(workload, model.spec.accepts)
+        self.stimulus = stimulus_of(workload, model.spec.accepts)
 
     def maps(self) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
         """The maps at the published size, as `salcli predict` makes them."""
         for result in loop.run(
-            self.model, self.stimulus, size="published", extras=False, notice=_refuse
+            self.model, self.stimulus, size="published", extras=False, notice=refuse
         ):
             yield result.saliency
 
@@ -162,16 +174,21 @@ def peak_bytes() -> dict[str, int]:
 def count(target: Path) -> tuple[int, int]:
     """Number of maps and total multiply-accumulates; writes the maps to a file.
 
-    The counter sees one thread only, so chunks of frames are not computed at once.
+    The counter sees one thread only, so chunks of frames are not computed at once. It sees PyTorch
+    only, so that what another engine computes is counted there.
     """
-    maps, threads = 0, torch.get_num_threads()
+    runner, maps, threads = _runners[0], 0, torch.get_num_threads()
     counter = FlopCounterMode(display=False, custom_mapping={FUSED: _fused_flops})
     torch.set_num_threads(1)
     try:
         with counter, target.open("wb") as file:
-            for map_ in _runners[0].maps():
+            for map_ in runner.maps():
                 np.save(file, map_)
                 maps += 1
+            if runner.model.engine:
+                runner.model.engine = None
+                for _ in runner.maps():
+                    pass
     finally:
         torch.set_num_threads(threads)
     return maps, counter.get_total_flops() // 2
@@ -187,7 +204,8 @@ def _fused_flops(x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any)
     return flops
 
 
-def _stimulus(workload: Workload, accepts: frozenset[str]) -> Stimulus:
+def stimulus_of(workload: Workload, accepts: frozenset[str]) -> Stimulus:
+    """What a workload shows to a model that takes stills, clips or both."""
     if workload.source is None:
         frames = DriftingClip(workload.frames, workload.size)
         fps = 25.0 if "clips" in accepts else None
@@ -208,6 +226,6 @@ class _First:
             yield frame
 
 
-def _refuse(text: str) -> None:
+def refuse(text: str) -> None:
     """Fail: reducing the batch size midway would make the figures meaningless."""
     raise SalcliError(f"{text}; choose a batch size that fits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -236,7 +237,11 @@ def load_models(
         check_model(name, option, weights=weights)  # before any of them is downloaded
     watch(1, quiet=quiet, style=progress).note(f"loading {', '.join(chosen)} ...")
 
-    from salcli.models.loading import load_model
+    gc.disable()  # what is imported stays; to search it for garbage takes a seventh of the time
+    try:
+        from salcli.models.loading import load_model
+    finally:
+        gc.enable()
 
     loaded = []
     for name in chosen:

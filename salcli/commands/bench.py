@@ -49,7 +49,7 @@ def bench(
         typer.Option(
             metavar="WAY",
             help="Another way, taking turns with the default: a name that 'salcli models NAME' "
-            "shows, a precision, or KEY=VALUE of an option. Repeatable.",
+            "shows, a precision, an engine, or KEY=VALUE of an option. Repeatable.",
         ),
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Maximum number of frames.")] = 64,
@@ -57,10 +57,17 @@ def bench(
         Any,
         typer.Option(metavar="WxH", parser=_options.parse_size, help="Size of the generated clip."),
     ] = "640x360",
+    stages: Annotated[
+        bool,
+        typer.Option(
+            "--stages", help="Time decoding, preprocessing, network and files one by one."
+        ),
+    ] = False,
     laps: Annotated[int, typer.Option(min=1, help="Timed runs; the fastest counts.")] = 1,
     device: _options.Device = "auto",
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
+    engine: _options.Engine = "torch",
     data: _options.Data = None,
     root: Roots = None,
     data_option: DataOptions = None,
@@ -123,9 +130,13 @@ def bench(
         device=device,
         precision=precision,
         batch_size=batch_size,
+        engine=engine,
         filters=filters or (),
         offline=offline,
     )
+    if stages:
+        _stages(setup, Workload(source, frames, size), laps=laps, as_json=as_json)
+        return
     _maps(
         setup,
         compare or (),
@@ -160,6 +171,21 @@ def _maps(
         typer.echo(json.dumps(_document(figures, peak), indent=2))
     else:
         _show(figures, peak)
+
+
+def _stages(setup: RunSettings, workload: Workload, *, laps: int, as_json: bool) -> None:
+    """Measure the stages of a prediction, and print them."""
+    from salcli.bench.stages import measure
+
+    found = measure(setup, workload, laps=laps)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(stage) for stage in found], indent=2))
+        return
+    rows = [
+        (s.name, f"{s.milliseconds:.2f}", f"{s.cpu:.2f}", f"{1000 / s.milliseconds:.3g}")
+        for s in found
+    ]
+    _tables.show(("STAGE", "MS/FRAME", "CPU MS/FRAME", "FRAMES/S"), rows)
 
 
 def _data(

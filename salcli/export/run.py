@@ -13,7 +13,7 @@ import torch
 
 from salcli._version import __version__
 from salcli.blame import failures_of
-from salcli.engines.graph import difference
+from salcli.engines.graph import difference, examples
 from salcli.errors import PluginError
 from salcli.export import files
 from salcli.files import atomic, checkpoint
@@ -72,6 +72,7 @@ def export(
         files.write(whole, format_, made, batch=batch)
         with torch.inference_mode():
             apart = difference(whole, files.load(format_, made), batch=batch or 2)
+            shape = list(whole.network(*examples(whole, 1))[0].shape[1:])
         if not apart <= MOST:
             raise PluginError(
                 f"the exported network is not kept: its maps differ by {apart:.2g} from those of "
@@ -91,7 +92,7 @@ def export(
             n: {"shape": list(s), **given.facts.get(n, {})} for n, s in given.inputs.items()
         },
         "states": {n: {"shape": list(s), "after": f"{n}_after"} for n, s in given.states.items()},
-        "outputs": {"map": {"shape": list(size), "range": [0, 1], "rounding": model.spec.rounding}},
+        "outputs": {"map": {"shape": shape, "range": [0, 1], "rounding": model.spec.rounding}},
         **{name: value for name, value in given.facts.items() if name not in given.inputs},
         **_origin(loaded),
         "difference": apart,

@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from salcli.models.model import Model
-from salcli.stream import batched, prefetch
+from salcli.stream import batched, on_one_core, prefetch
 from salcli.types import Frame, Prediction, Stimulus
 
 __all__ = ["framewise", "input_chunks", "one_by_one"]
@@ -28,10 +28,11 @@ def input_chunks(
         frames: Any number of them; frames of another size begin a new chunk.
         size: Maximum number of frames of a chunk; the model's `batch_size` by default.
     """
-    return prefetch(
+    chunks = (
         (model.inputs(chunk), (chunk[0].shape[0], chunk[0].shape[1]))
         for chunk in batched(frames, size or model.batch_size)
     )
+    return prefetch(on_one_core(chunks))
 
 
 def framewise(

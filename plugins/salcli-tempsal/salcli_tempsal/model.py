@@ -31,6 +31,7 @@ from salcli.authoring import (
     fuse,
     in_order,
     losses,
+    on_one_core,
     prefetch,
     resized,
 )
@@ -197,7 +198,7 @@ class TempSal(Model):
             ]
 
         batches = _grouped(inputs, self.batch_size // workers)
-        for predictions in in_order(compute, prefetch(batches), workers=workers):
+        for predictions in in_order(compute, prefetch(on_one_core(batches)), workers=workers):
             yield from predictions
 
     def exportable(self, size: tuple[int, int]) -> Exportable:

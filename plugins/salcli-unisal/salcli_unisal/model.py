@@ -22,6 +22,7 @@ from salcli.authoring import (
     batched,
     density_losses,
     in_order,
+    on_one_core,
     peaked,
     prefetch,
     resized,
@@ -212,7 +213,7 @@ class Unisal(Model):
             feature, skip_2x, skip_4x, frame_size = encoded
             return finished(network.decode(feature, skip_2x, skip_4x, domain), frame_size)
 
-        encoded = in_order(encode, prefetch(chunks), workers=workers)
+        encoded = in_order(encode, prefetch(on_one_core(chunks)), workers=workers)
         if recurrent:
             encoded = recurred(network, encoded, domain=domain, lanes=lanes)
         for maps in in_order(decode, encoded, workers=workers):
@@ -226,7 +227,7 @@ class Unisal(Model):
         lanes: int | None,
     ) -> Iterator[Tensor]:
         """Maps `[N, H, W]` of consecutive chunks of input and frame size, by another engine."""
-        ready = ((*chunk, self.runner(chunk[1])) for chunk in prefetch(chunks))
+        ready = ((*chunk, self.runner(chunk[1])) for chunk in prefetch(on_one_core(chunks)))
 
         def compute(chunk: tuple[Tensor, tuple[int, int], RunNetwork]) -> Tensor:
             inputs, frame_size, run = chunk

@@ -94,7 +94,7 @@ class Stage(nn.Module):
         widen = self.layers[0]
         assert isinstance(widen, FusedConvolution)
         assert widen.bias is not None
-        parts = widen.weight.split([channels, widen.weight.shape[1] - channels], dim=1)
+        parts = torch.split(widen.weight, [channels, widen.weight.shape[1] - channels], dim=1)
         for part in parts:
             half = nn.Conv2d(part.shape[1], len(part), 1)
             half.weight.data, half.bias = part, None
