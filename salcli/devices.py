@@ -36,8 +36,15 @@ PRECISIONS = {
 }
 """`auto` is float32: exact by default; the user may choose less."""
 
-SHORTAGES = ("out of memory", "can't allocate memory", "not enough memory")
-"""Texts of a plain RuntimeError by which Metal and the CPU allocator report it."""
+SHORTAGES = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
+"""Texts of a plain RuntimeError by which Metal, the CPU allocator, cuBLAS and cuDNN report it."""
 
 MALLOC = ((-1, 2**29), (-3, 2**25), (-8, 1))
 """glibc's M_TRIM_THRESHOLD, M_MMAP_THRESHOLD (its largest value) and M_ARENA_MAX, for `mallopt`."""

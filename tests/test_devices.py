@@ -65,3 +65,16 @@ def test_memory_of_the_process_is_known_where_the_system_says_it(
     assert (devices.peak_memory() or 0) > 10_000_000
     monkeypatch.setattr("sys.platform", "win32")
     assert devices.peak_memory() is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ],
+)
+def test_what_libraries_of_a_gpu_say_of_short_memory_is_known(text: str) -> None:
+    with pytest.raises(devices.OutOfMemoryError, match="FAILED"), devices.reporting_shortage():
+        raise RuntimeError(text)

@@ -16,11 +16,20 @@ from torch import Tensor
 from torch.nn import functional
 
 from salcli import Batch, Frame, InputError, Loss, Prediction, Recipe, Stimulus, UsageError
-from salcli.authoring import Checkpoint, Model, checkpoint, devices, input_chunks, pixels, stretch
+from salcli.authoring import (
+    Checkpoint,
+    Exportable,
+    Model,
+    checkpoint,
+    devices,
+    input_chunks,
+    pixels,
+    stretch,
+)
 from salcli_salema import Options, recipes, starts
 from salcli_salema.architecture import LAST, LAYERS
 from salcli_salema.generator import Kernels
-from salcli_salema.network import DROPOUT, SalCLSTM30, SalCLSTM56, SalEMA, State
+from salcli_salema.network import DROPOUT, AveragingStep, SalCLSTM30, SalCLSTM56, SalEMA, State
 
 __all__ = ["Salema"]
 
@@ -163,6 +172,30 @@ class Salema(Model):
             for saliency, deviation in zip(stretch(maps.mean(dim=0)), deviations, strict=True):
                 more = {"deviation": deviation} if self.options.monte_carlo else {}
                 yield Prediction(saliency, more)
+
+    def exportable(self, size: tuple[int, int]) -> Exportable:
+        """SalEMA with one average, one frame at a time; maps have the input's size.
+
+        Raises:
+            UsageError: The network is another, or uses dropout.
+        """
+        network, options = self.network, self.options
+        single = isinstance(network, SalEMA) and len(network.places) == 1
+        if not single or options.monte_carlo or options.dropout == "always":
+            raise UsageError("of SalEMA only one average without dropout can be exported")
+        assert isinstance(network, SalEMA)
+        step = AveragingStep(network).eval()
+        with torch.inference_mode():
+            averaged, _ = step.before(torch.zeros(1, 3, *options.input_size))
+        facts = {"channels": "BGR", "mean": list(starts.MEAN), "std": [1, 1, 1]}
+        return Exportable(
+            step,
+            inputs={"frames": (3, *options.input_size)},
+            states={"average": tuple(averaged.shape[1:]), "begun": (1, 1, 1)},
+            outputs=["map"],
+            finish=lambda maps: stretch(maps[:, 0]),
+            facts={"frames": {"resize": "area, by OpenCV in 8 bit", **facts}},
+        )
 
     def feature_maps(self, stimulus: Stimulus, layer: int, *, frame: int) -> Tensor:
         """Output `[C, h, w]` of a layer for the frame at an index (from 0), after those before it.

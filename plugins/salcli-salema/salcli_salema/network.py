@@ -21,7 +21,7 @@ from torch.nn import functional
 from salcli_salema.architecture import BOTTLENECK, LAST, LAYERS
 from salcli_salema.generator import Kernels, SalGANGenerator, make, no_bias
 
-__all__ = ["DROPOUT", "SalCLSTM30", "SalCLSTM56", "SalEMA", "State", "start_cells"]
+__all__ = ["AveragingStep", "DROPOUT", "SalCLSTM30", "SalCLSTM56", "SalEMA", "State", "start_cells"]
 
 State: TypeAlias = tuple[Tensor, ...]
 """What a frame passes to the next: an average per layer, or a cell's hidden and cell state."""
@@ -103,10 +103,10 @@ class SalEMA(nn.Module):
         for number, place in enumerate(self.places):
             if place > last:
                 break
-            x, around = self._layer(x, first, place, dropout=dropout, kernels=kernels)
+            x, around = self.layer(x, first, place, dropout=dropout, kernels=kernels)
             before = state[number] if state else None
             x, average = averaged(
-                x, before, self._weight(number), runs=runs, rectified=self._rectified(place)
+                x, before, self.weight(number), runs=runs, rectified=self.rectified(place)
             )
             states.append(average)
             x = x if around is None else x + around
@@ -114,16 +114,17 @@ class SalEMA(nn.Module):
         x = self.salgan.run(x, first, last, kernels)
         return by_run(x, runs), tuple(states)
 
-    def _weight(self, number: int) -> Tensor | float:
+    def weight(self, number: int) -> Tensor | float:
+        """The weight of the new value at a place."""
         if self.weights is None:
             return torch.sigmoid(self.alpha.float())
         return self.weights[number]
 
-    def _rectified(self, place: int) -> bool:
+    def rectified(self, place: int) -> bool:
         """Whether the original's next layer, a ReLU in place, overwrites the state."""
         return place < BOTTLENECK and LAYERS[place].kind == "conv" and not self.residual
 
-    def _layer(
+    def layer(
         self, x: Tensor, first: int, place: int, *, dropout: bool | Tensor, kernels: Kernels | None
     ) -> tuple[Tensor, Tensor | None]:
         """Layers `first` to `place`, and the input of the last for its residual connection."""
@@ -143,6 +144,32 @@ class SalEMA(nn.Module):
     def prepared(self) -> Kernels:
         """Everything that depends only on the weights, computed once for a prediction."""
         return self.salgan.kernels()
+
+
+class AveragingStep(nn.Module):
+    """SalEMA with one average as a function of tensors, for one frame of each run.
+
+    `begun` is 0 before the first frame, whose value is taken as it is, and 1 after it.
+    """
+
+    def __init__(self, network: SalEMA) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor, average: Tensor, begun: Tensor) -> tuple[Tensor, ...]:
+        """Maps `[B, 1, h, w]` of frames `[B, 3, h, w]`, the average, and ones `[B, 1, 1, 1]`."""
+        x, around = self.before(frames)
+        weight = 1 - begun * (1 - self.network.weight(0))
+        average = weight * x + (1 - weight) * average
+        (place,) = self.network.places
+        if self.network.rectified(place):
+            average = average.relu()
+        y = average if around is None else average + around
+        return self.network.salgan.run(y, place + 1, LAST, None), average, torch.ones_like(begun)
+
+    def before(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What is averaged, and the input of that layer for its residual connection."""
+        return self.network.layer(frames, 0, self.network.places[0], dropout=False, kernels=None)
 
 
 def cells(

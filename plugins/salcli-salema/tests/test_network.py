@@ -19,7 +19,7 @@ from salcli_salema.convolutions import (
     winograd_kernels,
 )
 from salcli_salema.generator import SalGANGenerator
-from salcli_salema.network import SalCLSTM30, SalCLSTM56, SalEMA, start_cells
+from salcli_salema.network import AveragingStep, SalCLSTM30, SalCLSTM56, SalEMA, start_cells
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -387,3 +387,16 @@ def test_multiplications_are_those_of_the_card(make_ema: Callable[..., SalEMA]) 
     gates = 1024 * 2048 * 9 * 12 * 16
     found = [f"{n / 1e9:.2f}" for n in (plain, fast, plain + gates, fast + gates)]
     assert found == ["39.95", "22.33", "43.57", "25.96"]
+
+
+@pytest.mark.parametrize("place", [30, 28])
+@torch.inference_mode()
+def test_a_step_with_an_explicit_state_computes_the_same(place: int) -> None:
+    torch.manual_seed(0)
+    network = SalEMA((place,), weights=(0.4,), residual=place == 28).eval()
+    frames, step = torch.randn(3, 3, 32, 32), AveragingStep(network)
+    expected, _ = network(frames[None])
+    average, begun = torch.zeros_like(step.before(frames[:1])[0]), torch.zeros(1, 1, 1, 1)
+    for frame, wanted in zip(frames, expected[0], strict=True):
+        found, average, begun = step(frame[None], average, begun)
+        torch.testing.assert_close(found[0], wanted, rtol=0, atol=1e-6)
