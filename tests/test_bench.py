@@ -8,6 +8,10 @@ from subprocess import CompletedProcess
 import pytest
 import torch
 
+from salcli.bench.compare import ways as ways_of
+from salcli.bench.worker import RunSettings
+from salcli.plugins import registry
+
 Run = Callable[..., CompletedProcess[str]]
 SMALL = ("--frames", "5", "--size", "64x48", "-q")
 MACS = 3 * 64 * 48
@@ -108,7 +112,7 @@ def test_stages_are_timed_one_by_one(salcli: Run, clip_file: Path) -> None:
     assert found["all, to files"]["milliseconds"] > found["decode"]["milliseconds"]
 
 
-def test_engines_are_ways_to_run_a_model(salcli: Run) -> None:
-    run = salcli("bench", "-m", "brightness", *SMALL, "--compare", "onnxruntime")
-    assert run.returncode == 2
-    assert "model 'brightness' runs in PyTorch only" in run.stderr
+def test_engines_are_ways_to_run_a_model() -> None:
+    spec, _ = registry.model("centre")
+    found = ways_of(spec, RunSettings("centre"), ["onnxruntime"])
+    assert [way.engine for way in found.values()] == ["torch", "onnxruntime"]
