@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -286,9 +287,13 @@ def predict(
             _estimate(order.job(loaded), todo, output, watcher=watcher, as_json=as_json)
             raise typer.Exit
         executor = force.executor if force else Here(order.work(loaded))
+        began = time.monotonic()
         with _steps.results_apart():
             outcomes = merged(executor.run(order, todo, watcher=watcher))
+        seconds = time.monotonic() - began
         todo = [] if stores else list({task.place: task for task in todo}.values())
+        if len(outcomes) > 1 or any(outcome.status == "elsewhere" for outcome in outcomes):
+            watcher.note(_summary(outcomes, seconds))
         _conclude(todo, outcomes, watcher=watcher, piped=piped, opens=show)
     if as_json:
         typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
@@ -332,9 +337,7 @@ def _conclude(
     piped: bool,
     opens: bool,
 ) -> None:
-    """Sum up several inputs, and name a picture or write the only result to standard output."""
-    if len(outcomes) > 1 or any(outcome.status == "elsewhere" for outcome in outcomes):
-        watcher.note(_summary(outcomes))
+    """Name a picture, or write the only result to standard output."""
     if not piped:
         _show(todo, outcomes, watcher=watcher, opens=opens)
     elif outcomes[0].status != "failed":
@@ -470,15 +473,14 @@ def _estimate(
         raise typer.Exit(1)
 
 
-def _summary(outcomes: Sequence[Outcome]) -> str:
-    """A line about several inputs."""
+def _summary(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """A line about several inputs, which took so long together."""
     kinds = [outcome.status for outcome in outcomes]
     counts = {"done": kinds.count("done"), "already done": kinds.count("skipped")}
     counts |= {"left to other processes": kinds.count("elsewhere"), "failed": kinds.count("failed")}
     shown = ", ".join(f"{many} {name}" for name, many in counts.items() if many)
-    done = [outcome for outcome in outcomes if outcome.status == "done"]
-    frames, seconds = sum(one.frames for one in done), sum(one.seconds for one in done)
-    speed = f", {frames} maps, {frames / seconds:.1f} frames/s" if seconds else ""
+    frames = sum(outcome.frames for outcome in outcomes if outcome.status == "done")
+    speed = f", {frames} maps, {frames / seconds:.1f} frames/s" if frames else ""
     return f"{len(outcomes)} inputs: {shown}{speed}"
 
 

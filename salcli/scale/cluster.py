@@ -82,7 +82,7 @@ def _connected(address: str) -> Any:
         raise UsageError("Ray is not installed; pip install 'salcli[ray]'") from None
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises whatever, also this very class
         text = " ".join(str(error).split())
         raise UsageError(f"there is no Ray cluster at '{address}': {text}") from error
     return ray
