@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -37,14 +38,16 @@ def test_without_ray_a_cluster_is_wrong_usage(
 
 
 @pytest.fixture
-def nodes(fake_site: Path, tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Address and processes of two nodes on loopback, of one core and of two."""
+def nodes(fake_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of a cluster of two nodes on loopback, of one core and of two."""
     pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = Path(sys.executable).with_name("ray")
-    base = [str(program), "start", "--block", "--node-ip-address", "127.0.0.1", "--num-cpus"]
+    base = [str(program), "start", "--block", "--num-cpus"]
     variables = {**os.environ, "PYTHONPATH": str(fake_site), "RAY_USAGE_STATS_ENABLED": "0"}
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -63,7 +66,7 @@ def nodes(fake_site: Path, tmp_path: Path) -> Iterator[tuple[str, list[subproces
                     )
                 )
             time.sleep(20)
-        yield f"127.0.0.1:{port}", started
+        yield f"127.0.0.1:{port}"
     finally:
         for process in started:
             os.killpg(process.pid, signal.SIGTERM)
@@ -74,14 +77,9 @@ def nodes(fake_site: Path, tmp_path: Path) -> Iterator[tuple[str, list[subproces
 @pytest.mark.endurance
 @pytest.mark.parametrize("seed", range(3))
 def test_actors_of_two_nodes_make_what_one_process_makes(
-    driver: Driver,
-    nodes: tuple[str, list[subprocess.Popen[bytes]]],
-    clip_file: Path,
-    seed: int,
-    tmp_path: Path,
+    driver: Driver, nodes: str, clip_file: Path, tmp_path: Path, seed: int
 ) -> None:
-    """Actors are killed at random frames, and a picture kills each that works on it."""
-    address, _ = nodes
+    """Actors are killed at random frames; then one clip after the other is cut."""
     chance = random.Random(seed)
     names = [f"{number}.mp4" for number in range(5)]
     for name in names:
@@ -93,11 +91,11 @@ def test_actors_of_two_nodes_make_what_one_process_makes(
     for number in chance.sample(range(1, 12), 2):
         (tmp_path / f"kills/{number}").touch()
 
-    run = driver(*command, "-o", "out", "--cluster", address, "--workers", "3")
+    run = driver(*command, "-o", "out", "--cluster", nodes, "--workers", "3")
 
     assert run.wait() == 0, (tmp_path / "errors").read_text()
     assert everything(tmp_path / "out") == everything(tmp_path / "calm")
     assert not [p for p in (tmp_path / "out").rglob("*") if atomic.LEFTOVER.match(p.name)]
-    parts = driver(*command, "-o", "cut", "--cluster", address, "--parts", "3")
+    parts = driver(*command, "-o", "cut", "--cluster", nodes, "--parts", "3")
     assert parts.wait() == 0, (tmp_path / "errors").read_text()
     assert everything(tmp_path / "cut") == everything(tmp_path / "calm")
