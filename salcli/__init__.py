@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from salcli import metrics
     from salcli.api import aoi, heatmap, load_model, overlay, predict
     from salcli.cropping.run import crop
+    from salcli.encoding.run import encode
     from salcli.models.loading import Loaded
     from salcli.scoring.compare import compare
     from salcli.scoring.run import score
@@ -103,6 +104,7 @@ __all__ = [
     "aoi",
     "compare",
     "crop",
+    "encode",
     "finetune",
     "heatmap",
     "hookimpl",
@@ -122,6 +124,7 @@ __getattr__ = lazily(
         "aoi": "salcli.api",
         "compare": "salcli.scoring.compare",
         "crop": "salcli.cropping.run",
+        "encode": "salcli.encoding.run",
         "finetune": "salcli.training.session",
         "heatmap": "salcli.api",
         "load_model": "salcli.api",

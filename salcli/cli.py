@@ -23,6 +23,7 @@ from salcli.commands.compare import compare
 from salcli.commands.crop import crop
 from salcli.commands.datasets import app as datasets
 from salcli.commands.doctor import doctor
+from salcli.commands.encode import encode
 from salcli.commands.export import export
 from salcli.commands.filters import filters
 from salcli.commands.finetune import finetune
@@ -51,7 +52,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
         "report": report,
         "serve": serve,
     },
-    _help.USE: {"crop": crop},
+    _help.USE: {"crop": crop, "encode": encode},
     _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
     _help.TRAIN: {"train": train, "finetune": finetune},
     _help.STORE: {"datasets": datasets, "weights": weights, "export": export},

@@ -188,7 +188,7 @@ def test_exit_codes_are_those_of_the_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", blocks("python"), ids=["readme", "crop", "start", "path", "arrays", "areas"]
+    "text", blocks("python"), ids=["readme", "crop", "encode", "start", "path", "arrays", "areas"]
 )
 def test_python_examples_run(text: str, desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(text, "README.md", "exec"), {})

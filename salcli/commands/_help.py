@@ -14,6 +14,7 @@ __all__ = [
     "ABOUT",
     "COMPUTING",
     "DATA",
+    "ENCODING",
     "INPUTS",
     "LOOK",
     "MAPS",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 INPUTS, MAPS, PICTURES, MODEL, DATA = "Input", "Maps", "Pictures", "Model", "Dataset"
-RECIPE, SCORES = "Overrides of the recipe", "Scores"
+RECIPE, SCORES, ENCODING = "Overrides of the recipe", "Scores", "Encoding"
 COMPUTING, SHARING, MESSAGES = "Computing", "Sharing out the work", "Messages"
 """Panels of options, after the everyday ones, which have none."""
 

@@ -24,7 +24,16 @@ from salcli.errors import OutputError
 from salcli.files.atomic import REASONS, reporting_os_errors
 from salcli.media import program
 
-__all__ = ["REPRODUCIBLE", "Encoder", "exact", "failure", "ffmpeg"]
+__all__ = [
+    "IVF_FRAME",
+    "IVF_HEADER",
+    "REPRODUCIBLE",
+    "Encoder",
+    "exact",
+    "failure",
+    "ffmpeg",
+    "ticks",
+]
 
 QUALITY = 18
 """Hardly distinguishable from the original."""
@@ -86,7 +95,7 @@ class Encoder:
         quality: int | None = QUALITY,
     ) -> None:
         self._shown = shown
-        self._ticks, self._latest = _ticks(rate), -1
+        self._ticks, self._latest = ticks(rate), -1
         height, width = size
         # 4:2:0, which every player supports, halves both sides
         layout = "yuv444p" if height % 2 or width % 2 else "yuv420p"
@@ -176,7 +185,7 @@ def exact(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
 
 
-def _ticks(rate: Fraction) -> int:
+def ticks(rate: Fraction) -> int:
     """Ticks per second of a movie, a whole number of which fit into `1 / rate`."""
     return rate.numerator * math.ceil(LEAST_TICKS / rate.numerator)
 

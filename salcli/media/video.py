@@ -121,14 +121,19 @@ class Video:
             f"{reason or 'it is shorter'}; get a complete copy"
         )
 
+    @property
+    def filters(self) -> list[str]:
+        """Ffmpeg's filters through which the frames go."""
+        header = self._header
+        return [*header.before, *self._portion.filters(header.first), *header.after]
+
     def __length_hint__(self) -> int:
         """Number of frames according to the file's header, 0 if unknown; for progress only."""
         return self._portion.length(self._header.frames, self._header.fps)
 
     def _decode(self) -> Iterator[Frame]:
-        index, header = -1, self._header
-        filters = [*header.before, *self._portion.filters(header.first), *header.after]
-        with decoder.decoding(self.path, _through(*filters)) as run:
+        index = -1
+        with decoder.decoding(self.path, _through(*self.filters)) as run:
             for index, (frame, time, _) in enumerate(run):
                 if index == len(self.times):
                     self.times.append(time)

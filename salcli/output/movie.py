@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from salcli.types import Result
 
-__all__ = ["Movie"]
+__all__ = ["Movie", "add_sound"]
 
 
 class Movie:
@@ -124,13 +124,14 @@ class Movie:
         self._count_kept()
         if writer := self._segments or self._encoder:
             writer.end()
-        lead = _lead(self._source)
-        with reporting_os_errors(self._shown):
-            if self._source is None or lead is None:
-                self._silent.replace(self._path)
-            else:
-                self._join(self._source, lead + self._skipped())
-                self._silent.unlink()
+        add_sound(
+            self._silent,
+            self._path,
+            shown=self._shown,
+            source=self._source,
+            skipped=self._skipped(),
+            end=self._clock.end,
+        )
 
     def discard(self) -> None:
         """Remove the file, whatever state it is in."""
@@ -145,26 +146,51 @@ class Movie:
         first, start = self._clock.first, self._source_start
         return 0.0 if first is None or start is None else first - start
 
-    def _join(self, source: Path, lead: float) -> None:
-        """Combine pictures and sound; converts the sound only if it cannot be copied."""
-        command = [
-            *ffmpeg(),
-            *("-i", f"file:{self._silent}"),
-            *("-itsoffset", f"{-lead:.6f}", "-t", f"{self._clock.end:.6f}", *reading(source)),
-            *("-map", "0:v:0", "-map", "1:a", "-c:v", "copy"),
-            *(*REPRODUCIBLE, "-movflags", "+faststart", "-f", "mp4"),
-        ]
-        for codec in (["-c:a", "copy"], ["-c:a", "aac", "-b:a", "192k", "-flags:a", "+bitexact"]):
-            done = subprocess.run(
-                [*command, *codec, f"file:{self._path}"],
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                check=False,
-                start_new_session=True,
-            )
-            if done.returncode == 0:
-                return
-        raise failure(self._shown, done.returncode, done.stderr)
+
+def add_sound(
+    silent: Path, path: Path, *, shown: Path, source: Path | None, skipped: float, end: float
+) -> None:
+    """Turn the movie `silent` into the movie `path` with all sound of a source.
+
+    Args:
+        silent: The movie without sound, which is removed.
+        path: Where the movie is written.
+        shown: Its final name.
+        source: The file with the sound; nothing is added if it has none.
+        skipped: Seconds from the first picture of the source to that of the movie.
+        end: Length of the movie in seconds.
+
+    Raises:
+        OutputError: The sound can be neither copied nor converted.
+    """
+    lead = _lead(source)
+    with reporting_os_errors(shown):
+        if source is None or lead is None:
+            silent.replace(path)
+        else:
+            _join(silent, path, shown=shown, source=source, lead=lead + skipped, end=end)
+            silent.unlink()
+
+
+def _join(silent: Path, path: Path, *, shown: Path, source: Path, lead: float, end: float) -> None:
+    """Combine pictures and sound; converts the sound only if it cannot be copied."""
+    command = [
+        *(*ffmpeg(), "-i", f"file:{silent}"),
+        *("-itsoffset", f"{-lead:.6f}", "-t", f"{end:.6f}", *reading(source)),
+        *("-map", "0:v:0", "-map", "1:a", "-c:v", "copy"),
+        *(*REPRODUCIBLE, "-movflags", "+faststart", "-f", "mp4"),
+    ]
+    for codec in (["-c:a", "copy"], ["-c:a", "aac", "-b:a", "192k", "-flags:a", "+bitexact"]):
+        done = subprocess.run(
+            [*command, *codec, f"file:{path}"],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+            start_new_session=True,
+        )
+        if done.returncode == 0:
+            return
+    raise failure(shown, done.returncode, done.stderr)
 
 
 class _Clock:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from salcli.files.atomic import reporting_os_errors, temporary
 from salcli.media.encoder import REPRODUCIBLE, Encoder, failure, ffmpeg
 
-__all__ = ["LENGTH", "Kept", "Segments", "count_pictures"]
+__all__ = ["LENGTH", "Kept", "Segments", "count_pictures", "join"]
 
 LENGTH = 100
 """Pictures of a segment: as many are encoded again after a run was killed, at most."""
@@ -96,16 +97,7 @@ class Segments:
         files = [self._file(start) for start in starts]
         if self._count % LENGTH:
             files[-1] = temporary(files[-1])
-        names = [str(file.absolute()).replace("'", r"'\''") for file in files]
-        lines = [f"file 'file:{name}'" for name in names]
-        for number, (start, end) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
-            lines[number] += f"\nduration {end - start:.6f}"
-        script = temporary(self._folder / f"{self._shown.stem}.ffconcat")
-        with reporting_os_errors(self._shown):
-            script.write_bytes(os.fsencode("\n".join(["ffconcat version 1.0", *lines, ""])))
-        self._join(script)
-        with reporting_os_errors(self._shown):
-            script.unlink()
+        join(files, self._starts, self._path, shown=self._shown)
 
     def kill(self) -> None:
         """Stop at once; whole segments stay."""
@@ -113,23 +105,44 @@ class Segments:
             self._encoder.kill()
             temporary(self._file(self._count // LENGTH * LENGTH)).unlink(missing_ok=True)
 
-    def _join(self, script: Path) -> None:
-        command = [
-            *(*ffmpeg(), "-f", "concat", "-safe", "0", "-i", f"file:{script}", "-c", "copy"),
-            *(*REPRODUCIBLE, "-movflags", "+faststart", "-f", "mp4", f"file:{self._path}"),
-        ]
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-            start_new_session=True,
-        )
-        if done.returncode:
-            raise failure(self._shown, done.returncode, done.stderr)
-
     def _file(self, start: int) -> Path:
         return _segment(self._folder, self._shown, start)
+
+
+def join(files: Sequence[Path], starts: Sequence[float], path: Path, *, shown: Path) -> None:
+    """Join movies of the same settings without encoding again; errors name `shown`.
+
+    Args:
+        files: The movies, in order.
+        starts: Seconds at which each begins; one more is the end of the last.
+        path: Where the joined movie is written.
+        shown: Its final name.
+
+    Raises:
+        OutputError: They cannot be joined.
+    """
+    names = [str(file.absolute()).replace("'", r"'\''") for file in files]
+    lines = [f"file 'file:{name}'" for name in names]
+    for number, (start, end) in enumerate(pairwise(starts)):
+        lines[number] += f"\nduration {end - start:.6f}"
+    script = temporary(files[0].with_name(f"{shown.stem}.ffconcat"))
+    with reporting_os_errors(shown):
+        script.write_bytes(os.fsencode("\n".join(["ffconcat version 1.0", *lines, ""])))
+    command = [
+        *(*ffmpeg(), "-f", "concat", "-safe", "0", "-i", f"file:{script}", "-c", "copy"),
+        *(*REPRODUCIBLE, "-movflags", "+faststart", "-f", "mp4", f"file:{path}"),
+    ]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+        start_new_session=True,
+    )
+    if done.returncode:
+        raise failure(shown, done.returncode, done.stderr)
+    with reporting_os_errors(shown):
+        script.unlink()
 
 
 def count_pictures(folder: Path, shown: Path) -> int:

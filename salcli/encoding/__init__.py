@@ -1,0 +1,1 @@
+"""Video encoded with more bits where people look, and QP offsets for other encoders."""
