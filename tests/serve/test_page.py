@@ -293,7 +293,9 @@ def test_the_camera_gives_a_picture_and_a_clip(page: Chrome) -> None:
 
 
 @pytest.mark.endurance
-def test_areas_are_found_and_read_from_a_file(page: Chrome, picture: bytes, tmp_path: Path) -> None:
+def test_areas_are_found_and_read_from_a_file(
+    page: Chrome, served: Any, picture: bytes, tmp_path: Path
+) -> None:
     give(page, picture, by="drop")
     page.find_element(By.ID, "find-areas").click()
     until(page, lambda: [row[0] for row in cells(page)] == ["region 1"])
@@ -303,5 +305,7 @@ def test_areas_are_found_and_read_from_a_file(page: Chrome, picture: bytes, tmp_
     file.write_text(json.dumps({"areas": boxes}))
     page.find_element(By.ID, "open-areas").send_keys(str(file))
     until(page, lambda: [row[0] for row in cells(page)] == ["left", "roof"])
+    form = {"areas": file.read_text()}
+    measured = served.post("/predict", form, files={"file": picture}).json()["areas"]
     shares = [float(row[1].rstrip("%")) for row in cells(page)]
-    assert shares[0] > shares[1] > 10
+    assert shares == pytest.approx([100 * area["share"] for area in measured], abs=0.1)
