@@ -25,6 +25,7 @@ from salcli import (
 from salcli.authoring import (
     MINUS_ONE_TO_ONE,
     Checkpoint,
+    Exportable,
     Model,
     checkpoint,
     fuse,
@@ -36,7 +37,7 @@ from salcli.authoring import (
 )
 from salcli_tempsal import Options, maps, published
 from salcli_tempsal.backbones import BackboneBranch
-from salcli_tempsal.network import ImageBranch, Maps, SimpleMixing, SliceBranch, TempSAL
+from salcli_tempsal.network import ImageBranch, Maps, Plain, SimpleMixing, SliceBranch, TempSAL
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ MIXING = dataclasses.replace(
 class TempSal(Model):
     """The full network, or one of its two branches."""
 
+    runs_in_engines = True
     options: Options
     network: Network
 
@@ -184,10 +186,12 @@ class TempSal(Model):
         inputs = ((self.inputs([frame]), frame.shape[:2]) for frame in stimulus.frames)
         batchwide = self.options.maximum == "batch"
         workers = 1 if batchwide else min(self.chunks_at_once, self.batch_size)
+        side = self.options.input_size
+        run = self.runner((side, side)) if self.engine else None
 
         def compute(batch: list[tuple[Tensor, tuple[int, ...]]]) -> list[Prediction]:
             tensors = torch.cat([tensor for tensor, _ in batch])
-            found: Maps = self.network(tensors, batchwide=batchwide)
+            found = Maps(*run(tensors)) if run else self.network(tensors, batchwide=batchwide)
             return [
                 self._prediction(aggregate[None], slices, size)
                 for (_, size), aggregate, slices in zip(batch, *found, strict=True)
@@ -196,6 +200,29 @@ class TempSal(Model):
         batches = _grouped(inputs, self.batch_size // workers)
         for predictions in in_order(compute, prefetch(on_one_core(batches)), workers=workers):
             yield from predictions
+
+    def exportable(self, size: tuple[int, int]) -> Exportable:
+        """The network of this model: one picture gives an aggregate map and its slices.
+
+        Raises:
+            UsageError: The maximum of the slices is that of a batch.
+        """
+        if self.options.maximum == "batch":
+            raise UsageError("a network whose maps depend on their batch runs in PyTorch only")
+
+        def finish(aggregate: Tensor, slices: Tensor) -> Tensor:
+            if self.options.blur:
+                aggregate = maps.blurred(aggregate, size)
+            return aggregate if self.options.range == "raw" else maps.stretched(aggregate)
+
+        side = self.options.input_size
+        return Exportable(
+            Plain(self.network).eval(),
+            inputs={"frames": (3, side, side)},
+            outputs=["aggregate", "slices"],
+            finish=finish,
+            facts={"frames": MINUS_ONE_TO_ONE.facts("bilinear, by Pillow in 8 bit")},
+        )
 
     def _prediction(self, aggregate: Tensor, slices: Tensor, size: tuple[int, ...]) -> Prediction:
         """Maps `[1, h, w]` and `[T, h, w]` as the published code writes them, before rounding."""

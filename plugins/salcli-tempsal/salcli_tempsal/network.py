@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from salcli_tempsal.pnasnet import PNASNet5Large
 
-__all__ = ["Branch", "ImageBranch", "Maps", "SimpleMixing", "SliceBranch", "TempSAL"]
+__all__ = ["Branch", "ImageBranch", "Maps", "Plain", "SimpleMixing", "SliceBranch", "TempSAL"]
 
 LEVELS = (96, 270, 1080, 2160, 4320)
 """Channels of the encoder's outputs that are decoded, at 1/2, 1/4, 1/8, 1/16 and 1/32."""
@@ -202,6 +202,18 @@ class SimpleMixing(nn.Module):
         maps = torch.cat([self.pnas(x).aggregate[:, None], slices], dim=1)
         mixed = self.deconv_mix(maps.to(x.dtype))
         return Maps(torch.sigmoid(mixed.float())[:, 0], slices)
+
+
+class Plain(nn.Module):
+    """A network of `[N, 3, h, w]` as a function to a plain tuple: aggregate and slices."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """See `Maps`."""
+        return tuple(self.network(frames))
 
 
 def equal(some: nn.Module, other: nn.Module) -> bool:
