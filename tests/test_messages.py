@@ -11,7 +11,8 @@ ROOT = Path(salcli.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--[a-z]|(?:^|[\s'(])-[oODmnqvh](?=[\s=,;]|$)")
 ALLOWED = {
     "-v",  # of ffmpeg
-    "score --help",  # the command that lists protocols, and the one that lists styles
+    "predict --help",  # the commands that list engines, protocols and styles
+    "score --help",
     "visualize --help",
 }
 
