@@ -23,6 +23,7 @@ def ways(run: CompletedProcess[str]) -> dict[str, dict]:
     return {way["way"]: way for way in json.loads(run.stdout)["ways"]}
 
 
+@pytest.mark.endurance
 def test_ways_are_compared_with_the_default(salcli: Run) -> None:
     found = ways(
         salcli(

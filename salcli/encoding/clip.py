@@ -184,7 +184,7 @@ class ClipEncoding:
         return files
 
     def _frames(self) -> Any:
-        return _Frames(planar.decode(self.video), self.claim, self.watcher)
+        return _PlanarFrames(planar.decode(self.video), self.claim, self.watcher)
 
     def _skip_to(self, frames: Any, index: int) -> None:
         while frames.index < index:
@@ -209,7 +209,7 @@ def _grade(size: float) -> float:
     return float(np.log(size)) / PER_BYTE * SLOPE
 
 
-class _Frames(Iterator[tuple[int, bytes]]):
+class _PlanarFrames(Iterator[tuple[int, bytes]]):
     """Frames with their index; `index` is that of the next one."""
 
     def __init__(self, frames: Iterator[bytes], claim: Claim, watcher: Watcher) -> None:

@@ -28,14 +28,14 @@ from salcli.types import Result
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["EXPORTS", "Export"]
+__all__ = ["EXPORTS", "OffsetExport"]
 
 CTU = 128
 """Side of the largest blocks of VVC."""
 
 
 @dataclass(frozen=True)
-class Export:
+class OffsetExport:
     """What is exported of a clip.
 
     Attributes:
@@ -61,26 +61,26 @@ class Export:
             yield self.grid.blocks(offsets(cells, self.strength), side)
 
 
-def _kvazaar(export: Export, path: Path) -> None:
+def _kvazaar(export: OffsetExport, path: Path) -> None:
     with replacing(path) as part, part.open("w", encoding="ascii") as file:
         for cells in export.blocks(16):
             write_kvazaar(file, cells)
 
 
-def _ctu(export: Export, path: Path) -> None:
+def _ctu(export: OffsetExport, path: Path) -> None:
     with replacing(path) as part, part.open("w", encoding="ascii") as file:
         for cells in export.blocks(CTU):
             file.write("".join(f"{value}," for value in cells.ravel().tolist()) + "\n")
 
 
-def _csv(export: Export, path: Path) -> None:
+def _csv(export: OffsetExport, path: Path) -> None:
     with replacing(path) as part, part.open("w", encoding="ascii") as file:
         for index, cells in enumerate(export.blocks(16)):
             for row, values in enumerate(cells.tolist()):
                 file.write(f"{index + 1},{row}," + ",".join(map(str, values)) + "\n")
 
 
-def _npy(export: Export, path: Path) -> None:
+def _npy(export: OffsetExport, path: Path) -> None:
     shape = (len(export.records), *next(export.blocks(16)).shape)
     with replacing(path) as part:
         file = np.lib.format.open_memmap(part, "w+", np.int8, shape)
@@ -89,7 +89,7 @@ def _npy(export: Export, path: Path) -> None:
         file.flush()
 
 
-def _grey(export: Export, path: Path) -> None:
+def _grey(export: OffsetExport, path: Path) -> None:
     with replacing(path) as part:
         movie = Movie(
             part,
@@ -117,7 +117,7 @@ def grey_picture(cells: npt.NDArray[np.float32], grid: Grid) -> npt.NDArray[np.u
     return np.ascontiguousarray(whole[: grid.frame[0], : grid.frame[1]])
 
 
-EXPORTS: dict[str, tuple[str, Callable[[Export, Path], None]]] = {
+EXPORTS: dict[str, tuple[str, Callable[[OffsetExport, Path], None]]] = {
     "kvazaar": ("roi.txt", _kvazaar),
     "ctu": ("ctu.csv", _ctu),
     "csv": ("qp.csv", _csv),

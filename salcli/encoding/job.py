@@ -18,7 +18,7 @@ from salcli.encoding import codecs, document
 from salcli.encoding.clip import ClipEncoding, Match, remove_trials
 from salcli.encoding.codecs import Codec
 from salcli.encoding.document import EncodeDocument, Measured
-from salcli.encoding.exports import EXPORTS, Export
+from salcli.encoding.exports import EXPORTS, OffsetExport
 from salcli.encoding.offsets import Grid
 from salcli.encoding.segments import Encoding, segments
 from salcli.errors import InputError, UnknownName, UsageError
@@ -167,7 +167,7 @@ class EncodeJob:
         assert stimulus.fps is not None  # it is a clip
         files: list[Path] = []
         found: tuple[Measured | None, Measured | None] = (None, None)
-        export = Export(known, grid, self.strength, stimulus.fps)
+        export = OffsetExport(known, grid, self.strength, stimulus.fps)
         for format_ in self.formats:
             if format_ in EXPORTS:
                 files.append(path.parent / EXPORTS[format_][0])

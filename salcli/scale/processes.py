@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,9 @@ MEMORY = 2 * 2**30
 
 CORES = 2
 """Cores of a worker on a CPU, for `auto`."""
+
+LONGEST_FOLDER = 70
+"""Bytes of the path of a temporary folder in which the name of a socket still fits."""
 
 
 def devices_for(
@@ -184,7 +188,8 @@ def _context() -> Any:
 
     Where it can be, they are copies of one that has imported everything and done nothing else.
     """
-    if "forkserver" not in get_all_start_methods():
+    far = len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER
+    if far or "forkserver" not in get_all_start_methods():
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload(["salcli.scale.prediction"])

@@ -75,6 +75,7 @@ def test_a_training_that_is_stopped_anywhere_ends_as_if_it_was_not(
     assert files == ["best.safetensors", "curves.png", "last.pt", "log.jsonl"]
 
 
+@pytest.mark.endurance
 def test_processes_stop_together_and_a_repeated_signal_is_patient(
     start: Start, stills: Path, tmp_path: Path
 ) -> None:

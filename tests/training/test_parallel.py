@@ -92,6 +92,7 @@ def farthest(one: Any, other: Any) -> float:
     return max(float((one[key] - other[key]).abs().max()) for key in one)
 
 
+@pytest.mark.endurance
 def test_whole_clips_go_side_by_side_and_on_after_a_process_died(
     start: Start, root: Path, tmp_path: Path
 ) -> None:

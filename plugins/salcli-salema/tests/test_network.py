@@ -251,7 +251,7 @@ def test_an_encoder_place_keeps_the_rectified_average(thin: SalGANGenerator) -> 
     x, network = frames(3), thinned(thin, (7,), (0.3,))
     with torch.inference_mode():
         maps, state = network(x[None])
-        network._rectified = lambda place: False
+        network.rectified = lambda place: False
         natural, _ = network(x[None])
     assert state[0].min() == 0
     assert (maps - natural).abs().max() > 100 * SAME

@@ -1,8 +1,11 @@
 """TempSAL fulfils the contract of a model, at a small, fast size."""
 
+import pytest
+
 from salcli.testing import check_model
 
 
+@pytest.mark.endurance
 def test_the_model_keeps_the_contract() -> None:
     options = {"network": "slices", "encoder": "pnasnet5", "input_size": 32}
     check_model("tempsal", options=options)

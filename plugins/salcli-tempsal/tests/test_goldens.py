@@ -233,6 +233,7 @@ def test_maps_of_an_image_as_the_original_gives_them_of_it_alone(tempsal: TempSa
     np.testing.assert_allclose(inputs[0, :, ::4, ::4], expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.endurance
 def test_the_mixing_module_learns_as_the_original(sw1_file: Path, wave: torch.Tensor) -> None:
     model = hollow(norms="batch")
     model.start_from(checkpoint.read(sw1_file))

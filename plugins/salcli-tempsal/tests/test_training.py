@@ -47,6 +47,7 @@ def test_the_image_branch_learns_as_the_original(
     assert tracked == 1
 
 
+@pytest.mark.endurance
 def test_the_slice_branch_learns_as_the_original(
     drawn: Mapping[str, torch.Tensor], wave: torch.Tensor, sw1: Sw1
 ) -> None:

@@ -52,6 +52,7 @@ def published(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, str(root))
 
 
+@pytest.mark.endurance
 def test_a_training_on_the_four_datasets_leaves_what_is_published(
     salcli: Run, published: None, weights: Path, tmp_path: Path
 ) -> None:
