@@ -230,7 +230,13 @@ def driver(fake_site: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess
         variables = environment([fake_site], TMPDIR=str(tmp_path / "tmp"))
         with (tmp_path / "errors").open("wb") as errors:
             process = subprocess.Popen(
-                command, cwd=tmp_path, env=variables, stderr=errors, start_new_session=True
+                command,
+                cwd=tmp_path,
+                env=variables,
+                stderr=errors,
+                start_new_session=True,
+                # what a shell starts in the background ignores it, and so would this
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         started.append(process)
         until = time.monotonic() + 120
