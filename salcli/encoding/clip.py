@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -212,7 +212,9 @@ def _grade(size: float) -> float:
 class _PlanarFrames(Iterator[tuple[int, bytes]]):
     """Frames with their index; `index` is that of the next one."""
 
-    def __init__(self, frames: Iterator[bytes], claim: Claim, watcher: Watcher) -> None:
+    def __init__(
+        self, frames: Generator[bytes, None, None], claim: Claim, watcher: Watcher
+    ) -> None:
         self._frames, self._claim, self._watcher = frames, claim, watcher
         self.index = 0
 
@@ -227,7 +229,7 @@ class _PlanarFrames(Iterator[tuple[int, bytes]]):
 
     def close(self) -> None:
         """End the decoder."""
-        self._frames.close()  # type: ignore[attr-defined]  # it is a generator
+        self._frames.close()
 
 
 def _next(tried: dict[float, float]) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ __all__ = ["colour_tags", "decode", "decode_file", "luma"]
 TAGS = re.compile(r"Video: [^\n]*?yuvj?\d+p\w*\((tv|pc)(?:, ([\w-]+(?:/[\w-]+/[\w-]+)?))?")
 
 
-def decode(video: Video) -> Iterator[bytes]:
+def decode(video: Video) -> Generator[bytes, None, None]:
     """The planes of each frame of a video, `H * W * 3 / 2` bytes.
 
     Raises:
