@@ -53,7 +53,7 @@ class ClipCrops:
     frames: int
     crops: tuple[CropSummary, ...]
     files: list[Path]
-    problem: str
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def crop_clip(
             if one in PATHS:
                 files.append(folder / f"{each.window.shape.name}.{PATHS[one][0]}")
                 write_path(one, files[-1], each)
-    return ClipCrops(len(known), tuple(map(summary, plans)), files, problem)
+    return ClipCrops(len(known), tuple(map(summary, plans)), files, (problem,) if problem else ())
 
 
 def forget(folder: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from salcli.cropping import clips, document
-from salcli.cropping.clips import crop_clip
+from salcli.cropping.clips import ClipCrops, crop_clip
 from salcli.cropping.document import CropDocument, sizes
 from salcli.cropping.files import check_formats
 from salcli.cropping.plan import CropSettings
-from salcli.cropping.stills import crop_stills
+from salcli.cropping.stills import StillCrops, crop_stills
 from salcli.errors import OutputError, UsageError
 from salcli.files import atomic
 from salcli.media.open import open_stimulus
@@ -100,75 +100,61 @@ class CropJob:
         with claims.claimed(place.claim_file(single=single)) as claim:
             if self.overwrite and not single:
                 clips.forget(place.folder)
-            work = self._stills if not stimulus.is_clip else self._clip
-            found = work(
-                stimulus, path, place, heads=(of_maps, settings), claim=claim, watch=watcher
+            label = place.name if single else None
+            found = self._crop(
+                stimulus,
+                path.parent,
+                label,
+                heads=(of_maps, settings),
+                claim=claim,
+                watcher=watcher,
             )
             atomic.write(path, json.dumps(found.as_json(), indent=2) + "\n")
             if not single:
                 clips.forget(place.folder)
         return CropOutcome(found, path, "done")
 
-    def _clip(
+    def _crop(
         self,
         stimulus: Stimulus,
-        path: Path,
-        place: OutputPaths,
+        folder: Path,
+        label: str | None,
         *,
         heads: tuple[dict[str, Any], dict[str, Any]],
         claim: Claim,
-        watch: Watcher,
+        watcher: Watcher,
     ) -> CropDocument:
-        made = crop_clip(
-            stimulus,
-            self.maps,
-            path.parent,
-            wanted=self.wanted,
-            formats=self.formats,
-            pictures=self.key_frames,
-            heads=heads,
-            claim=claim,
-            watcher=watch,
-        )
+        made: ClipCrops | StillCrops
+        if stimulus.is_clip:
+            made = crop_clip(
+                stimulus,
+                self.maps,
+                folder,
+                wanted=self.wanted,
+                formats=self.formats,
+                pictures=self.key_frames,
+                heads=heads,
+                claim=claim,
+                watcher=watcher,
+            )
+        else:
+            made = crop_stills(
+                stimulus,
+                self.maps,
+                folder,
+                label=label,
+                wanted=self.wanted,
+                formats=self.formats,
+                watcher=watcher,
+            )
         return CropDocument(
             source=str(stimulus.source),
             maps=self.maps.label,
-            kind="clip",
+            kind="clip" if stimulus.is_clip else "stills",
             frames=made.frames,
             settings=heads[1],
             crops=made.crops,
-            files=sizes(path.parent, made.files),
-            problems=(made.problem,) if made.problem else (),
-        )
-
-    def _stills(
-        self,
-        stimulus: Stimulus,
-        path: Path,
-        place: OutputPaths,
-        *,
-        heads: tuple[dict[str, Any], dict[str, Any]],
-        claim: Claim,
-        watch: Watcher,
-    ) -> CropDocument:
-        single = path.parent == place.output
-        made = crop_stills(
-            stimulus,
-            self.maps,
-            path.parent,
-            label=place.name if single else None,
-            wanted=self.wanted,
-            formats=self.formats,
-            watcher=watch,
-        )
-        return CropDocument(
-            source=str(stimulus.source),
-            maps=self.maps.label,
-            kind="stills",
-            frames=made.frames,
-            settings=heads[1],
-            crops=made.crops,
-            files=sizes(path.parent, made.files),
+            files=sizes(folder, made.files),
             problems=made.problems,
         )
 
