@@ -16,7 +16,8 @@ from PIL import Image
 
 import salcli as library
 from salcli.cropping import clips, measured, paths
-from salcli.cropping.paths import Limits, Shot
+from salcli.cropping.paths import Limits, Motion, Shot
+from salcli.cropping.plan import CropSettings, plan
 from salcli.cropping.shots import shots
 from salcli.cropping.windows import BINS, cumulated, enclosed, fit, profiles, shape, sized
 from salcli.errors import InputError, UsageError
@@ -323,6 +324,43 @@ def test_a_path_rests_while_that_costs_nothing() -> None:
     random = np.random.default_rng(0)
     shot = shot_of(0.5 + 0.01 * random.standard_normal(300))
     assert np.ptp(paths.follow(shot, Limits())) < 0.01
+
+
+@pytest.mark.parametrize("motion", ["still", "pan", "follow"])
+def test_no_path_keeps_less_than_a_crop_of_the_centre(motion: Motion) -> None:
+    random = np.random.default_rng(3)
+    places = np.arange(BINS)
+    records = np.zeros(60, [("time", "f8"), ("attention", "f2", (2 * BINS,))])
+    records["time"] = np.arange(60) / FPS
+    window = fit(shape("9:16"), (108, 192), even=True)
+    wanted = CropSettings((shape("9:16"),), motion)
+    strictly = 0
+    for trial in range(12):
+        profile = np.exp(-0.5 * ((places - random.uniform(40, 88)) / random.uniform(8, 40)) ** 2)
+        profile = profile + random.random(BINS) * random.uniform(0, 1)
+        if trial == 1:
+            profile = np.ones(BINS)  # nothing is preferred
+        records["attention"] = np.tile(profile / profile.mean(), 2)
+        (shot,) = plan(records, [range(60)], window, wanted).shots
+        assert shot.share >= shot.centre_share
+        strictly += shot.share > shot.centre_share
+        if trial == 1:
+            assert shot.boxes[0].x == (192 - window.size[1]) // 2
+    assert strictly >= 8
+
+
+def test_a_path_that_would_keep_less_than_the_centre_keeps_most_instead() -> None:
+    """Attention in the middle of a window counts more, but not at the price of the rest."""
+    records = np.zeros(20, [("time", "f8"), ("attention", "f2", (2 * BINS,))])
+    records["time"] = np.arange(20) / FPS
+    window = fit(shape("9:16"), (108, 192), even=True)
+    profile = np.full(BINS, 0.001)
+    profile[[45, 82, 84]] = 1, 0.2, 0.1  # a crop of the centre has the parts 44 to 83
+    records["attention"] = np.tile(profile / profile.mean(), 2)
+    (shot,) = plan(records, [range(20)], window, CropSettings((shape("9:16"),))).shots
+    whole = profile.sum()
+    assert shot.centre_share == pytest.approx(profile[44:84].sum() / whole, abs=1e-3)
+    assert shot.share == pytest.approx(profile[45:85].sum() / whole, abs=1e-3)
 
 
 def test_a_long_shot_is_followed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

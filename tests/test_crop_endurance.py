@@ -1,4 +1,4 @@
-"""An hour-long clip is cropped with flat memory, in linear time, and after it was killed."""
+"""Hour-long clips are cropped and encoded with flat memory, in linear time, and after a kill."""
 
 from __future__ import annotations
 
@@ -7,63 +7,140 @@ import os
 import re
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.endurance
+pytestmark = [
+    pytest.mark.endurance,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc"),
+]
 
-FRAMES = 90_000
+HOUR, MINUTES = 3600, 300
+SHOT = 18.5
+"""Mean seconds of a shot."""
+MORE_MEMORY = 24_000
+"""Kilobytes that an hour may take in addition to some minutes."""
+OPTIONS = {"crop": ("--save", "crop,csv,json"), "encode": ("--no-vmaf",)}
+FPS = {"crop": 3, "encode": 1.5}
+RESULT = {"crop": "9x16.mp4", "encode": "libx264.mp4"}
 
 
-@pytest.fixture(scope="module")
-def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An hour at 25 frames/s, with cuts and sound."""
-    path = tmp_path_factory.mktemp("media") / "hour.mp4"
-    source = "testsrc2=s=128x72:r=25:d=3600,negate=enable='lt(mod(t\\,37)\\,17)'"
+def clip(path: Path, seconds: int, fps: float) -> Path:
+    """A moving test picture with cuts and sound."""
+    source = f"testsrc2=s=128x72:r={fps}:d={seconds},negate=enable='lt(mod(t\\,37)\\,17)'"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", source]
-    command += ["-f", "lavfi", "-i", "sine=d=3600", "-preset", "ultrafast"]
+    command += ["-f", "lavfi", "-i", f"sine=d={seconds}:r=8000", "-preset", "ultrafast"]
     subprocess.run([*command, "-pix_fmt", "yuv420p", str(path)], check=True)
     return path
 
 
-def memory(process: subprocess.Popen[bytes]) -> int:
-    """Kilobytes of memory that no file holds."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    found = re.search(r"RssAnon:\s*(\d+)", status)
-    return int(found[1]) if found else 0
+@dataclass
+class Pass:
+    """One pass over the frames: how many, and what was used when so many were done."""
+
+    name: str
+    frames: int
+    done: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def quarter(self, number: int) -> float:
+        """Seconds of processor time of a quarter of the frames."""
+        bounds = [(number - 1) * self.frames / 4, number * self.frames / 4]
+        first, last = np.interp(bounds, self.done, self.seconds)
+        return float(last - first)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_an_hour_takes_flat_memory_and_linear_time(hour: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "salcli", "crop", str(hour), "-m", "centre", "-q"]
-    command += ["--save", "crop,csv", "-o", str(tmp_path / "out")]
-    records = tmp_path / "out" / "hour" / ".salcli-parts" / "attention.bin"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    began, seen, killed = time.monotonic(), [], False
-    process = subprocess.Popen(command, env=environment)
-    while process.poll() is None:
-        time.sleep(5)
-        size = records.stat().st_size if records.is_file() else 0
-        seen.append((time.monotonic() - began, size, memory(process)))
-        if size > 40_000_000 and not killed:
-            process.kill()
-            process.wait()
-            killed, seen = True, []
-            before = records.stat().st_size
-            process = subprocess.Popen(command, env=environment)
-    assert process.returncode == 0
-    assert killed
-    assert seen[0][1] >= before * 0.99  # it went on where it was
-    used = [kilobytes for _, _, kilobytes in seen if kilobytes]
-    half = len(used) // 2
-    assert max(used[half:]) < max(used[:half]) + 60_000  # kilobytes
-    growing = [(at, size) for at, size, _ in seen if before < size]
-    steps = np.diff([size for _, size in growing if size < growing[-1][1]])
-    assert len(steps) < 4 or steps[-len(steps) // 2 :].mean() > 0.4 * steps.mean()
-    document = json.loads((tmp_path / "out" / "hour" / "crop.json").read_text("utf-8"))
-    assert document["frames"] == FRAMES
-    assert len(document["crops"][0]["shots"]) > 190
+class Watched:
+    """A command that runs, and what it uses."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self.passes: list[Pass] = []
+        self.memory: list[int] = []
+        command = [sys.executable, "-m", "salcli", *map(str, arguments), "--progress", "json"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    def until(self, wanted: str = "", share: float = 0.0) -> None:
+        """Wait for its end, or kill it when it has done a share of a pass of this name."""
+        assert self.process.stderr is not None
+        with self.process:
+            for line in self.process.stderr:
+                event: dict[str, Any] = json.loads(line)
+                if event["event"] == "start":
+                    self.passes.append(Pass(event["input"], event["frames"]))
+                elif event["event"] == "step":
+                    now = self._note(event["done"])
+                    if wanted and wanted in now.name and now.done[-1] > share * now.frames:
+                        self.process.kill()
+        assert (self.process.returncode == 0) == (not wanted), self.passes
+
+    def _note(self, done: int) -> Pass:
+        now = self.passes[-1]
+        now.done.append(done)
+        now.seconds.append(sum(map(seconds, self._processes())))
+        self.memory.append(memory(self.process.pid))
+        return now
+
+    def _processes(self) -> Iterator[int]:
+        yield self.process.pid
+        with suppress(OSError):
+            for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+                yield from map(int, path.read_text().split())
+
+
+def memory(process: int) -> int:
+    """Kilobytes of memory that no file holds; 0 of a process that is gone."""
+    with suppress(OSError):
+        found = re.search(r"RssAnon:\s*(\d+)", Path(f"/proc/{process}/status").read_text())
+        return int(found[1]) if found else 0
+    return 0
+
+
+def seconds(process: int) -> float:
+    """Processor time of a process and of those that it has waited for."""
+    with suppress(OSError):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+@pytest.mark.parametrize("command", ["crop", "encode"])
+def test_an_hour_takes_flat_memory_and_linear_time(tmp_path: Path, command: str) -> None:
+    arguments = (command, "-m", "centre", *OPTIONS[command], "-o")
+    runs = {}
+    for name, length in (("minutes", MINUTES), ("hour", HOUR)):
+        source = clip(tmp_path / f"{name}.mp4", length, FPS[command])
+        runs[name] = Watched(*arguments, tmp_path / "whole", source)
+        runs[name].until()
+    hour, frames = runs["hour"], round(HOUR * FPS[command])
+    whole = [each for each in hour.passes if each.frames == frames]
+    quarters = {each.name: (each.quarter(1), each.quarter(4)) for each in whole}
+    print(command, {name: max(run.memory) for name, run in runs.items()}, quarters)
+    assert max(hour.memory) < max(runs["minutes"].memory) + MORE_MEMORY
+    assert len(whole) >= 2
+    assert all(last < 1.5 * first + 1 for first, last in quarters.values()), quarters
+
+    # killed in its first and in a later pass, it goes on, to the same bytes
+    source, later = tmp_path / "hour.mp4", {"crop": ": crops", "encode": ": quality"}[command]
+    for wanted in ("hour", later):
+        Watched(*arguments, tmp_path / "parted", source).until(wanted, 0.5)
+        assert not (tmp_path / "parted" / "hour" / RESULT[command]).exists()
+    rest = Watched(*arguments, tmp_path / "parted", source)
+    rest.until()
+    took = sum(each.frames for each in rest.passes)
+    assert took < 0.75 * sum(each.frames for each in hour.passes), rest.passes
+    for file in (tmp_path / "whole" / "hour").iterdir():
+        assert (tmp_path / "parted" / "hour" / file.name).read_bytes() == file.read_bytes()
+    document = json.loads((tmp_path / "whole" / "hour" / f"{command}.json").read_text("utf-8"))
+    assert document["frames"] == frames
+    if command == "crop":
+        assert len(document["crops"][0]["shots"]) == pytest.approx(HOUR / SHOT, abs=3)

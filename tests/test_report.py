@@ -320,3 +320,56 @@ def test_several_hundred_photographs_stay_below_thirty_megabytes(
     run = salcli("report", *sorted(tmp_path.glob("*.jpg")), "-m", "centre", "-q")
     assert run.returncode == 0
     assert (tmp_path / "report.html").stat().st_size < 30e6
+
+
+def test_results_of_crop_and_encode_are_shown(
+    salcli: Run, photos: list[Path], clip_file: Path, tmp_path: Path
+) -> None:
+    shapes = ("--ratio", "1:2", "--ratio", "1:1", "-m", "brightness", "-q", "-o", "made")
+    assert salcli("crop", clip_file, photos[1], *shapes, "--save", "csv").returncode == 0
+    options = ("--match", "none", "--no-vmaf", "-m", "brightness", "-q", "-o", "made")
+    assert salcli("encode", clip_file, *options).returncode == 0
+    run = salcli("report", "made")
+    assert run.returncode == 0, run.stderr
+    assert "loading" not in run.stderr  # no model is needed
+    page = (tmp_path / "report.html").read_text("utf-8")
+    clip, bits, still = re.findall(r"<section class='record'>.*?</section>", page, re.DOTALL)
+    found = json.loads((tmp_path / "made" / "right.crop.json").read_text("utf-8"))
+    for crop in found["crops"]:
+        said = f"<strong>{crop['name']}</strong> of <strong>right.png</strong> keeps "
+        assert f"{said}{crop['share']:.1%} of attention; a crop of the centre keeps " in page
+        (one,) = crop["stills"]
+        window = f"<rect x='{one['x']}' y='0' width='{one['width']}' height='{one['height']}'"
+        middle = (120 - one["width"]) / 2
+        assert window in still
+        assert f"<rect x='{middle}' y='0.0' width='{one['width']}'" in still
+        assert f"<td>{one['share']:.1%}</td><td>{one['centre_share']:.1%}</td>" in still
+    assert clip.count("<figure>") >= 1
+    encoded = json.loads((tmp_path / "made" / clip_file.stem / "encode.json").read_text("utf-8"))
+    assert f"{encoded['regions']['bytes'] / 1000:.1f} kB instead of" in page
+    (map_,) = encoded["bits"]
+    offsets = np.array([row.split() for row in map_["rows"]], int)
+    (url,) = re.findall(r"class='bits' style='[^']*' alt='' src='([^']*)'", bits)
+    colours = np.asarray(picture_of(url)).astype(int)
+    assert colours.shape[:2] == offsets.shape
+    assert offsets.min() < 0 < offsets.max()
+    assert (colours[offsets < 0][:, 0] > 200).all()  # more bits are orange
+    assert (colours[offsets > 0][:, 2] > 170).all()  # fewer are blue
+    assert colours[..., 3].argmax() == np.abs(offsets).argmax()
+
+
+def test_records_that_are_damaged_or_older_than_their_input_are_told(
+    salcli: Run, photos: list[Path], tmp_path: Path
+) -> None:
+    shapes = ("--ratio", "1:1", "-m", "brightness", "-q", "-o", "made")
+    assert salcli("crop", *photos, *shapes).returncode == 0
+    Image.new("RGB", (120, 80)).save(photos[0])
+    record = tmp_path / "made" / "right.crop.json"
+    record.write_text(record.read_text("utf-8").replace('"share"', '"chair"'), "utf-8")
+    run = salcli("report", "made")
+    assert run.returncode == 1
+    assert "has changed since then; pictures of its crops are left out" in run.stderr
+    assert "right.crop.json' is damaged" in run.stderr
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<h2>Crops of left.png</h2>" in page
+    assert "<figure>" not in page

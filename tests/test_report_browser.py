@@ -23,9 +23,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+import salcli as library
+from salcli.encoding.document import BitMap
 from salcli.models.loading import load_model
+from salcli.report import records
 from salcli.report.entries import EntryMaker
 from salcli.report.page import Cover, write
+from salcli.report.records import Record, read_record
+from salcli.report.tiles import data_url
 from salcli.terminal.progress import Silence
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -244,3 +249,32 @@ def test_it_is_dark_where_the_reader_likes_it_dark(opened: Chrome) -> None:
 
     assert brightness("light") > 200
     assert brightness("dark") < 60
+
+
+def test_windows_and_bits_lie_over_their_pictures(browser: Chrome, tmp_path: Path) -> None:
+    picture = np.full((60, 120, 3), 90, np.uint8)
+    Image.fromarray(picture).save(tmp_path / "still.png")
+    library.crop(tmp_path / "still.png", ["1:1"], model="centre", output=tmp_path)
+    record = read_record(tmp_path / "still.crop.json")
+    bits = records._bits(picture, BitMap(0, 40, ("-9 0 9", "0 0 0")), tmp_path)
+    section = f"<section class='record'><div class='stage other'>{bits}</div></section>"
+    section = section.replace(
+        "<img", f"<img src='{data_url(Image.fromarray(picture), 'png')}'><img"
+    )
+    shown = [record, Record(section, ())]
+    write(tmp_path / "page.html", [], [], cover=Cover("Results"), records=shown)
+    browser.get((tmp_path / "page.html").as_uri())
+    stage = pixels(browser.find_element(By.CSS_SELECTOR, ".moments .stage"))
+    row = stage[stage.shape[0] // 2]
+    blue = np.flatnonzero(row[:, 2] - row[:, 0] > 80)
+    width = stage.shape[1]
+    assert blue.min() == pytest.approx(width / 4, abs=4)  # the window's left and right
+    assert blue.max() == pytest.approx(width * 3 / 4, abs=4)
+    other = pixels(browser.find_element(By.CSS_SELECTOR, ".other"))
+    height, width = other.shape[:2]
+    left, middle, right = (other[height // 4, width * part // 6] for part in (1, 3, 5))
+    assert left[0] > middle[0] + 50
+    assert right[2] > middle[2] + 30
+    assert np.abs(other[height - 3, width // 6] - 90).max() <= 2  # below the first row of blocks
+    assert not browser.find_element(By.ID, "model").is_displayed()
+    assert browser.get_log("browser") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,10 @@ from salcli.errors import InputError, UsageError
 from salcli.terminal import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from salcli.report.records import Record
+    from salcli.terminal.events import Watcher
 
 __all__ = ["report"]
 
@@ -24,7 +28,8 @@ def report(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Videos, images, folders of frames, folders of such folders, or globs.",
+            help="Videos, images, folders of frames, folders of such folders, globs; results of "
+            "'salcli crop' and 'salcli encode'.",
         ),
     ],
     *,
@@ -63,8 +68,9 @@ def report(
 
     It begins with a summary in sentences and a table of the areas. Stills form a gallery; clips
     have a player with a synchronised overlay and a timeline below. If maps or fixations of
-    observers are beside the images, the page shows them, and each model's scores. Inputs that
-    cannot be read are reported and skipped. Browsers print it to PDF.
+    observers are beside the images, the page shows them, and each model's scores. Of a folder
+    with results of 'salcli crop' or 'salcli encode', it shows the windows, where bits went, and
+    the numbers. Inputs that cannot be read are reported and skipped. Browsers print it to PDF.
 
     Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage, 3 no weights, 4 a broken plugin.
 
@@ -72,6 +78,7 @@ def report(
     Examples:
       salcli report clip.mp4 photos -o report.html
       salcli report new.png --against old.png --area button=100,40,40,20
+      salcli report crops encoded
     """
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
     from salcli.areas import parse
@@ -79,19 +86,24 @@ def report(
     chosen = parse.collect(areas, area or ())
     _steps.check_writable(output.parent)
     _steps.check_exist(inputs)
+    from salcli.report.records import find_records, read_record
+
+    found_records, inputs = find_records(inputs)
     before = _before(inputs, against)
     if logo is not None and not logo.is_file():
         raise InputError(f"there is no logo '{logo}'; check the spelling")
-    loaded = load_models(
-        models,
-        option=option,
-        weights=weights,
-        filters=filters,
-        device=device,
-        offline=offline,
-        quiet=quiet,
-        progress=progress,
-    )
+    loaded = []
+    if inputs:
+        loaded = load_models(
+            models,
+            option=option,
+            weights=weights,
+            filters=filters,
+            device=device,
+            offline=offline,
+            quiet=quiet,
+            progress=progress,
+        )
     from salcli.panels.paired import find_paired
     from salcli.report.entries import EntryMaker
     from salcli.report.page import Cover, write
@@ -100,21 +112,40 @@ def report(
 
     cover = Cover(title, client, note, read_logo(logo) if logo else "")
     paths = [*before, *find_paired(inputs)]
-    with watch(len(paths), quiet=quiet, style=progress) as watcher:
+    with watch(len(paths) + len(found_records), quiet=quiet, style=progress) as watcher:
         for one in loaded:
             for line in (_steps.introduction(one), *_steps.known_limits(one)):
                 watcher.note(line)
         maker = EntryMaker(loaded, watcher, areas=chosen, kind=kind, fps=fps)
         done = each_input(paths, maker.entries, failed=lambda *_: None, watcher=watcher)
         entries = [entry for found in done if found for entry in found.entries]
+        told = each_input(
+            found_records,
+            partial(_record, read_record, watcher),
+            failed=lambda *_: None,
+            watcher=watcher,
+        )
+        records = [one for one in told if one]
         if before:
             entries = _beside(entries)
-        if entries:
-            write(output, entries, loaded, cover=cover)
-            shown = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+        if entries or records:
+            write(output, entries, loaded, cover=cover, records=records)
+            count = len(entries) + len(records)
+            shown = "1 entry" if count == 1 else f"{count} entries"
             watcher.note(f"{output}: {shown}, {output.stat().st_size / 1e6:.1f} MB")
-    if not entries or not all(found and not found.problems for found in done):
+    whole = all(found and not found.problems for found in done)
+    whole = whole and all(found and not found.problem for found in told)
+    if not whole or not (entries or records):
         raise typer.Exit(1)
+
+
+def _record(read: Callable[[Path], Record], watcher: Watcher, path: Path) -> Record:
+    """What a record says; what is wrong with its pictures is told."""
+    found = read(path)
+    if found.problem:
+        watcher.note(found.problem)
+    watcher.finish(f"{path}: done")
+    return found
 
 
 def _before(inputs: Sequence[str], against: str | None) -> list[Path]:

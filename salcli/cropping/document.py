@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from salcli.cropping.plan import Plan, PlannedShot
 from salcli.errors import InputError
@@ -70,7 +70,7 @@ class CropDocument:
 
     source: str
     maps: str
-    kind: str
+    kind: Literal["clip", "stills"]
     frames: int
     settings: dict[str, Any]
     crops: tuple[CropSummary, ...]

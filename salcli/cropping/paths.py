@@ -97,8 +97,8 @@ class Shot:
 class _Grid:
     """Places that control points may have, and what each is worth over time."""
 
-    def __init__(self, shot: Shot) -> None:
-        self._shot = shot
+    def __init__(self, shot: Shot, centred: float = CENTRED) -> None:
+        self._shot, self._centred = shot, centred
         count = int(shot.window.room * BINS) + 1
         self.places = np.linspace(0, shot.window.room, count, dtype=np.float32)
         self.pitch = shot.window.room / max(1, count - 1)
@@ -118,7 +118,9 @@ class _Grid:
             inner = enclosed(
                 sums, self.places[None] + np.float32(length * (1 - INNER) / 2), length * INNER
             )
-            value = (whole + CENTRED * inner) * self._shot.weights[part, None].astype(np.float32)
+            value = (whole + self._centred * inner) * self._shot.weights[part, None].astype(
+                np.float32
+            )
             moments, starts = np.unique(indices[part], return_index=True)
             for ahead in range(weights.shape[1]):
                 weighted = value * weights[part, ahead, None]
@@ -126,9 +128,12 @@ class _Grid:
         return found
 
 
-def still(shot: Shot) -> Floats:
-    """One place for the whole shot, the best one, for each frame `[n]`."""
-    grid, n = _Grid(shot), len(shot.times)
+def still(shot: Shot, *, centred: float = CENTRED) -> Floats:
+    """One place for the whole shot, the best one, for each frame `[n]`.
+
+    `centred` is how much attention in the middle of the window counts besides.
+    """
+    grid, n = _Grid(shot, centred), len(shot.times)
     worth = grid.worth(np.zeros(n, np.intp), np.ones((n, 1), np.float32), 1)[0]
     return np.full(n, grid.places[_middle_best(worth)], np.float32)
 

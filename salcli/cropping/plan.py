@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-__all__ = ["Backdrop", "CropSettings", "Plan", "PlannedShot", "plan"]
+__all__ = ["Backdrop", "CropSettings", "Plan", "PlannedShot", "ShownBox", "plan"]
 
 Backdrop: TypeAlias = Literal["blur", "black"]
 
@@ -52,6 +52,17 @@ class CropSettings:
 
 
 @dataclass(frozen=True)
+class ShownBox:
+    """What is shown of a frame, counted from 0: its first column and row, and its size."""
+
+    frame: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class PlannedShot:
     """One shot in one crop.
 
@@ -61,6 +72,7 @@ class PlannedShot:
         motion: `still`, `pan` or `follow`; `padded` if the whole frame is shown.
         share: Of attention that is kept.
         centre_share: That a crop of the centre would keep.
+        boxes: What is shown in its middle; where the window moves, at its ends, too.
     """
 
     first: int
@@ -70,6 +82,7 @@ class PlannedShot:
     motion: Literal["still", "pan", "follow", "padded"]
     share: float
     centre_share: float
+    boxes: tuple[ShownBox, ...]
 
 
 @dataclass
@@ -145,12 +158,20 @@ def _add(found: Plan, shot: Shot, frames: range, wanted: CropSettings) -> None:
     centre = shot.shares(middle)
     places, motion = _path(shot, wanted)
     shares = shot.shares(places)
-    if shot.mean(centre) > shot.mean(shares):  # both keep everything, or nothing is preferred
+    if shot.mean(shares) < shot.mean(centre):  # then nothing counts but what is kept
+        places, motion = paths.still(shot, centred=0), "still"
+        shares = shot.shares(places)
+    if shot.mean(shares) <= shot.mean(centre):
         places, shares, motion = middle, centre, "still"
     share = shot.mean(shares)
     padded = share < wanted.min_share
     found.places[part], found.centre_shares[part] = places, centre
     found.shares[part] = 1 if padded else shares
+    middle_frame = (frames.start + frames.stop - 1) // 2
+    moves = motion != "still" and not padded
+    looked = dict.fromkeys(
+        [frames.start, middle_frame, frames.stop - 1] if moves else [middle_frame]
+    )
     found.shots.append(
         PlannedShot(
             first=frames.start,
@@ -160,6 +181,7 @@ def _add(found: Plan, shot: Shot, frames: range, wanted: CropSettings) -> None:
             motion="padded" if padded else motion,
             share=1.0 if padded else share,
             centre_share=shot.mean(centre),
+            boxes=tuple(ShownBox(index, *found.box(index, whole=padded)) for index in looked),
         )
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from salcli.encoding import quality
-from salcli.encoding.document import Measured
+from salcli.encoding.document import BitMap, Measured
 from salcli.encoding.quality import psnr
 from salcli.encoding.segments import Encoding, Segment
 from salcli.errors import InputError
@@ -42,6 +42,9 @@ PER_BYTE = 0.08
 
 MANY = 16
 """Levels of offsets of which rounding makes fractions of a quality."""
+
+MOST_MAPS = 12
+"""Moments of which the offsets are kept."""
 
 CLOSE = 0.03
 """Difference in dB, or part of the bytes, that counts as equal."""
@@ -151,6 +154,20 @@ class ClipEncoding:
             found.plain if found else None,
             found.weighted if found else None,
         )
+
+    def bit_maps(self, value: float, moments: Sequence[Segment]) -> tuple[BitMap, ...]:
+        """The QP offsets in the middle of some of these segments, spread over the clip."""
+        encoding, attention, found = replace(self.encoding, quality=value), self._attention(), []
+        count = min(len(moments), MOST_MAPS)
+        for number in range(count):
+            each = moments[(2 * number + 1) * len(moments) // (2 * count)]
+            middle = (each.first + each.end - 1) // 2
+            together = encoding.codec.means == "addroi"
+            part = slice(each.first, each.end) if together else slice(middle, middle + 1)
+            rows = encoding.offsets(attention[part]).tolist()
+            lines = tuple(" ".join(map(str, row)) for row in rows)
+            found.append(BitMap(middle, encoding.side, lines))
+        return tuple(found)
 
     def _times(self) -> npt.NDArray[np.float64]:
         times = np.maximum.accumulate(np.array(self.records["time"]))

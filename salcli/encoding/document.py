@@ -10,7 +10,7 @@ from salcli.errors import InputError
 from salcli.files.jsonfile import read_json
 from salcli.prediction.manifest import is_plain_name
 
-__all__ = ["EncodeDocument", "Measured", "finished"]
+__all__ = ["BitMap", "EncodeDocument", "Measured", "finished"]
 
 VERSION = 1
 
@@ -38,6 +38,21 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class BitMap:
+    """The QP offsets of a frame.
+
+    Attributes:
+        frame: Its number, from 0.
+        side: Of a block, in pixels.
+        rows: The offsets of each row of blocks, as text.
+    """
+
+    frame: int
+    side: int
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EncodeDocument:
     """All about the encoding of one input.
 
@@ -49,6 +64,7 @@ class EncodeDocument:
         plain, regions: What was measured of a plain encode, and of the one with regions of
             interest; `None` if only offsets were exported.
         files: The files with their sizes in bytes.
+        bits: Where bits went, at some moments.
         version: Of this document.
     """
 
@@ -59,6 +75,7 @@ class EncodeDocument:
     plain: Measured | None
     regions: Measured | None
     files: dict[str, int]
+    bits: tuple[BitMap, ...]
     version: int = VERSION
 
     @property

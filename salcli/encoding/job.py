@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from salcli.prediction.manifest import OutputPaths, fingerprint
 from salcli.prediction.mapstream import MapStream
 from salcli.terminal.progress import Watcher
 from salcli.types import Stimulus
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["FORMATS", "EncodeJob", "EncodeOutcome", "check_formats"]
 
@@ -166,43 +169,48 @@ class EncodeJob:
         known = records.array()
         assert stimulus.fps is not None  # it is a clip
         files: list[Path] = []
-        found: tuple[Measured | None, Measured | None] = (None, None)
         export = OffsetExport(known, grid, self.strength, stimulus.fps)
         for format_ in self.formats:
             if format_ in EXPORTS:
                 files.append(path.parent / EXPORTS[format_][0])
                 EXPORTS[format_][1](export, files[-1])
+        times = np.maximum.accumulate(np.array(known["time"]))
+        ranges = shots(known["thumbnail"])
+        work = self._work(stimulus, known, (times, ranges), grid, parts, claim, watcher)
+        plain, regions, value = None, None, self.base
         if "video" in self.formats:
             files.append(path.parent / f"{self.codec.name}.mp4")
             self._keep_only_segments_of(parts, heads[1])
-            found = self._video(stimulus, known, grid, parts, files[-1], claim, watcher)
+            plain, regions = self._video(stimulus, work, times, files[-1])
+            value = regions.quality
         return EncodeDocument(
             source=str(stimulus.source),
             maps=self.maps.label,
             frames=len(known),
             settings=heads[1],
-            plain=found[0],
-            regions=found[1],
+            plain=plain,
+            regions=regions,
             files=sizes(path.parent, files),
+            bits=work.bit_maps(value, segments(ranges, times, per_frame=False)),
         )
 
-    def _video(
+    def _work(
         self,
         stimulus: Stimulus,
         known: Any,
+        shown: tuple[npt.NDArray[np.float64], Sequence[range]],
         grid: Grid,
         parts: Path,
-        path: Path,
         claim: Claim,
         watcher: Watcher,
-    ) -> tuple[Measured, Measured]:
+    ) -> ClipEncoding:
         video = stimulus.frames
         assert isinstance(video, Video)
-        times = np.maximum.accumulate(np.array(known["time"]))
-        work = ClipEncoding(
+        times, ranges = shown
+        return ClipEncoding(
             video,
             known,
-            segments(shots(known["thumbnail"]), times, per_frame=self.codec.per_frame),
+            segments(ranges, times, per_frame=self.codec.per_frame),
             Encoding(
                 self.codec,
                 self.base,
@@ -217,6 +225,14 @@ class EncodeJob:
             claim,
             watcher,
         )
+
+    def _video(
+        self,
+        stimulus: Stimulus,
+        work: ClipEncoding,
+        times: npt.NDArray[np.float64],
+        path: Path,
+    ) -> tuple[Measured, Measured]:
         plain, plain_errors = work.plain()
         value = work.matched(plain, plain_errors, self.match)
         silent = temporary(path.with_suffix(".silent.mp4"))
@@ -232,7 +248,7 @@ class EncodeJob:
             shown=path,
             source=stimulus.source,
             skipped=float(times[0] - start),
-            end=float(times[-1] - times[0] + 1 / video.fps),
+            end=float(times[-1] - times[0] + 1 / work.video.fps),
         )
         with reporting_os_errors(path):
             temporary(path).replace(path)

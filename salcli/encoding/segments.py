@@ -132,16 +132,25 @@ class Encoding:
         """Filters of ffmpeg, or a file, that state the regions of interest."""
         if not self.strength:
             return [], None
-        more = self.quality % 1 if self.codec.whole else 0.0
         if self.codec.means == "addroi":
-            mean: npt.NDArray[np.float32] = attention.mean(axis=0, dtype=np.float32)
-            step = math.ceil(1.5 * self.strength / (self.codec.levels - 1))
-            cells = offsets(mean, self.strength, more=more, step=step)
+            cells = self.offsets(attention)
             return codecs.roi_filters(rectangles(cells, self.grid), self.codec.scale), None
         for one in attention:
-            cells = offsets(one.astype(np.float32), self.strength, more=more)
-            write_kvazaar(roi, self.grid.blocks(cells, UNIT))
+            write_kvazaar(roi, self.offsets(one[None]))
         return [], Path(roi.name)
+
+    @property
+    def side(self) -> int:
+        """Pixels of the side of a block that has its own offset."""
+        return self.grid.cell if self.codec.means == "addroi" else UNIT
+
+    def offsets(self, attention: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+        """The offsets of blocks, of the attention of frames that have them in common."""
+        more = self.quality % 1 if self.codec.whole else 0.0
+        step = math.ceil(1.5 * self.strength / (self.codec.levels - 1))
+        mean: npt.NDArray[np.float32] = attention.mean(axis=0, dtype=np.float32)
+        cells = offsets(mean, self.strength, more=more, step=step)
+        return cells if self.side == self.grid.cell else self.grid.blocks(cells, self.side)
 
     def _feed(
         self, process: subprocess.Popen[bytes], frames: Iterator[tuple[float, bytes]]

@@ -20,6 +20,7 @@ from salcli.report.tiles import palette
 
 if TYPE_CHECKING:
     from salcli.models.loading import Loaded
+    from salcli.report.records import Record
 
 __all__ = ["Cover", "write"]
 
@@ -54,9 +55,14 @@ class Cover:
 
 
 def write(
-    path: Path, entries: Sequence[dict[str, Any]], models: Sequence[Loaded], *, cover: Cover
+    path: Path,
+    entries: Sequence[dict[str, Any]],
+    models: Sequence[Loaded],
+    *,
+    cover: Cover,
+    records: Sequence[Record] = (),
 ) -> None:
-    """Write the page of at least one entry, atomically; shrinks pictures if there are many.
+    """Write the page of at least one entry or record, atomically; shrinks pictures of many.
 
     Raises:
         OutputError: It cannot be written.
@@ -72,7 +78,8 @@ def write(
     page = Template(_part("template.html")).substitute(
         title=html.escape(cover.title),
         cover=cover.document(),
-        summary=_summary(entries),
+        summary=_summary(entries, records),
+        records="\n".join(record.section for record in records),
         style=_part("style.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -84,8 +91,10 @@ def write(
     atomic.write(path, page)
 
 
-def _summary(entries: Sequence[dict[str, Any]]) -> str:
-    said = "".join(f"<li>{sentence}</li>" for sentence in summary.sentences(entries))
+def _summary(entries: Sequence[dict[str, Any]], records: Sequence[Record]) -> str:
+    told = [sentence for record in records for sentence in record.sentences]
+    told += summary.sentences(entries)
+    said = "".join(f"<li>{sentence}</li>" for sentence in told)
     parts = (said and f"<ul>{said}</ul>", summary.table(entries))
     if not any(parts):
         return ""

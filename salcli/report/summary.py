@@ -10,7 +10,7 @@ from typing import Any
 
 from salcli.areas.attention import ranks
 
-__all__ = ["sentences", "table"]
+__all__ = ["cells", "sentences", "strong", "table"]
 
 FEW = 3
 """Up to so many entries have sentences of their own; of more only means are told."""
@@ -65,17 +65,18 @@ def _rows(entries: Sequence[dict[str, Any]]) -> Iterator[_Row]:
             yield _Row(entry["name"], name, share, lift, earlier.get(name, (None,))[0])
 
 
-def _strong(text: str) -> str:
+def strong(text: str) -> str:
+    """A text that stands out, as HTML."""
     return f"<strong>{html.escape(text)}</strong>"
 
 
 def _change(row: _Row) -> str:
     assert row.before is not None
     if abs(row.change) < SLIGHT:
-        return f"{_strong(row.area)} gets as much attention as before: {row.share:.1%}."
+        return f"{strong(row.area)} gets as much attention as before: {row.share:.1%}."
     what = "gains" if row.change > 0 else "loses"
     return (
-        f"{_strong(row.area)} {what} {abs(100 * row.change):.1f} points: it gets {row.share:.1%} "
+        f"{strong(row.area)} {what} {abs(100 * row.change):.1f} points: it gets {row.share:.1%} "
         f"of attention, and got {row.before:.1%} before."
     )
 
@@ -91,12 +92,12 @@ def _size(lift: float | None) -> str:
 
 def _entry(entry: dict[str, Any]) -> Iterator[str]:
     """Sentences about one picture or clip."""
-    model, name = entry["models"][0], _strong(entry["name"])
+    model, name = entry["models"][0], strong(entry["name"])
     ranked = sorted(model["areas"].items(), key=lambda each: -each[1][0])
     if ranked:
         (first, (share, lift)), *rest = ranked
-        others = ", ".join(f"{_strong(area)} with {got:.1%}" for area, (got, _) in rest)
-        text = f"On {name}, {_strong(first)} gets {share:.1%} of attention{_size(lift)}"
+        others = ", ".join(f"{strong(area)} with {got:.1%}" for area, (got, _) in rest)
+        text = f"On {name}, {strong(first)} gets {share:.1%} of attention{_size(lift)}"
         yield f"{text}; then {others}." if others else f"{text}."
     elif model.get("peak"):
         place = _place(*model["peak"])
@@ -118,7 +119,7 @@ def _place(x: float, y: float) -> str:
 def _over_all(rows: Sequence[_Row]) -> str:
     low, high = min(rows, key=lambda row: row.share), max(rows, key=lambda row: row.share)
     return (
-        f"{_strong(rows[0].area)} gets {mean(row.share for row in rows):.1%} of attention on "
+        f"{strong(rows[0].area)} gets {mean(row.share for row in rows):.1%} of attention on "
         f"average: from {low.share:.1%} on {html.escape(low.entry)} to {high.share:.1%} on "
         f"{html.escape(high.entry)}."
     )
@@ -135,27 +136,27 @@ def table(entries: Sequence[dict[str, Any]]) -> str:
     heads = [*(["Picture"] if names == 2 else []), "Area", "Share of attention"]
     heads += ["Before", "Change"] if compares else []
     heads += ["Times its size", "Rank", *(f"Share by {name}" for name in others)]
-    lines = [_cells(heads, "th", names=names)]
+    lines = [cells(heads, "th", names=names)]
     for entry in entries:
         shares = {name: share for name, (share, _) in entry["models"][0]["areas"].items()}
         places = ranks(shares)
         own = list(_rows([entry]))
         for row in sorted(own, key=lambda row: -row.share):
-            cells = [*([row.entry] if names == 2 else []), row.area, f"{row.share:.1%}"]
+            texts = [*([row.entry] if names == 2 else []), row.area, f"{row.share:.1%}"]
             if compares:
                 before = "" if row.before is None else f"{row.before:.1%}"
-                cells += [before, "" if row.before is None else f"{100 * row.change:+.1f} points"]
-            cells += ["" if row.lift is None else f"{row.lift:.1f}", str(places[row.area])]
+                texts += [before, "" if row.before is None else f"{100 * row.change:+.1f} points"]
+            texts += ["" if row.lift is None else f"{row.lift:.1f}", str(places[row.area])]
             found = {model["name"]: model["areas"].get(row.area) for model in entry["models"]}
-            cells += [f"{found[name][0]:.1%}" if found.get(name) else "" for name in others]
-            lines.append(_cells(cells, "td", names=names))
+            texts += [f"{found[name][0]:.1%}" if found.get(name) else "" for name in others]
+            lines.append(cells(texts, "td", names=names))
     return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
-def _cells(texts: Sequence[str], kind: str, *, names: int) -> str:
+def cells(texts: Sequence[str], kind: str, *, names: int) -> str:
     """A row of a table; the first cells are names, the others numbers."""
-    cells = (
+    found = (
         f"<{kind}{' class=text' * (place < names)}>{html.escape(text)}</{kind}>"
         for place, text in enumerate(texts)
     )
-    return f"<tr>{''.join(cells)}</tr>"
+    return f"<tr>{''.join(found)}</tr>"
