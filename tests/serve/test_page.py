@@ -169,22 +169,25 @@ def test_an_area_is_drawn_moved_sized_named_and_deleted(
 def test_styles_opacity_models_and_moments_change_what_is_seen(
     page: Chrome, picture: bytes
 ) -> None:
+    body, model = page.find_element(By.TAG_NAME, "body"), page.find_element(By.ID, "model")
+    body.send_keys("mmmm")  # past the last
+    assert Select(model).first_selected_option.text == "brightness"
     give(page, picture, by="paste")
     seen = [pixels(stage(page))]
     for key in ("2", "3", "m", "1"):
-        page.find_element(By.TAG_NAME, "body").send_keys(key)
+        body.send_keys(key)
         until(page, lambda: settled(page))
         seen.append(pixels(stage(page)))
     for before, after in pairwise(seen):
         assert np.abs(before - after).max() > 30
-    assert (
-        Select(page.find_element(By.ID, "model")).first_selected_option.text == "spectral-residual"
-    )
+    assert Select(model).first_selected_option.text == "spectral-residual"
     assert not page.find_element(By.ID, "moments").is_displayed()
-    page.find_element(By.TAG_NAME, "body").send_keys("mmm")  # past the last, to the first
+    body.send_keys("m")
+    until(page, lambda: "takes clips only" in page.find_element(By.ID, "panes").text)
+    Select(model).select_by_visible_text("brightness")
     until(page, lambda: settled(page))
     assert page.find_element(By.ID, "moments").is_displayed()  # this one has a further map
-    page.find_element(By.TAG_NAME, "body").send_keys(".")
+    body.send_keys(".")
     assert page.find_element(By.ID, "moment-name").text == "red"
     page.execute_script("opacity.value = 0; opacity.dispatchEvent(new Event('input'))")
     bare = pixels(stage(page))

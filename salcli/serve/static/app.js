@@ -5,7 +5,7 @@ import {colours} from "./maps.js";
 import {make, Pane, percent, save} from "./pane.js";
 
 const get = id => document.getElementById(id);
-const areas = new Areas(), look = {model: "", style: "heat", alpha: 0.7, moment: 0};
+const areas = new Areas(), look = {model: "", accepts: [], style: "heat", alpha: 0.7, moment: 0};
 const panes = [];
 let models = [];
 
@@ -109,8 +109,8 @@ function sentence(both, found) {
 
 function redraw() { for (const pane of panes) pane.redraw(); }
 function chooseModel(name) {
-  look.model = name;
   const found = models.find(each => each.name === name);
+  Object.assign(look, {model: name, accepts: found.accepts});
   get("about").lastElementChild.replaceChildren(make("p", {}, make("strong", {textContent: name}), `: ${found.summary}`), ...(found.known_limits ? [make("p", {textContent: `Note: it ${found.known_limits}`})] : []), make("p", {className: "hint", textContent: `Licence: ${found.licence || "not stated"}. Takes ${found.accepts.join(" and ")}.`}));
   for (const pane of panes) pane.predict();
 }

@@ -120,6 +120,7 @@ export class Pane {
     this.stage.classList.add("busy");
     this.say("predicting ...");
     try {
+      if (!this.clip && !this.look.accepts.includes("stills")) throw new Error(`model '${model}' takes clips only`);
       if (!this.#known.has(model)) {
         const found = this.clip ? await api.clip(this.file, model, {signal, tell: each => this.progress(each, job)}) : await api.picture(this.file, model, signal);
         this.#known.set(model, {result: found, maps: found.maps.map(unpack)});
