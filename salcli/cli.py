@@ -138,9 +138,11 @@ def build(only: str | None = None) -> typer.Typer:
     """The application with the commands of the core and of the plugins.
 
     Args:
-        only: If this names a command of the core, the core's others are left out: typer takes
-            half of the time of `salcli models` to make them all.
+        only: If this names a command of the core, all others are left out: typer takes half of
+            the time of `salcli models` to make them all.
     """
+    known = {name for commands in COMMANDS.values() for name in commands}
+    alone = only in known
     app = typer.Typer(
         help="Where humans look in images and video.",
         cls=Root,
@@ -150,16 +152,16 @@ def build(only: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    known = {name for commands in COMMANDS.values() for name in commands}
     for panel, commands in COMMANDS.items():
         for name, command in commands.items():
-            if only in known and name != only:
+            if alone and name != only:
                 continue
             if isinstance(command, typer.Typer):
                 app.add_typer(command, name=name, rich_help_panel=panel)
             else:
                 app.command(name, cls=CLASSES.get(name), rich_help_panel=panel)(command)
-    _add_plugin_commands(app)
+    if not alone:
+        _add_plugin_commands(app, taken=known)
     _help.arrange(app)
     return app
 
@@ -180,9 +182,9 @@ def _root(
     """Options that may precede a command; a callback shows the version."""
 
 
-def _add_plugin_commands(app: typer.Typer) -> None:
+def _add_plugin_commands(app: typer.Typer, taken: set[str]) -> None:
     """Add the commands of each plugin, unless they are broken or their name is taken."""
-    loaded, taken = loader.load(), {name for panel in COMMANDS.values() for name in panel}
+    loaded = loader.load()
     for plugin, register in loaded.answers("register_commands"):
         own = typer.Typer()  # separate, so that a failure halfway leaves nothing behind
         with loaded.guest(plugin, "register_commands"):
