@@ -10,6 +10,7 @@ import numpy as np
 
 from salcli.errors import UsageError
 from salcli.files.atomic import replacing
+from salcli.render.plot import stacked
 from salcli.scoring.results import Results
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def over_time(path: Path, title: str, results: Results) -> None:
     length = max(int(results.positions(number).max()) + 1 for number in results.numbers)
     if length < 2:
         return
-    figure, axes = _figure(title, results.metrics)
+    figure, axes = stacked(len(results.metrics), title=title)
     for axis, name in zip(axes, results.metrics, strict=True):
         values = np.full((len(results.numbers), length), np.nan)
         for row, number in enumerate(results.numbers):
@@ -69,7 +70,8 @@ def distribution(path: Path, document: Mapping[str, Any]) -> None:
     """
     metrics = list(document["scores"])
     over = document["bootstrap"]["over"]
-    figure, axes = _figure(f"{document['name']}: {over}, and the mean over them", metrics)
+    title = f"{document['name']}: {over}, and the mean over them"
+    figure, axes = stacked(len(metrics), title=title)
     for axis, name in zip(axes, metrics, strict=True):
         means = [video["means"][name] for video in document["videos"]]
         defined = [mean for mean in means if mean is not None]
@@ -93,7 +95,7 @@ def side_by_side(
     Raises:
         OutputError: The folder cannot be written.
     """
-    figure, axes = _figure("", list(differences))
+    figure, axes = stacked(len(differences))
     first, second = names
     for axis, (name, leads) in zip(axes, differences.items(), strict=True):
         lead = np.asarray(leads, np.float64)
@@ -145,21 +147,6 @@ def models(path: Path, table: JointTable) -> None:
         if others:
             axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     _save(figure, path)
-
-
-def _figure(title: str, metrics: Sequence[str]) -> tuple[Figure, Sequence[Any]]:
-    """One panel per metric, one above the other."""
-    from matplotlib.figure import Figure  # takes half a second to import
-
-    height = 1 + 2 * len(metrics)
-    figure = Figure(figsize=(8, height))
-    # margins in inches, since layout="constrained" takes as long as everything else together
-    figure.subplots_adjust(
-        left=0.9 / 8, right=7.9 / 8, bottom=0.5 / height, top=1 - 0.5 / height, hspace=0.4
-    )
-    if title:
-        figure.suptitle(title, y=1 - 0.15 / height, verticalalignment="top")
-    return figure, list(figure.subplots(len(metrics), squeeze=False)[:, 0])
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from salcli.files.atomic import replacing, reporting_os_errors
+from salcli.render.plot import stacked
 from salcli.training.rundir import LOG
 
 __all__ = ["CURVES", "board", "draw", "points"]
@@ -50,8 +51,6 @@ def draw(output: Path) -> None:
     Raises:
         OutputError: The folder cannot be written.
     """
-    from matplotlib.figure import Figure  # takes half a second, and only the end needs it
-
     log = output / LOG
     if not log.exists():
         return
@@ -61,8 +60,7 @@ def draw(output: Path) -> None:
             curves[name].append((time, value))
     metrics = [name for name in curves if name.startswith(SCORED)]
     panels = ["training/", *metrics, "rate"]
-    figure = Figure(figsize=(8, 1 + 1.7 * len(panels)), layout="constrained")
-    axes = figure.subplots(len(panels), sharex=True)
+    figure, axes = stacked(len(panels), sharex=True)
     for axis, prefix in zip(axes, panels, strict=True):
         for name, found in curves.items():
             if name.startswith(prefix):

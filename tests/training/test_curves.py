@@ -37,7 +37,7 @@ def test_curves_are_drawn_from_the_log(tmp_path: Path) -> None:
         log.write(json.dumps(start) + "\n")
     draw(tmp_path)
     with Image.open(tmp_path / "curves.png") as picture:
-        assert picture.size == (before[0], before[1] + 170)  # a panel for NSS
+        assert picture.size == (before[0], before[1] + 200)  # a panel for NSS
 
 
 @pytest.fixture
