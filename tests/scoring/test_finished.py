@@ -46,6 +46,7 @@ def contents(folder: Path) -> dict[str, Any]:
     return {**found, "scores.json": json.dumps(document)}
 
 
+@pytest.mark.endurance
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_what_was_scored_before_a_kill_is_not_scored_again(
     salcli: Run, miniature: Miniature, fake_site: Path, tmp_path: Path

@@ -36,6 +36,7 @@ def fill(model: TempSal, drawn: Mapping[str, torch.Tensor], sw1: Sw1) -> TempSal
     return model
 
 
+@pytest.mark.endurance
 def test_the_image_branch_learns_as_the_original(
     drawn: Mapping[str, torch.Tensor], wave: torch.Tensor, sw1: Sw1
 ) -> None:

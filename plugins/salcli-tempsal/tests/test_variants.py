@@ -144,6 +144,7 @@ def test_further_terms_are_weighed_in_the_loss() -> None:
     assert groups == {"", "encoder."}
 
 
+@pytest.mark.endurance
 def test_slices_beside_their_ground_truth_become_a_gif(
     salcli: Callable[..., Any], tmp_path: Path
 ) -> None:
