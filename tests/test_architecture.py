@@ -27,6 +27,7 @@ LIGHT = {
         "_lazy",
         "authoring",
         "filters/__init__",
+        "prediction/summary",
         "plugins/choice",
         "plugins/hooks",
         "plugins/loader",

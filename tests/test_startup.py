@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from salcli.testing import HEAVY
 
@@ -59,3 +60,21 @@ def test_the_import_of_the_package_is_light() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout.strip() == "[]"
+
+
+def test_what_is_finished_is_skipped_before_torch_is_imported(
+    imported: Callable, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    arguments = ("predict", "a.png", "-m", "spectral-residual", "-o", "out")
+    first, modules = imported(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert "torch" in modules
+
+    again, modules = imported(*arguments)
+    assert again.returncode == 0
+    assert "torch" not in modules
+    assert again.stderr.splitlines() == [
+        "a.png: already done, 1 map in out",
+        "to look at: out/a.overlay.png",
+    ]

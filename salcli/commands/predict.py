@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,26 +18,24 @@ from salcli.commands._options import DataOptions, Roots
 from salcli.commands._steps import load_models
 from salcli.files.atomic import temporary_folder
 from salcli.plugins import registry
+from salcli.prediction.summary import best, document, results_of, summary
 from salcli.terminal import logs
 from salcli.types import Format, Scale, Size
 
 if TYPE_CHECKING:
-    from salcli.models.loading import Loaded
     from salcli.prediction.job import Job, Outcome
+    from salcli.prediction.manifest import OutputPaths
+    from salcli.prediction.request import FinishedInput
     from salcli.prediction.task import PredictionTask
-    from salcli.scale.prediction import PredictionOrder
-    from salcli.scale.remote import StoredTask, StoreOrder
     from salcli.scale.shards import Shard
     from salcli.terminal.events import Watcher
+    from salcli.terminal.progress import Style
     from salcli.types import Dataset
 
 __all__ = ["predict"]
 
 
 FORMATS: tuple[Format, ...] = get_args(Format)
-LOOKED_AT = ("overlay", "heatmap")
-"""Parts of the names of the pictures that are worth looking at, the best first."""
-
 SIZES: Mapping[str, Size] = {"source": "source", "published": "published"}
 
 
@@ -195,6 +192,9 @@ def predict(
       salcli predict clip.mp4 photo.jpg
       salcli predict photos --save overlay,npy -o maps
     """
+    from salcli.media.portion import Portion
+    from salcli.prediction.request import all_finished, describe
+
     _check_inputs(inputs, data, [root, data_option, split], save)
     piped = str(output) == "-"
     formats = _formats(save or (), ("png",) if data or piped else ("png", "overlay"))
@@ -219,6 +219,30 @@ def predict(
         stores=stores,
     )
     dataset = _dataset(data, root or (), data_option or ())
+    portion = Portion(every, start, duration)
+    request = describe(
+        model,
+        weights,
+        options=option or (),
+        filters=filters or (),
+        precision=precision,
+        engine=engine,
+        untrained=untrained,
+        size=size,
+        scale=scale,
+        extras=extras,
+        kind=kind,
+        fps=fps,
+        portion=dataclasses.asdict(portion),
+        data=data,
+    )
+    needs_model = overwrite or dry_run or as_json or piped or show or part or dataset or stores
+    if not needs_model and len(files) == len(inputs or ()):
+        places = _places(files, output)
+        done = all_finished(places, request, formats=formats, kind=kind)
+        if done is not None:
+            _say_finished(done, quiet=quiet, progress=progress)
+            return
     force = _steps.workforce(
         device, devices, workers=workers, cluster=cluster, quiet=quiet, verbose=verbose
     )
@@ -237,7 +261,6 @@ def predict(
         progress=progress,
     )
 
-    from salcli.media.portion import Portion
     from salcli.scale.executor import Here
     from salcli.scale.prediction import PredictionOrder, merged
     from salcli.terminal.progress import watch
@@ -265,14 +288,17 @@ def predict(
             "extras": extras,
             "kind": kind,
             "fps": fps,
-            "portion": Portion(every, start, duration),
+            "portion": portion,
+            "request": request,
             "overwrite": overwrite,
             "retries": retries,
         },
         data,
     )
     if stores:
-        order, everything = _stored(order, files, output)
+        from salcli.scale.remote import StoreOrder, stored_tasks
+
+        order, everything = StoreOrder(order), stored_tasks(files, output)
     elif parts > 1 and not dry_run:
         everything = order.cut(everything, loaded, parts)
     todo = part.part(everything) if part else everything
@@ -293,10 +319,10 @@ def predict(
         seconds = time.monotonic() - began
         todo = [] if stores else list({task.place: task for task in todo}.values())
         if len(outcomes) > 1 or any(outcome.status == "elsewhere" for outcome in outcomes):
-            watcher.note(_summary(outcomes, seconds))
+            watcher.note(summary(outcomes, seconds))
         _conclude(todo, outcomes, watcher=watcher, piped=piped, opens=show)
     if as_json:
-        typer.echo(json.dumps(_document(loaded, outcomes), indent=2))
+        typer.echo(json.dumps(document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes) or len(files) < len(inputs or ()):
         raise typer.Exit(1)
 
@@ -315,18 +341,6 @@ def _check_stores(*, data: str | None, dry_run: bool, parts: int, piped: bool) -
         raise UsageError(
             "--data, --dry-run, --parts and -o - need files; copy what is in the store first"
         )
-
-
-def _stored(
-    order: PredictionOrder, files: Sequence[str], output: Path
-) -> tuple[StoreOrder, Sequence[StoredTask]]:
-    """The order and its inputs, some of which, or whose results, are in object stores."""
-    from salcli.scale.remote import StoreOrder, stored_tasks
-
-    address = re.sub(
-        r"^([A-Za-z][\w+.-]+):/(?=[^/])", r"\1://", str(output)
-    )  # a path has one slash
-    return StoreOrder(order), stored_tasks(files, address)
 
 
 def _conclude(
@@ -353,18 +367,11 @@ def _check_pipe(
         raise UsageError("-o - writes one result of one input in one format, without --json")
 
 
-def _results(task: PredictionTask, outcome: Outcome) -> list[Path]:
-    """The files that an input has now."""
-    place = task.place
-    record = place.read(single=outcome.results == place.output)
-    return [] if record is None else [file for file in place.files(record) if file.is_file()]
-
-
 def _pipe(todo: Sequence[PredictionTask], outcomes: Sequence[Outcome]) -> None:
     """Write the only result to standard output."""
     from salcli.errors import UsageError
 
-    files = _results(todo[0], outcomes[0])
+    files = results_of(todo[0], outcomes[0])
     if len(files) != 1:
         raise UsageError(f"-o - writes one file, not {len(files)}; use --save overlay for a clip")
     sys.stdout.buffer.write(files[0].read_bytes())
@@ -374,16 +381,13 @@ def _show(
     todo: Sequence[PredictionTask], outcomes: Sequence[Outcome], *, watcher: Watcher, opens: bool
 ) -> None:
     """Name the first picture or movie, overlays first, and open it if that is wanted."""
-    for one, outcome in zip(
-        todo, outcomes, strict=False
-    ):  # of what is in a store, there is no task
-        files = [] if outcome.status == "failed" or one.overrides else _results(one, outcome)
-        pictures = [file for file in files if file.suffix in (".png", ".mp4")]
-        if pictures:
-            best = min(pictures, key=lambda file: [name not in file.name for name in LOOKED_AT])
-            watcher.note(f"to look at: {best}")
+    # of what is in a store, there is no task
+    for one, outcome in zip(todo, outcomes, strict=False):
+        files = [] if outcome.status == "failed" or one.overrides else results_of(one, outcome)
+        if seen := best(files):
+            watcher.note(f"to look at: {seen}")
             if opens:
-                typer.launch(str(best))
+                typer.launch(str(seen))
             return
 
 
@@ -432,15 +436,34 @@ def _todo(
 ) -> list[PredictionTask]:
     """What to predict, and where to write it."""
     from salcli.datasets.submission.predict import tasks
-    from salcli.media.open import find_inputs
-    from salcli.prediction import manifest
     from salcli.prediction.task import PredictionTask
 
     if dataset is not None:
         return list(tasks(dataset, split, output))
+    return [PredictionTask(path, place) for path, place in _places(inputs, output)]
+
+
+def _places(inputs: Sequence[str], output: Path) -> list[tuple[Path, OutputPaths]]:
+    """Each input, and where its results go."""
+    from salcli.media.open import find_inputs
+    from salcli.prediction import manifest
+
     paths = find_inputs(inputs)
-    places = manifest.places(paths, output)
-    return [PredictionTask(path, place) for path, place in zip(paths, places, strict=True)]
+    return list(zip(paths, manifest.places(paths, output), strict=True))
+
+
+def _say_finished(done: Sequence[FinishedInput], *, quiet: bool, progress: Style) -> None:
+    """Say that there is nothing to do, and name a picture."""
+    from salcli.terminal.progress import watch
+
+    with watch(len(done), quiet=quiet, style=progress) as watcher:
+        for one in done:
+            maps = "1 map" if one.frames == 1 else f"{one.frames} maps"
+            watcher.finish(f"{one.source}: already done, {maps} in {one.folder}")
+        if len(done) > 1:
+            watcher.note(f"{len(done)} inputs: {len(done)} already done")
+        if seen := best(done[0].files):
+            watcher.note(f"to look at: {seen}")
 
 
 def _estimate(
@@ -471,35 +494,3 @@ def _estimate(
         watcher.note("salcli: warning: the disk will not hold the results")
     if found.inputs < len(todo):
         raise typer.Exit(1)
-
-
-def _summary(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """A line about several inputs, which took so long together."""
-    kinds = [outcome.status for outcome in outcomes]
-    counts = {"done": kinds.count("done"), "already done": kinds.count("skipped")}
-    counts |= {"left to other processes": kinds.count("elsewhere"), "failed": kinds.count("failed")}
-    shown = ", ".join(f"{many} {name}" for name, many in counts.items() if many)
-    frames = sum(outcome.frames for outcome in outcomes if outcome.status == "done")
-    speed = f", {frames} maps, {frames / seconds:.1f} frames/s" if frames else ""
-    return f"{len(outcomes)} inputs: {shown}{speed}"
-
-
-def _document(loaded: Loaded, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    return {
-        "model": loaded.label,
-        "weights": str(loaded.path) if loaded.path else None,
-        "weights_sha256": loaded.digest,
-        "device": str(loaded.model.device),
-        "inputs": [
-            {
-                "source": str(outcome.source),
-                "results": str(outcome.results),
-                "status": outcome.status,
-                "frames": outcome.frames,
-                "seconds": outcome.seconds,
-                "problems": outcome.problems,
-                "error": outcome.error or None,
-            }
-            for outcome in outcomes
-        ],
-    }

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,6 @@ import torch
 
 from salcli._version import __version__
 from salcli.errors import InputError, OutputError, PluginError, SalcliError
-from salcli.media.images import kind_of
 from salcli.media.open import open_stimulus
 from salcli.media.portion import WHOLE, Portion
 from salcli.models.loading import Loaded
@@ -28,7 +27,7 @@ from salcli.prediction.produce import MapSettings, Production
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
 
-__all__ = ["Job", "CopyOf", "Outcome", "is_single"]
+__all__ = ["CopyOf", "Job", "Outcome"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,14 +76,6 @@ class CopyOf:
     state: Mapping[str, Any]
 
 
-def is_single(source: Path, kind: Kind) -> bool:
-    """Whether it is a lone image, taken as one: its results lie beside those of others."""
-    try:
-        return source.is_file() and kind != "clip" and kind_of(source) == "still"
-    except (InputError, OSError):
-        return False  # opening it says why
-
-
 def _absolute(source: Path | None) -> str | None:
     return None if source is None else str(source.absolute())
 
@@ -119,6 +110,7 @@ class Job:
         labels: Output names of the frames of a clip that is a folder, where they differ from the
             names of its files.
         origin: Where the input was copied from, if it is a copy of this process.
+        request: What was asked for, see `salcli.prediction.request`; empty if that is unknown.
     """
 
     loaded: Loaded
@@ -133,6 +125,7 @@ class Job:
     retries: int = 0
     labels: Sequence[str] | None = None
     origin: CopyOf | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
 
     def run(
         self,
@@ -157,7 +150,7 @@ class Job:
             PluginError: The model broke its contract.
             SalcliError: Out of memory.
         """
-        settings, single = self._settings(source), is_single(source, self.kind)
+        settings, single = self._settings(source), manifest.is_single(source, self.kind)
         task = _Task(source, place, settings, single, watcher)
         if not source.exists():
             self._open(task)  # raises: what is not there is nobody's work
@@ -203,7 +196,7 @@ class Job:
         Raises:
             InputError: It cannot be read.
         """
-        if is_single(source, self.kind):
+        if manifest.is_single(source, self.kind):
             return 0
         stimulus = self._opened(source)
         return (stimulus.expected or 0) if stimulus.is_clip else 0
@@ -272,6 +265,7 @@ class Job:
         earlier = previous or {"formats": (), "files": {}}
         record = {
             "settings": task.settings,
+            "request": self.request,
             **self._facts(stimulus),
             "formats": sorted({*self.formats, *earlier["formats"]}),
             "single": single,

@@ -12,19 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 from salcli.errors import InputError, OutputError
 from salcli.files import atomic
 from salcli.files.atomic import reporting_os_errors
 from salcli.files.jsonfile import read_json
-from salcli.output import writers
-from salcli.types import Labels
+from salcli.media.images import kind_of
+from salcli.types import Format, Kind, Labels
 
-__all__ = ["OutputPaths", "fingerprint", "is_plain_name", "places", "size_of"]
+__all__ = ["OutputPaths", "fingerprint", "is_plain_name", "is_single", "places", "size_of"]
 
 
 CLAIM = ".salcli-claim"
+
+FORMATS: tuple[str, ...] = get_args(Format)
 
 RESULTS = (".png", ".npy", ".npz", ".csv", ".mp4")
 """Endings of what a record may cover."""
@@ -136,6 +138,14 @@ class OutputPaths:
                 file.unlink(missing_ok=True)
 
 
+def is_single(source: Path, kind: Kind) -> bool:
+    """Whether it is a lone image, taken as one: its results lie beside those of others."""
+    try:
+        return source.is_file() and kind != "clip" and kind_of(source) == "still"
+    except (InputError, OSError):
+        return False  # opening it says why
+
+
 def is_plain_name(name: object) -> bool:
     """Whether a text names something inside a folder, and nothing above or beside it."""
     plain = isinstance(name, str) and "\0" not in name and PurePath(name).name == name
@@ -153,7 +163,7 @@ def _is_ours(record: Mapping[str, Any]) -> bool:
         and type(frames) is int
         and 0 <= frames <= MOST_FRAMES
         and isinstance(formats, list)
-        and all(format_ in writers.FORMATS for format_ in formats)
+        and all(format_ in FORMATS for format_ in formats)
         and isinstance(problems, list)
         and all(isinstance(problem, str) for problem in problems)
         and isinstance(files, dict)

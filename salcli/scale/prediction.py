@@ -10,7 +10,7 @@ from typing import Any
 from salcli.errors import InputError, UsageError
 from salcli.models.loading import Loaded, load_model
 from salcli.prediction import claims, manifest
-from salcli.prediction.job import Job, Outcome, is_single
+from salcli.prediction.job import Job, Outcome
 from salcli.prediction.parts import cut
 from salcli.prediction.produce import context_of
 from salcli.prediction.task import PredictionTask
@@ -99,7 +99,7 @@ class PredictionOrder:
 
     def _single(self, unit: PredictionTask) -> bool:
         kind = unit.overrides.get("kind", self.settings.get("kind", "auto"))
-        return is_single(unit.source, kind)
+        return manifest.is_single(unit.source, kind)
 
 
 def merged(outcomes: Sequence[Outcome]) -> list[Outcome]:

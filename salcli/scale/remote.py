@@ -7,6 +7,7 @@ fsspec and its part for the store, such as s3fs.
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +22,9 @@ from salcli.files.atomic import temporary_folder
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import VIDEO_SUFFIXES, in_store
 from salcli.models.loading import Loaded
-from salcli.prediction import claims
+from salcli.prediction import claims, manifest
 from salcli.prediction.claims import Claim, ClaimedElsewhere
-from salcli.prediction.job import CopyOf, Job, Outcome, is_single
+from salcli.prediction.job import CopyOf, Job, Outcome
 from salcli.prediction.manifest import OutputPaths, places
 from salcli.scale.prediction import PredictionOrder, report
 from salcli.terminal.events import Watcher
@@ -81,8 +82,12 @@ class StoreOrder:
         return Outcome(unit.source, unit.output, "failed", error=error)
 
 
-def stored_tasks(inputs: Sequence[str], output: str) -> list[StoredTask]:
+def stored_tasks(inputs: Sequence[str], output: Path) -> list[StoredTask]:
     """A task for each input; addresses may be globs, and folders stand for the media in them.
+
+    Args:
+        inputs: Addresses and files.
+        output: A folder, or an address as a path, in which two slashes have become one.
 
     Raises:
         UsageError: A part of fsspec is not installed, or there is no such store.
@@ -91,14 +96,15 @@ def stored_tasks(inputs: Sequence[str], output: str) -> list[StoredTask]:
     found: dict[str, Mapping[str, Any]] = {}
     for text in inputs:
         found |= _objects(text) if in_store(text) else {str(Path(text).absolute()): {}}
-    if in_store(output):
-        _store(output)
+    place = re.sub(r"^([A-Za-z][\w+.-]+):/(?=[^/])", r"\1://", str(output))
+    if in_store(place):
+        _store(place)
     else:
-        output = str(Path(output).absolute())
+        place = str(output.absolute())
     keys = [Path("/", text.partition("://")[2] or text) for text in found]
-    names = [place.name for place in places(keys, Path(output))]
+    names = [each.name for each in places(keys, Path(place))]
     rows = zip(found.items(), names, strict=True)
-    return [StoredTask(source, name, output, state) for (source, state), name in rows]
+    return [StoredTask(source, name, place, state) for (source, state), name in rows]
 
 
 def _objects(address: str) -> dict[str, Mapping[str, Any]]:
@@ -266,7 +272,7 @@ def _fetch(task: StoredTask, target: Path) -> None:
 def _into_store(
     job: Job, task: StoredTask, source: Path, here: OutputPaths, *, watcher: Watcher
 ) -> Outcome:
-    single = is_single(source, job.kind)
+    single = manifest.is_single(source, job.kind)
     record = here.record_file(single=single)
     there = f"{task.output}/{record.relative_to(here.output)}"
     try:
