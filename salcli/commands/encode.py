@@ -68,7 +68,7 @@ def encode(
             help="Largest change of the quantiser, where nobody looks.",
             rich_help_panel=ENCODING,
         ),
-    ] = 10.0,
+    ] = 6.0,
     match: Annotated[
         Literal["quality", "size", "none"],
         typer.Option(

@@ -89,7 +89,7 @@ class EncodeJob:
     maps: MapStream
     codec: Codec
     quality: float | None = None
-    strength: float = 10.0
+    strength: float = 6.0
     match: Match = "quality"
     formats: Sequence[str] = ("video",)
     vmaf: bool = True

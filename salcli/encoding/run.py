@@ -24,7 +24,7 @@ def encode(
     encoder: str = "libx264",
     *,
     quality: float | None = None,
-    strength: float = 10.0,
+    strength: float = 6.0,
     match: Match = "quality",
     vmaf: bool = True,
     save: Sequence[str] = ("video",),
