@@ -199,7 +199,6 @@ def _key(boxes: Sequence[tuple[Box, float]], inks: Mapping[str, Any], caption: s
 
 def _encoded(document: EncodeDocument, path: Path) -> Record:
     name, settings = Path(document.source).name, _settings(document.settings, path)
-    encoder = settings.get("codec", {"name": "an encoder"})["name"]
     figures: list[str] = []
     problem = ""
     try:
@@ -214,11 +213,13 @@ def _encoded(document: EncodeDocument, path: Path) -> Record:
         "Where bits go: orange blocks are encoded finer than in a plain encode, blue ones coarser, "
         "and the more so, the stronger the colour."
     )
-    said, parts = [], [told]
+    title, said, parts = f"Bits of {name}", [], [told]
     if document.plain is not None and document.regions is not None:
+        encoder = settings.get("codec", {"name": "an encoder"})["name"]
+        title += f", {encoder}"
         said.append(_gain(name, encoder, document.plain, document.regions))
         parts.insert(0, _measured_table(document.plain, document.regions))
-    return Record(_section(f"Bits of {name}, {encoder}", parts, figures), tuple(said), problem)
+    return Record(_section(title, parts, figures), tuple(said), problem)
 
 
 def _gain(name: str, encoder: str, plain: Measured, regions: Measured) -> str:
