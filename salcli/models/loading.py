@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import torch
+from torch import nn
 
 from salcli import devices
 from salcli.errors import PluginError, SalcliError, UsageError, WeightsError
@@ -128,7 +129,10 @@ def build(model: Model) -> None:
         PluginError: Building it fails.
     """
     with _blamed(model.spec):
-        model.network = model.build()
+        network = model.build()
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"build() gave {type(network).__name__}, not a torch.nn.Module")
+        model.network = network
 
 
 def create(

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from salcli.errors import PluginError
 from salcli.models.model import Model
 from salcli.prediction import loop
 from salcli.testing.subject import (
+    BATCH_SIZE,
+    FEW,
     FPS,
     LANDSCAPE,
     LOOK_AHEAD,
@@ -28,7 +31,7 @@ from salcli.testing.subject import (
     picture,
 )
 from salcli.testing.training import can_be_trained
-from salcli.testing.wiring import WIRING, runs_in_its_precisions
+from salcli.testing.wiring import WIRING, leaves_no_trace, runs_in_its_precisions
 from salcli.types import Stimulus
 
 __all__ = ["LAWS"]
@@ -47,7 +50,7 @@ def gives_valid_maps(subject: Subject) -> None:
     """One float32 map in [0, 1] for each frame: of short and odd clips, of stills of any size."""
     small = subject.small or subject
     for fps in subject.kinds():
-        for one, length, size in ((subject, 1, LANDSCAPE), (subject, 2, PORTRAIT), (small, 7, ODD)):
+        for one, length, size in ((subject, 1, LANDSCAPE), (small, 2, PORTRAIT), (small, 7, ODD)):
             one.maps(one.known, [picture(seed, size) for seed in range(length)], fps)
     model = small.known
     if "stills" in subject.spec.accepts:
@@ -56,50 +59,57 @@ def gives_valid_maps(subject: Subject) -> None:
 
 
 def keeps_no_state(subject: Subject) -> None:
-    """The same stimulus gives the same maps, whatever was seen before or is seen meanwhile."""
-    one, other = [picture(n) for n in range(4)], [picture(n) for n in range(10, 14)]
+    """The same stimulus gives the same maps, whatever is seen before or meanwhile.
+
+    What is stored on the model and its network depends on shapes only, not on what was seen.
+    """
+    one, other = [picture(n) for n in range(FEW)], [picture(n) for n in range(10, 10 + FEW)]
+    model = subject.fresh()
     # for all kinds, since one must not change the maps of another either
-    model, untroubled = subject.fresh(), subject.fresh()
     for fps in subject.kinds():
         first = subject.maps(model, one, fps)
-        if not _close(first, subject.maps(untroubled, one, fps), REPEATABLE):
-            raise broken(subject.spec, "deterministic", "the same frames gave other maps")
+        kept = _kept(model)
+        if not _close(first, subject.known_maps[fps], REPEATABLE):
+            once, again = (subject.maps(subject.fresh(), one, fps) for _ in range(2))
+            if not _close(once, again, REPEATABLE):
+                how = "the same frames gave other maps; draw no random numbers, and leave the "
+                raise broken(subject.spec, "deterministic", f"{how}network in evaluation mode")
+            raise _remembers(subject, "after another one was predicted")
         subject.maps(model, other, fps)
+        changed = [name for name, value in _kept(model).items() if value != kept.get(name)]
         if not _close(first, subject.maps(model, one, fps), REPEATABLE):
-            how = "maps of a stimulus changed after another one was predicted"
-            raise broken(subject.spec, "no state between stimuli", how)
+            raise _remembers(subject, "after another one was predicted")
         running = subject.stream(model, one, fps)
         mixed = list(itertools.islice(running, 1))
-        subject.maps(model, other, fps)
+        subject.first_maps(model, other, fps, 2)
         if not _close(first, [*mixed, *running], REPEATABLE):
-            how = "maps of a stimulus changed because another one was predicted meanwhile"
-            raise broken(subject.spec, "no state between stimuli", how)
-
-
-def keeps_nothing(subject: Subject) -> None:
-    """What is stored on the model and its network depends on shapes only, not on what was seen."""
-    model = subject.known
-    for fps in subject.kinds():
-        seen = []
-        for start in (0, 10):
-            subject.maps(model, [picture(seed) for seed in range(start, start + 4)], fps)
-            seen.append({name: _fingerprint(value, {}) for name, value in vars(model).items()})
-        changed = [name for name in seen[1] if seen[1][name] != seen[0].get(name)]
+            raise _remembers(subject, "because another one was predicted meanwhile")
         if changed:
-            how = f"prediction changes self.{changed[0]}; let it travel as a local variable"
+            how = f"prediction changes self.{changed[0]}; let it travel as a local variable, and "
+            how += "leave the network in evaluation mode"
             raise broken(subject.spec, "nothing kept", how)
+
+
+def _remembers(subject: Subject, why: str) -> PluginError:
+    how = f"maps of a stimulus changed {why}; keep what travels from frame to frame in local "
+    return broken(subject.spec, "no state between stimuli", f"{how}variables of predict")
+
+
+def _kept(model: Model) -> dict[str, object]:
+    return {name: _fingerprint(value, {}) for name, value in vars(model).items()}
 
 
 def ignores_batch_size(subject: Subject) -> None:
     """How many frames go through the network at once is nobody's business."""
-    frames = [picture(seed) for seed in range(4)]
+    size = BATCH_SIZE + 1
+    frames = [picture(seed) for seed in range(FEW)]
     for fps in subject.kinds():
-        singly, together = (
-            subject.maps(_with_batch_size(subject.known, size), frames, fps) for size in (1, 3)
-        )
-        if not _close(singly, together, TOLERANCE):
-            far = max(float(np.abs(a - b).max()) for a, b in zip(singly, together, strict=True))
-            how = f"maps with batch size 3 differ from those with 1 by {far:.2g}"
+        known = subject.known_maps[fps]
+        larger = subject.maps(_with_batch_size(subject.known, size), frames, fps)
+        if not _close(known, larger, TOLERANCE):
+            far = max(float(np.abs(a - b).max()) for a, b in zip(known, larger, strict=True))
+            how = f"maps with batch size {size} differ from those with {BATCH_SIZE} by {far:.2g}; "
+            how += "reduce over the last dimensions only, not over the batch"
             raise broken(subject.spec, "batch size changes nothing", how)
 
 
@@ -114,16 +124,18 @@ def keeps_order(subject: Subject) -> None:
             nearest = int(np.argmin(distances))
             # a baseline that ignores the frame is as near to all of them
             if distances[nearest] < distances[index] - TOLERANCE:
-                how = f"map {index + 1} of three stills is that of still {nearest + 1}"
+                how = f"map {index + 1} of three stills is that of still {nearest + 1}; yield "
+                how += "maps in the order of the frames"
                 raise broken(subject.spec, "in order", how)
     if "clips" in subject.spec.accepts:
         before, after = ([picture(seed)] * 4 for seed in (0, 1))
-        start, end = (subject.maps(model, half * 2, FPS)[3] for half in (before, after))
+        start, end = (subject.first_maps(model, half * 2, FPS, 4)[3] for half in (before, after))
         cut = subject.maps(model, [*before, *after], FPS)
         right = _distance(cut[0], start) + _distance(cut[-1], end)
         wrong = _distance(cut[0], end) + _distance(cut[-1], start)
         if wrong < right / 2 and right > TOLERANCE:
-            how = "after a cut, the first maps are those of the last frames"
+            how = "after a cut, the first maps are those of the last frames; yield maps in the "
+            how += "order of the frames"
             raise broken(subject.spec, "in order", how)
 
 
@@ -163,6 +175,19 @@ def _stills_are_alone(subject: Subject) -> bool | None:
     return False if _close(again, once_more, REPEATABLE) else None  # it may be random by choice
 
 
+def tells_its_context(subject: Subject) -> None:
+    """A map depends on no more earlier frames than `context` says: a resumed clip is the same."""
+    context = subject.known.context
+    # with a long context, these few frames are all within it
+    if "clips" not in subject.spec.accepts or context is None or context >= FEW - 1:
+        return
+    later = [picture(seed) for seed in range(FEW - 1 - context, FEW)]
+    *_, last = subject.maps(subject.known, later, FPS)
+    if not _close([last], subject.known_maps[FPS][-1:], TOLERANCE):
+        how = f"a map depends on more than the {context} frames before its own that context= says"
+        raise broken(subject.spec, "context", f"{how}; leave it out if it depends on all of them")
+
+
 def is_lazy(subject: Subject) -> None:
     """Maps come while frames are still being read, so that an hour fits into memory."""
     for fps in subject.kinds():
@@ -172,7 +197,8 @@ def is_lazy(subject: Subject) -> None:
         with closing(results):
             next(results)
         if frames.taken == LOOK_AHEAD:
-            how = f"it took {LOOK_AHEAD} frames before it gave a map"
+            how = f"it took {LOOK_AHEAD} frames before it gave a map; take a few at a time, as by "
+            how += "batched(stimulus.frames, self.batch_size), not list(stimulus.frames)"
             raise broken(subject.spec, "lazy", how)
 
 
@@ -180,10 +206,11 @@ LAWS = (
     gives_valid_maps,
     *WIRING,
     keeps_no_state,
-    keeps_nothing,
+    leaves_no_trace,
     ignores_batch_size,
     keeps_order,
     tells_stills_apart,
+    tells_its_context,
     is_lazy,
     runs_in_its_precisions,
     can_be_trained,

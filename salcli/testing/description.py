@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import subprocess
@@ -25,6 +26,8 @@ HASH = re.compile(r"sha256:[0-9a-f]{64}|gitblob:[0-9a-f]{40}")
 
 HEAVY = ("torch", "numpy", "torchvision", "imageio", "PIL", "requests", "matplotlib")
 """What the module of a plugin must not import: every start of salcli imports that module."""
+
+OPTION = "write it as salcli.option(default, help)"
 
 ASK = """
 import sys, typer
@@ -74,7 +77,7 @@ def has_weights(spec: ModelSpec) -> None:
     """Each of its weights can be named, obtained and verified."""
     tags = [row.tag for row in spec.weights]
     if len(set(tags)) < len(tags):
-        raise broken(spec, "weights", f"two rows have the same tag: {', '.join(tags)}")
+        raise broken(spec, "weights", f"two rows have the same tag: {', '.join(tags)}; rename one")
     for row in spec.weights:
         complaint = _complaint(row) or _misplaced(spec, row)
         if complaint:
@@ -111,7 +114,17 @@ def imports_lightly(spec: ModelSpec) -> None:
     """Neither the plugin's module nor its hooks import anything heavy."""
     module = registry.provider(spec.name).module
     name = module.__name__ if module else spec.factory.partition(".")[0]
-    path = os.pathsep.join(filter(None, sys.path))
+    failure, found = _imported(name, os.pathsep.join(filter(None, sys.path)))
+    if failure:
+        raise broken(spec, "light import", f"importing '{name}' fails: {failure}")
+    if found:
+        how = f"importing '{name}' and asking its hooks imports {found}; move that into the factory"
+        raise broken(spec, "light import", how)
+
+
+@functools.cache
+def _imported(name: str, path: str) -> tuple[str, str]:
+    """How the import of a plugin fails, and what it imports that is heavy; asked once for all."""
     result = subprocess.run(
         [sys.executable, "-c", ASK.format(name=name, heavy=HEAVY)],
         env={**os.environ, "PYTHONPATH": path},
@@ -119,13 +132,8 @@ def imports_lightly(spec: ModelSpec) -> None:
         text=True,
         check=False,
     )
-    if result.returncode:
-        last = result.stderr.strip().splitlines()[-1]
-        raise broken(spec, "light import", f"importing '{name}' fails: {last}")
-    if result.stdout.strip():
-        found = ", ".join(result.stdout.split())
-        how = f"importing '{name}' and asking its hooks imports {found}; move that into the factory"
-        raise broken(spec, "light import", how)
+    failure = result.stderr.strip().splitlines()[-1] if result.returncode else ""
+    return failure, ", ".join(result.stdout.split())
 
 
 def has_options(spec: ModelSpec) -> None:
@@ -151,12 +159,16 @@ def check_class(spec: ModelSpec | FilterSpec | DatasetSpec, options: type) -> No
     """
     parameters = getattr(options, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
-        raise broken(spec, "options", f"{options.__name__} is not a frozen dataclass")
+        raise broken(
+            spec,
+            "options",
+            f"{options.__name__} is not a frozen dataclass; write @dataclass(frozen=True) above it",
+        )
     for field in dataclasses.fields(options):
         if field.default is field.default_factory:  # both are MISSING
-            raise broken(spec, "options", f"'{field.name}' has no default")
+            raise broken(spec, "options", f"'{field.name}' has no default; {OPTION}")
         if not field.metadata.get("help"):
-            raise broken(spec, "options", f"'{field.name}' has no metadata['help']")
+            raise broken(spec, "options", f"'{field.name}' has no help; {OPTION}")
 
 
 def _check_typing(spec: ModelSpec, options: type) -> None:

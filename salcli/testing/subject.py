@@ -6,7 +6,8 @@ import copy
 import dataclasses
 import itertools
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
@@ -28,7 +29,9 @@ from salcli.specs import DatasetSpec, FilterSpec, MetricSpec, ModelSpec, parse_o
 from salcli.types import Frame, Stimulus
 
 __all__ = [
+    "BATCH_SIZE",
     "Endless",
+    "FEW",
     "FPS",
     "LANDSCAPE",
     "LOOK_AHEAD",
@@ -46,6 +49,9 @@ FPS = 25.0
 
 BATCH_SIZE = 2
 """How many frames go through the network at once, where the law does not say."""
+
+FEW = 4
+"""Frames of a stimulus that is shown again and again."""
 
 LOOK_AHEAD = 512
 """So many frames and no map: the model reads the whole stimulus."""
@@ -196,11 +202,26 @@ class Subject:
         """Frame rates of what the model takes: a number for clips, `None` for stills."""
         return [FPS if kind == "clips" else None for kind in sorted(self.spec.accepts)]
 
+    @cached_property
+    def known_maps(self) -> dict[float | None, list[Map]]:
+        """Of each kind, maps of the first few pictures, by the known model."""
+        frames = [picture(seed) for seed in range(FEW)]
+        return {fps: self.maps(self.known, frames, fps) for fps in self.kinds()}
+
     def maps(self, model: Model, frames: Sequence[Frame], fps: float | None) -> list[Map]:
         """One map per frame; a failure breaks the first law."""
         return list(self.stream(model, frames, fps))
 
-    def stream(self, model: Model, frames: Sequence[Frame], fps: float | None) -> Iterator[Map]:
+    def first_maps(
+        self, model: Model, frames: Sequence[Frame], fps: float | None, count: int
+    ) -> list[Map]:
+        """Those of the first frames; no more are computed."""
+        with closing(self.stream(model, frames, fps)) as stream:
+            return list(itertools.islice(stream, count))
+
+    def stream(
+        self, model: Model, frames: Sequence[Frame], fps: float | None
+    ) -> Generator[Map, None, None]:
         """The maps one by one."""
         size = (frames[0].shape[0], frames[0].shape[1])
         stimulus = Stimulus("trial", frames, fps=fps, size=size, count=len(frames))

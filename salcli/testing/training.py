@@ -15,7 +15,7 @@ from salcli.datasets.collection import Collection
 from salcli.errors import SalcliError
 from salcli.files.atomic import temporary_folder
 from salcli.models.model import Model
-from salcli.recipe import WHOLE, Recipe, Source
+from salcli.recipe import WHOLE, ParameterGroup, Recipe, Source
 from salcli.specs import resolve
 from salcli.testing.subject import FPS, ODD, Subject, broken, picture
 from salcli.training.batches import Batches
@@ -38,11 +38,12 @@ FILES = 4
 
 def can_be_trained(subject: Subject) -> None:
     """Each recipe takes stills and clips, and its losses give the network a finite gradient."""
-    recipes = subject.known.recipes()
+    with failures_of(f"model '{subject.spec.name}'"):
+        recipes = subject.known.recipes()
     if not recipes:
         return
     if type(subject.known).losses is Model.losses:
-        raise broken(subject.spec, "training", "it has recipes, but no losses")
+        raise broken(subject.spec, "training", "it has recipes, but no losses; write losses(batch)")
     with temporary_folder() as folder:
         files = _write(folder)
         for name, recipe in recipes.items():
@@ -83,6 +84,7 @@ def _follow(
     corpus = Corpus.of(_dataset(files, source, short, clips=clips), source, short)
     last = max((group.frozen_epochs for group in recipe.groups), default=0)
     model = _model(subject, recipe)
+    _check_groups(model, recipe)
     with failures_of(f"model '{subject.spec.name}'"), torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         batch = Batches([corpus], model, recipe=short)[0, 0]
@@ -93,11 +95,25 @@ def _follow(
         for given, loss in enumerate(model.losses(batch), start=1):  # noqa: B007
             total = loss.total(recipe.losses)
             if total.ndim or not total.isfinite() or not total.requires_grad:
-                raise SalcliError("the losses are no finite scalar with a gradient")
+                raise SalcliError("the losses are no finite scalar with a gradient; take means")
             torch.autograd.backward(total)
     if not given:
         raise SalcliError("it gives no loss for a batch with ground truth on every frame")
     _check_gradient(model)
+
+
+def _check_groups(model: Model, recipe: Recipe) -> None:
+    """Raise `SalcliError` for a group without parameters, unless one that is alike has some."""
+    names = [name for name, _ in model.network.named_parameters()]
+    alike: dict[ParameterGroup, list[ParameterGroup]] = {}
+    for group in recipe.groups:
+        alike.setdefault(dataclasses.replace(group, prefix="", suffix=""), []).append(group)
+    for groups in alike.values():
+        if not any(n.startswith(g.prefix) and n.endswith(g.suffix) for g in groups for n in names):
+            raise SalcliError(
+                f"a group with prefix='{groups[0].prefix}', suffix='{groups[0].suffix}' is empty; "
+                f"its names are those of the network, such as '{names[0]}'"
+            )
 
 
 def _check_gradient(model: Model) -> None:
@@ -106,7 +122,9 @@ def _check_gradient(model: Model) -> None:
     model.network.zero_grad()
     for name, gradient in found.items():
         if not bool(gradient.isfinite().all()):
-            raise SalcliError(f"the gradient of '{name}' is not finite")
+            raise SalcliError(
+                f"the gradient of '{name}' is not finite; is there a root or logarithm of 0?"
+            )
     if not any(bool(gradient.any()) for gradient in found.values()):
         raise SalcliError("no parameter gets a gradient; does something cut it off, as .detach()?")
 

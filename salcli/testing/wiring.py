@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import copy
+import random
 import re
 import threading
-from collections.abc import Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from salcli.errors import SalcliError
 from salcli.models.model import Model
 from salcli.testing.subject import ODD, Subject, broken, picture
 from salcli.types import Frame, Stimulus
 
-__all__ = ["WIRING", "runs_in_its_precisions"]
+__all__ = ["WIRING", "leaves_no_trace", "runs_in_its_precisions"]
 
-ELSEWHERE = torch.device("cuda")
-"""A device of fake tensors: nothing is computed, so that it need not be there."""
+ELSEWHERE = torch.device("meta")
+"""A device that is everywhere, where nothing is computed."""
+
+aten = torch.ops.aten
+MOVING = (aten.copy_, aten._to_copy, aten.lift_fresh)
+CONVOLUTIONS = (aten.convolution, aten.conv1d, aten.conv2d, aten.conv3d)
+INDEXED = (aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_)
 
 
 def registers_layers(subject: Subject) -> None:
@@ -78,23 +85,42 @@ def _watched(model: Model) -> Any:
     return other
 
 
+def leaves_no_trace(subject: Subject) -> None:
+    """Frames, and the random numbers that others draw, are as before."""
+    for fps in subject.kinds():
+        frames, before = [picture(0)], _random_states()
+        subject.maps(subject.known, frames, fps)
+        if not np.array_equal(frames[0], picture(0)):
+            how = "it changes the frames that it is shown; change a copy"
+            raise broken(subject.spec, "leaves no trace", how)
+        if _random_states() != before:
+            how = "it seeds or draws global random numbers; use a Generator of its own"
+            raise broken(subject.spec, "leaves no trace", how)
+
+
+def _random_states() -> object:
+    legacy = np.random.get_state(legacy=False)["state"]
+    return torch.get_rng_state().tolist(), str(legacy), random.getstate()
+
+
 def stays_on_its_device(subject: Subject) -> None:
     """Everything that it computes with is on the model's device."""
-    model = subject.known
-    if any(isinstance(each, torch.jit.ScriptModule) for each in model.network.modules()):
-        return  # fake tensors cannot be put into compiled code
+    if any(isinstance(each, torch.jit.ScriptModule) for each in subject.known.network.modules()):
+        return  # what compiled code computes cannot be watched
+    model = subject.fresh()
     for fps in subject.kinds():
         frames = [picture(seed) for seed in range(3)]
         stimulus = Stimulus("trial", frames, fps=fps, size=ODD, count=len(frames))
         try:
-            with _elsewhere(model) as moved:
-                for _ in moved.predict(stimulus):
+            model.to(ELSEWHERE, torch.float32)
+            with _OneDevice(), torch.no_grad():  # type: ignore[no-untyped-call]
+                for _ in model.predict(stimulus):
                     pass
         except Exception as error:
-            # anything else comes of the fake tensors: they have no values
+            # anything else comes of tensors that have no values
             text = " ".join(str(error).split())
-            if re.search("different devices|same device", text):
-                how = f"{text} Make tensors with device=self.device, and move others by .to"
+            if re.search("(different|same|expected) device", text):
+                how = f"{text}; make tensors with device=self.device, and move others by .to"
                 raise broken(subject.spec, "one device", how) from error
 
 
@@ -106,44 +132,59 @@ def runs_in_its_precisions(subject: Subject) -> None:
     model.to(model.device, torch.bfloat16)
     for fps in subject.kinds():
         try:
-            subject.maps(model, [picture(seed) for seed in range(2)], fps)
+            with _QuickConvolution():  # type: ignore[no-untyped-call]
+                subject.maps(model, [picture(seed) for seed in range(2)], fps)
         except SalcliError as error:
             how = f"{error}; set precisions= to those that the network can run in"
             raise broken(subject.spec, "precisions", how) from error
 
 
-@contextmanager
-def _elsewhere(model: Model) -> Iterator[Model]:
-    """A copy of the model on a device that may not be there, whose network has fake tensors."""
-    other = copy.copy(model)
-    networks = [value for value in vars(model).values() if isinstance(value, nn.Module)]
-    holders: list[dict[str, Any]] = [
-        tensors
-        for network in networks
-        for module in network.modules()
-        for tensors in (module._parameters, module._buffers)
-    ]
-    before = [dict(tensors) for tensors in holders]
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    try:
-        for tensors in (*holders, vars(other)):
-            _fake(tensors, mode)
-        other.device = ELSEWHERE
-        with mode, torch.no_grad():
-            yield other
-    finally:
-        for tensors, own in zip(holders, before, strict=True):
-            tensors.update(own)
+class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuses to compute with tensors of two devices, as a GPU does.
+
+    What is copied to the CPU, or read as a number, is zero.
+    """
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        if any(each.device == ELSEWHERE for each in tensors):
+            if function is aten._local_scalar_dense.default:
+                return torch.zeros((), dtype=args[0].dtype).item()
+            if function is aten._to_copy.default and str(kwargs.get("device")) == "cpu":
+                return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+            name = function.overloadpacket
+            # as on a GPU, a number, an index and what is copied may be on the CPU
+            checked = args[:1] + args[2:] if name in INDEXED else (args, kwargs)
+            if name not in MOVING:
+                _check_devices(str(name), checked)
+        return function(*args, **kwargs)
 
 
-def _fake(tensors: MutableMapping[str, Any], mode: FakeTensorMode) -> None:
-    """Put fake tensors on another device in the place of tensors."""
-    for name, tensor in tensors.items():
-        if isinstance(tensor, Tensor):
-            with mode:
-                fake = mode.from_tensor(tensor.detach()).to(ELSEWHERE)
-            is_parameter = isinstance(tensor, nn.Parameter)
-            tensors[name] = nn.Parameter(fake, requires_grad=False) if is_parameter else fake
+def _check_devices(name: str, used: Any) -> None:
+    for each in tree_leaves(used):
+        if isinstance(each, Tensor) and each.ndim and each.device != ELSEWHERE:
+            size = "x".join(map(str, each.shape))
+            raise RuntimeError(f"{name} gets a tensor of {size} on a different device, the CPU")
+
+
+class _QuickConvolution(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Convolves in float32 and rounds, where the CPU would take a hundred times longer.
+
+    PyTorch has each convolution in bfloat16; that its tensors have one type is still asked for.
+    """
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        types = {each.dtype for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
+        if function.overloadpacket not in CONVOLUTIONS or types != {torch.bfloat16}:
+            return function(*args, **kwargs)
+        args, kwargs = tree_map_only(Tensor, Tensor.float, (args, kwargs))
+        return function(*args, **kwargs).bfloat16()
 
 
 WIRING = (registers_layers, asks_the_hook, stays_on_its_device)

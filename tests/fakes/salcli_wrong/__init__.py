@@ -13,6 +13,16 @@ class Endless:
     size: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Mistyped:
+    size: int = option("large", "of the network's input")
+
+
+@dataclass(frozen=True)
+class Silent:
+    gain: float = 1.0
+
+
 @dataclass
 class Loose:
     gain: float = 1.0
@@ -56,9 +66,26 @@ NAMES = (
     "endless-gradient",
     "only-float32",
     "large-and-leaking",
+    "negative",
+    "infinite",
+    "no-tensor",
+    "no-generator",
+    "in-training",
+    "seeding",
+    "drawing",
+    "touching",
+    "stranded",
+    "stranded-chunks",
+    "nothing-built",
+    "unknown-optimiser",
+    "many-losses",
+    "misspelt-groups",
 )
 
-FACTORIES = {"not-a-model": "salcli_wrong:Loose", "missing-factory": "salcli_wrong.model:Nobody"}
+FACTORIES = {
+    "not-a-model": "salcli_wrong:Loose",
+    "missing-factory": "salcli_wrong.model:Nobody",
+}
 
 
 @hookimpl
@@ -70,7 +97,13 @@ def register_models():
     carrying = "salcli_wrong.model:Carrying"
     stills = frozenset({"stills"})
     yield ModelSpec("carrying", "wrong", carrying, options=Path, accepts=stills)
+    yield ModelSpec("short-sighted", "wrong", "salcli_wrong.model:Trailing", context=0)
+    yield ModelSpec("far-reaching", "right", "salcli_wrong.model:Trailing", context=1)
     yield ModelSpec("Bad Name", "wrong", right)
+    yield ModelSpec("two-lines", "wrong\nvery", right)
+    yield ModelSpec("takes-sound", "wrong", right, accepts=frozenset({"sounds"}))
+    yield ModelSpec("mistyped", "wrong", right, options=Mistyped)
+    yield ModelSpec("no-help", "wrong", right, options=Silent)
     yield ModelSpec("no-summary", "", right)
     yield ModelSpec("takes-nothing", "wrong", right, accepts=frozenset())
     yield ModelSpec("no-defaults", "wrong", right, options=Endless)
@@ -81,6 +114,7 @@ def register_models():
     yield ModelSpec("flat", "right", "salcli_wrong.model:Flat", precisions=("float32",))
     twice = (row("a", resource="a", hash="sha256:" + 64 * "0"),) * 2
     yield ModelSpec("same-tag", "wrong", right, weights=twice)
+    yield ModelSpec("bad-tag", "wrong", right, weights=(row("My Own", ("https://a/b",)),))
     yield ModelSpec("no-hash", "wrong", right, weights=(row("a", ("https://a/b",)),))
     yield ModelSpec("bad-hash", "wrong", right, weights=(row("a", ("https://a/b",), "md5:1"),))
     yield ModelSpec("no-source", "wrong", right, weights=(row("a", note="nobody has it"),))

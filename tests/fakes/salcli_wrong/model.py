@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from salcli import Loss, Prediction, Recipe
-from salcli.authoring import Model, batched
+from salcli import Loss, ParameterGroup, Prediction, Recipe
+from salcli.authoring import Model, batched, framewise
 
 
 class Right(Model):
@@ -93,6 +93,26 @@ class NotANumber(Changed):
         return saliency / 0 - saliency / 0
 
 
+class Negative(Changed):
+    def change(self, saliency):
+        return -saliency
+
+
+class Infinite(Changed):
+    def change(self, saliency):
+        return saliency / 0
+
+
+class NoTensor(Changed):
+    def change(self, saliency):
+        return saliency.numpy()
+
+
+class NoGenerator(Right):
+    def predict(self, stimulus):
+        pass
+
+
 class WrongExtra(Right):
     def predict(self, stimulus):
         for prediction in super().predict(stimulus):
@@ -166,6 +186,78 @@ class Random(Right):
             yield Prediction(torch.rand_like(prediction.saliency))
 
 
+class InTraining(Right):
+    """Forgets that its network may have been trained."""
+
+    def build(self):
+        return nn.Sequential(nn.Dropout(), nn.Conv2d(3, 1, 1))
+
+    def predict(self, stimulus):
+        self.network.train()
+        yield from super().predict(stimulus)
+
+
+class Seeding(Right):
+    def predict(self, stimulus):
+        torch.manual_seed(0)
+        for prediction in super().predict(stimulus):
+            yield Prediction((prediction.saliency + torch.rand(())) / 2)
+
+
+class Drawing(Right):
+    def predict(self, stimulus):
+        np.random.default_rng(0)
+        np.random.rand()
+        yield from super().predict(stimulus)
+
+
+class Touching(Right):
+    def preprocess(self, frames):
+        for frame in frames:
+            frame[0] = 0
+        return super().preprocess(frames)
+
+
+class Stranded(Right):
+    """Computes with a tensor that stays where it was made."""
+
+    def build(self):
+        return Weighed()
+
+
+class Weighed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.kernel = torch.full((1, 3, 1, 1), 0.1)
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.kernel)
+
+
+class StrandedChunks(Stranded):
+    """The same, with frames from a background thread."""
+
+    def predict(self, stimulus):
+        return framewise(self, stimulus, lambda x: self.network(x)[:, 0].sigmoid())
+
+
+class Trailing(Right):
+    """A map is the mean with that of the frame before."""
+
+    def predict(self, stimulus):
+        before = None
+        for prediction in super().predict(stimulus):
+            saliency = prediction.saliency
+            mixed = (saliency + before) / 2 if stimulus.is_clip and before is not None else saliency
+            before = saliency
+            yield Prediction(mixed)
+
+
+class NothingBuilt(Right):
+    def build(self):
+        nn.Conv2d(3, 1, 1)
+
+
 class UnhappyRecipe(Right):
     def recipes(self):
         return {"main": Recipe(epochs=1, batch_size=1, optimiser="adam", learning_rate=1e-3)}
@@ -184,6 +276,27 @@ class UnnamedLoss(Right):
 class FailingLoss(UnnamedLoss):
     def losses(self, batch):
         yield {}[0]
+
+
+class UnknownOptimiser(UnnamedLoss):
+    def losses(self, batch):
+        yield Loss({"kld": self.network(batch.inputs.flatten(0, 1)).mean()})
+
+    def recipes(self):
+        return {"main": Recipe(1, 1, "adman", 1e-3, losses={"kld": 1.0})}
+
+
+class ManyLosses(UnnamedLoss):
+    """A loss for each pixel."""
+
+    def losses(self, batch):
+        yield Loss({"kld": self.network(batch.inputs.flatten(0, 1))})
+
+
+class MisspeltGroups(UnknownOptimiser):
+    def recipes(self):
+        groups = (ParameterGroup("encodre.", rate=0.1),)
+        return {"main": Recipe(1, 1, "adam", 1e-3, losses={"kld": 1.0}, groups=groups)}
 
 
 class HiddenLayers(Right):
