@@ -99,6 +99,31 @@ def install_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., N
 
 
 @pytest.fixture
+def fresh_shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs lines of bash in tmp_path, where pip installs into an environment of its own.
+
+    It has salcli as a wheel and the libraries of this environment, but nothing else of this
+    project. pip may ask a package index.
+    """
+    fresh = tmp_path / "fresh"
+    subprocess.run([sys.executable, "-m", "venv", fresh], check=True)
+    (site,) = fresh.glob("lib/**/site-packages")
+    (site / "libraries.pth").write_text(str(Path(pytest.__file__).parents[1]))
+    path = f"{fresh / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    known = {k: v for k, v in os.environ.items() if not k.startswith(("SALCLI_", "PYTHON"))}
+
+    def run(line: str, **more: str) -> subprocess.CompletedProcess[str]:
+        environment_ = {**known, "PATH": path, "OMP_NUM_THREADS": "1", **more}
+        return subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, env=environment_, capture_output=True, text=True
+        )
+
+    done = run(f"pip install --no-deps {Path(__file__).parents[1]} && salcli --version")
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+@pytest.fixture
 def fakes(install_plugins: Callable[..., None], fake_site: Path) -> None:
     """The obedient fake plugin, in this process."""
     install_plugins(fake_site)

@@ -247,41 +247,6 @@ def test_installed_copy_is_what_runs(installed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.endurance
-def test_a_new_plugin_works_in_a_fresh_environment(built: dict[str, Built], tmp_path: Path) -> None:
-    """As `salcli plugins new demo && pip install -e demo && salcli plugins check demo`."""
-    fresh = tmp_path / "fresh"
-    uv("venv", fresh)
-    python = fresh / ("Scripts" if os.name == "nt" else "bin") / "python"
-    site = only(fresh, "lib/**/site-packages")
-    # the libraries of this environment, but not what it has installed of this project
-    (site / "libraries.pth").write_text(str(Path(pytest.__file__).parents[1]))
-    known = {k: v for k, v in os.environ.items() if not k.startswith(("SALCLI_", "PYTHON"))}
-    environment_ = {**known, "SALCLI_PLUGINS": "demo", "OMP_NUM_THREADS": "1"}
-
-    def salcli(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [str(python), "-m", "salcli", *words]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment_, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done
-
-    def install(wheel: Path) -> None:
-        words = ["pip", "install", "--no-deps", "--offline", "--python", str(python), str(wheel)]
-        subprocess.run([find_uv_bin(), *words], check=True, capture_output=True)
-
-    install(built["salcli"].wheel)
-    salcli("plugins", "new", "demo")
-    uv("build", "--no-build-isolation", "--wheel", "--out-dir", tmp_path, tmp_path / "demo")
-    install(only(tmp_path, "salcli_demo*.whl"))
-    assert "BROKEN" not in salcli("plugins", "check", "demo").stdout
-    assert "MIT" in salcli("plugins", "show", "demo").stdout
-    Image.new("RGB", (64, 48), "white").save(tmp_path / "photo.jpg")
-    salcli("predict", "photo.jpg", "--model", "demo", "--untrained")
-    assert (tmp_path / "saliency" / "photo.png").is_file()
-
-
-@pytest.mark.endurance
 @pytest.mark.parametrize("tool", ["uv", "pipx"])
 def test_an_extra_brings_a_model_into_an_environment_of_the_tool(
     tool: str, built: dict[str, Built], tmp_path: Path

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,24 +116,10 @@ def test_the_plugin_keeps_the_contract(glance: Callable[[Stage], None], stage: S
 
 
 @pytest.mark.endurance
-def test_the_tutorial_is_followed_to_the_release(desk: Path) -> None:
-    """In an environment of its own, where salcli is a wheel; pip may ask a package index."""
-    fresh = desk / "fresh"
-    subprocess.run([sys.executable, "-m", "venv", fresh], check=True)
-    (site,) = fresh.glob("lib/**/site-packages")
-    # the libraries of this environment, but not what it has installed of this project
-    (site / "libraries.pth").write_text(str(Path(pytest.__file__).parents[1]))
-    path = f"{fresh / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    known = {k: v for k, v in os.environ.items() if not k.startswith(("SALCLI_", "PYTHON"))}
-    environment = {**known, "PATH": path, "SALCLI_PLUGINS": "glance", "OMP_NUM_THREADS": "1"}
-
-    def run(command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", command], cwd=desk, env=environment, capture_output=True, text=True
-        )
-
-    done = run(f"pip install --no-deps {CHECKOUT} && salcli --version")
-    assert done.returncode == 0, done.stderr
+def test_the_tutorial_is_followed_to_the_release(
+    desk: Path, fresh_shell: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = partial(fresh_shell, SALCLI_PLUGINS="glance")
     for stage in STAGES:
         write(stage, desk)
         for command, succeeds in stage.commands:
