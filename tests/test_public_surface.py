@@ -1,7 +1,9 @@
 """What users and plugins may import: nothing else is used by plugins, README and docs."""
 
 import ast
+import dataclasses
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,3 +130,17 @@ def test_the_public_modules_are_those_of_the_guide() -> None:
     assert tuple(re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)) == PUBLIC
     for name in re.findall(r"`salcli\.authoring\.(\w+)`", text):
         assert is_public("salcli.authoring", name)
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Hooks) if not name.startswith("_")])
+def test_every_argument_of_a_hook_is_documented(name: str) -> None:
+    hook = getattr(Hooks, name)
+    arguments = {one for one in inspect.signature(hook).parameters if one != "self"}
+    assert arguments <= set(re.findall(r"\w+", hook.__doc__))
+
+
+@pytest.mark.parametrize("name", [name for name in salcli.__all__ if name.endswith("Spec")])
+def test_every_field_of_a_description_is_documented(name: str) -> None:
+    spec = getattr(salcli, name)
+    fields = {field.name for field in dataclasses.fields(spec)}
+    assert fields <= set(re.findall(r"\w+", spec.__doc__.partition("Attributes:")[2]))

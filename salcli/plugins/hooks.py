@@ -69,13 +69,13 @@ class Hooks(Protocol):
 
     @hookspec
     def register_commands(self, app: typer.Typer) -> None:
-        """Add sub-commands under the plugin's own name; called once per start, so import lazily."""
+        """Add commands to `app` under the plugin's own name; asked at each start: import lazily."""
 
     @hookspec(firstresult=True)
     def fetch_weights(
         self, weights: Weights, url: str, target: Path, report: Callable[[int, int | None], None]
     ) -> bool | None:
-        """Download `url` into the temporary file `target`.
+        """Download `url`, one of those of `weights`, into the temporary file `target`.
 
         Bytes already in `target` are the beginning of an interrupted download and may be continued.
         Write from front to back and call `report(done, total)` with byte counts once these bytes
