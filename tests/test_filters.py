@@ -377,3 +377,28 @@ def test_scores_name_the_filters_and_the_plugins_that_change_predictions(
     assert [each["name"] for each in statement["filters"]] == ["dim", "smooth"]
     assert statement["filters"][1]["options"] == {"alpha": 0.8, "cut": 0.1}
     assert statement["plugins"] == {"salcli-hooked": "1.5"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("predict", "visualize", "aoi", "report", "score"),
+        pytest.param("bench", marks=pytest.mark.endurance),  # it measures this machine first
+    ],
+)
+def test_every_command_that_predicts_takes_filters(
+    command: str, salcli: Run, tmp_path: Path, miniature: Callable[[str], Path]
+) -> None:
+    write_images(tmp_path / "in")
+    words: dict[str, list[str | Path]] = {
+        "bench": ["in/0.png", "--frames", "1"],
+        "aoi": ["in/0.png", "--area", "left=0,0,50%,100%"],
+        "score": ["--data", "osie", "--root", miniature("osie"), "--baselines", "none"],
+    }
+
+    run = salcli(
+        command, *words.get(command, ["in/0.png"]), "-m", "brightness", "--filter", "bright"
+    )
+
+    assert run.returncode == 4, run.stderr
+    assert "filter 'bright' gave values outside [0, 1] as saliency of frame 1" in run.stderr
