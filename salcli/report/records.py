@@ -25,7 +25,8 @@ from salcli.media.images import Stills
 from salcli.media.open import open_stimulus
 from salcli.media.portion import WHOLE, Portion
 from salcli.prediction.manifest import fingerprint
-from salcli.report.summary import cells, strong
+from salcli.report.moments import MOST_PICTURES, figure, frames, rgb, section, spread, table
+from salcli.report.summary import strong
 from salcli.report.tiles import data_url
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ __all__ = ["Record", "find_records", "read_record"]
 
 CROP, ENCODE = "crop.json", "encode.json"
 
-SIDE, MOST_PICTURES, MOST_ROWS = 480, 24, 60
+MOST_ROWS = 60
+"""Parts of crops up to which all are listed."""
 
 FINER, COARSER = (213, 94, 0), (0, 114, 178)
 """Colours of blocks that get more bits, and fewer."""
@@ -111,7 +113,7 @@ def _cropped(document: CropDocument, path: Path) -> Record:
         views = _still_views if document.kind == "stills" else _clip_views
         for frame, boxes, caption in views(stimulus, document.crops):
             overlay = _windows(frame, boxes, inks)
-            figures.append(_figure(frame, stimulus, overlay, _key(boxes, inks, caption)))
+            figures.append(figure(frame, stimulus, overlay, _key(boxes, inks, caption)))
     except InputError as error:
         problem = f"{error}; pictures of its crops are left out"
     said = tuple(
@@ -120,7 +122,7 @@ def _cropped(document: CropDocument, path: Path) -> Record:
         for each in document.crops
     )
     parts = (_crop_table(document.crops), "The dashed window is that of a crop of the centre.")
-    return Record(_section(f"Crops of {name}", parts, figures), said, problem)
+    return Record(section(f"Crops of {name}", parts, figures), said, problem)
 
 
 def _crop_table(crops: Sequence[CropSummary]) -> str:
@@ -133,7 +135,7 @@ def _crop_table(crops: Sequence[CropSummary]) -> str:
         whole = [["all", "", each.share, each.centre_share]] if len(parts) != 1 else []
         for part, motion, *shares in [*whole, *parts]:
             rows.append([each.name, str(part), str(motion), *(f"{share:.1%}" for share in shares)])
-    return _table(rows[: MOST_ROWS + 1], names=3)
+    return table(rows[: MOST_ROWS + 1], names=3)
 
 
 View = tuple["Frame", "list[tuple[Box, float]]", str]
@@ -150,8 +152,8 @@ def _clip_views(stimulus: Stimulus, crops: Sequence[CropSummary]) -> Iterator[Vi
             for one in shot.boxes:
                 box = (each.name, one.x, one.y, one.width, one.height)
                 boxes.setdefault(one.frame, []).append((box, shot.share))
-    chosen = sorted(boxes) if len(boxes) <= MOST_PICTURES else _spread(sorted(middles))
-    for index, frame in _frames(stimulus, chosen):
+    chosen = sorted(boxes) if len(boxes) <= MOST_PICTURES else spread(sorted(middles))
+    for index, frame in frames(stimulus, chosen):
         yield frame, boxes.get(index, []), f"{stimulus.time(index):.2f} s"
 
 
@@ -163,7 +165,7 @@ def _still_views(stimulus: Stimulus, crops: Sequence[CropSummary]) -> Iterator[V
         for one in each.stills:
             box = (each.name, one.x, one.y, one.width, one.height)
             boxes.setdefault(one.label, []).append((box, one.share))
-    for label in _spread(list(boxes)):
+    for label in spread(list(boxes)):
         file = next(iter(files.values())) if len(files) == 1 else files.get(label)
         if file is not None:
             yield images.read(file), boxes[label], label
@@ -177,7 +179,7 @@ def _windows(frame: Frame, boxes: Sequence[tuple[Box, float]], inks: Mapping[str
         middle = ((width - box[2]) / 2, (height - box[3]) / 2, *box[2:])
         for (x, y, wide, high), dashed in ((middle, " stroke-dasharray='6 5'"), (box, "")):
             found.append(
-                f"<rect x='{x}' y='{y}' width='{wide}' height='{high}' stroke='{_rgb(inks[name])}'"
+                f"<rect x='{x}' y='{y}' width='{wide}' height='{high}' stroke='{rgb(inks[name])}'"
                 f"{dashed}/>"
             )
     return (
@@ -188,7 +190,7 @@ def _windows(frame: Frame, boxes: Sequence[tuple[Box, float]], inks: Mapping[str
 
 def _key(boxes: Sequence[tuple[Box, float]], inks: Mapping[str, Any], caption: str) -> str:
     kept = (
-        f"<i style='background:{_rgb(inks[name])}'></i>{html.escape(name)} {share:.1%}"
+        f"<i style='background:{rgb(inks[name])}'></i>{html.escape(name)} {share:.1%}"
         for (name, *_), share in boxes
     )
     return " &ensp;".join([html.escape(caption), *kept])
@@ -204,9 +206,9 @@ def _encoded(document: EncodeDocument, path: Path) -> Record:
     try:
         stimulus = _opened(document.source, "clip", settings)
         maps = {each.frame: each for each in document.bits}
-        for index, frame in _frames(stimulus, sorted(maps)):
+        for index, frame in frames(stimulus, sorted(maps)):
             overlay = _bits(frame, maps[index], path)
-            figures.append(_figure(frame, stimulus, overlay, f"{stimulus.time(index):.2f} s"))
+            figures.append(figure(frame, stimulus, overlay, f"{stimulus.time(index):.2f} s"))
     except InputError as error:
         problem = f"{error}; pictures of its bits are left out"
     told = (
@@ -219,7 +221,7 @@ def _encoded(document: EncodeDocument, path: Path) -> Record:
         title += f", {encoder}"
         said.append(_gain(name, encoder, document.plain, document.regions))
         parts.insert(0, _measured_table(document.plain, document.regions))
-    return Record(_section(title, parts, figures), tuple(said), problem)
+    return Record(section(title, parts, figures), tuple(said), problem)
 
 
 def _gain(name: str, encoder: str, plain: Measured, regions: Measured) -> str:
@@ -246,7 +248,7 @@ def _measured_table(plain: Measured, regions: Measured) -> str:
         values = (one.psnr, one.weighted_psnr, one.attended_psnr, one.rest_psnr)
         scores = ("" if v is None else f"{v:.2f}" for v in (*values, one.vmaf, one.weighted_vmaf))
         rows.append([kind, f"{one.quality:g}", f"{one.bytes / 1000:.1f}", *scores])
-    return _table(rows, names=1)
+    return table(rows, names=1)
 
 
 def _bits(frame: Frame, bits: BitMap, path: Path) -> str:
@@ -287,48 +289,3 @@ def _opened(source: str, kind: Literal["clip", "stills"], settings: _Settings) -
     if fingerprint(path) != settings.get("source"):
         raise InputError(f"'{path}' has changed since then")
     return stimulus
-
-
-def _frames(stimulus: Stimulus, wanted: Sequence[int]) -> Iterator[tuple[int, Frame]]:
-    """Some frames of a clip, by their number, in order."""
-    rest = iter(wanted)
-    now = next(rest, None)
-    for index, frame in enumerate(stimulus.frames):
-        if now is None:
-            return
-        if index == now:
-            yield index, frame
-            now = next(rest, None)
-
-
-def _spread(values: Sequence[Any]) -> list[Any]:
-    count = min(len(values), MOST_PICTURES)
-    return [values[(2 * number + 1) * len(values) // (2 * count)] for number in range(count)]
-
-
-def _figure(frame: Frame, stimulus: Stimulus, overlay: str, caption: str) -> str:
-    picture = Image.fromarray(frame)
-    width, height = picture.width * float(stimulus.pixel_aspect), picture.height
-    scale = min(1.0, SIDE / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
-    return (
-        f"<figure><div class='stage'><img alt='' src='{data_url(picture, 'jpeg')}'>{overlay}</div>"
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _section(title: str, parts: Sequence[str], figures: Sequence[str]) -> str:
-    shown = "".join(part if part.startswith("<") else f"<p>{part}</p>" for part in parts)
-    pictures = f"<div class='moments'>{''.join(figures)}</div>" if figures else ""
-    return f"<section class='record'><h2>{html.escape(title)}</h2>{shown}{pictures}</section>"
-
-
-def _table(rows: Sequence[Sequence[str]], *, names: int) -> str:
-    head, *others = rows
-    lines = [cells(head, "th", names=names), *(cells(row, "td", names=names) for row in others)]
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
-
-
-def _rgb(ink: tuple[int, int, int]) -> str:
-    return "rgb({} {} {})".format(*ink)
