@@ -153,6 +153,13 @@ def test_the_commands_for_ffmpeg_make_the_same_crop(
         left, width = int(rows[index]["x"]), int(rows[index]["width"])
         expected = drawn(index)[:, left : left + width]
         assert np.abs(pictures[index].astype(int) - expected).mean() < 2, index
+    odd = next(index for index in range(FIRST) if int(rows[index]["x"]) % 2)
+    left = int(rows[odd]["x"])  # not rounded to an even column
+    found = pictures[odd].astype(int)
+    wrong = [
+        np.abs(found - drawn(odd)[:, x : x + width]).mean() for x in (left - 1, left, left + 1)
+    ]
+    assert wrong[1] == min(wrong)
     whole = pictures[FIRST + 25].astype(int)
     assert whole.shape == pictures[0].shape
     assert whole[: whole.shape[0] // 4].max() < 40  # padding above the whole frame

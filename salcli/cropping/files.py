@@ -75,7 +75,7 @@ def _write_ffmpeg(file: TextIO, plan: Plan) -> None:
 
     latest = state(0)
     numbers = list(latest.values())
-    chain = [f"sendcmd=f={window.shape.name}.ffmpeg.txt", "crop=" + _joined(numbers[:4])]
+    chain = [f"sendcmd=f={window.shape.name}.ffmpeg.txt", f"crop={_joined(numbers[:4])}:exact=1"]
     if scaled:
         chain += [f"scale={_joined(numbers[4:])}:eval=frame"]
         chain += [f"pad={_joined(window.output[::-1])}:-1:-1:eval=frame"]
