@@ -53,7 +53,9 @@ def resized(
     standardised: Standardisation | None = None,
     resampling: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> Tensor:
-    """Frames at (h, w), resized by Pillow in 8 bit, as torchvision and most papers do.
+    """Frames at `size` (h, w), resized by Pillow in 8 bit, as torchvision and most papers do.
+
+    `resampling` is Pillow's filter.
 
     The whole `preprocess` of most networks: `return resized(frames, (224, 384),
     standardised=IMAGENET)`. For the rest see `pixels`.

@@ -25,9 +25,10 @@ SHORT = 8
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps `[N, h, w]` at `(H, W)`: bilinear, pixel centres aligned, antialiased when shrinking.
+    """Maps `[N, h, w]` resized bilinearly to `size` (H, W), antialiased when shrinking.
 
-    Bilinear weights are positive and sum to 1, so values stay within their range.
+    Pixel centres are aligned. Weights are positive and sum to 1, so values stay within their
+    range.
     """
     height, width = maps.shape[-2:]
     if (height, width) == tuple(size):
@@ -84,8 +85,9 @@ def stretch(maps: Tensor, *, together: bool = False, least: float = 0.0) -> Tens
 def to_8bit(saliency: npt.NDArray[np.float32], rounding: Rounding) -> npt.NDArray[np.uint8]:
     """Grey levels 0 ... 255 of a float32 map in [0, 1], computed in float32 as the originals do.
 
-    `floor` drops the fraction; `nearest` rounds half up; `up` adds a half and then rounds, as
-    those do who round the values to which `torchvision.utils.save_image` adds a half.
+    `saliency` is the map `[H, W]`. Of the ways of `rounding`, `floor` drops the fraction;
+    `nearest` rounds half up; `up` adds a half and then rounds, as those do who round the values to
+    which `torchvision.utils.save_image` adds a half.
     """
     levels = saliency * np.float32(255)
     if rounding != "floor":

@@ -336,7 +336,7 @@ def parse_options(
     *,
     defaults: Mapping[str, Any],
 ) -> Any:
-    """An instance of a model's or filter's Options from `key=value` texts or from a mapping.
+    """An instance of the Options of `spec` from `key=value` texts or from a mapping.
 
     `given` overrides `defaults` (the options of a weights row or of a checkpoint). `None` where
     there are no options.

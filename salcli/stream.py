@@ -71,7 +71,7 @@ def sliding(items: Iterable[T], length: int) -> Iterator[tuple[T, ...]]:
 
 
 def paired(items: Iterable[T]) -> Iterator[tuple[T, T]]:
-    """Each item with the one before it: `(previous, item)`, one pair per item.
+    """Each of `items` with the one before it: `(previous, item)`, one pair per item.
 
     The first item is paired with itself, which optical flow sees as no motion.
     """

@@ -144,3 +144,14 @@ def test_every_field_of_a_description_is_documented(name: str) -> None:
     spec = getattr(salcli, name)
     fields = {field.name for field in dataclasses.fields(spec)}
     assert fields <= set(re.findall(r"\w+", spec.__doc__.partition("Attributes:")[2]))
+
+
+AUTHORING = importlib.import_module("salcli.authoring")
+
+
+@pytest.mark.parametrize(
+    "name", [each for each in AUTHORING.__all__ if inspect.isfunction(getattr(AUTHORING, each))]
+)
+def test_every_argument_of_an_authoring_function_is_documented(name: str) -> None:
+    function = getattr(AUTHORING, name)
+    assert {*inspect.signature(function).parameters} <= {*re.findall(r"\w+", function.__doc__)}

@@ -99,7 +99,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def lone_root(name: str, roots: Sequence[Path]) -> Path:
-    """The root of a dataset that has only one.
+    """The only one of the `roots` of a dataset, whose `name` an error tells.
 
     Raises:
         UsageError: There are several, or none.

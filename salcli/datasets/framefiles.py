@@ -252,7 +252,7 @@ def _names(folder: Path, suffixes: frozenset[str]) -> list[str]:
 
 
 def by_stem(candidates: Sequence[Path], suffixes: frozenset[str]) -> dict[str, Path]:
-    """Files with these suffixes in some folders by their stem; the first of a stem counts."""
+    """Files with these suffixes in the folders `candidates` by their stem; the first counts."""
     found: dict[str, Path] = {}
     for folder in candidates:
         for name in _names(folder, suffixes):

@@ -33,7 +33,10 @@ class SaliconOptions:
 
 
 def open_salicon(roots: Sequence[Path], options: SaliconOptions) -> Collection:
-    """SALICON below its root; images in one flat folder or one per part."""
+    """SALICON below the only one of `roots`, in the edition that `options` name.
+
+    Its images are in one flat folder, or in one per part.
+    """
     root = lone_root("salicon", roots)
     return Collection(
         name="salicon",

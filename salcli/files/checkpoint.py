@@ -143,7 +143,7 @@ def _unpickle(path: Path, *, mapped: bool = False) -> Any:
 
 
 def load_strict(network: nn.Module, saved: Checkpoint) -> None:
-    """Copy the tensors into the network; every key and shape must agree.
+    """Copy the tensors of `saved` into the network; every key and shape must agree.
 
     Only batch norm counters may be missing: PyTorch did not write them before 0.4.1, and salcli
     never reads them.

@@ -108,7 +108,7 @@ def read_fixations(annotation: Annotation, size: tuple[int, int]) -> Fixations:
 
 
 def fixation_map(points: Points, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Binary fixation map `[H, W]` of positions (x, y) in pixels from 0."""
+    """Binary fixation map of `size` (H, W) of `points`: positions (x, y) in pixels from 0."""
     return kernels.count_map(points, size) > 0
 
 

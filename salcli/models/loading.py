@@ -138,7 +138,9 @@ def build(model: Model) -> None:
 def create(
     name: str, *, options: Sequence[str] | Mapping[str, Any] = (), defaults: Mapping[str, Any]
 ) -> Model:
-    """A model with a freshly initialised network, no weights loaded.
+    """The model `name` with a freshly initialised network, no weights loaded.
+
+    `options` override `defaults`, such as those of a row of weights.
 
     Raises:
         UnknownName, UsageError: No such model or option.

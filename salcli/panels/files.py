@@ -58,7 +58,7 @@ def write_sheet(path: Path, pictures: Sequence[Frame]) -> None:
 
 
 def write_gif(path: Path, pictures: Sequence[Frame], *, seconds: float) -> None:
-    """Write pictures of one size as a GIF that loops and shows each for `seconds`.
+    """Write `pictures` of one size into `path`, a GIF that loops and shows each for `seconds`.
 
     Raises:
         OutputError: It cannot be written.

@@ -25,7 +25,10 @@ LEVELS = 2048
 
 
 def resample(map_: npt.NDArray[Any], size: tuple[int, int], method: Method) -> npt.NDArray[Any]:
-    """Resize a map `[h, w]` to (H, W): uint8 stays uint8, anything else becomes float64."""
+    """Resize `map_` `[h, w]` to `size` (H, W) by a method that `Preparation` may name.
+
+    uint8 stays uint8, anything else becomes float64.
+    """
     if map_.shape == tuple(size):
         return map_
     grey = map_.dtype == np.uint8

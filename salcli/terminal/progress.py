@@ -195,7 +195,10 @@ def _speed(task: Task) -> Text:
 
 
 def watch(total: int, *, quiet: bool, style: Style = "auto") -> Watcher:
-    """The right watcher: bars on a terminal, lines elsewhere, silence or events if requested."""
+    """The right watcher of `total` inputs: bars on a terminal, lines elsewhere.
+
+    If `quiet`, silence; events where `style` is `json`, and lines where it is `lines`.
+    """
     if style == "json":
         return Events(total)
     if quiet:
@@ -205,7 +208,10 @@ def watch(total: int, *, quiet: bool, style: Style = "auto") -> Watcher:
 
 @contextmanager
 def download_bar(name: str, *, quiet: bool = False, style: Style = "auto") -> Iterator[ReportBytes]:
-    """A bar on stderr while bytes arrive, if that is a terminal; one line or event otherwise."""
+    """A bar on stderr while bytes of `name` arrive, if that is a terminal; else one line or event.
+
+    `quiet` shows nothing, `style` is that of `watch`.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -42,7 +42,7 @@ def direct_link(url: str) -> str:
 
 
 def is_page(content_type: str, head: bytes) -> bool:
-    """Whether the header, or the first few hundred bytes of a file, say that it is HTML."""
+    """Whether the header `content_type`, or `head`, a file's first bytes, say that it is HTML."""
     kind = content_type.partition(";")[0].strip().lower()
     return kind in ("text/html", "application/xhtml+xml") or bool(PAGE_START.match(head))
 
