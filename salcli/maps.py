@@ -25,7 +25,7 @@ SHORT = 8
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps `[N, h, w]` resized bilinearly to `size` (H, W), antialiased when shrinking.
+    """Resize `maps` `[N, h, w]` bilinearly to `size` (H, W), antialiased when shrinking.
 
     Pixel centres are aligned. Weights are positive and sum to 1, so values stay within their
     range.
