@@ -2,7 +2,9 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,7 +68,13 @@ def place(path: Path) -> int:
     return ORDER.index(whole)
 
 
-def imports(path: Path, *, everywhere: bool) -> Iterator[str]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
+def imports(path: Path, *, everywhere: bool) -> tuple[str, ...]:
     """Full names that are imported when the file is; or anywhere in it, for types only too."""
 
     def visit(node: ast.AST) -> Iterator[str]:
@@ -84,7 +92,7 @@ def imports(path: Path, *, everywhere: bool) -> Iterator[str]:
         for child in ast.iter_child_nodes(node):
             yield from visit(child)
 
-    yield from visit(ast.parse(path.read_text("utf-8")))
+    return tuple(visit(tree_of(path)))
 
 
 def own_imports(path: Path) -> set[Path]:
@@ -170,6 +178,6 @@ def test_no_class_name_stands_for_two_things() -> None:
     """Each plugin has options of its own, all called `Options`."""
     plugins = [*ROOT.parent.glob("plugins/*"), *ROOT.parent.glob("examples/*")]
     files = [*FILES, *(path for each in plugins for path in each.glob("salcli_*/**/*.py"))]
-    trees = [ast.parse(path.read_text("utf-8")) for path in files]
-    names = [node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
-    assert {name for name in names if names.count(name) > 1} <= {"Options"}
+    bodies = [tree_of(path).body for path in files]
+    names = Counter(node.name for body in bodies for node in body if isinstance(node, ast.ClassDef))
+    assert {name for name, count in names.items() if count > 1} <= {"Options"}
