@@ -55,7 +55,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
-        *("libx264", "libkvazaar", "libvpx-vp9"),
+        *("libx264", "libkvazaar"),
+        pytest.param("libvpx-vp9", marks=pytest.mark.endurance),
         pytest.param("libx265", marks=pytest.mark.endurance),
     ],
 )
