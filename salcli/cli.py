@@ -69,7 +69,8 @@ class Root(_help.Group):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first word names."""
         word = args[0]
-        if word not in self.commands and (word == "-" or "://" in word or Path(word).exists()):
+        is_input = word == "-" or "://" in word or word.startswith("camera:")
+        if word not in self.commands and (is_input or Path(word).exists()):
             args = ["predict", *args]
         return super().resolve_command(ctx, args)
 

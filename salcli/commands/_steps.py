@@ -157,11 +157,11 @@ def local_inputs(
     offline: bool,
     quiet: bool,
     progress: Style,
-    stores: bool = False,
+    files_only: bool = True,
 ) -> list[str]:
     """The inputs as files, those at addresses and on standard input too; see `check_exist`.
 
-    With `stores`, addresses in object stores stay.
+    Unless there must be `files_only`, addresses in object stores, cameras and streams stay.
 
     Raises:
         InputError: There is nothing at any of them.
@@ -182,7 +182,7 @@ def local_inputs(
         raise InputError(AGAIN.join(problems))
     for problem in problems:
         watch(1, quiet=quiet, style=progress).fail(problem)
-    if not stores:
+    if files_only:
         check_exist(found)
     return found
 

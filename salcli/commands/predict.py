@@ -23,6 +23,8 @@ from salcli.terminal import logs
 from salcli.types import Format, Scale, Size
 
 if TYPE_CHECKING:
+    from salcli.media.live import Live
+    from salcli.media.portion import Portion
     from salcli.prediction.job import Job, Outcome
     from salcli.prediction.manifest import OutputPaths
     from salcli.prediction.request import FinishedInput
@@ -64,7 +66,7 @@ def predict(
         typer.Argument(
             metavar="INPUT",
             help="Videos, images, folders of frames, folders of these, globs, addresses of "
-            "files (http, https), or - for standard input.",
+            "files (http, https), a live source (camera:0, rtsp://...), or - for standard input.",
             show_default=False,
         ),
     ] = None,
@@ -195,6 +197,7 @@ def predict(
     from salcli.media.portion import Portion
     from salcli.prediction.request import all_finished, describe
 
+    live = _live_input(inputs or ())
     _check_inputs(inputs, data, [root, data_option, split], save)
     piped = str(output) == "-"
     formats = _formats(save or (), ("png",) if data or piped else ("png", "overlay"))
@@ -202,6 +205,12 @@ def predict(
     if parts > 1 and overwrite:
         raise typer.BadParameter("cannot be combined with --overwrite", param_hint="'--parts'")
     _steps.check_model(model, option, weights=weights)
+    if live:
+        shares = (workers, devices, cluster, shard) != (None,) * 4 or parts > 1
+        plain = not (
+            shares or dry_run or retries or kind == "stills" or _names_store([str(output)])
+        )
+        _check_live(live, offline=offline, plain=plain)
     part = _part(shard)
     desk = context.with_resource(temporary_folder())
     output = desk / "out" if piped else output
@@ -216,7 +225,7 @@ def predict(
         offline=offline,
         quiet=quiet,
         progress=progress,
-        stores=stores,
+        files_only=not (stores or live),
     )
     dataset = _dataset(data, root or (), data_option or ())
     portion = Portion(every, start, duration)
@@ -237,7 +246,7 @@ def predict(
         data=data,
     )
     needs_model = overwrite or dry_run or as_json or piped or show or part or dataset or stores
-    if not needs_model and len(files) == len(inputs or ()):
+    if not (needs_model or live) and len(files) == len(inputs or ()):
         places = _places(files, output)
         done = all_finished(places, request, formats=formats, kind=kind)
         if done is not None:
@@ -252,7 +261,7 @@ def predict(
         weights=weights,
         device=force.device if force else device,
         precision=precision,
-        batch_size=batch_size or (force.batch_size if force else None),
+        batch_size=batch_size or (force.batch_size if force else 1 if live else None),
         engine=engine,
         filters=filters,
         offline=offline,
@@ -266,7 +275,10 @@ def predict(
     from salcli.terminal.progress import watch
 
     everything: Sequence[Any] = ()
-    if not stores:
+    source = _connected(context, live, portion) if live else None
+    if source:
+        everything = [_live_task(source, output)]
+    elif not stores:
         everything = _todo(files, dataset, split=split or "test", output=output)
         _check_pipe(piped, everything, formats, as_json=as_json)
     order: Any = PredictionOrder(
@@ -317,6 +329,8 @@ def predict(
         with _steps.results_apart():
             outcomes = merged(executor.run(order, todo, watcher=watcher))
         seconds = time.monotonic() - began
+        if source:
+            watcher.note(source.account)
         todo = [] if stores else list({task.place: task for task in todo}.values())
         if len(outcomes) > 1 or any(outcome.status == "elsewhere" for outcome in outcomes):
             watcher.note(summary(outcomes, seconds))
@@ -325,6 +339,49 @@ def predict(
         typer.echo(json.dumps(document(loaded, outcomes), indent=2))
     if not all(outcome.complete for outcome in outcomes) or len(files) < len(inputs or ()):
         raise typer.Exit(1)
+
+
+def _live_input(inputs: Sequence[str]) -> str | None:
+    """The camera or stream, if that is the input."""
+    from salcli.errors import UsageError
+    from salcli.media.live import is_live, public
+
+    found = next(filter(is_live, inputs), None)
+    if found and len(inputs) > 1:
+        raise UsageError(f"'{public(found)}' is live; leave out the other inputs")
+    return found
+
+
+def _check_live(text: str, *, offline: bool, plain: bool) -> None:
+    """Refuse what is not done with a camera or stream."""
+    from salcli.errors import InputError, UsageError
+    from salcli.media.live import is_stream, public
+    from salcli.weights.cache import is_offline
+
+    if not plain:
+        raise UsageError(
+            f"'{public(text)}' is a live clip, predicted once by one process into a folder: omit "
+            "--as stills, --dry-run, --retries, --parts, --shard, --workers, --devices, --cluster"
+        )
+    if is_stream(text) and is_offline(offline):
+        raise InputError(f"'{public(text)}' is elsewhere, and the network is switched off")
+
+
+def _connected(context: typer.Context, text: str, portion: Portion) -> Live:
+    """Read a camera or stream until the command ends; Ctrl-C then completes the files."""
+    from salcli.media.live import connected
+    from salcli.terminal.ending import first_signal
+
+    live = context.with_resource(connected(text, portion))
+    context.with_resource(first_signal(live.stop))
+    return live
+
+
+def _live_task(live: Live, output: Path) -> PredictionTask:
+    from salcli.prediction.manifest import OutputPaths
+    from salcli.prediction.task import PredictionTask
+
+    return PredictionTask(Path(live.address), OutputPaths(output, live.name), {"origin": live})
 
 
 def _names_store(texts: Sequence[str]) -> bool:
@@ -383,7 +440,8 @@ def _show(
     """Name the first picture or movie, overlays first, and open it if that is wanted."""
     # of what is in a store, there is no task
     for one, outcome in zip(todo, outcomes, strict=False):
-        files = [] if outcome.status == "failed" or one.overrides else results_of(one, outcome)
+        of_dataset = one.overrides and "origin" not in one.overrides
+        files = [] if outcome.status == "failed" or of_dataset else results_of(one, outcome)
         if seen := best(files):
             watcher.note(f"to look at: {seen}")
             if opens:

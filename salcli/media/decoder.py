@@ -89,8 +89,12 @@ class DecoderProcess:
 
 
 @contextmanager
-def decoding(path: Path, options: list[str]) -> Iterator[DecoderProcess]:
+def decoding(source: list[str], options: list[str]) -> Iterator[DecoderProcess]:
     """Decode in a process that is always terminated when the block ends.
+
+    Args:
+        source: Arguments for reading it, such as those of `salcli.media.program.reading`.
+        options: Arguments for the frames: filters, how many.
 
     Raises:
         SalcliError: ffmpeg cannot be run, or the temporary folder cannot be written.
@@ -98,7 +102,7 @@ def decoding(path: Path, options: list[str]) -> Iterator[DecoderProcess]:
     found = program.ffmpeg()
     try:
         with temporary_folder() as folder:
-            yield from _started(found, path, options, folder=folder)
+            yield from _started(found, source, options, folder=folder)
     except OSError as error:
         raise SalcliError(
             f"ffmpeg could not run: {error}; is there space in '{gettempdir()}' (TMPDIR)?"
@@ -106,11 +110,10 @@ def decoding(path: Path, options: list[str]) -> Iterator[DecoderProcess]:
 
 
 def _started(
-    ffmpeg: str, path: Path, options: list[str], *, folder: Path
+    ffmpeg: str, source: list[str], options: list[str], *, folder: Path
 ) -> Iterator[DecoderProcess]:
     command = [ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-v", "verbose", "-copyts"]
-    command += program.reading(path)
-    command += ["-an", "-sn", "-dn", *options, "-fps_mode", "passthrough"]
+    command += [*source, "-an", "-sn", "-dn", *options, "-fps_mode", "passthrough"]
     command += ["-stats_enc_pre", str(folder / "times")]
     command += ["-stats_enc_pre_fmt", "{ptsi} {tbi} {pts} {tb}"]
     command += ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -71,7 +70,7 @@ def _downloaded(url: str, *, offline: bool, report: ReportBytes) -> Path:
     file = cache.cache_root() / "inputs" / sha256(url.encode()).hexdigest()[:16] / name
     if file.is_file():
         return file
-    if offline or os.environ.get("SALCLI_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+    if cache.is_offline(offline):
         raise InputError(f"'{url}' is not downloaded, and the network is switched off")
 
     def bounded(done: int, total: int | None) -> None:

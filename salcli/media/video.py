@@ -19,10 +19,11 @@ from salcli.errors import InputError
 from salcli.media import decoder
 from salcli.media.images import MOST_PIXELS, ahead
 from salcli.media.portion import WHOLE, Portion
+from salcli.media.program import reading
 from salcli.stream import prefetch
 from salcli.types import Frame
 
-__all__ = ["Video", "is_video"]
+__all__ = ["Video", "frame_rate", "is_video"]
 
 MOST_FRAMES = 10_000_000
 """Cap on estimated lengths (four days at 30 frames/s), since headers can say anything."""
@@ -111,7 +112,7 @@ class Video:
         chosen = f"select=between(n\\,{first}\\,{last})*not(mod(n-{first}\\,{step}))"
         filters = _through(*self._header.before, chosen, *self._header.after)
         options = [*filters, "-frames:v", str(len(positions))]
-        with decoder.decoding(self.path, options) as run:
+        with decoder.decoding(reading(self.path), options) as run:
             frames = [frame for frame, _, _ in run]
             reason = run.failure()
         if len(frames) == len(positions):
@@ -133,7 +134,7 @@ class Video:
 
     def _decode(self) -> Iterator[Frame]:
         index = -1
-        with decoder.decoding(self.path, _through(*self.filters)) as run:
+        with decoder.decoding(reading(self.path), _through(*self.filters)) as run:
             for index, (frame, time, _) in enumerate(run):
                 if index == len(self.times):
                     self.times.append(time)
@@ -158,7 +159,7 @@ def is_video(path: Path) -> bool:
 
 
 def _probe(path: Path) -> _Header:
-    with decoder.decoding(path, ["-frames:v", "1"]) as run:
+    with decoder.decoding(reading(path), ["-frames:v", "1"]) as run:
         first = next(iter(run), None)
         reason = run.failure()
         log, rate = run.text(), run.rate
@@ -176,7 +177,7 @@ def _probe(path: Path) -> _Header:
             "check that it is complete and really a media file"
         )
     frame, time, timed = first
-    fps = _frame_rate(log, rate, timed=timed)
+    fps = frame_rate(log, rate, timed=timed)
     hdr = HDR.search(found)
     aspect = re.search(r"SAR (\d+):(\d+)", made)
     return _Header(
@@ -204,10 +205,10 @@ def _check_pixels(path: Path, log: str) -> None:
         )
 
 
-def _frame_rate(log: str, rate: float, *, timed: bool) -> float:
-    """The average rate, exact if the log's two decimals agree with ffmpeg's own ratio.
+def frame_rate(log: str, rate: float, *, timed: bool) -> float:
+    """The average rate, exact if the two decimals of ffmpeg's log agree with its own ratio.
 
-    ffmpeg times frames without timestamps at `rate`, so they have that rate.
+    It times frames without timestamps at `rate`, so they have that rate.
     """
     stated = re.search(r"Video: .*?, ([\d.]+)(k?) fps", log)
     if not timed or not stated:

@@ -14,6 +14,7 @@ import torch
 
 from salcli._version import __version__
 from salcli.errors import InputError, OutputError, PluginError, SalcliError
+from salcli.media.live import Live
 from salcli.media.open import open_stimulus
 from salcli.media.portion import WHOLE, Portion
 from salcli.models.loading import Loaded
@@ -109,7 +110,8 @@ class Job:
         retries: How often an input that failed is tried again.
         labels: Output names of the frames of a clip that is a folder, where they differ from the
             names of its files.
-        origin: Where the input was copied from, if it is a copy of this process.
+        origin: Where the input was copied from, if it is a copy of this process; or the camera or
+            stream that is the input.
         request: What was asked for, see `salcli.prediction.request`; empty if that is unknown.
     """
 
@@ -124,7 +126,7 @@ class Job:
     overwrite: bool = False
     retries: int = 0
     labels: Sequence[str] | None = None
-    origin: CopyOf | None = None
+    origin: CopyOf | Live | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
 
     def run(
@@ -152,7 +154,7 @@ class Job:
         """
         settings, single = self._settings(source), manifest.is_single(source, self.kind)
         task = _Task(source, place, settings, single, watcher)
-        if not source.exists():
+        if self.origin is None and not source.exists():
             self._open(task)  # raises: what is not there is nobody's work
         self._check_clash(task)
         try:
@@ -282,7 +284,8 @@ class Job:
             forget_parts(place.folder)
         frames, seconds = len(made.labels), time.monotonic() - began
         logger.info("%s: %d maps in %.3f s", task.source, frames, seconds)
-        return Outcome(task.source, task.results, "done", frames, seconds, made.problems)
+        source = self.origin.address if self.origin else task.source
+        return Outcome(source, task.results, "done", frames, seconds, made.problems)
 
     def _settings(self, source: Path) -> dict[str, Any]:
         """Everything that determines the bytes of the results, as it reads back from JSON."""
@@ -326,6 +329,8 @@ class Job:
         }
 
     def _opened(self, source: Path) -> Stimulus:
+        if isinstance(self.origin, Live):
+            return self.origin.stimulus()
         accepts = self.loaded.model.spec.accepts
         return open_stimulus(
             source, kind=self.kind, fps=self.fps, accepts=accepts, portion=self.portion

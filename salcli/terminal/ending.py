@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-__all__ = ["Ending", "listening"]
+__all__ = ["Ending", "first_signal", "listening"]
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -50,11 +51,7 @@ def listening() -> Iterator[Ending]:
 
     Once one has come, the process is about to end, and further ones are ignored.
     """
-    ending = Ending()
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []
-    before = {number: signal.getsignal(number) for number in numbers}
+    ending, before = Ending(), _handlers()
     usual = (signal.SIG_DFL, signal.default_int_handler)
     replaced = {number: handler for number, handler in before.items() if handler in usual}
     for number in replaced:
@@ -64,3 +61,32 @@ def listening() -> Iterator[Ending]:
     finally:
         for number, handler in replaced.items():
             signal.signal(number, signal.SIG_IGN if ending.signal else handler)
+
+
+@contextmanager
+def first_signal(act: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, the first signal only calls `act`; later ones are handled as before."""
+    before = {each: handler for each, handler in _handlers().items() if handler != signal.SIG_IGN}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        restore()
+        act()
+
+    for number in before:
+        signal.signal(number, receive)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _handlers() -> dict[int, Any]:
+    """What handles each signal now; empty in a thread, which may not change that."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    return {number: signal.getsignal(number) for number in numbers}

@@ -17,7 +17,15 @@ from platformdirs import user_cache_path
 from salcli.errors import PluginError, WeightsError
 from salcli.specs import ModelSpec, Weights
 
-__all__ = ["cache_path", "cache_root", "discard_parts", "label", "locked", "part_path"]
+__all__ = [
+    "cache_path",
+    "cache_root",
+    "discard_parts",
+    "is_offline",
+    "label",
+    "locked",
+    "part_path",
+]
 
 FORBIDDEN = set('/\\:*?"<>|')
 """Characters that some file systems do not allow in a name."""
@@ -34,6 +42,11 @@ def cache_root() -> Path:
     """The folder of everything that can be downloaded again; `SALCLI_CACHE_DIR` moves it."""
     chosen = os.environ.get("SALCLI_CACHE_DIR")
     return Path(chosen).expanduser().absolute() if chosen else user_cache_path("salcli")
+
+
+def is_offline(wanted: bool) -> bool:
+    """Whether the network is forbidden: if that is wanted, or by `SALCLI_OFFLINE=1`."""
+    return wanted or os.environ.get("SALCLI_OFFLINE", "").lower() in ("1", "true", "yes", "on")
 
 
 def cache_path(spec: ModelSpec, row: Weights) -> Path:

@@ -18,7 +18,15 @@ from urllib.parse import quote, urlsplit
 from salcli.errors import SalcliError, UsageError, WeightsError
 from salcli.plugins import loader
 from salcli.specs import ModelSpec, Weights
-from salcli.weights.cache import cache_path, cache_root, discard_parts, label, locked, part_path
+from salcli.weights.cache import (
+    cache_path,
+    cache_root,
+    discard_parts,
+    is_offline,
+    label,
+    locked,
+    part_path,
+)
 from salcli.weights.download import ReportBytes
 from salcli.weights.ranges import note_path, was_continued
 from salcli.weights.verify import Digest, Receipt, expected_hash, fault
@@ -109,7 +117,7 @@ def locate(
             f"weights '{label(spec, row)}': '{found.path}' {found.fault}; reinstall its plugin"
         )
     urls = _urls(spec, row, found.path)
-    if offline or os.environ.get("SALCLI_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+    if is_offline(offline):
         urls = [url for url in urls if urlsplit(url).scheme == "file"]
         if not urls:
             raise _unavailable(spec, row, found, ["downloading is switched off (offline)"])
