@@ -20,6 +20,7 @@ from itertools import chain
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 from PIL import Image
 from uv import find_uv_bin
@@ -246,6 +247,16 @@ def test_installed_copy_is_what_runs(installed: Path, tmp_path: Path) -> None:
     assert all(Path(file).is_relative_to(installed) for file in ran.stdout.split())
 
 
+FIRST_HOUR = (
+    "predict photo.jpg",
+    "report photo.jpg --output report.html",
+    "score mydata",
+    "finetune mydata --output runs/mine --epochs 1",
+    "predict photo.jpg --model runs/mine -o mine",
+)
+"""As README and docs/how-to.md have them."""
+
+
 @pytest.mark.endurance
 @pytest.mark.parametrize("tool", ["uv", "pipx"])
 def test_an_extra_brings_a_model_into_an_environment_of_the_tool(
@@ -279,13 +290,27 @@ def test_an_extra_brings_a_model_into_an_environment_of_the_tool(
     }
     done = subprocess.run(command[tool], env=known | places, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    Image.new("RGB", (64, 48), "white").save(tmp_path / "photo.jpg")
-    run = subprocess.run(
-        [tmp_path / "bin" / "salcli", "predict", "photo.jpg"],
-        cwd=tmp_path,
-        env=known | {"SALCLI_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
+    own_data(tmp_path)
+    for words in FIRST_HOUR:
+        run = subprocess.run(
+            [tmp_path / "bin" / "salcli", *words.split()],
+            cwd=tmp_path,
+            env=known | {"SALCLI_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, f"{words}: {run.stderr}"
     assert (tmp_path / "saliency" / "photo.overlay.png").is_file()
+    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "runs" / "mine" / "best.safetensors").is_file()
+
+
+def own_data(folder: Path) -> None:
+    """`photo.jpg`, and `mydata` with pictures and their fixation density."""
+    rng = np.random.default_rng(0)
+    Image.new("RGB", (64, 48), "white").save(folder / "photo.jpg")
+    for kind, channels in (("images", (3,)), ("maps", ())):
+        (folder / "mydata" / kind).mkdir(parents=True)
+        for number in range(12):
+            pixels = rng.integers(0, 256, (48, 64, *channels), np.uint8)
+            Image.fromarray(pixels).save(folder / "mydata" / kind / f"{number}.png")
