@@ -86,7 +86,7 @@ def report(
     chosen = parse.collect(areas, area or ())
     _steps.check_writable(output.parent)
     _steps.check_exist(inputs)
-    from salcli.report.records import find_records, read_record
+    from salcli.report.recordfiles import find_records
 
     found_records, inputs = find_records(inputs)
     before = _before(inputs, against)
@@ -107,6 +107,7 @@ def report(
     from salcli.panels.paired import find_paired
     from salcli.report.entries import EntryMaker
     from salcli.report.page import Cover, write
+    from salcli.report.records import read_record
     from salcli.report.tiles import read_logo
     from salcli.terminal.progress import watch
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
-from natsort import natsorted
 from PIL import Image
 
 from salcli.areas.pictures import PALETTE
@@ -26,15 +25,14 @@ from salcli.media.open import open_stimulus
 from salcli.media.portion import WHOLE, Portion
 from salcli.prediction.manifest import fingerprint
 from salcli.report.moments import MOST_PICTURES, figure, frames, rgb, section, spread, table
+from salcli.report.recordfiles import ENCODE
 from salcli.report.summary import strong
 from salcli.report.tiles import data_url
 
 if TYPE_CHECKING:
     from salcli.types import Frame, Stimulus
 
-__all__ = ["Record", "find_records", "read_record"]
-
-CROP, ENCODE = "crop.json", "encode.json"
+__all__ = ["Record", "read_record"]
 
 MOST_ROWS = 60
 """Parts of crops up to which all are listed."""
@@ -69,24 +67,6 @@ class _Settings(TypedDict, total=False):
     portion: Portion
     fps: float | None
     codec: _Codec
-
-
-def find_records(patterns: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """The records that files and folders stand for, and what stands for none."""
-    found: dict[Path, None] = {}
-    rest = []
-    for pattern in patterns:
-        path = Path(pattern).expanduser()
-        files = path.rglob("*.json") if path.is_dir() else [path]
-        records = [file for file in files if file.is_file() and _is_record(file)]
-        found.update(dict.fromkeys(natsorted(records)))
-        if not records:
-            rest.append(pattern)
-    return list(found), rest
-
-
-def _is_record(path: Path) -> bool:
-    return path.name in (CROP, ENCODE) or path.name.endswith(f".{CROP}")
 
 
 def read_record(path: Path) -> Record:
