@@ -224,13 +224,14 @@ def test_who_was_silent_too_long_leaves_the_input(
 def test_only_the_leftovers_of_ended_processes_are_swept(tmp_path: Path) -> None:
     tag, pid = Process.current().tag, ended_pid()
     gone = [f".salcli-{tag}-{pid}-0001.png", f"salcli-{tag}-{pid}-abc"]
+    reused = f".salcli-{tag}-{os.getpid()}.1-0001.png"  # its number was given to this process
     kept = [
         atomic.temporary(tmp_path / "0001.png").name,
         f".salcli-{'0' * 8}-{pid}-0001.png",
         f".salcli-{tag}-{10**30}-x",
         ".salcli-claim",
     ]
-    for name in (gone[0], *kept):
+    for name in (gone[0], reused, *kept):
         (tmp_path / name).touch()
     (tmp_path / gone[1]).mkdir()
     (tmp_path / gone[1] / "log").touch()

@@ -31,8 +31,8 @@ __all__ = [
 
 PREFIX = "salcli-"
 
-LEFTOVER = re.compile(r"\.?salcli-([0-9a-f]{8})-(\d{1,18})-")
-"""Start of a temporary name: which machine, and which process."""
+LEFTOVER = re.compile(r"\.?salcli-([0-9a-f]{8})-(\d{1,18})(?:\.(\d{1,18}))?-")
+"""Start of a temporary name: which machine, which process, and when that started."""
 
 LONGEST_NAME = 150
 """Longer names are shortened, or a temporary one would not fit into a folder."""
@@ -58,7 +58,8 @@ REASONS = {
 def _prefix() -> str:
     """Start of the temporary names of this process, by which `sweep` knows them."""
     process = Process.current()
-    return f"{PREFIX}{process.tag}-{process.pid}-"
+    number = f"{process.pid}.{process.start}" if process.start else str(process.pid)
+    return f"{PREFIX}{process.tag}-{number}-"
 
 
 def temporary(path: Path) -> Path:
@@ -112,7 +113,7 @@ def sweep(folder: Path) -> None:
             found = LEFTOVER.match(path.name)
             if not found or found[1] != here.tag:
                 continue
-            if not replace(here, pid=int(found[2]), start="").has_ended():
+            if not replace(here, pid=int(found[2]), start=found[3] or "").has_ended():
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
