@@ -32,7 +32,7 @@ def test_a_finetuning_that_is_killed_often_ends_as_one_that_is_not(
 
     for _ in range(KILLS):
         running = start(*tune, tmp_path / "killed")
-        time.sleep(chance.uniform(0, seconds))
+        time.sleep(chance.uniform(0, seconds / 2))
         if not running.process.is_alive():
             break
         running.process.kill()
