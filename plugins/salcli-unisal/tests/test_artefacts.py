@@ -126,7 +126,6 @@ def test_a_training_on_the_four_datasets_leaves_what_is_published(
     assert "SALICON_eval" in read(run / "all_scalars_eval-UCFSports_resized.json")
 
 
-@pytest.mark.endurance
 def test_a_finetuning_on_mit1003_leaves_what_is_published(
     salcli: Run,
     miniature: Callable[[str], Path],
