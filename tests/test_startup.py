@@ -78,3 +78,13 @@ def test_what_is_finished_is_skipped_before_torch_is_imported(
         "a.png: already done, 1 map in out",
         "to look at: out/a.overlay.png",
     ]
+
+
+def test_weights_that_cannot_be_read_are_told(imported: Callable, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    (tmp_path / "folder").mkdir()
+
+    run, _ = imported("predict", "a.png", "-m", "trail", "--weights", "folder", "-o", "out")
+
+    assert run.returncode == 3
+    assert run.stderr == "salcli: error: cannot read weights 'folder': Is a directory\n"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from salcli.errors import SalcliError
+from salcli.errors import SalcliError, WeightsError
 from salcli.plugins import loader, registry
 from salcli.prediction import manifest
 from salcli.prediction.manifest import OutputPaths
@@ -54,8 +54,11 @@ def describe(model: str, weights: Path | None, **settings: Any) -> dict[str, Any
     spec, row = registry.model(name)
     bytes_ = None
     if file is not None:
-        with Path(file).open("rb") as opened:
-            bytes_ = hashlib.file_digest(opened, "sha256").hexdigest()
+        try:
+            with Path(file).open("rb") as opened:
+                bytes_ = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise WeightsError(f"cannot read weights '{file}': {error.strerror}") from error
     published = [row.tag, row.hash] if row else None
     facts = {
         "model": spec.name,
