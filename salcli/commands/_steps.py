@@ -20,18 +20,23 @@ if TYPE_CHECKING:
     from salcli.models.loading import Loaded
     from salcli.prediction.mapstream import MapStream
     from salcli.scale.choice import Workforce
+    from salcli.scale.functions import FunctionOrder
+    from salcli.scale.shards import Shard
     from salcli.terminal.events import Watcher
 
 __all__ = [
     "check_exist",
     "check_model",
     "check_writable",
+    "each_file",
     "each_input",
     "introduction",
     "known_limits",
     "load_models",
     "local_inputs",
     "map_stream",
+    "parsed_shard",
+    "rebuilding",
     "results_apart",
     "workforce",
 ]
@@ -116,6 +121,38 @@ def workforce(
     return choose(
         device, devices or (), workers=workers, cluster=cluster, quiet=quiet, verbose=verbose
     )
+
+
+def parsed_shard(text: str | None) -> Shard | None:
+    """The shard that the user wants; see `salcli.scale.shards.parse_shard`."""
+    if text is None:
+        return None
+
+    from salcli.scale.shards import parse_shard
+
+    return parse_shard(text)
+
+
+def each_file(
+    order: FunctionOrder[Input, Done],
+    units: Sequence[Input],
+    *,
+    workers: int | None,
+    cluster: str | None,
+    quiet: bool,
+    watcher: Watcher,
+) -> list[Done]:
+    """Do an order that needs no model, here or by the workers that the user wants.
+
+    Raises:
+        UsageError: There is no such cluster.
+    """
+    from salcli.scale.executor import Here
+
+    force = workforce("cpu", None, workers=workers, cluster=cluster, quiet=quiet, verbose=False)
+    executor = force.executor if force else Here(order.begin("cpu"))
+    with results_apart():
+        return executor.run(order, units, watcher=watcher)
 
 
 def introduction(loaded: Loaded) -> str:
@@ -230,7 +267,7 @@ def load_models(
             model is given with several.
         WeightsError: The weights could not be obtained, verified or loaded.
     """
-    chosen = list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))
+    chosen = _chosen(names)
     if len(chosen) > 1 and (weights or option):
         raise UsageError("--weights and --option belong to one model, but --model names several")
     for name in chosen:
@@ -262,6 +299,41 @@ def load_models(
                 )
             )
     return loaded
+
+
+def rebuilding(
+    names: Sequence[str] | None,
+    loaded: Sequence[Loaded],
+    *,
+    option: Sequence[str] | None,
+    weights: Path | None,
+    filters: Sequence[str] | None,
+    offline: bool,
+    precision: types.Precision = "auto",
+    untrained: bool = False,
+) -> list[dict[str, Any]]:
+    """Arguments of `salcli.models.loading.load_model` that load the same models elsewhere.
+
+    They have the batch size, on which last bits of the maps depend.
+    """
+    return [
+        {
+            "name": name,
+            "options": option or (),
+            "weights_file": weights,
+            "filters": filters or (),
+            "precision": precision,
+            "batch_size": one.model.batch_size,
+            "engine": one.model.engine_name,
+            "offline": offline,
+            "untrained": untrained,
+        }
+        for name, one in zip(_chosen(names), loaded, strict=True)
+    ]
+
+
+def _chosen(names: Sequence[str] | None) -> list[str]:
+    return list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))
 
 
 def map_stream(predictions: Path | None, model: str, **loading: Any) -> tuple[MapStream, list[str]]:

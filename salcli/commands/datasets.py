@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from salcli.commands import _tables
-from salcli.commands._options import DataOptions, Json, Quiet, Roots, Splits, complete_dataset
-from salcli.commands._steps import each_input
+from salcli.commands import _steps, _tables
+from salcli.commands._options import (
+    DataOptions,
+    Json,
+    Quiet,
+    RayCluster,
+    Roots,
+    ShardOf,
+    Splits,
+    WorkerCount,
+    complete_dataset,
+)
 from salcli.types import KernelName
 
 if TYPE_CHECKING:
-    from salcli.datasets.check import SplitContents
-    from salcli.datasets.densitymaps import WrittenMaps
+    from salcli.datasets.check import Finding, SplitContents
+    from salcli.datasets.extract import Extraction
     from salcli.specs import DatasetSpec
     from salcli.types import Recording
 
@@ -82,6 +92,8 @@ def check(
             "--every-file", help="Read all files, not only the first and last frame of each clip."
         ),
     ] = False,
+    workers: WorkerCount = None,
+    cluster: RayCluster = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -92,15 +104,21 @@ def check(
       salcli datasets check dhf1k --root DHF1K
       salcli datasets check folder --root mydata --every-file
     """
-    from salcli.datasets.check import check
+    from salcli.datasets.check import Look, check
     from salcli.datasets.open import open_dataset
+    from salcli.scale.functions import FunctionOrder
     from salcli.terminal.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())
     with watch(1, quiet=quiet) as watcher:
-        watcher.start(name, None)
-        found = check(dataset, split or (), every_file=every_file, done=watcher.step)
-        parts = list(found)
+
+        def run(look: Look, recordings: Sequence[Recording]) -> Sequence[Finding]:
+            order = FunctionOrder(look, _unseen)
+            return _steps.each_file(
+                order, recordings, workers=workers, cluster=cluster, quiet=quiet, watcher=watcher
+            )
+
+        parts = check(dataset, split or (), every_file=every_file, run=run)
     if as_json:
         typer.echo(json.dumps([part.document() for part in parts], indent=2))
     else:
@@ -129,9 +147,9 @@ def frames(
             metavar="TEXT", help="Path of a frame below DIR, as in '{clip}/{frame:04d}.png'."
         ),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Number of videos extracted in parallel.")
-    ] = 2,
+    workers: WorkerCount = None,
+    cluster: RayCluster = None,
+    shard: ShardOf = None,
     quiet: Quiet = False,
 ) -> None:
     """Extract every frame of videos as PNG.
@@ -145,22 +163,25 @@ def frames(
       salcli datasets frames videos -o frames
     """
     from salcli.datasets import extract
+    from salcli.scale.functions import FunctionOrder
     from salcli.terminal.progress import watch
 
     if videos:
         jobs = extract.of_videos(videos, pattern=pattern, output=output)
     else:
         jobs = extract.of_dhf1k(root or (), pattern=pattern, output=output)
-    failed = False
-    with watch(len(jobs), quiet=quiet) as watcher:
-        for outcome in extract.extract(jobs, workers=workers):
-            failed = failed or bool(outcome.problem)
-            if outcome.problem:
-                watcher.fail(outcome.problem)
-            else:
-                how = "there already" if outcome.skipped else "extracted"
-                watcher.finish(f"{outcome.job.video}: {outcome.frames} frames {how}")
-    if failed:
+    order: FunctionOrder[Extraction, int | None] = FunctionOrder(
+        extract.extract, _nothing, name=_video, claim=_claim_file
+    )
+    part = _steps.parsed_shard(shard)
+    todo = part.part(jobs) if part else jobs
+    with watch(len(todo), quiet=quiet) as watcher:
+        if part:
+            watcher.note(part.account(jobs))
+        found = _steps.each_file(
+            order, todo, workers=workers, cluster=cluster, quiet=quiet, watcher=watcher
+        )
+    if None in found:
         raise typer.Exit(1)
 
 
@@ -191,6 +212,9 @@ def maps(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Overwrite existing maps.")
     ] = False,
+    workers: WorkerCount = None,
+    cluster: RayCluster = None,
+    shard: ShardOf = None,
     quiet: Quiet = False,
 ) -> None:
     """Compute density maps from fixations: 8-bit PNG of the frame's size, OUTPUT/CLIP/FRAME.png.
@@ -202,9 +226,10 @@ def maps(
       salcli datasets maps salicon --split valid -o maps
       salcli datasets maps folder --root mydata --sigma 20 -o maps
     """
-    from salcli.datasets.densitymaps import write_maps
+    from salcli.datasets.densitymaps import WrittenMaps, write_maps
     from salcli.datasets.open import open_dataset
     from salcli.gaze import kernels
+    from salcli.scale.functions import FunctionOrder
     from salcli.terminal.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())
@@ -212,17 +237,18 @@ def maps(
         kernel or dataset.kernel, sigma=sigma, dva=dva, pixels_per_degree=pixels_per_degree
     )
     parts = split or [dataset.evaluated]
-    recordings = {r.name: r for part in parts for r in dataset.recordings(part)}
-    with watch(len(recordings), quiet=quiet) as watcher:
-
-        def write(recording: Recording) -> WrittenMaps:
-            done = write_maps(recording, output, kernel=chosen, overwrite=overwrite)
-            for problem in done.problems:
-                watcher.say(f"salcli: error: {problem}")
-            watcher.finish(done.line)
-            return done
-
-        found = each_input(recordings.values(), write, failed=lambda *_: None, watcher=watcher)
+    recordings = list({r.name: r for part in parts for r in dataset.recordings(part)}.values())
+    order: FunctionOrder[Recording, WrittenMaps | None] = FunctionOrder(
+        partial(write_maps, output=output, kernel=chosen, overwrite=overwrite), _nothing
+    )
+    own = _steps.parsed_shard(shard)
+    todo = own.part(recordings) if own else recordings
+    with watch(len(todo), quiet=quiet) as watcher:
+        if own:
+            watcher.note(own.account(recordings))
+        found = _steps.each_file(
+            order, todo, workers=workers, cluster=cluster, quiet=quiet, watcher=watcher
+        )
         failed = any(one is None or one.problems for one in found)
         if not failed and not any(one.maps + one.skipped for one in found if one):
             failed = True
@@ -323,6 +349,24 @@ def export_(
         )
     if found.problems:
         raise typer.Exit(1)
+
+
+def _nothing(unit: object, error: str) -> None:
+    """Of what failed there is nothing."""
+
+
+def _unseen(recording: Recording, error: str) -> Finding:
+    from salcli.datasets.check import Finding
+
+    return Finding(problems=[f"{recording.name}: {error}"])
+
+
+def _video(job: Extraction) -> str:
+    return str(job.video)
+
+
+def _claim_file(job: Extraction) -> Path:
+    return job.claim_file
 
 
 def _show_parts(parts: Sequence[SplitContents]) -> None:

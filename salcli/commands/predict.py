@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from salcli.prediction.manifest import OutputPaths
     from salcli.prediction.request import FinishedInput
     from salcli.prediction.task import PredictionTask
-    from salcli.scale.shards import Shard
     from salcli.terminal.events import Watcher
     from salcli.terminal.progress import Style
     from salcli.types import Dataset
@@ -211,7 +210,7 @@ def predict(
             shares or dry_run or retries or kind == "stills" or _names_store([str(output)])
         )
         _check_live(live, offline=offline, plain=plain)
-    part = _part(shard)
+    part = _steps.parsed_shard(shard)
     desk = context.with_resource(temporary_folder())
     output = desk / "out" if piped else output
     stores = _names_store([str(output), *(inputs or ())])
@@ -281,18 +280,18 @@ def predict(
     elif not stores:
         everything = _todo(files, dataset, split=split or "test", output=output)
         _check_pipe(piped, everything, formats, as_json=as_json)
+    (rebuilt,) = _steps.rebuilding(
+        [model],
+        [loaded],
+        option=option,
+        weights=weights,
+        filters=filters,
+        offline=offline,
+        precision=precision,
+        untrained=untrained,
+    )
     order: Any = PredictionOrder(
-        {
-            "name": model,
-            "options": option or (),
-            "weights_file": weights,
-            "filters": filters or (),
-            "precision": precision,
-            "batch_size": loaded.model.batch_size,
-            "engine": loaded.model.engine_name,
-            "offline": offline,
-            "untrained": untrained,
-        },
+        rebuilt,
         {
             "formats": formats,
             "size": size,
@@ -317,10 +316,7 @@ def predict(
     with watch(len(todo), quiet=quiet, style=progress) as watcher:
         watcher.note(_steps.introduction(loaded))
         if part:
-            watcher.note(
-                f"shard {part}: {len(todo)} of {len(everything)} inputs; the other shards must "
-                "run, too"
-            )
+            watcher.note(part.account(everything))
         if dry_run:
             _estimate(order.job(loaded), todo, output, watcher=watcher, as_json=as_json)
             raise typer.Exit
@@ -447,12 +443,6 @@ def _show(
             if opens:
                 typer.launch(str(seen))
             return
-
-
-def _part(shard: str | None) -> Shard | None:
-    from salcli.scale.shards import parse_shard
-
-    return parse_shard(shard) if shard is not None else None
 
 
 def _check_scale(scale: Scale, formats: Sequence[str]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,13 @@ from salcli.errors import UsageError
 from salcli.plugins import registry
 from salcli.terminal import logs
 from salcli.terminal.progress import watch
+
+if TYPE_CHECKING:
+    from salcli.scale.executor import Executor
+    from salcli.scale.scoring import ScoringOrder
+    from salcli.scale.shards import Shard
+    from salcli.scoring.finished import ScoredPart
+    from salcli.terminal.events import Watcher
 
 __all__ = ["ScoreCommand", "complete_protocol", "score"]
 
@@ -136,6 +143,10 @@ def score(
         bool,
         typer.Option("--overwrite", help="Replace scores of other maps, data or protocol."),
     ] = False,
+    workers: _options.WorkerCount = None,
+    devices: _options.Devices = None,
+    cluster: _options.RayCluster = None,
+    shard: _options.ShardOf = None,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
     progress: _options.Progress = "auto",
@@ -169,47 +180,101 @@ def score(
 
     watch(1, quiet=quiet, style=progress).note(f"opening {data} ...")
 
-    from salcli import devices
     from salcli.datasets.open import open_dataset
+    from salcli.devices import for_metrics
+    from salcli.prediction.parts import FOLDER
+    from salcli.scale.executor import Here
+    from salcli.scale.scoring import ScoringOrder, cut
     from salcli.scoring.hdf5maps import stored_maps
-    from salcli.scoring.run import predicted_maps, score_sources
+    from salcli.scoring.run import predicted_maps, report_folders, score_sources
     from salcli.scoring.session import open_session
+    from salcli.terminal.events import Watcher
 
     stored = [stored_maps(place) for place in predictions or ()]
-    session = open_session(
-        open_dataset(data, roots, options=data_option or ()),
-        split=split,
-        protocol=protocol,
-        metrics=[name.strip() for names in metrics or () for name in names.split(",")],
-        seed=seed,
-        limit=limit,
-        baselines=baselines,
-        device=devices.for_metrics(device),
+    names = list(dict.fromkeys(model or ([] if stored else [registry.DEFAULT_MODEL])))
+    part = _steps.parsed_shard(shard)
+    force = _steps.workforce(
+        device, devices, workers=workers, cluster=cluster, quiet=quiet, verbose=verbose
     )
-    loading = partial(
-        load_models,
-        option=option,
-        weights=weights,
-        filters=filters,
-        device=device,
-        offline=offline,
+    if (force or part) and not names:
+        raise UsageError(
+            "stored maps are scored by one process; --workers and --shard need --model"
+        )
+    opening: dict[str, Any] = {"name": data, "roots": roots, "options": data_option or ()}
+    settings: dict[str, Any] = {
+        "split": split,
+        "protocol": protocol,
+        "metrics": [name.strip() for names in metrics or () for name in names.split(",")],
+        "seed": seed,
+        "limit": limit,
+        "baselines": baselines,
+    }
+    place = force.device if force else device
+    session = open_session(open_dataset(**opening), **settings, device=for_metrics(place))
+    loading: dict[str, Any] = {
+        "option": option,
+        "weights": weights,
+        "filters": filters,
+        "offline": offline,
+    }
+    models = (
+        load_models(
+            names,
+            device=place,
+            batch_size=force.batch_size if force else None,
+            quiet=quiet,
+            progress=progress,
+            **loading,
+        )
+        if names
+        else []
     )
-    names = model or ([] if stored else [registry.DEFAULT_MODEL])
-    models = loading(names, quiet=quiet, progress=progress) if names else []
+    parts: dict[Path, list[ScoredPart]] = {}
+    complete = True
+    if force or part:
+        order = ScoringOrder(
+            _steps.rebuilding(names, models, **loading), opening, settings, save_maps
+        )
+        apart = predicted_maps(models, data, Watcher())
+        folders = report_folders(session, apart, output, overwrite=overwrite)
+        parts = cut(session, apart, folders)
+        executor = force.executor if force else Here(order.work(session, models))
+        complete = _score_parts(
+            order, parts, executor, part, watcher=partial(watch, quiet=quiet, style=progress)
+        )
     watching = watch(len(names) + len(stored), quiet=quiet, style=progress)
     with watching as watcher, _steps.results_apart():
         for loaded in models:
             watcher.note(_steps.introduction(loaded))
         sources = [*predicted_maps(models, data, watcher, save=save_maps), *stored]
         documents = score_sources(
-            session, sources, output, overwrite=overwrite, watcher=watcher, plot=plot
+            session, sources, output, overwrite=overwrite, watcher=watcher, plot=plot, parts=parts
         )
     if as_json:
         typer.echo(json.dumps(documents, indent=2, ensure_ascii=False))
     else:
         _show(documents)
-    if len(documents) < len(sources) or any(document["skipped"] for document in documents):
+    waiting = sum((folder / FOLDER).is_dir() for folder in parts)
+    skipped = any(document["skipped"] for document in documents)
+    if not complete or len(documents) + waiting < len(sources) or skipped:
         raise typer.Exit(1)
+
+
+def _score_parts(
+    order: ScoringOrder,
+    parts: Mapping[Path, Sequence[ScoredPart]],
+    executor: Executor,
+    shard: Shard | None,
+    *,
+    watcher: Callable[[int], Watcher],
+) -> bool:
+    """Score the parts of all reports, or those of a shard; whether none of them failed."""
+    units = [unit for found in parts.values() for unit in found]
+    todo = shard.part(units) if shard else units
+    with watcher(len(todo)) as told, _steps.results_apart():
+        if shard:
+            told.note(shard.account(units, "parts"))
+        return all(executor.run(order, todo, watcher=told))
 
 
 def _show(documents: Sequence[Mapping[str, Any]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +12,13 @@ import typer
 
 from salcli.commands import _options, _steps, _tables
 from salcli.commands._help import PICTURES
-from salcli.commands._steps import each_input, load_models
+from salcli.commands._steps import load_models
+from salcli.errors import UsageError
 from salcli.plugins import registry
 from salcli.terminal import logs
 
 if TYPE_CHECKING:
-    from salcli.panels.draw import DrawnInput, ModelScores, Visualizer
-    from salcli.prediction.manifest import OutputPaths
+    from salcli.panels.draw import DrawnInput, ModelScores
     from salcli.terminal.events import Watcher
 
 __all__ = ["visualize"]
@@ -130,6 +129,10 @@ def visualize(
     ] = False,
     kind: _options.Kind = "auto",
     fps: _options.Fps = None,
+    workers: _options.WorkerCount = None,
+    devices: _options.Devices = None,
+    cluster: _options.RayCluster = None,
+    shard: _options.ShardOf = None,
     offline: _options.Offline = False,
     as_json: _options.Json = False,
     progress: _options.Progress = "auto",
@@ -155,40 +158,61 @@ def visualize(
     _steps.check_writable(output)
     _steps.check_exist(inputs)
     context.with_resource(logs.logging_to_terminal(quiet=quiet, verbose=verbose))
+    part = _steps.parsed_shard(shard)
+    if part and contact_sheet:
+        raise UsageError("--contact-sheet shows all pictures, but --shard draws a part of them")
+    force = _steps.workforce(
+        device, devices, workers=workers, cluster=cluster, quiet=quiet, verbose=verbose
+    )
+    loading: dict[str, Any] = {
+        "option": option,
+        "weights": weights,
+        "filters": filters,
+        "offline": offline,
+    }
     loaded = load_models(
         models,
-        option=option,
-        weights=weights,
-        filters=filters,
-        device=device,
-        offline=offline,
+        device=force.device if force else device,
+        batch_size=force.batch_size if force else None,
         quiet=quiet,
         progress=progress,
+        **loading,
     )
 
-    from salcli.panels.draw import Visualizer
     from salcli.panels.paired import find_paired
+    from salcli.prediction import manifest
     from salcli.render.styles import Look
+    from salcli.scale.drawing import DrawingOrder
+    from salcli.scale.executor import Here
     from salcli.terminal.progress import watch
 
-    visualizer = Visualizer(
-        loaded,
-        style,
-        Look(alpha, colormap, labels),
-        columns=columns,
-        count=count,
-        seed=seed,
-        kind=kind,
-        fps=fps,
-        frames=frames,
-        sheet=contact_sheet,
-        gif=gif,
+    order = DrawingOrder(
+        _steps.rebuilding(models, loaded, **loading),
+        {
+            "style": style,
+            "look": Look(alpha, colormap, labels),
+            "columns": columns,
+            "count": count,
+            "seed": seed,
+            "kind": kind,
+            "fps": fps,
+            "frames": frames,
+            "sheet": contact_sheet,
+            "gif": gif,
+        },
     )
     paths = find_paired(inputs)
-    with watch(len(paths), quiet=quiet, style=progress) as watcher:
+    everything = list(zip(paths, manifest.places(paths, output), strict=True))
+    todo = part.part(everything) if part else everything
+    executor = force.executor if force else Here(order.work(loaded))
+    with watch(len(todo), quiet=quiet, style=progress) as watcher:
         for one in loaded:
             watcher.note(_steps.introduction(one))
-        drawn = _draw(visualizer, paths, output, watcher=watcher)
+        if part:
+            watcher.note(part.account(everything))
+        with _steps.results_apart():
+            drawn = executor.run(order, todo, watcher=watcher)
+        _write_sheet(drawn, output, watcher=watcher)
     if as_json:
         typer.echo(json.dumps(_document([one.label for one in loaded], drawn), indent=2))
     else:
@@ -204,37 +228,14 @@ def _check_colormap(name: str | None) -> None:
         colormaps.table(name)
 
 
-def _draw(
-    visualizer: Visualizer, paths: Sequence[Path], output: Path, *, watcher: Watcher
-) -> list[DrawnInput]:
-    """Draw every input, and the sheet of all pictures, if it is wanted."""
-    from salcli.panels.draw import DrawnInput
+def _write_sheet(drawn: Sequence[DrawnInput], output: Path, *, watcher: Watcher) -> None:
+    """Write the sheet of all pictures, if it is wanted."""
     from salcli.panels.files import write_sheet
-    from salcli.prediction import manifest
 
-    drawn = each_input(
-        list(zip(paths, manifest.places(paths, output), strict=True)),
-        partial(_run, visualizer, watcher),
-        failed=lambda one, error: DrawnInput(one[0], error=error),
-        watcher=watcher,
-    )
     pictures = [picture for one in drawn for picture in one.sheet]
     if pictures:
         write_sheet(output / SHEET, pictures)
         watcher.note(f"contact sheet: {output / SHEET}")
-    return drawn
-
-
-def _run(visualizer: Visualizer, watcher: Watcher, one: tuple[Path, OutputPaths]) -> DrawnInput:
-    path, outputs = one
-    drawn = visualizer.draw(path, outputs, watcher=watcher)
-    for problem in drawn.problems:
-        watcher.note(problem)
-    where = ", ".join(map(str, drawn.files[:1])) or "no file"
-    if len(drawn.files) > 1:
-        where = f"{len(drawn.files)} files in {drawn.files[0].parent}"
-    watcher.finish(f"{path}: {drawn.frames} frame{'s' * (drawn.frames != 1)} in {where}")
-    return drawn
 
 
 def _show(rows: Sequence[ModelScores]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from salcli.datasets.collection import some
@@ -11,9 +12,10 @@ from salcli.errors import InputError
 from salcli.gaze import groundtruth
 from salcli.gaze.files import read
 from salcli.media import mapvideo
+from salcli.terminal.events import Watcher
 from salcli.types import Annotation, Dataset, PublishedContents, Recording
 
-__all__ = ["SplitContents", "alike", "check"]
+__all__ = ["Finding", "Look", "SplitContents", "alike", "check"]
 
 Size = tuple[int, int]
 
@@ -50,8 +52,8 @@ class SplitContents:
 
 
 @dataclass
-class _Finding:
-    """Contents of one recording."""
+class Finding:
+    """Contents of one recording: numbers as in `SplitContents`, and what is wrong."""
 
     frames: int = 0
     densities: int = 0
@@ -60,40 +62,48 @@ class _Finding:
     problems: list[str] = field(default_factory=list)
 
 
+Look = Callable[[Recording, Watcher], Finding]
+"""Looks at one recording."""
+
+
 def check(
     dataset: Dataset,
     splits: Sequence[str] = (),
     *,
     every_file: bool = False,
-    done: Callable[[], None] = lambda: None,
-) -> Iterator[SplitContents]:
+    run: Callable[[Look, Sequence[Recording]], Sequence[Finding]],
+) -> list[SplitContents]:
     """Check every recording of the given splits, or of all; each recording once.
 
     Args:
         dataset: The dataset.
         splits: Names of splits; empty for all.
         every_file: Read all files, not only those of the first and last frame of a clip.
-        done: Called after each recording.
+        run: Looks at all recordings, by a function that other processes can be sent.
 
     Raises:
         UnknownName: There is no such split.
     """
-    findings: dict[str, _Finding] = {}
+    found: dict[str, tuple[Sequence[Recording], Sequence[str]]] = {}
     for split in splits or dataset.splits:
         known = len(dataset.problems)
         try:
             recordings = dataset.recordings(split)
         except InputError as error:
-            yield SplitContents(split, problems=[str(error)])
+            found[split] = [], [str(error)]
             continue
-        for recording in recordings:
-            if recording.name not in findings:
-                findings[recording.name] = _look(dataset, recording, every_file=every_file)
-                done()
-        yield _sum(split, [findings[r.name] for r in recordings], dataset.problems[known:])
+        found[split] = recordings, dataset.problems[known:]
+    todo = {each.name: each for recordings, _ in found.values() for each in recordings}
+    published = dataset.frame_counts if isinstance(dataset, PublishedContents) else {}
+    look = partial(_look, published=dict(published), every_file=every_file)
+    findings = dict(zip(todo, run(look, list(todo.values())), strict=True))
+    return [
+        _sum(split, [findings[each.name] for each in recordings], problems)
+        for split, (recordings, problems) in found.items()
+    ]
 
 
-def _sum(split: str, findings: Sequence[_Finding], problems: Sequence[str]) -> SplitContents:
+def _sum(split: str, findings: Sequence[Finding], problems: Sequence[str]) -> SplitContents:
     return SplitContents(
         split,
         recordings=len(findings),
@@ -108,14 +118,18 @@ def _sum(split: str, findings: Sequence[_Finding], problems: Sequence[str]) -> S
     )
 
 
-def _look(dataset: Dataset, recording: Recording, *, every_file: bool) -> _Finding:
-    finding = _Finding()
+def _look(
+    recording: Recording, watcher: Watcher, *, published: Mapping[str, int], every_file: bool
+) -> Finding:
+    watcher.start(recording.name, 1)
+    watcher.step()
+    finding = Finding()
     try:
         count = finding.frames = len(recording.annotations)
     except InputError as error:
         finding.problems.append(f"{recording.name}: {error}")
         return finding
-    _count(dataset, recording, finding)
+    _count(recording, finding, published)
     if every_file:
         finding.problems += _length(recording)
     looked = range(count) if every_file else sorted({0, count - 1} & set(range(count)))
@@ -131,7 +145,7 @@ def _look(dataset: Dataset, recording: Recording, *, every_file: bool) -> _Findi
     return finding
 
 
-def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
+def _count(recording: Recording, finding: Finding, published: Mapping[str, int]) -> None:
     """Count frames, maps and fixations; note missing and surplus ones."""
     annotations = recording.annotations
     lacking: dict[str, list[str]] = {"a map": [], "fixations": []}
@@ -149,7 +163,6 @@ def _count(dataset: Dataset, recording: Recording, finding: _Finding) -> None:
     ]
     if strays := getattr(annotations, "strays", ()):
         problems.append(f"of no frame: {some(strays)}")
-    published = dataset.frame_counts if isinstance(dataset, PublishedContents) else {}
     wanted = published.get(recording.name.rpartition("/")[2], len(annotations))
     if len(annotations) != wanted:
         problems.append(f"{len(annotations)} frames, {wanted} are published")
@@ -171,7 +184,7 @@ def _length(recording: Recording) -> list[str]:
     return [f"{recording.name}: the video has {count} frames, {len(annotations)} are annotated"]
 
 
-def _misfits(annotation: Annotation, size: Size, finding: _Finding) -> Iterator[str]:
+def _misfits(annotation: Annotation, size: Size, finding: Finding) -> Iterator[str]:
     """Lines about files of another shape than the frame; counts fixations outside."""
     if annotation.density is not None:
         height, width = groundtruth.read_density(annotation, size).shape

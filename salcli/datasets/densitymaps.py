@@ -12,6 +12,7 @@ from salcli.gaze import groundtruth, kernels
 from salcli.gaze.kernels import Kernel
 from salcli.maps import to_8bit
 from salcli.output import png
+from salcli.terminal.events import Watcher
 from salcli.types import Recording
 
 __all__ = ["WrittenMaps", "write_maps"]
@@ -22,13 +23,13 @@ class WrittenMaps:
     """Result of writing the maps of one recording.
 
     Attributes:
-        recording: The recording.
+        recording: Name of the recording.
         maps, skipped: Number of maps that were written, and that existed before.
         outside: Number of fixations outside their frame, which no map shows.
         problems: A line for each frame that could not be read.
     """
 
-    recording: Recording
+    recording: str
     maps: int
     skipped: int
     outside: int
@@ -39,11 +40,16 @@ class WrittenMaps:
         """Summary in one line."""
         there = f", {self.skipped} there already" if self.skipped else ""
         outside = f", {self.outside} fixations outside" if self.outside else ""
-        return f"{self.recording.name}: {self.maps} maps{there}{outside}"
+        return f"{self.recording}: {self.maps} maps{there}{outside}"
 
 
 def write_maps(
-    recording: Recording, output: Path, *, kernel: Kernel, overwrite: bool = False
+    recording: Recording,
+    watcher: Watcher,
+    *,
+    output: Path,
+    kernel: Kernel,
+    overwrite: bool = False,
 ) -> WrittenMaps:
     """Write the maps of one recording: `output/CLIP/LABEL.png`, of a still `output/LABEL.png`.
 
@@ -52,6 +58,7 @@ def write_maps(
     Raises:
         OutputError: The folder cannot be written.
     """
+    watcher.start(recording.name, None)
     folder = output / recording.name.rpartition("/")[2] if recording.is_clip else output
     maps = skipped = outside = 0
     problems = []
@@ -72,8 +79,13 @@ def write_maps(
         density = kernels.density(found.points, size, kernel=kernel)
         peak = float(density.max())
         atomic.write(path, png.encode(to_8bit(density / (peak or 1.0), "nearest")))
+        watcher.step()
         maps += 1
-    return WrittenMaps(recording, maps, skipped, outside, tuple(problems))
+    done = WrittenMaps(recording.name, maps, skipped, outside, tuple(problems))
+    for problem in problems:
+        watcher.say(f"salcli: error: {problem}")
+    watcher.finish(done.line)
+    return done
 
 
 def _annotated(recording: Recording) -> Iterator[tuple[int, str]]:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from salcli.datasets import dhf1k
 from salcli.datasets.collection import lone_root, some
 from salcli.datasets.framefiles import listed
 from salcli.datasets.open import root_of
-from salcli.errors import InputError, SalcliError, UsageError
+from salcli.errors import InputError, UsageError
 from salcli.files import atomic
 from salcli.media.images import SUFFIXES
 from salcli.media.inputs import find_inputs
 from salcli.media.video import Video
 from salcli.output import png
 from salcli.plugins import registry
+from salcli.prediction.claims import ClaimedElsewhere, claimed
+from salcli.terminal.events import Watcher
 
-__all__ = ["DHF1K_PATTERN", "Extraction", "Extracted", "extract", "of_dhf1k", "of_videos"]
+__all__ = ["DHF1K_PATTERN", "Extraction", "extract", "of_dhf1k", "of_videos"]
 
 DHF1K_PATTERN = "annotation/{clip:0>4}/images/{frame:04d}.png"
 """Below the root, beside the maps."""
@@ -51,22 +51,11 @@ class Extraction:
         """Path of the frame with this number, from 1."""
         return self.output / _fill(self.pattern, self.video.stem, frame)
 
-
-@dataclass(frozen=True)
-class Extracted:
-    """Result of one extraction.
-
-    Attributes:
-        job: The extraction.
-        frames: Number of frames that exist now.
-        skipped: Whether they existed before.
-        problem: What went wrong; empty if nothing did.
-    """
-
-    job: Extraction
-    frames: int = 0
-    skipped: bool = False
-    problem: str = ""
+    @property
+    def claim_file(self) -> Path:
+        """The claim of whoever extracts it."""
+        folder = self.path(1).parent
+        return folder.with_name(f".{folder.name}.salcli-claim")
 
 
 def of_videos(
@@ -130,36 +119,34 @@ def _fill(pattern: str, clip: str, frame: int) -> Path:
     return Path(pattern.format(clip=clip, frame=frame, **number))
 
 
-def extract(jobs: Sequence[Extraction], *, workers: int) -> Generator[Extracted]:
-    """Extract videos in parallel; yields the result of each as soon as it is finished.
+def extract(job: Extraction, watcher: Watcher) -> int:
+    """Extract a video; gives the number of its frames, 0 if another process works on it.
 
     The frames of a video appear all at once, so existing ones are complete, and are skipped.
+
+    Raises:
+        InputError: It cannot be decoded, or gives another number of frames than it should.
+        OutputError: The folder cannot be written.
     """
-    stop = Event()
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = [pool.submit(_extract, job, stop) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:  # on Ctrl-C the pool waits for running jobs
-            stop.set()
-            for future in futures:
-                future.cancel()
-
-
-def _extract(job: Extraction, stop: Event) -> Extracted:
     folder = job.path(1).parent
-    try:
-        there = len(listed(folder, SUFFIXES))
-        if there:
-            return Extracted(job, there, skipped=True, problem=_mismatch(job, there))
-        count = _decode(job, folder, stop)
-    except SalcliError as error:
-        return Extracted(job, problem=str(error))
-    return Extracted(job, count, problem=_mismatch(job, count))
+    watcher.start(job.video.name, job.expected)
+    count, how = len(listed(folder, SUFFIXES)), "there already"
+    if not count:
+        try:
+            with claimed(job.claim_file):
+                count = len(listed(folder, SUFFIXES))  # another process may have ended since
+                if not count:
+                    count, how = _decode(job, folder, watcher), "extracted"
+        except ClaimedElsewhere as error:
+            watcher.finish(f"{job.video}: left to another process; {error}")
+            return 0
+    if job.expected not in (None, count):
+        raise InputError(f"'{job.video}' gave {count} frames, but there should be {job.expected}")
+    watcher.finish(f"{job.video}: {count} frames {how}")
+    return count
 
 
-def _decode(job: Extraction, folder: Path, stop: Event) -> int:
+def _decode(job: Extraction, folder: Path, watcher: Watcher) -> int:
     """Write all frames to a folder that is renamed when it is complete."""
     part = atomic.temporary(folder)
     count = 0
@@ -168,17 +155,10 @@ def _decode(job: Extraction, folder: Path, stop: Event) -> int:
         part.mkdir(parents=True)
         try:
             for count, frame in enumerate(Video(job.video), start=1):
-                if stop.is_set():
-                    raise SalcliError("interrupted")
                 (part / job.path(count).name).write_bytes(png.encode(frame))
+                watcher.step()
             part.replace(folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
     return count
-
-
-def _mismatch(job: Extraction, count: int) -> str:
-    if job.expected in (None, count):
-        return ""
-    return f"'{job.video}' gave {count} frames, but there should be {job.expected}"

@@ -43,6 +43,11 @@ class Shard:
         """Its own items: every `count`-th, so that neighbours, which are alike, are spread."""
         return items[self.number - 1 :: self.count]
 
+    def account(self, items: Sequence[T], what: str = "inputs") -> str:
+        """A line about its own part of all items."""
+        own = len(self.part(items))
+        return f"shard {self}: {own} of {len(items)} {what}; the other shards must run, too"
+
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from salcli.files.atomic import reporting_os_errors
 from salcli.files.jsonfile import parse_json
+from salcli.prediction import parts
 from salcli.prediction.journal import Journal
 from salcli.scoring.evaluate import FrameScores
 from salcli.scoring.selection import Selection
 
-__all__ = ["FinishedRecordings"]
+__all__ = ["FinishedParts", "FinishedRecordings", "ScoredPart", "digest"]
 
 NAME = "scores.part.jsonl"
 
@@ -41,21 +44,18 @@ class FinishedRecordings:
     """
 
     def __init__(
-        self, folder: Path, selection: Selection, settings: Mapping[str, Any], maps: Iterable[Path]
+        self, folder: Path, selection: Selection, digest: str, *, name: str = NAME
     ) -> None:
         """Look for what an earlier run left in a folder, which need not exist.
 
         Args:
             folder: Of the report.
             selection: The frames.
-            settings: Everything that the values depend on, except the files, ready for JSON.
-            maps: Files that the maps are read from.
+            digest: Of settings and files; see `digest`.
+            name: Of the journal.
         """
-        state = hashlib.sha256(json.dumps(settings).encode())
-        for file in chain(_files(selection), maps):
-            state.update(_state(file).encode())
-        head = {"sha256 of settings and files": state.hexdigest()}
-        self._journal = Journal(folder / NAME, head, partial(parse_json, shape=_Entry))
+        head = {"sha256 of settings and files": digest}
+        self._journal = Journal(folder / name, head, partial(parse_json, shape=_Entry))
         self._selection, self._rows = selection, list[FrameScores]()
         numbers = [number for number, chosen in enumerate(selection.chosen) if chosen]
         self.total, self.done = len(numbers), 0
@@ -97,6 +97,87 @@ class FinishedRecordings:
             OutputError: The folder cannot be written.
         """
         self._journal.remove()
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """Recordings that are scored by themselves, by any process.
+
+    Attributes:
+        source: Which of the sources of maps gives theirs.
+        folder: Of the report.
+        first, stop: Their numbers, from `first` to before `stop`.
+        digest: See `digest`.
+    """
+
+    source: int
+    folder: Path
+    first: int
+    stop: int
+    digest: str
+
+    @property
+    def claim_file(self) -> Path:
+        """The claim of whoever scores them."""
+        return self.folder / parts.FOLDER / f".{self.first:06d}.salcli-claim"
+
+    def selected(self, selection: Selection) -> Selection:
+        """Their frames."""
+        chosen = [
+            frames if self.first <= number < self.stop else ()
+            for number, frames in enumerate(selection.chosen)
+        ]
+        return replace(selection, chosen=chosen)
+
+    def finished(self, selection: Selection) -> FinishedRecordings:
+        """What is scored of them; the journal is kept beside those of the other parts."""
+        folder, name = self.folder / parts.FOLDER, f"{self.first:06d}.jsonl"
+        return FinishedRecordings(folder, self.selected(selection), self.digest, name=name)
+
+
+class FinishedParts:
+    """All parts of a report, which other processes score; read as `FinishedRecordings` are.
+
+    Attributes:
+        done, total, start: As there.
+    """
+
+    def __init__(self, found: Sequence[ScoredPart], selection: Selection) -> None:
+        self._folder = found[0].folder / parts.FOLDER
+        self._parts = [part.finished(selection) for part in found]
+        self.done = sum(part.done for part in self._parts)
+        self.total = sum(part.total for part in self._parts)
+        self.start = len(selection.recordings)
+
+    def rows(self) -> Iterator[FrameScores]:
+        """The rows of all recordings, in order."""
+        return chain.from_iterable(part.rows() for part in self._parts)
+
+    def add(self, row: FrameScores) -> None:
+        """All rows are there."""
+
+    def remove(self) -> None:
+        """The run is finished.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        with reporting_os_errors(self._folder):
+            shutil.rmtree(self._folder)
+
+
+def digest(selection: Selection, settings: Mapping[str, Any], maps: Iterable[Path]) -> str:
+    """Changes with everything that the values of a selection depend on.
+
+    Args:
+        selection: The frames.
+        settings: All but the files, ready for JSON.
+        maps: Files that the maps are read from.
+    """
+    state = hashlib.sha256(json.dumps(settings).encode())
+    for file in chain(_files(selection), maps):
+        state.update(_state(file).encode())
+    return state.hexdigest()
 
 
 def _files(selection: Selection) -> Iterator[Path]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,9 @@ from salcli.terminal.progress import Watcher
 from salcli.types import Recording, Result, Stimulus
 
 __all__ = ["PredictedMaps", "stimulus_of"]
+
+PART = 64
+"""So many stills, at least, are predicted by themselves."""
 
 
 class PredictedMaps:
@@ -79,6 +83,29 @@ class PredictedMaps:
                 for frame_map in self._stills(stills) if stills else ():
                     if frame_map.ref[0] >= start:
                         yield frame_map
+
+    def parts(self, selection: Selection) -> list[range]:
+        """Recordings that give the same maps if they are predicted by themselves.
+
+        They are a clip, or stills of whole batches.
+
+        Raises:
+            UsageError: The model does not take what the dataset has.
+        """
+        self._check(selection)
+        starts: list[int] = []
+        numbered = list(enumerate(selection.recordings))
+        for is_clip, group in groupby(numbered, key=lambda pair: pair[1].is_clip):
+            chosen = [pair for pair in group if selection.chosen[pair[0]]]
+            begin = -PART
+            for place in (
+                range(len(chosen)) if is_clip else _batches(chosen, self._loaded.model.batch_size)
+            ):
+                if is_clip or place - begin >= PART:
+                    starts.append(chosen[place][0])
+                    begin = place
+        ends = [*starts[1:], len(numbered)]
+        return [range(start, end) for start, end in zip(starts, ends, strict=True)]
 
     def statement(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -164,19 +191,24 @@ class PredictedMaps:
 
 def _batch_start(stills: Sequence[tuple[int, Recording]], start: int, size: int) -> int:
     """Where the batch begins that has the first still of number `start` or more."""
-    begin = count = 0
-    shape = None
-    for place, (number, recording) in enumerate(stills):
-        if number >= start:
-            return place if count in (0, size) else begin
+    first = bisect_left(stills, start, key=lambda still: still[0])
+    if first == len(stills):
+        return first
+    return max(takewhile(lambda place: place <= first, _batches(stills, size)), default=first)
+
+
+def _batches(stills: Sequence[tuple[int, Recording]], size: int) -> Iterator[int]:
+    """Where batches of at most so many stills begin."""
+    count, shape = 0, None
+    for place, (_, recording) in enumerate(stills):
         try:
             found = groundtruth.frame_size(recording)
         except InputError:
             continue  # it is left out of its batch
         if found != shape or count == size:
-            begin, count, shape = place, 0, found
+            yield place
+            count, shape = 0, found
         count += 1
-    return len(stills)
 
 
 def stimulus_of(recording: Recording) -> Stimulus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from salcli import devices
@@ -12,8 +13,11 @@ from salcli.datasets.open import open_dataset
 from salcli.errors import InputError
 from salcli.models.loading import Loaded, load_model
 from salcli.plugins import registry
+from salcli.prediction.claims import ClaimedElsewhere, claimed
+from salcli.prediction.manifest import CLAIM
 from salcli.scoring import plots
 from salcli.scoring.compare import pair
+from salcli.scoring.finished import FinishedParts, ScoredPart
 from salcli.scoring.hdf5maps import stored_maps
 from salcli.scoring.joint import joined
 from salcli.scoring.predicted import PredictedMaps
@@ -23,7 +27,7 @@ from salcli.scoring.sources import MapSource
 from salcli.terminal.progress import Watcher
 from salcli.types import Dataset
 
-__all__ = ["predicted_maps", "score", "score_sources"]
+__all__ = ["predicted_maps", "report_folders", "score", "score_sources"]
 
 LINES = 10
 """Number of problems that are shown; the report has them all."""
@@ -135,7 +139,7 @@ def score(
 
 def predicted_maps(
     models: Sequence[Loaded], data: str, watcher: Watcher, *, save: Path | None = None
-) -> list[MapSource]:
+) -> list[PredictedMaps]:
     """The maps that each model predicts for a dataset; below `save`, several models get folders."""
     folders = folder_names([loaded.label for loaded in models])
     return [
@@ -156,36 +160,72 @@ def score_sources(
     overwrite: bool,
     watcher: Watcher,
     plot: str = "png",
+    parts: Mapping[Path, Sequence[ScoredPart]] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Score each source into a folder of its own below `output`, and plot them side by side.
 
     A source that cannot be scored is reported to the watcher; the others are scored. `plot` is one
-    of `plots.FORMATS`.
+    of `plots.FORMATS`. Of a folder that is cut into `parts` nothing is scored here; there is no
+    report before all of them are scored.
 
     Raises:
         UsageError: A folder holds scores of something else, or a model does not take the data.
         OutputError: A folder cannot be written.
         PluginError: A model broke its contract.
     """
-    names = folder_names([source.label for source in sources])
-    for source, name in zip(sources, names, strict=True):
-        if not overwrite:
-            session.check_free(source, output / name)
+    folders = report_folders(session, sources, output, overwrite=overwrite)
     documents = []
-    for source, name in zip(sources, names, strict=True):
+    for source, folder in zip(sources, folders, strict=True):
         try:
             for line in session.seen(source).warnings(session.selection.dataset.name):
                 watcher.say(f"salcli: warning: {source.label}: {line}")
-            document = session.run(source, output / name, watcher, plot=plot)
+            if folder in parts:
+                document = _joined(session, source, parts[folder], watcher, plot=plot)
+            else:
+                document = session.run(source, folder, watcher, plot=plot)
+        except ClaimedElsewhere as error:
+            watcher.note(f"{source.label}: no report yet; {error}")
+            continue
         except InputError as error:
             watcher.fail(str(error))
             continue
         documents.append(document)
         _report_problems(document, watcher)
-        watcher.finish(f"{source.label}: {output / name}, {document['seconds']:.1f} s")
+        watcher.finish(f"{source.label}: {folder}, {document['seconds']:.1f} s")
     if documents[1:]:
         _write_together(documents, output, plot=plot)
     return documents
+
+
+def report_folders(
+    session: Session, sources: Sequence[MapSource], output: Path, *, overwrite: bool
+) -> list[Path]:
+    """The folder of each source's report.
+
+    Raises:
+        UsageError: A folder holds scores of something else, unless these may be overwritten.
+    """
+    folders = [output / name for name in folder_names([source.label for source in sources])]
+    for source, folder in zip(sources, folders, strict=True):
+        if not overwrite:
+            session.check_free(source, folder)
+    return folders
+
+
+def _joined(
+    session: Session, source: MapSource, parts: Sequence[ScoredPart], watcher: Watcher, *, plot: str
+) -> dict[str, Any]:
+    """The report of parts; one process writes it.
+
+    Raises:
+        ClaimedElsewhere: Others write it, or have not scored all parts yet.
+    """
+    folder = parts[0].folder
+    with claimed(folder / CLAIM):
+        finished = FinishedParts(parts, session.selection)
+        if finished.done < finished.total:
+            raise ClaimedElsewhere(f"{finished.done} of {finished.total} recordings are scored")
+        return session.run(source, folder, watcher, plot=plot, parts=finished)
 
 
 def _report_problems(document: Mapping[str, Any], watcher: Watcher) -> None:

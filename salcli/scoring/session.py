@@ -21,7 +21,7 @@ from salcli.protocols.scorer import Scorer
 from salcli.scoring import write
 from salcli.scoring.document import Report, versions
 from salcli.scoring.evaluate import Evaluation, FrameScores, evaluate
-from salcli.scoring.finished import FinishedRecordings
+from salcli.scoring.finished import FinishedParts, FinishedRecordings, digest
 from salcli.scoring.frametruth import GroundTruthReader
 from salcli.scoring.references import (
     FittedPriors,
@@ -95,11 +95,18 @@ class Session:
         return find_seen(source.trained_on, self.selection)
 
     def run(
-        self, source: MapSource, folder: Path, watcher: Watcher, *, plot: str = "png"
+        self,
+        source: MapSource,
+        folder: Path,
+        watcher: Watcher,
+        *,
+        plot: str = "png",
+        parts: FinishedParts | None = None,
     ) -> dict[str, Any]:
         """Score one source and write the files of its report; returns what `scores.json` holds.
 
-        Plots are of the kind `plot`, one of `plots.FORMATS`.
+        Plots are of the kind `plot`, one of `plots.FORMATS`. If there are `parts`, all of them
+        are scored already.
 
         Raises:
             InputError: Not a single frame could be scored.
@@ -108,14 +115,11 @@ class Session:
         """
         began = time.monotonic()
         selection = self.selection
-        finished = FinishedRecordings(
-            folder, selection, self._settings(source), source.files(selection)
-        )
-        if finished.done:
+        finished = parts or FinishedRecordings(folder, selection, self.digest(source))
+        if finished.done and not parts:
             progress = f"{finished.done} of {finished.total} recordings are scored already"
             watcher.note(f"{source.label}: {progress}")
-        redrawn = self._redrawn() if self.scorer.drawing else frozenset[FrameRef]()
-        reader = GroundTruthReader(selection, self.scorer, self.priors.centre, redrawn=redrawn)
+        reader = self.reader()
         evaluation = self._evaluate(source, reader, finished, folder, watcher)
         report = Report(
             source,
@@ -134,11 +138,21 @@ class Session:
         finished.remove()
         return document
 
+    def reader(self) -> GroundTruthReader:
+        """Reads the ground truth of the frames."""
+        redrawn = self._redrawn() if self.scorer.drawing else frozenset[FrameRef]()
+        return GroundTruthReader(self.selection, self.scorer, self.priors.centre, redrawn=redrawn)
+
+    def digest(self, source: MapSource) -> str:
+        """Changes with everything that the values of the frames depend on."""
+        selection = self.selection
+        return digest(selection, self._settings(source), source.files(selection))
+
     def _evaluate(
         self,
         source: MapSource,
         reader: GroundTruthReader,
-        finished: FinishedRecordings,
+        finished: FinishedRecordings | FinishedParts,
         folder: Path,
         watcher: Watcher,
     ) -> Evaluation:
@@ -159,7 +173,7 @@ class Session:
                 self.selection,
                 reader,
                 self.scorer,
-                references=self._references(source, reader),
+                references=self.references(source, reader),
                 before=finished.rows(),
                 start=finished.start,
                 done=done,
@@ -183,7 +197,7 @@ class Session:
             "versions": versions(source, self.scorer),
         }
 
-    def _references(self, source: MapSource, reader: GroundTruthReader) -> list[Reference]:
+    def references(self, source: MapSource, reader: GroundTruthReader) -> list[Reference]:
         """Baselines, and the effect of rounding to 8 bit."""
         most, most_observers = SAMPLES[self.baselines]
         references: list[Reference] = []

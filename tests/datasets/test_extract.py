@@ -16,8 +16,9 @@ from PIL import Image
 from salcli.datasets import extract
 from salcli.datasets.open import open_dataset
 from salcli.media.open import open_stimulus
+from salcli.prediction.claims import claimed
 from salcli.processes import Process
-from salcli.testing import miniatures
+from salcli.terminal.events import Watcher
 
 Run = Callable[..., CompletedProcess[str]]
 Miniature = Callable[[str], Path]
@@ -56,25 +57,45 @@ def test_frames_go_on_where_they_were_interrupted(
     (output / "601" / killed).mkdir(parents=True)
     (output / "601" / killed / "0099.png").write_bytes(b"half")
     assert salcli("datasets", "frames", videos[1], "-o", output).returncode == 0
-    done = salcli("datasets", "frames", *videos, "-o", output, "--workers", "1")
+    done = salcli("datasets", "frames", *videos, "-o", output)
     assert "602.AVI: 7 frames there already" in done.stderr
     assert "601.AVI: 8 frames extracted" in done.stderr
     assert sorted(p.name for p in (output / "601").iterdir()) == ["images"]
     assert len(list((output / "601/images").iterdir())) == 8
 
 
+class Impatient(Watcher):
+    """Presses Ctrl-C at the third frame."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.steps == 3:
+            raise KeyboardInterrupt
+
+
 def test_who_stops_an_extraction_finds_whole_clips_only(
     miniature: Miniature, tmp_path: Path
 ) -> None:
-    videos = sorted(miniature("dhf1k_videos").glob("video/*.AVI"))
-    jobs = extract.of_videos([str(path) for path in videos], output=tmp_path)
-    outcomes = extract.extract(jobs, workers=1)
-    first = next(outcomes)
-    outcomes.close()
-    assert not list(tmp_path.glob("**/.salcli-*"))
-    counts = {path.parent.name: len(list(path.iterdir())) for path in tmp_path.glob("*/images")}
-    assert counts[first.job.video.stem] == first.frames
-    assert set(counts.items()) <= {(f"{video:03d}", n) for video, n in miniatures.DHF1K.items()}
+    video = str(miniature("dhf1k_videos") / "video" / "601.AVI")
+    (job,) = extract.of_videos([video], output=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        extract.extract(job, Impatient())
+    assert not list((tmp_path / "601").iterdir())
+
+
+def test_a_claimed_video_is_left_to_its_process(
+    salcli: Run, miniature: Miniature, tmp_path: Path
+) -> None:
+    videos = [miniature("dhf1k_videos") / "video" / f"{n}.AVI" for n in (601, 602)]
+    with claimed(tmp_path / "out/601/.images.salcli-claim"):
+        done = salcli("datasets", "frames", *videos, "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert "601.AVI: left to another process; process " in done.stderr
+    assert "602.AVI: 7 frames extracted" in done.stderr
+    assert not list((tmp_path / "out/601").iterdir())
 
 
 def test_frames_as_salema_names_them(salcli: Run, miniature: Miniature, tmp_path: Path) -> None:

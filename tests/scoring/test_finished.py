@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -24,9 +25,12 @@ from torch import Tensor
 
 from salcli.datasets.open import open_dataset
 from salcli.models.loading import Loaded, load_model
+from salcli.scale.scoring import cut, score_part
+from salcli.scoring import predicted
 from salcli.scoring.evaluate import FrameScores
-from salcli.scoring.finished import FinishedRecordings
+from salcli.scoring.finished import FinishedRecordings, digest
 from salcli.scoring.predicted import PredictedMaps
+from salcli.scoring.run import score_sources
 from salcli.scoring.selection import Selection, select_frames
 from salcli.scoring.session import open_session
 from salcli.scoring.sources import MapSource
@@ -190,6 +194,36 @@ def test_the_report_is_as_if_nothing_had_happened(
     assert contents(tmp_path / "stopped") == contents(tmp_path / "calm")
 
 
+@pytest.mark.parametrize(("name", "count"), [("osie", 3), ("clips", 4)])
+@pytest.mark.usefixtures("fakes")
+def test_parts_that_are_scored_apart_make_the_same_report(
+    miniature: Miniature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, count: int
+) -> None:
+    monkeypatch.setattr(predicted, "PART", 3)
+    data = open_dataset("folder" if name == "clips" else name, [miniature(name)])
+    session = open_session(data, split="all", metrics=["CC"], baselines="full")
+    source = PredictedMaps(placed(), Watcher())
+    session.run(source, tmp_path / "calm", Watcher())
+
+    ((folder, parts),) = cut(session, [source], [tmp_path / "brightness"]).items()
+    stopped = Impatient(5)
+    for part, watcher in [(parts[1], stopped), *((part, Watcher()) for part in reversed(parts))]:
+        with suppress(KeyboardInterrupt):
+            score_part(session, [source], part, watcher)
+    score_sources(
+        *(session, [source], tmp_path), overwrite=False, watcher=Watcher(), parts={folder: parts}
+    )
+
+    assert len(parts) == count
+    assert contents(folder) == contents(tmp_path / "calm")
+
+
+def finished(
+    folder: Path, selection: Selection, settings: dict[str, Any], maps: Sequence[Path]
+) -> FinishedRecordings:
+    return FinishedRecordings(folder, selection, digest(selection, settings, maps))
+
+
 @pytest.fixture
 def selection(miniature: Miniature) -> Selection:
     return select_frames(open_dataset("dhf1k", [miniature("dhf1k")]), "train", limit=12, seed=1)
@@ -209,34 +243,34 @@ def rows(selection: Selection) -> list[FrameScores]:
 def test_rows_come_back_as_they_were_and_half_a_line_is_left_out(
     selection: Selection, tmp_path: Path
 ) -> None:
-    journal = FinishedRecordings(tmp_path, selection, {"seed": 1}, ())
+    journal = finished(tmp_path, selection, {"seed": 1}, ())
     assert (journal.done, journal.total) == (0, 3)
     for row in rows(selection)[:-1]:  # the last recording is not finished
         journal.add(row)
     path = tmp_path / "scores.part.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + whole.splitlines()[1][:50])
-    again = FinishedRecordings(tmp_path, selection, {"seed": 1}, ())
+    again = finished(tmp_path, selection, {"seed": 1}, ())
     assert again.start == 2
     first = rows(selection)[: sum(map(len, selection.chosen[:2]))]
     assert json.dumps([vars(row) for row in again.rows()]) == json.dumps([vars(r) for r in first])
     for row in rows(selection):
         again.add(row)
     assert path.read_bytes().startswith(whole)
-    assert FinishedRecordings(tmp_path, selection, {"seed": 1}, ()).start == 3
+    assert finished(tmp_path, selection, {"seed": 1}, ()).start == 3
     again.remove()
-    assert FinishedRecordings(tmp_path, selection, {"seed": 1}, ()).start == 0
+    assert finished(tmp_path, selection, {"seed": 1}, ()).start == 0
 
 
 def test_other_settings_and_changed_files_start_anew(selection: Selection, tmp_path: Path) -> None:
     map_ = tmp_path / "map.png"
     map_.write_bytes(b"one")
     settings = {"seed": 1, "sha256": "0a"}
-    journal = FinishedRecordings(tmp_path, selection, settings, [map_])
+    journal = finished(tmp_path, selection, settings, [map_])
     for row in rows(selection):
         journal.add(row)
-    assert FinishedRecordings(tmp_path, selection, settings, [map_]).start == 3
-    assert FinishedRecordings(tmp_path, selection, {**settings, "sha256": "0b"}, [map_]).start == 0
-    assert FinishedRecordings(tmp_path, selection, settings, []).start == 0
+    assert finished(tmp_path, selection, settings, [map_]).start == 3
+    assert finished(tmp_path, selection, {**settings, "sha256": "0b"}, [map_]).start == 0
+    assert finished(tmp_path, selection, settings, []).start == 0
     map_.write_bytes(b"other")
-    assert FinishedRecordings(tmp_path, selection, settings, [map_]).start == 0
+    assert finished(tmp_path, selection, settings, [map_]).start == 0
