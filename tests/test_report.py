@@ -337,13 +337,13 @@ def test_results_of_crop_and_encode_are_shown(
     found = json.loads((tmp_path / "made" / "right.crop.json").read_text("utf-8"))
     for crop in found["crops"]:
         said = f"<strong>{crop['name']}</strong> of <strong>right.png</strong> keeps "
-        assert f"{said}{crop['share']:.1%} of attention; a crop of the centre keeps " in page
+        assert f"{said}{crop['share']:.2%} of attention; a crop of the centre keeps " in page
         (one,) = crop["stills"]
         window = f"<rect x='{one['x']}' y='0' width='{one['width']}' height='{one['height']}'"
         middle = (120 - one["width"]) / 2
         assert window in still
         assert f"<rect x='{middle}' y='0.0' width='{one['width']}'" in still
-        assert f"<td>{one['share']:.1%}</td><td>{one['centre_share']:.1%}</td>" in still
+        assert f"<td>{one['share']:.2%}</td><td>{one['centre_share']:.2%}</td>" in still
     assert clip.count("<figure>") >= 1
     encoded = json.loads((tmp_path / "made" / clip_file.stem / "encode.json").read_text("utf-8"))
     assert f"{encoded['regions']['bytes'] / 1000:.1f} kB instead of" in page

@@ -259,18 +259,18 @@ def _rows(one: CropDocument, crops: CropSummary) -> list[list[str]]:
             crops.name,
             f"{shot.start:.2f} to {shot.end:.2f} s",
             shot.motion,
-            f"{shot.share:.1%}",
-            f"{shot.centre_share:.1%}",
+            f"{shot.share:.2%}",
+            f"{shot.centre_share:.2%}",
         ]
         for shot in crops.shots
     ]
     rows += [
-        [name, crops.name, still.label, "", f"{still.share:.1%}", f"{still.centre_share:.1%}"]
+        [name, crops.name, still.label, "", f"{still.share:.2%}", f"{still.centre_share:.2%}"]
         for still in crops.stills
     ]
     return rows if len(rows) == 1 else [*rows, _total(one, crops)]
 
 
 def _total(one: CropDocument, crops: CropSummary) -> list[str]:
-    kept: list[Any] = [f"{crops.share:.1%}", f"{crops.centre_share:.1%}"]
+    kept: list[Any] = [f"{crops.share:.2%}", f"{crops.centre_share:.2%}"]
     return [Path(one.source).name, crops.name, "all", "", *kept]

@@ -31,7 +31,7 @@ __all__ = ["FrameRecords", "map_size", "measure"]
 EACH = 100
 """Frames after which the file is brought up to date."""
 
-LARGEST_MAP = 256
+LARGEST_MAP = 512
 """Longer side of the maps: what is kept of them is coarser."""
 
 Reduce = Callable[["npt.NDArray[np.float32]"], "npt.NDArray[np.float32]"]

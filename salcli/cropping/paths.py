@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from salcli.cropping.windows import BINS, Window, cumulated, enclosed
+from salcli.cropping.windows import Window, cumulated, enclosed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,14 +29,20 @@ Motion: TypeAlias = Literal["still", "pan", "follow"]
 STEP = 0.2
 """Seconds between control points."""
 
-PIECE = 4096
+PIECE = 1024
 """Frames whose attention is in memory at once."""
 
-INNER, CENTRED = 0.5, 0.3
-"""Length of the window's inner part, and how much attention there counts besides: what people look
-at should not stay at the edge."""
+GRID = 128
+"""Places of a moving window along the whole side of a frame."""
 
-SPEED_COST, JERK_COST = 0.05, 0.01
+INNER, CENTRED = 0.5, 0.1
+"""Length of a window's inner part, and how much attention there counts besides while it moves: what
+people look at should not stay at the edge."""
+
+SAME = 1e-6
+"""Shares that differ by less are the same."""
+
+SPEED_COST, JERK_COST = 0.02, 0.004
 """What a path gives up for moving by a whole frame, and for a change of speed by a step of the
 grid, in seconds of all attention: without need, the window rests."""
 
@@ -97,9 +103,9 @@ class Shot:
 class _Grid:
     """Places that control points may have, and what each is worth over time."""
 
-    def __init__(self, shot: Shot, centred: float = CENTRED) -> None:
-        self._shot, self._centred = shot, centred
-        count = int(shot.window.room * BINS) + 1
+    def __init__(self, shot: Shot) -> None:
+        self._shot = shot
+        count = int(shot.window.room * GRID) + 1
         self.places = np.linspace(0, shot.window.room, count, dtype=np.float32)
         self.pitch = shot.window.room / max(1, count - 1)
 
@@ -115,12 +121,8 @@ class _Grid:
         found = np.zeros((count, len(self.places)), np.float32)
         for part, sums in self._shot.pieces():
             whole = enclosed(sums, self.places[None], length)
-            inner = enclosed(
-                sums, self.places[None] + np.float32(length * (1 - INNER) / 2), length * INNER
-            )
-            value = (whole + self._centred * inner) * self._shot.weights[part, None].astype(
-                np.float32
-            )
+            value = whole + CENTRED * _inner(sums, self.places, length)
+            value *= self._shot.weights[part, None].astype(np.float32)
             moments, starts = np.unique(indices[part], return_index=True)
             for ahead in range(weights.shape[1]):
                 weighted = value * weights[part, ahead, None]
@@ -128,14 +130,16 @@ class _Grid:
         return found
 
 
-def still(shot: Shot, *, centred: float = CENTRED) -> Floats:
-    """One place for the whole shot, the best one, for each frame `[n]`.
+def still(shot: Shot) -> Floats:
+    """The place on whole pixels that encloses most attention of a shot, for each frame `[n]`.
 
-    `centred` is how much attention in the middle of the window counts besides.
+    Of places that enclose the same, it is the one with most in the middle of the window.
     """
-    grid, n = _Grid(shot, centred), len(shot.times)
-    worth = grid.worth(np.zeros(n, np.intp), np.ones((n, 1), np.float32), 1)[0]
-    return np.full(n, grid.places[_middle_best(worth)], np.float32)
+    total = sum(shot.weights[part] @ sums for part, sums in shot.pieces()) / shot.weights.sum()
+    sums, places, length = total[None], shot.window.places, shot.window.length
+    whole, inner = enclosed(sums, places[None], length)[0], _inner(sums, places, length)[0]
+    best = _middle_best(np.where(whole < whole.max() - SAME, -1, inner))
+    return np.full(len(shot.times), places[best], np.float32)
 
 
 def pan(shot: Shot, limits: Limits) -> Floats:
@@ -173,11 +177,17 @@ def follow(shot: Shot, limits: Limits) -> Floats:
     return found.clip(0, shot.window.room)
 
 
+def _inner(sums: npt.NDArray[np.floating], places: Floats, length: float) -> Floats:
+    """The share of attention in the inner part of a window at places `[P]`: `[n, P]`."""
+    return enclosed(sums, places[None] + np.float32(length * (1 - INNER) / 2), length * INNER)
+
+
 def _middle_best(worth: Floats) -> int:
     """Index of the largest value, or the middle one where several in a row are the largest."""
     best = int(worth.argmax())
-    others = np.flatnonzero(worth[best:] < worth[best] - 1e-6)
-    return best + (int(others[0]) - 1 if len(others) else len(worth) - best - 1) // 2
+    less = np.flatnonzero(worth < worth[best] - SAME)
+    before, after = less[less < best].max(initial=-1), less[less > best].min(initial=len(worth))
+    return int(before + after) // 2
 
 
 def _basis(times: npt.NDArray[np.float64]) -> tuple[Places, Floats]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from salcli.cropping import paths
-from salcli.cropping.paths import Limits, Motion, Shot
+from salcli.cropping.paths import SAME, Limits, Motion, Shot
 from salcli.cropping.shots import CUT
 from salcli.cropping.windows import BINS, Shape, Window
 
@@ -25,6 +25,14 @@ Backdrop: TypeAlias = Literal["blur", "black"]
 GAIN, PART = 0.01, 0.1
 """What a moving window must keep in addition, or it rests: this share of attention, or, of maps
 without much preference, this part of what it keeps beyond the share of a map without any."""
+
+Move: TypeAlias = Callable[[Shot, Limits], "Floats"]
+MOVES: dict[Motion, tuple[tuple[Motion, Move], ...]] = {
+    "still": (),
+    "pan": (("pan", paths.pan),),
+    "follow": (("pan", paths.pan), ("follow", paths.follow)),
+}
+"""What a window may do instead of resting."""
 
 LONGEST = 1.0
 """Seconds for which a frame counts at most: pauses in a recording are nothing to look at."""
@@ -92,7 +100,7 @@ class Plan:
     Attributes:
         window: The window.
         times: Seconds of each frame, as stored in the file.
-        places: The window's place in each, see `salcli.cropping.windows`.
+        places: The window's place in each, on whole pixels, see `salcli.cropping.windows`.
         shares, centre_shares: The share of attention that is kept of each, and that a crop of the
             centre keeps.
         shots: The shots.
@@ -144,8 +152,8 @@ def plan(records: Any, ranges: Sequence[range], window: Window, wanted: CropSett
 
         def profile(a: int, b: int, first: int = frames.start) -> npt.NDArray[np.floating]:
             # records first: they are a file, of which this reads only these rows
-            rows = np.array(records[first + a : first + b]["attention"])
-            return rows[:, side].astype(np.float32)
+            attention = records[first + a : first + b]["attention"][:, side]
+            return np.array(attention, np.float32)
 
         shot = Shot(times[part] - times[frames.start], weights[part], profile, window)
         _add(found, shot, frames, wanted)
@@ -154,14 +162,11 @@ def plan(records: Any, ranges: Sequence[range], window: Window, wanted: CropSett
 
 def _add(found: Plan, shot: Shot, frames: range, wanted: CropSettings) -> None:
     part = slice(frames.start, frames.stop)
-    middle = np.full(len(frames), shot.window.room / 2, np.float32)
+    middle = shot.window.on_pixels(np.full(len(frames), shot.window.room / 2, np.float32))
     centre = shot.shares(middle)
     places, motion = _path(shot, wanted)
     shares = shot.shares(places)
-    if shot.mean(shares) < shot.mean(centre):  # then nothing counts but what is kept
-        places, motion = paths.still(shot, centred=0), "still"
-        shares = shot.shares(places)
-    if shot.mean(shares) <= shot.mean(centre):
+    if shot.mean(shares) <= shot.mean(centre):  # no place keeps more
         places, shares, motion = middle, centre, "still"
     share = shot.mean(shares)
     padded = share < wanted.min_share
@@ -187,15 +192,17 @@ def _add(found: Plan, shot: Shot, frames: range, wanted: CropSettings) -> None:
 
 
 def _path(shot: Shot, wanted: CropSettings) -> tuple[Floats, Motion]:
-    rest = paths.still(shot)
-    if wanted.motion == "still":
-        return rest, "still"
-    move = paths.pan if wanted.motion == "pan" else paths.follow
-    moved = move(shot, wanted.limits)
-    kept, resting = shot.mean(shot.shares(moved)), shot.mean(shot.shares(rest))
-    if kept - resting < min(GAIN, PART * max(kept - shot.window.length, 0)):
-        return rest, "still"
-    return moved, wanted.motion
+    """The path that keeps most, or the best place to rest if moving keeps hardly more."""
+    motion: Motion = "still"
+    places = paths.still(shot)
+    kept = resting = shot.mean(shot.shares(places))
+    for name, move in MOVES[wanted.motion]:
+        moved = shot.window.on_pixels(move(shot, wanted.limits))
+        more = shot.mean(shot.shares(moved))
+        enough = max(SAME, min(GAIN, PART * (more - shot.window.length)))
+        if more > kept and more - resting > enough:
+            places, motion, kept = moved, name, more
+    return places, motion
 
 
 def shown_for(times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

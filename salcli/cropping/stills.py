@@ -85,7 +85,7 @@ def best_crop(result: Result, shape: Shape, label: str) -> CroppedStill:
     profile = profiles(result.saliency)[window.axis][None]
     shot = Shot(ONE - 1, ONE, lambda first, last: profile, window)
     place = paths.still(shot)
-    middle = np.full(1, window.room / 2, np.float32)
+    middle = window.on_pixels(np.full(1, window.room / 2, np.float32))
     row, column = window.corner(float(place[0]))
     share, centre = float(shot.shares(place)[0]), float(shot.shares(middle)[0])
     return CroppedStill(label, column, row, window.size[1], window.size[0], share, centre)

@@ -97,8 +97,8 @@ def _cropped(document: CropDocument, path: Path) -> Record:
     except InputError as error:
         problem = f"{error}; pictures of its crops are left out"
     said = tuple(
-        f"The crop {strong(each.name)} of {strong(name)} keeps {each.share:.1%} of attention; a "
-        f"crop of the centre keeps {each.centre_share:.1%}."
+        f"The crop {strong(each.name)} of {strong(name)} keeps {each.share:.2%} of attention; a "
+        f"crop of the centre keeps {each.centre_share:.2%}."
         for each in document.crops
     )
     parts = (_crop_table(document.crops), "The dashed window is that of a crop of the centre.")
@@ -114,7 +114,7 @@ def _crop_table(crops: Sequence[CropSummary]) -> str:
         ] + [[still.label, "", still.share, still.centre_share] for still in each.stills]
         whole = [["all", "", each.share, each.centre_share]] if len(parts) != 1 else []
         for part, motion, *shares in [*whole, *parts]:
-            rows.append([each.name, str(part), str(motion), *(f"{share:.1%}" for share in shares)])
+            rows.append([each.name, str(part), str(motion), *(f"{share:.2%}" for share in shares)])
     return table(rows[: MOST_ROWS + 1], names=3)
 
 
