@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from salcli.api import predict
 from salcli.errors import UsageError, WeightsError
 from salcli.files import checkpoint
 from salcli.models.loading import load_model
+from salcli.models.undrawn import Undrawn, is_filled
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
 
@@ -28,6 +31,30 @@ def test_a_file_of_the_model_s_own_format_is_loaded(tmp_path: Path) -> None:
     loaded = load_model("format", weights_file=str(tmp_path / "own.txt"), device="cpu")
     (result,) = predict(WHITE, model=loaded)
     assert np.all(result.saliency == 0.25)
+
+
+@pytest.mark.usefixtures("format_plugin")
+def test_a_weight_that_the_file_lacks_is_drawn_the_same_each_time(tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("gain=0.25\n")
+    once, again = (
+        load_model("keeping", weights_file=tmp_path / "own.txt", device="cpu").model.network
+        for _ in range(2)
+    )
+    assert 0 < once.shift.item() < 1
+    assert once.shift.item() == again.shift.item()
+    assert once.gain.item() == 0.25
+
+
+@pytest.mark.parametrize("build", [lambda: nn.Conv2d(3, 2, 3), lambda: nn.LSTM(2, 2)])
+def test_no_time_is_spent_on_drawing_weights_that_come_from_a_file(build: Any) -> None:
+    state = torch.get_rng_state()
+    with Undrawn():
+        network = build()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(weight.isnan().all() for weight in network.parameters())
+    assert not is_filled(network)
+    network.load_state_dict(build().state_dict())
+    assert is_filled(network)
 
 
 @pytest.mark.usefixtures("format_plugin")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,7 @@ from salcli.files.jsonfile import shaped
 from salcli.filters.chain import Filter, choose
 from salcli.models.engine import TORCH, use_engine
 from salcli.models.model import Model
+from salcli.models.undrawn import Undrawn, is_filled
 from salcli.plugins import loader, registry
 from salcli.specs import ModelSpec, TrainedOn, Weights, as_json, parse_options, resolve
 from salcli.weights import store, trained
@@ -266,10 +267,29 @@ def _made(
     defaults = {**needs, **(saved.options if saved else {})}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # the same network each time, if it stays untrained
+        if saved:
+            return _filled(spec, options, defaults, saved), saved
+        return create(spec.name, options=options, defaults=defaults), None
+
+
+def _filled(
+    spec: ModelSpec,
+    options: Sequence[str] | Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    saved: Checkpoint,
+) -> Model:
+    """The model with these weights; what the file lacks is drawn, if the model allows that."""
+
+    def load() -> Model:
         model = create(spec.name, options=options, defaults=defaults)
-    if saved:
         model.load(saved)
-    return model, saved
+        return model
+
+    with suppress(PluginError), Undrawn():
+        model = load()
+        if all(is_filled(part) for part in vars(model).values() if isinstance(part, nn.Module)):
+            return model
+    return load()
 
 
 def _obtain(spec: ModelSpec, row: Weights, *, offline: bool, report: ReportBytes | None) -> Path:

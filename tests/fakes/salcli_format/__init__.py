@@ -8,3 +8,4 @@ ROW = Weights("lines", urls=("file:///nowhere/gain.txt",), filename="gain.txt", 
 @hookimpl
 def register_models():
     yield ModelSpec("format", "a gain", "salcli_format.model:Format", weights=(ROW,))
+    yield ModelSpec("keeping", "a gain", "salcli_format.model:Keeping", weights=(ROW,))
