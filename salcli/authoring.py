@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from salcli.media import images
     from salcli.media.open import open_stimulus
     from salcli.models.framewise import framewise, input_chunks, one_by_one
-    from salcli.models.fusion import FusedConvolution, fuse
+    from salcli.models.fusion import FusedConvolution, fuse, with_shared_weights
     from salcli.models.loading import create
     from salcli.models.model import Model
     from salcli.output import png
@@ -49,7 +49,16 @@ if TYPE_CHECKING:
     from salcli.render import colormaps, legend, lettering
     from salcli.render.styles import Look, MapStyle
     from salcli.specs import parse_options
-    from salcli.stream import FrameTap, batched, in_order, on_one_core, paired, prefetch, sliding
+    from salcli.stream import (
+        FrameTap,
+        batched,
+        in_order,
+        on_one_core,
+        one_core,
+        paired,
+        prefetch,
+        sliding,
+    )
     from salcli.terminal.logs import logging_to_terminal
     from salcli.terminal.progress import download_bar, watch
     from salcli.training import losses
@@ -124,6 +133,7 @@ __all__ = [
     "matlab",
     "on_one_core",
     "one_by_one",
+    "one_core",
     "open_dataset",
     "open_panels",
     "open_salicon",
@@ -144,6 +154,7 @@ __all__ = [
     "ucf_sports_clips",
     "validation_clips",
     "watch",
+    "with_shared_weights",
     "write_gif",
 ]
 
@@ -212,6 +223,7 @@ __getattr__ = lazily(
         "matlab": "salcli.gaze.matlab",
         "on_one_core": "salcli.stream",
         "one_by_one": "salcli.models.framewise",
+        "one_core": "salcli.stream",
         "open_dataset": "salcli.datasets.open",
         "open_panels": "salcli.panels.board",
         "open_salicon": "salcli.datasets.salicon",
@@ -232,6 +244,7 @@ __getattr__ = lazily(
         "ucf_sports_clips": "salcli.datasets.published",
         "validation_clips": "salcli.datasets.ucfsports",
         "watch": "salcli.terminal.progress",
+        "with_shared_weights": "salcli.models.fusion",
         "write_gif": "salcli.panels.files",
     },
 )

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -23,6 +24,7 @@ __all__ = [
     "checked",
     "in_order",
     "on_one_core",
+    "one_core",
     "paired",
     "prefetch",
     "sliding",
@@ -256,6 +258,16 @@ def on_one_core(items: Iterable[T]) -> Iterator[T]:
     """
     _on_one_core()
     yield from items
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """PyTorch uses one core in this thread within the block: for what is too small for a team."""
+    import torch
+
+    torch.get_num_threads()  # a new thread's first question sets its number, to that of all cores
+    with _openmp().limit(limits=1):
+        yield
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from salcli.models.fusion import FusedConvolution, fuse
+from salcli.models.fusion import FusedConvolution, fuse, with_shared_weights
 
 
 def randomised(network: nn.Module) -> nn.Module:
@@ -77,3 +77,15 @@ def test_convolutions_of_other_paddings_are_left_alone(padding):
     network = nn.Sequential(nn.Conv2d(3, 4, 3, **mode))
     fuse(network)
     assert type(network[0]) is nn.Conv2d
+
+
+def test_a_copy_with_shared_weights_is_fused_alone():
+    network = randomised(nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    copied = with_shared_weights(network)
+    assert copied[0][0].weight is network[0][0].weight
+    fuse(copied)
+    assert [type(layer) for layer in network[0]] == [nn.Conv2d, nn.BatchNorm2d]
+    assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
+    x = torch.randn(1, 3, 5, 5)
+    torch.testing.assert_close(copied(x), network(x))

@@ -88,3 +88,15 @@ def test_weights_that_cannot_be_read_are_told(imported: Callable, tmp_path: Path
 
     assert run.returncode == 3
     assert run.stderr == "salcli: error: cannot read weights 'folder': Is a directory\n"
+
+
+@pytest.mark.endurance
+def test_what_is_imported_with_torch_is_not_searched_for_garbage() -> None:
+    code = (
+        "import gc, os; from salcli.commands._steps import load_models; "
+        "load_models(['centre'], option=None, weights=None, filters=None, device='cpu', "
+        "offline=True, quiet=True); "
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000, os.environ['GOMP_SPINCOUNT'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "1000"]

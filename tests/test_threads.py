@@ -14,7 +14,7 @@ import torch
 import salcli
 from salcli.devices import exactly
 from salcli.plugins import loader, registry
-from salcli.stream import on_one_core, prefetch
+from salcli.stream import on_one_core, one_core, prefetch
 
 
 def test_exact_float32_holds_until_the_last_thread_leaves() -> None:
@@ -105,6 +105,9 @@ def test_a_background_thread_computes_on_one_core_if_it_is_asked_to() -> None:
         asked = (torch.get_num_threads() for _ in range(2))
         assert list(prefetch(on_one_core(asked))) == [1, 1]
         assert list(prefetch(torch.get_num_threads() for _ in range(2))) == [3, 3]
+        assert torch.get_num_threads() == 3
+        with one_core():
+            assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -43,6 +44,10 @@ __all__ = [
 
 AGAIN = "\nsalcli: error: "
 """Between several errors that end a command together."""
+
+SPINS = "1000"
+"""How often a thread of OpenMP looks for work before it sleeps: GNU's own number where threads are
+more than cores, as they are here, with decoders and encoders beside them."""
 
 Input = TypeVar("Input")
 Done = TypeVar("Done")
@@ -274,11 +279,9 @@ def load_models(
         check_model(name, option, weights=weights)  # before any of them is downloaded
     watch(1, quiet=quiet, style=progress).note(f"loading {', '.join(chosen)} ...")
 
-    gc.disable()  # what is imported stays; to search it for garbage takes a seventh of the time
-    try:
-        from salcli.models.loading import load_model
-    finally:
-        gc.enable()
+    if "torch" not in sys.modules:
+        _import_torch()
+    from salcli.models.loading import load_model
 
     loaded = []
     for name in chosen:
@@ -334,6 +337,17 @@ def rebuilding(
 
 def _chosen(names: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names or [registry.DEFAULT_MODEL]))
+
+
+def _import_torch() -> None:
+    """Import what loads models; to search all that for garbage would take a third of the time."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    gc.disable()
+    try:
+        import salcli.models.loading  # noqa: F401
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def map_stream(predictions: Path | None, model: str, **loading: Any) -> tuple[MapStream, list[str]]:

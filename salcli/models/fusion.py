@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-__all__ = ["FusedConvolution", "fuse"]
+__all__ = ["FusedConvolution", "fuse", "with_shared_weights"]
 
 ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
     None: ("none", []),
@@ -50,14 +51,10 @@ class FusedConvolution(nn.Module):
         activation: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        weight, bias = convolution.weight.detach(), convolution.bias
         if norm is not None:
-            exact = fuse_conv_bn_eval(
-                copy.deepcopy(convolution).double().eval(), copy.deepcopy(norm).double().eval()
-            )
-            convolution = exact.to(convolution.weight.dtype)
-        weight = convolution.weight.detach().contiguous(memory_format=torch.channels_last)
-        bias = convolution.bias
-        self.register_buffer("weight", weight)
+            weight, bias = _folded(convolution, norm)
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", None if bias is None else bias.detach())
         assert not isinstance(convolution.padding, str)
         self.stride, self.padding = convolution.stride, convolution.padding
@@ -111,6 +108,23 @@ class FusedConvolution(nn.Module):
         return y.relu_() if self.activation == "relu" else y.clamp_(*self.limits)
 
 
+def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution with the batch norm behind it, computed in float64."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight.double(),
+        None if convolution.bias is None else convolution.bias.double(),
+        norm.running_mean.double(),
+        norm.running_var.double(),
+        norm.eps,
+        norm.weight.double() if norm.affine else None,
+        norm.bias.double() if norm.affine else None,
+    )
+    kind = convolution.weight.dtype
+    return weight.detach().to(kind), bias.detach().to(kind)
+
+
 def _has_onednn(x: Tensor) -> bool:
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     plain = x.device.type == "cpu" and x.dtype == torch.float32
@@ -129,6 +143,16 @@ def fuse(network: nn.Module) -> None:
             for index in range(len(sequence)):
                 if _is_plain(sequence[index]):
                     _fuse_at(sequence, index)
+
+
+def with_shared_weights(network: nn.Module) -> Any:
+    """A copy of the modules, to be fused, whose parameters and buffers are those of the network."""
+    other = copy.copy(network)
+    other._modules = {
+        name: None if child is None else with_shared_weights(child)
+        for name, child in network._modules.items()
+    }
+    return other
 
 
 def _is_plain(layer: nn.Module) -> bool:

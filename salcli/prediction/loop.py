@@ -173,7 +173,7 @@ def _finished(
 ) -> list[Result]:
     """Check, resize and scale maps of one shape on their device, and move them off it together."""
     arrays: dict[str, npt.NDArray[np.float32]] = {}
-    with reporting_shortage(), torch.inference_mode():
+    with reporting_shortage(), torch.inference_mode(), stream.one_core():
         for name in group[0].maps:
             maps = torch.stack([pending.maps[name] for pending in group])
             who, first = layers.outermost(model), stimulus.first + group[0].index

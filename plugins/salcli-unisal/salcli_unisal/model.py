@@ -23,6 +23,7 @@ from salcli.authoring import (
     density_losses,
     in_order,
     on_one_core,
+    one_core,
     peaked,
     prefetch,
     resized,
@@ -102,7 +103,8 @@ def recurred(
     state: Tensor | None = None
     for chunk in chunks:
         count = lanes or len(chunk.feature)
-        feature, after = network.recur(chunk.feature, state, lanes=count, domain=domain)
+        with one_core():  # the others encode and decode
+            feature, after = network.recur(chunk.feature, state, lanes=count, domain=domain)
         state = after if lanes else None
         yield chunk._replace(feature=feature)
 

@@ -10,14 +10,13 @@ per output phase.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from salcli.authoring import FusedConvolution, fuse
+from salcli.authoring import FusedConvolution, fuse, with_shared_weights
 from salcli_unisal import DOMAINS
 from salcli_unisal.encoder import MobileNetV2
 from salcli_unisal.layers import OTHER_MOMENTUM, DomainSequential, Norms, expansion, sequential
@@ -215,8 +214,8 @@ class UNISAL(nn.Module):
 
     @torch.inference_mode(mode=False)  # what is made in that mode cannot be exported
     def fused(self, domain: str) -> UNISAL:
-        """An equivalent network for prediction in one domain alone, in channels-last memory."""
-        fused = copy.deepcopy(self)
+        """An equivalent network for prediction in one domain alone, for channels-last memory."""
+        fused: UNISAL = with_shared_weights(self)
         for sequence in fused.modules():
             if isinstance(sequence, DomainSequential):
                 sequence.choose(domain)
@@ -224,7 +223,7 @@ class UNISAL(nn.Module):
         fused.cnn.move_kernels()
         fused.upsampling_2.divide(HIDDEN)
         fused.post_upsampling_2.divide(128)
-        return fused.to(memory_format=torch.channels_last)
+        return fused
 
     def is_static(self, domain: str, steps: int) -> bool:
         """Whether the recurrent part is skipped by default."""

@@ -46,6 +46,4 @@ def test_fused_layers_and_threads_change_nothing(model: Model, is_clip: bool) ->
         torch.set_num_threads(1)
 
     torch.testing.assert_close(alone, before, rtol=0, atol=2e-5)
-    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
-    if not is_clip:  # the recurrence runs on all cores
-        assert torch.equal(together, alone), "the number of threads changes bits"
+    assert torch.equal(together, alone), "the number of threads changes bits"
