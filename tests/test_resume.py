@@ -341,6 +341,7 @@ def test_workers_and_shards_take_parts_of_one_clip(salcli: Run, clip: Path, tmp_
     shards = [salcli(*command, "-o", "shards", "--parts", "3", "--shard", f"{n}/2") for n in (2, 1)]
 
     assert several.returncode == 0, several.stderr
+    assert several.stderr.count(f"indexing {clip} ...") == 1
     (one,) = json.loads(several.stdout)["inputs"]
     assert (one["status"], one["frames"]) == ("done", FRAMES)
     assert [run.returncode for run in shards] == [0, 0]

@@ -311,7 +311,8 @@ def predict(
 
         order, everything = StoreOrder(order), stored_tasks(files, output)
     elif parts > 1 and not dry_run:
-        everything = order.cut(everything, loaded, parts)
+        note = watch(1, quiet=quiet, style=progress).note
+        everything = order.cut(everything, loaded, parts, note=note)
     todo = part.part(everything) if part else everything
     with watch(len(todo), quiet=quiet, style=progress) as watcher:
         watcher.note(_steps.introduction(loaded))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -22,7 +22,7 @@ from salcli.files.atomic import temporary_folder
 from salcli.media import program
 from salcli.types import Frame
 
-__all__ = ["DecoderProcess", "decoding"]
+__all__ = ["PICTURES", "SUMS", "DecoderProcess", "decoding"]
 
 NO_TIME = -(2**63)
 """What ffmpeg writes for a frame without a timestamp."""
@@ -51,9 +51,25 @@ class DecoderProcess:
         pictures = self.process.stdout
         if not isinstance(pictures, BufferedReader) or not pictures.peek(1):
             return
+        times = self._times()
+        while (frame := _read_ppm(pictures)) is not None:
+            yield frame, *next(times)
+
+    def sums(self) -> Iterator[tuple[int, float]]:
+        """With the output `SUMS`: checksum and time of each frame."""
+        assert self.process.stdout is not None
+        times: Iterator[tuple[float, bool]] | None = None
+        for line in self.process.stdout:
+            if line.startswith(b"#"):
+                continue
+            times = times or self._times()
+            yield int(line.split(b",")[5], 16), next(times)[0]
+
+    def _times(self) -> Iterator[tuple[float, bool]]:
+        """The time of each frame, and whether the file itself states it."""
         latest = since = 0.0  # the last stated time, and where ffmpeg's own count stood then
         with self.clock.open(encoding="ascii") as clock:
-            while (frame := _read_ppm(pictures)) is not None:
+            while True:
                 fields = clock.readline().split()
                 if len(fields) != 4:
                     raise OSError("ffmpeg could not write the time of a frame")
@@ -63,7 +79,7 @@ class DecoderProcess:
                 counted = int(number) * _ratio(period)
                 if timed:
                     latest, since = int(stamp) * _ratio(unit), counted
-                yield frame, latest + counted - since, timed
+                yield latest + counted - since, timed
 
     def failure(self) -> str | None:
         """Why ffmpeg stopped, in its own words; `None` if it read everything without error."""
@@ -88,13 +104,21 @@ class DecoderProcess:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
 
+PICTURES = ("-c:v", "ppm", "-f", "image2pipe")
+SUMS = ("-c:v", "rawvideo", "-f", "framecrc")
+"""Outputs: the frames, or their checksums."""
+
+
 @contextmanager
-def decoding(source: list[str], options: list[str]) -> Iterator[DecoderProcess]:
+def decoding(
+    source: list[str], options: list[str], *, output: Sequence[str] = PICTURES
+) -> Iterator[DecoderProcess]:
     """Decode in a process that is always terminated when the block ends.
 
     Args:
         source: Arguments for reading it, such as those of `salcli.media.program.reading`.
         options: Arguments for the frames: filters, how many.
+        output: `PICTURES` or `SUMS`.
 
     Raises:
         SalcliError: ffmpeg cannot be run, or the temporary folder cannot be written.
@@ -102,7 +126,7 @@ def decoding(source: list[str], options: list[str]) -> Iterator[DecoderProcess]:
     found = program.ffmpeg()
     try:
         with temporary_folder() as folder:
-            yield from _started(found, source, options, folder=folder)
+            yield from _started(found, source, [*options, *output], folder=folder)
     except OSError as error:
         raise SalcliError(
             f"ffmpeg could not run: {error}; is there space in '{gettempdir()}' (TMPDIR)?"
@@ -116,7 +140,7 @@ def _started(
     command += [*source, "-an", "-sn", "-dn", *options, "-fps_mode", "passthrough"]
     command += ["-stats_enc_pre", str(folder / "times")]
     command += ["-stats_enc_pre_fmt", "{ptsi} {tbi} {pts} {tb}"]
-    command += ["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]
+    command += ["-pix_fmt", "rgb24", "pipe:1"]
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(

@@ -253,11 +253,19 @@ class FrameFolder:
         Raises:
             InputError: A frame cannot be read, or differs in size from the first.
         """
-        return prefetch(self._decode(), AHEAD_BYTES, weigh=_weight)
+        return self.after(0)
 
-    def _decode(self) -> Iterator[Frame]:
-        size: tuple[int, ...] | None = None
-        for path in self.files:
+    def after(self, count: int) -> Iterator[Frame]:
+        """The frames behind the first `count`, without decoding these.
+
+        Raises:
+            InputError: As in iterating.
+        """
+        return prefetch(self._decode(count), AHEAD_BYTES, weigh=_weight)
+
+    def _decode(self, count: int) -> Iterator[Frame]:
+        size = read(self.files[0]).shape if count < len(self.files) and count else None
+        for path in self.files[count:]:
             frame = read(path)
             size = size or frame.shape
             if frame.shape != size:

@@ -9,21 +9,30 @@ not a cover picture.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from salcli.errors import InputError
 from salcli.media import decoder
+from salcli.media.frameindex import FrameIndex
 from salcli.media.images import MOST_PIXELS, ahead
-from salcli.media.portion import WHOLE, Portion
+from salcli.media.portion import ROUNDING, WHOLE, Portion
 from salcli.media.program import reading
 from salcli.stream import prefetch
 from salcli.types import Frame
 
 __all__ = ["Video", "frame_rate", "is_video"]
+
+logger = logging.getLogger(__name__)
+
+EARLIER = (0.0, 10.0)
+"""So many seconds before a frame ffmpeg seeks; in MPEG-TS it may land behind the last key frame."""
 
 MOST_FRAMES = 10_000_000
 """Cap on estimated lengths (four days at 30 frames/s), since headers can say anything."""
@@ -74,7 +83,8 @@ class Video:
         fps: Average frame rate.
         first: Time stamp of the file's first frame in seconds.
         times: Presentation times in seconds as stored in the file, one for each frame decoded so
-            far.
+            far, or indexed.
+        index: All frames, if they were indexed; see `use`.
     """
 
     def __init__(self, path: Path, portion: Portion = WHOLE) -> None:
@@ -93,6 +103,7 @@ class Video:
         self.size, self.fps = header.size, header.fps / portion.every
         self.pixel_aspect, self.first = header.pixel_aspect, header.first
         self._header, self._portion = header, portion
+        self.index: FrameIndex | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         """RGB uint8 `[H, W, 3]`, decoded in the background.
@@ -101,6 +112,33 @@ class Video:
             InputError: The stream is damaged or cut short; raised after the frames that decode.
         """
         return prefetch(self._decode(), ahead(self.size))
+
+    def indexed(self, state: Mapping[str, Any]) -> FrameIndex | None:
+        """Decode everything once, for an index of this state; `None` if something is damaged.
+
+        Raises:
+            SalcliError: ffmpeg cannot be run.
+        """
+        found = FrameIndex([], [], dict(state))
+        source, options = reading(self.path), _through(*self.filters)
+        with decoder.decoding(source, options, output=decoder.SUMS) as run:
+            for checksum, time in run.sums():
+                found.times.append(time)
+                found.sums.append(checksum)
+            damage = run.failure() or _missing_bytes(self.path)
+        return None if damage else found
+
+    def use(self, index: FrameIndex) -> None:
+        """Know all frames from an index of this video and portion, so that `after` can seek."""
+        self.index, self.times[:] = index, index.times
+
+    def after(self, count: int) -> Iterator[Frame]:
+        """The frames behind the first `count`; those are not decoded if the index tells all.
+
+        Raises:
+            InputError: As in iterating.
+        """
+        return prefetch(self._after(count), ahead(self.size))
 
     def excerpt(self, positions: range) -> list[Frame]:
         """Only the frames at these positions; the others are decoded, but not returned.
@@ -131,6 +169,34 @@ class Video:
     def __length_hint__(self) -> int:
         """Number of frames according to the file's header, 0 if unknown; for progress only."""
         return self._portion.length(self._header.frames, self._header.fps)
+
+    def _after(self, count: int) -> Iterator[Frame]:
+        done = count
+        for frame in self._sought(count):
+            yield frame
+            done += 1
+        if self.index is None or done < len(self.index):
+            logger.info("%s: no seek to frame %d; decoded from the start", self.path, done + 1)
+            self.times.clear()  # of an index that may be anyone's
+            yield from islice(self._decode(), done, None)
+
+    def _sought(self, count: int) -> Iterator[Frame]:
+        """Frames behind the first `count`, up to the first that is not that of the index."""
+        index = self.index
+        if index is None or count >= len(index) or self._portion.every > 1:
+            return
+        wanted, position = index.times[count], count
+        filters = _through(*self.filters, f"trim=start={wanted - ROUNDING:.6f}")
+        for earlier in EARLIER:
+            seek = ["-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{wanted - earlier:.6f}"]
+            with decoder.decoding([*seek, *reading(self.path)], filters) as run:
+                for frame, time, _ in run:
+                    if not index.has(position, frame, time):
+                        break
+                    yield frame
+                    position += 1
+            if position > count:
+                return
 
     def _decode(self) -> Iterator[Frame]:
         index = -1

@@ -14,16 +14,18 @@ import torch
 
 from salcli._version import __version__
 from salcli.errors import InputError, OutputError, PluginError, SalcliError
+from salcli.media.frameindex import FrameIndex
 from salcli.media.live import Live
 from salcli.media.open import open_stimulus
 from salcli.media.portion import WHOLE, Portion
+from salcli.media.video import Video
 from salcli.models.loading import Loaded
 from salcli.output import writers
 from salcli.plugins import registry
 from salcli.prediction import claims, finished, manifest
 from salcli.prediction.claims import Claim, ClaimedElsewhere
 from salcli.prediction.manifest import OutputPaths
-from salcli.prediction.parts import ClipPart, forget_parts
+from salcli.prediction.parts import ClipPart, forget_parts, index_file
 from salcli.prediction.produce import MapSettings, Production
 from salcli.terminal.progress import Watcher
 from salcli.types import Format, Kind, Scale, Size, Stimulus
@@ -192,6 +194,15 @@ class Job:
             return self.run(source, place, watcher=watcher)
         return Outcome(source, task.results, "part", frames, time.monotonic() - began)
 
+    def is_finished(self, source: Path, place: OutputPaths) -> bool:
+        """Whether the results of a clip are all there.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        record = place.read(single=False)
+        return record is not None and self.covers(record, source) and place.is_whole(record)
+
     def clip_length(self, source: Path) -> int:
         """About how many frames a clip has; 0 if the input is none.
 
@@ -203,7 +214,29 @@ class Job:
         stimulus = self._opened(source)
         return (stimulus.expected or 0) if stimulus.is_clip else 0
 
+    def index(self, source: Path, place: OutputPaths, note: Callable[[str], None]) -> None:
+        """Keep an index of the frames of a video that is cut into parts; notes that it is made.
+
+        Raises:
+            SalcliError: It cannot be read, or the index not be written.
+        """
+        frames, file = self._opened(source).frames, index_file(place.folder)
+        state = self._index_state(source)
+        if isinstance(frames, Video) and FrameIndex.read(file, state) is None:
+            note(f"indexing {source} ...")
+            found = frames.indexed(state)
+            if found is not None:
+                found.write(file)
+
+    def _index_state(self, source: Path) -> dict[str, Any]:
+        return {"source": self._state(source), "portion": dataclasses.asdict(self.portion)}
+
     def _production(self, task: _Task, stimulus: Stimulus, claim: Claim) -> Production:
+        frames, file = stimulus.frames, index_file(task.place.folder)
+        if isinstance(frames, Video):
+            index = FrameIndex.read(file, self._index_state(task.source))
+            if index is not None:
+                frames.use(index)
         return Production(
             self.loaded.model,
             stimulus,

@@ -1,8 +1,9 @@
 """Parts of a clip that several workers predict, and how they become what one would have made.
 
 A part is predicted into a folder of its own, after as many frames before it as the model needs, and
-in the same batches as ever. Whoever finishes the last one predicts the clip as usual: the frames of
-the parts count as those of an interrupted run.
+in the same batches as ever. An index of all frames is made first, so that those before need not be
+decoded. Whoever finishes the last part predicts the clip as usual: the frames of the parts count as
+those of an interrupted run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ from salcli.output import frametable, segments, writers
 from salcli.prediction.finished import FinishedFrame, kept_in
 from salcli.types import Format
 
-__all__ = ["FOLDER", "ClipPart", "claim_files", "cut", "forget_parts", "move", "starts_in"]
+__all__ = [
+    "FOLDER",
+    "ClipPart",
+    "claim_files",
+    "cut",
+    "forget_parts",
+    "index_file",
+    "move",
+    "starts_in",
+]
 
 FOLDER = ".salcli-cut"
 """Holds the parts, in the folder of the results."""
@@ -96,6 +106,11 @@ def starts_in(folder: Path) -> list[int]:
         names = [path.name for path in (folder / FOLDER).iterdir()]
         return sorted(int(name) for name in names if name.isdecimal())
     return []
+
+
+def index_file(folder: Path) -> Path:
+    """The index of the frames of a clip that is cut; see `salcli.media.frameindex`."""
+    return folder / FOLDER / "index.json"
 
 
 def claim_files(folder: Path) -> list[Path]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from salcli.errors import InputError
 from salcli.files.atomic import reporting_os_errors
-from salcli.media.images import Stills
+from salcli.media.images import FrameFolder, Stills
 from salcli.media.open import remaining
+from salcli.media.video import Video
 from salcli.models.model import Model
 from salcli.output import writers
 from salcli.output.segments import Kept
@@ -263,12 +264,17 @@ class _Frames:
         self.problems: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Frame]:
+        first, frames = self._stimulus.first, self._stimulus.frames
         count = 0
+        if first and (
+            isinstance(frames, FrameFolder) or (isinstance(frames, Video) and frames.index)
+        ):
+            count, frames = first, frames.after(first)
         try:
-            for frame in self._stimulus.frames:
+            for frame in frames:
                 self._claim.touch()
                 count += 1
-                if count > self._stimulus.first:
+                if count > first:
                     yield frame
         except InputError as error:
             if not count or not self._stimulus.is_clip:

@@ -52,9 +52,14 @@ class PredictionOrder:
         return Job(loaded, **self.settings)
 
     def cut(
-        self, tasks: Sequence[PredictionTask], loaded: Loaded, parts: int
+        self,
+        tasks: Sequence[PredictionTask],
+        loaded: Loaded,
+        parts: int,
+        *,
+        note: Callable[[str], None],
     ) -> list[PredictionTask]:
-        """The tasks, in which each clip is cut into so many parts.
+        """The tasks, in which each clip is cut into so many parts; notes which it indexes for that.
 
         Raises:
             UsageError: The model looks back at whole clips.
@@ -74,6 +79,8 @@ class PredictionOrder:
                     f"a map of {loaded.label} depends on all frames before it, so clips cannot be "
                     f"cut into parts; leave '{task.source}' to one worker"
                 )
+            if not own.is_finished(task.source, task.place):
+                own.index(task.source, task.place, note)
             pieces = cut(frames, parts, own.formats, batch_size=loaded.model.batch_size)
             found += [replace(task, part=piece) for piece in pieces]
         return found
