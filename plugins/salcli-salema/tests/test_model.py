@@ -71,7 +71,13 @@ def test_maps_stretch_from_zero_to_one_and_a_constant_one_is_zero() -> None:
     torch.testing.assert_close(stretch(maps), wanted)
 
 
-@pytest.mark.parametrize("options", [(), ("variant=clstm30",), ("ema_loc=7,54",)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(pytest.param(each, marks=pytest.mark.endurance) for each in ((), ("variant=clstm30",))),
+        ("ema_loc=7,54",),
+    ],
+)
 def test_neither_batch_size_nor_mode_changes_the_maps(
     options: tuple[str, ...], make_model: Make
 ) -> None:
@@ -112,6 +118,7 @@ def test_dropout_at_prediction_only_on_request(make_model: Make) -> None:
     assert np.abs(one - plain).max() > 0.01
 
 
+@pytest.mark.endurance
 def test_monte_carlo_dropout_is_the_mean_of_passes(make_model: Make) -> None:
     """With the masks of each frame and pass, whatever goes through the network at once."""
     frames = pictures(3)

@@ -66,6 +66,7 @@ def near(found: float, wanted: float, *, relative: float = 0.0, absolute: float 
     assert found == pytest.approx(wanted, rel=relative, abs=absolute)
 
 
+@pytest.mark.endurance
 def test_training_equals_the_original(
     trainee: Callable[..., Salema], golden: Callable[..., tuple[dict[str, Any], Any]]
 ) -> None:

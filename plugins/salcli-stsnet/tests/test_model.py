@@ -57,6 +57,7 @@ def assert_close_to_golden(ours: torch.Tensor, expected: np.ndarray, message: st
     np.testing.assert_allclose(ours.numpy(), expected, rtol=0, atol=scale, err_msg=message)
 
 
+@pytest.mark.endurance
 def test_every_stage_equals_the_original(make: Callable[..., Stsnet], golden: Golden) -> None:
     """Of the paper's way: a frame and its flow at the paper's size."""
     _, arrays = golden("03_stsconvnet_flow")

@@ -24,6 +24,7 @@ VISIBLE = 1e-5
 """Smaller changes of a parameter vanish in float32."""
 
 
+@pytest.mark.endurance
 def test_training_equals_caffe(
     filled: Callable[[Net], STSNet],
     golden: Callable[[str], tuple[dict, dict[str, np.ndarray]]],

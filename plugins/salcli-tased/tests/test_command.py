@@ -85,7 +85,10 @@ def test_video_equals_the_original(
 @torch.inference_mode()
 @pytest.mark.parametrize(
     ("name", "order"),
-    [("31", range(32)), ("short40_12", [place % 40 for place in range(12 + 31, 11, -1)])],
+    [
+        pytest.param("31", range(32), marks=pytest.mark.endurance),
+        ("short40_12", [place % 40 for place in range(12 + 31, 11, -1)]),
+    ],
 )
 def test_windows_equal_the_original(
     name: str, order: Sequence[int], arrays: Arrays, network: TasedNet, make: Make

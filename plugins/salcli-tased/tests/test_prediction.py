@@ -153,7 +153,7 @@ def test_nothing_gives_nothing() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("most", [pytest.param(1, marks=pytest.mark.endurance), 3])
 def test_stream_shares_only_what_is_equal(network: TasedNet, most: int) -> None:
     """Activations everywhere, maps where the switches agree, from the first window to the last."""
     frames = torch.from_numpy(np.stack(video(60))).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -179,6 +179,7 @@ def test_stream_shares_only_what_is_equal(network: TasedNet, most: int) -> None:
     assert flipped <= 1
 
 
+@pytest.mark.endurance
 def test_stream_equals_naive(streamed: np.ndarray, naive: np.ndarray) -> None:
     far = np.abs(streamed[::3] - naive).max(axis=(1, 2))
     assert far.max() <= AGREE
@@ -187,6 +188,7 @@ def test_stream_equals_naive(streamed: np.ndarray, naive: np.ndarray) -> None:
     assert neighbours.min() > AGREE
 
 
+@pytest.mark.endurance
 def test_maps_do_not_depend_on_chunks_nor_on_what_follows(make: Make, streamed: np.ndarray) -> None:
     found = maps(make(TINY, batch_size=1), video(62))
     np.testing.assert_allclose(found, streamed[:62], rtol=0, atol=AGREE)

@@ -65,6 +65,7 @@ def test_losses_equal_the_original(make: Make, batch: Batch) -> None:
     assert loss.parts["kld_each"].item() == pytest.approx(each, rel=3e-4)
 
 
+@pytest.mark.endurance
 def test_two_batches_and_a_step_equal_the_original(make: Make, batch: Batch) -> None:
     model = make({})
     network = model.network
