@@ -190,8 +190,9 @@ def temporaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def processes(fake_site: Path, temporaries: Path) -> Iterator[Callable[..., Ended]]:
     """Run several commands at once, each in a process of its own; see tests/forking.py.
 
-    `after` and `number`: after how many seconds they get which signal. `kill_at`: at which map
-    each is killed.
+    `after` and `number`: after how many seconds they get which signal; after several pauses, they
+    get it several times. `seen`: the first pause begins when this file is there. `kill_at`: at
+    which map each is killed.
     """
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("forking.py"))],
@@ -204,7 +205,8 @@ def processes(fake_site: Path, temporaries: Path) -> Iterator[Callable[..., Ende
         def run(
             *commands: Sequence[str | Path],
             folder: Path,
-            after: float | None = None,
+            after: float | Sequence[float] = (),
+            seen: Path | None = None,
             number: int = signal.SIGKILL,
             kill_at: int | None = None,
         ) -> Ended:
@@ -213,7 +215,8 @@ def processes(fake_site: Path, temporaries: Path) -> Iterator[Callable[..., Ende
             wanted = {
                 "commands": [[str(part) for part in command] for command in commands],
                 "folder": str(folder),
-                "after": after,
+                "pauses": [after] if isinstance(after, float) else after,
+                "seen": str(seen or ""),
                 "signal": number,
                 "kill_at": kill_at,
             }

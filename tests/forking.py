@@ -1,8 +1,8 @@
 """Runs commands of salcli as processes of their own, without the time that each start takes.
 
 This process imports everything once. For each line of JSON on its standard input it forks a process
-for each of `commands`, all at once, sends them `signal` after so many seconds if that is wanted,
-and answers with their exit codes and what they printed on stderr.
+for each of `commands`, all at once, sends them `signal` after so many seconds or as soon as a file
+is there if that is wanted, and answers with their exit codes and what they printed on stderr.
 """
 
 import itertools
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 
 
 def die_at(count: int) -> None:
@@ -60,8 +61,10 @@ def answer(wanted: dict) -> dict:
         if pid == 0:
             child(arguments, wanted["folder"], errors.fileno(), wanted["kill_at"])
         children.append((pid, errors))
-    if wanted["after"] is not None:
-        time.sleep(wanted["after"])
+    while wanted["seen"] and not Path(wanted["seen"]).exists():
+        time.sleep(0.002)
+    for pause in wanted["pauses"]:
+        time.sleep(pause)
         for pid, _ in children:
             os.kill(pid, wanted["signal"])
     codes, texts = [], []

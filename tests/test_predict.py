@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -416,28 +413,17 @@ def test_killed_stills_go_on_behind_the_last_whole_batch(
     assert json.loads((tmp_path / "killed/in/salcli.json").read_text())["frames"] == 9
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_interrupting_ends_with_130(fake_site: Path, tmp_path: Path, times: int) -> None:
+@pytest.mark.parametrize("pauses", [(0.0,), (0.0, 0.02)], ids=["once", "twice"])
+def test_interrupting_ends_with_130(
+    processes: Callable[..., Any], tmp_path: Path, pauses: tuple[float, ...]
+) -> None:
     for number in range(100):  # far more than are done before the signal comes
         picture(tmp_path / f"clip/{number:04d}.png")
-    environment = {**os.environ, "PYTHONPATH": str(fake_site), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [*(sys.executable, "-m", "salcli", "predict", "clip", *FAKE), *SLOWLY, "--save", "png"],
-        cwd=tmp_path,
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        # What a shell starts in the background ignores it, and so would this.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    while not (tmp_path / "saliency/clip/0000.png").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    for _ in range(times):  # the second time while it cleans up
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
-    _, stderr = process.communicate(timeout=30)
+    first = tmp_path / "saliency/clip/0000.png"
+    slow = ["predict", "clip", *FAKE, *SLOWLY, "--save", "png"]
+    # the second time while it cleans up
+    ended = processes(slow, folder=tmp_path, seen=first, after=pauses, number=signal.SIGINT)
 
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
+    assert ended.codes == [130]
+    assert "Traceback" not in ended.errors[0]
     assert not list((tmp_path / "saliency/clip").glob(".salcli-*"))

@@ -120,7 +120,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(
     start: Start, stills: Path, tmp_path: Path
 ) -> None:
     stopped = tmp_path / "run"
-    arguments = words(stills, stopped, "--batch-size", "1", model="tiny")
+    arguments = words(stills, stopped, "--batch-size", "1", "--epochs", "1", model="tiny")
     code, said = start(*arguments, END="SIGTERM learn 2").ended()
     assert code == 128 + signal.SIGTERM, said
     state = (stopped / "last.pt").read_bytes()

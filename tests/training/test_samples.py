@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
@@ -311,6 +311,7 @@ def test_a_damaged_file_is_named_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@settings(max_examples=40)
 @given(
     x=st.integers(0, 89),
     y=st.integers(0, 69),
