@@ -91,6 +91,7 @@ def test_equal_quality_where_people_look_takes_fewer_bytes(
     assert "already done" in salcli("encode", clip, "-m", "brightness", *options).stderr
 
 
+@pytest.mark.endurance
 def test_the_size_of_a_plain_encode_gives_a_better_quality(
     fakes: None, tmp_path: Path, clip: Path
 ) -> None:

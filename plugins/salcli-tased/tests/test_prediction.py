@@ -194,7 +194,10 @@ def test_maps_do_not_depend_on_chunks_nor_on_what_follows(make: Make, streamed: 
     np.testing.assert_allclose(found, streamed[:62], rtol=0, atol=AGREE)
 
 
-@pytest.mark.parametrize(("count", "stride"), [(1, 1), (31, 10), (61, 20)])
+@pytest.mark.parametrize(
+    ("count", "stride"),
+    [(1, 1), (31, 10), pytest.param(61, 20, marks=pytest.mark.endurance)],
+)
 def test_short_videos_stream_as_they_do_naively(make: Make, count: int, stride: int) -> None:
     streamed, naive = (
         maps(make({**TINY, "mode": mode, "stride": stride}), video(count))
@@ -203,7 +206,7 @@ def test_short_videos_stream_as_they_do_naively(make: Make, count: int, stride: 
     np.testing.assert_allclose(streamed, naive, rtol=0, atol=AGREE)
 
 
-@pytest.mark.parametrize("length", [16, 64])
+@pytest.mark.parametrize("length", [16, pytest.param(64, marks=pytest.mark.endurance)])
 def test_other_clip_lengths_stream_as_they_do_naively(make: Make, length: int) -> None:
     options = {**TINY, "clip_length": length, "stride": 60}
     models = [
