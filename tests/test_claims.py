@@ -106,6 +106,58 @@ def test_ten_times_four_processes_and_kills_at_random(
             shutil.rmtree(tmp_path / "killed")
 
 
+CONTAINER = ("unshare", "--uts", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
+"""Starts a process with number 1, a host name and a network of its own."""
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("hosts", [("one", "two"), ("same", "same")])
+def test_containers_share_a_folder(
+    salcli: Run, fake_environment: Callable[..., dict[str, str]], tmp_path: Path, hosts: list[str]
+) -> None:
+    """Their processes have one number, and cannot see each other."""
+    if subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system does not permit namespaces")
+    for number in range(6):
+        stills(tmp_path / f"in/f{number}", 4)
+    command = ["predict", "in", *FAKE, "-O", "delay=0.2", "--batch-size", "1", "--json"]
+    assert salcli(*command, "-o", "calm").returncode == 0
+    calm = everything(tmp_path / "calm")
+
+    def start(host: str, output: str) -> subprocess.Popen[str]:
+        script = f'hostname {host}; exec "$0" -m salcli "$@"'
+        return subprocess.Popen(
+            [*CONTAINER, "sh", "-c", script, sys.executable, *command, "-o", output],
+            cwd=tmp_path,
+            env=fake_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def statuses(process: subprocess.Popen[str]) -> list[str]:
+        document = json.loads(process.communicate()[0])
+        assert process.returncode == 0
+        return [each["status"] for each in document["inputs"]]
+
+    both = [statuses(process) for process in [start(host, "both") for host in hosts]]
+    assert sum(each.count("done") for each in both) == 6
+    assert everything(tmp_path / "both") == calm
+
+    killed = start(hosts[0], "out")
+    while not (found := list((tmp_path / "out").rglob(".salcli-claim"))):
+        assert killed.poll() is None
+        time.sleep(0.1)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    holder = json.loads(found[0].read_bytes())
+    assert (holder["pid"], holder["host"]) == (1, hosts[0])
+    assert sorted(statuses(start(hosts[1], "out"))) == ["done"] * 5 + ["elsewhere"]
+    os.utime(found[0], (time.time() - 200,) * 2)
+    assert statuses(start(hosts[1], "out")).count("done") == 1
+    assert everything(tmp_path / "out") == calm
+
+
 def test_a_claimed_input_is_left_to_its_process(
     salcli: Run, clip_file: Path, tmp_path: Path
 ) -> None:

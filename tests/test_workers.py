@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -218,6 +220,23 @@ def test_workers_make_what_one_process_makes(salcli: Run, clip_file: Path, tmp_p
     assert (status["done"], status["left"]) == (3, 2)
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_worker_that_is_killed_at_a_random_frame_changes_nothing(
+    salcli: Run, clip_file: Path, tmp_path: Path, seed: int
+) -> None:
+    command = ("predict", clip_file, clip_file, "-m", "mortal", "-O", "kills=kills")
+    command += ("--save", "png", "--batch-size", "2")
+    assert salcli(*command, "-o", "one").returncode == 0
+    (tmp_path / "kills").mkdir()
+    (tmp_path / "kills" / str(random.Random(seed).randrange(1, 13))).touch()
+
+    run = salcli(*command, "-o", "two", "--workers", "2")
+
+    assert run.returncode == 0, run.stderr
+    assert "the worker died: it was killed by SIGKILL" in run.stderr
+    assert everything(tmp_path / "two") == everything(tmp_path / "one")
+
+
 def test_a_broken_model_ends_all_workers(salcli: Run, clip_file: Path, tmp_path: Path) -> None:
     shutil.copy(clip_file, tmp_path / "other.mp4")
 
@@ -300,3 +319,63 @@ def test_whatever_is_killed_the_bytes_are_the_same(
 
     assert everything(tmp_path / "out") == calm
     assert not leftovers(tmp_path)
+
+
+def rss(pid: int) -> int:
+    """Megabytes of a process in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU time of a process and those that it waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.endurance
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize(("kind", "count"), [("stills", 10_000), ("clips", 500)])
+def test_many_inputs_take_time_but_no_memory(
+    fake_environment: Callable[..., dict[str, str]],
+    clip_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    count: int,
+) -> None:
+    """Each is done once, the last ones as fast as the first, and workers do not grow."""
+    folder, inputs = tmp_path / "in", list[str]()
+    folder.mkdir()
+    for number in range(count):
+        path = folder / f"{number:05d}{'.png' if kind == 'stills' else '.mp4'}"
+        if kind == "stills":
+            Image.new("RGB", (20, 12), (number % 250 + 1,) * 3).save(path)
+        else:
+            shutil.copy(clip_file, path)
+        inputs.append(str(path))
+    command = [sys.executable, "-m", "salcli", "predict", "in/*.*", "-m", "brightness"]
+    command += ["--save", "npy", "--workers", "2", "--progress", "json", "-o", "out"]
+    done, pids = list[str](), set[int]()
+    memory, spent = list[int](), list[float]()
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=fake_environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for event in map(json.loads, process.stderr):
+            if event["event"] != "finish":
+                continue
+            done.append(event["text"].partition(": ")[0])
+            pids.add(pid := int(event["worker"].partition("@")[0]))
+            if len(done) % (count // 10) == 0 and len(done) < count:
+                memory.append(rss(pid))
+                spent.append(sum(map(cpu, [process.pid, *pids])))
+    assert process.returncode == 0
+    assert sorted(done) == [each.removeprefix(f"{tmp_path}/") for each in inputs]
+    steps = [late - early for early, late in itertools.pairwise(spent)]
+    each = sum(steps) / (0.8 * count)
+    with capsys.disabled():
+        print(f"\n{count} {kind}: {1000 * each:.1f} ms of CPU time each, tenths:")
+        print([f"{step:.1f} s" for step in steps], [f"{size} MB" for size in memory])
+    assert max(memory[1:]) < 1.1 * memory[0] + 10
+    assert sum(steps[-4:]) < 1.3 * sum(steps[:4])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,11 +81,15 @@ def _connected(address: str) -> Any:
         import ray
     except ImportError:
         raise UsageError("Ray is not installed; pip install 'salcli[ray]'") from None
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises whatever, also this very class
         text = " ".join(str(error).split())
         raise UsageError(f"there is no Ray cluster at '{address}': {text}") from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray's own handler would leave claims behind
     return ray
 
 
