@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from salcli.engines.networks import on_tensors
 from salcli.errors import UsageError
 from salcli.specs import ArrayNetwork
 
-__all__ = ["FORMATS", "Published", "check_installed", "load", "write"]
+__all__ = ["FORMATS", "Published", "check_installed", "load", "published", "write"]
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
@@ -44,6 +45,16 @@ class Published(nn.Module):
         return self.finish(*found[: self.count]), *found[self.count :]
 
 
+def published(exportable: Exportable) -> Exportable:
+    """The same network with the maths behind it, whose only output is `map`."""
+    return replace(
+        exportable,
+        network=Published(exportable).eval(),
+        outputs=["map"],
+        finish=lambda maps: maps,
+    )
+
+
 def check_installed(format_: str) -> None:
     """Refuse a format whose libraries are missing.
 
@@ -62,7 +73,7 @@ def write(exportable: Exportable, format_: str, path: Path, *, batch: int | None
     """Write a network of `Published` maps.
 
     Args:
-        exportable: Its network is a `Published` one.
+        exportable: As `published` gives it.
         format_: One of `FORMATS`.
         path: The file.
         batch: Size of the batch; `None` for any.

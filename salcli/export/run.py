@@ -62,9 +62,7 @@ def export(
     files.check_installed(format_)
     model = loaded.model
     given = model.exportable(size)
-    whole = dataclasses.replace(
-        given, network=files.Published(given).eval(), outputs=["map"], finish=lambda maps: maps
-    )
+    whole = files.published(given)
     name = "-".join([model.spec.name, *([loaded.row.tag] if loaded.row else [])])
     target = folder / f"{name}{files.SUFFIXES[format_]}"
     with atomic.temporary_folder() as desk, failures_of(f"the export of model '{model.spec.name}'"):

@@ -25,6 +25,7 @@ from salcli.testing.subject import Subject
 if TYPE_CHECKING:
     from salcli.gaze.groundtruth import read_density
     from salcli.models.engine import use_engine
+    from salcli.testing.exports import exported
     from salcli.training.optimisation import autocast, freeze, make_optimiser
     from salcli.training.plan import fixed_samples, samples
     from salcli.training.validation import by_maps
@@ -35,6 +36,7 @@ __all__ = [
     "by_maps",
     "check_model",
     "check_plugin",
+    "exported",
     "fixed_samples",
     "freeze",
     "make_optimiser",
@@ -48,6 +50,7 @@ __getattr__ = lazily(
     {
         "autocast": "salcli.training.optimisation",
         "by_maps": "salcli.training.validation",
+        "exported": "salcli.testing.exports",
         "fixed_samples": "salcli.training.plan",
         "freeze": "salcli.training.optimisation",
         "make_optimiser": "salcli.training.optimisation",

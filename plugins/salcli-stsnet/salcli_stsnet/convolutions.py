@@ -83,7 +83,7 @@ class WideConvolution(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, outputs, h, w]` for `[N, inputs, h, w]`."""
-        if self.spectrum is None or self.bias is None:
+        if self.spectrum is None or self.bias is None or torch.compiler.is_compiling():
             return super().forward(x)
         return _convolved(x, self.spectrum) + self.bias[:, None, None]
 

@@ -32,7 +32,7 @@ def finish(
 
     If they are stretched, they are divided by `peak`, in [0, 1], or else by each map's maximum.
     """
-    grey = (output * SALIENCY_SCALE + settings.saliency_mean).clamp(0, WHITE)
+    grey = (output * SALIENCY_SCALE + settings.saliency_mean).clamp(0.0, WHITE)
     grey = functional.interpolate(
         grey, size=size, mode=MODES[settings.interpolation], align_corners=False
     )
@@ -40,7 +40,7 @@ def finish(
         # for five pixels [1 4 6 4 1] / 16
         kernel = torch.from_numpy(cv2.getGaussianKernel(settings.blur, 0)[:, 0]).to(grey)
         grey = blur(grey, kernel, border="mirror")
-    maps = grey[:, 0].clamp(0, WHITE)
+    maps = grey[:, 0].clamp(0.0, WHITE)
     if not stretched:
         return maps / WHITE
     if peak is None:

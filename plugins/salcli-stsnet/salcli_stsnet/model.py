@@ -26,13 +26,13 @@ from salcli import (
     UsageError,
     WeightsError,
 )
-from salcli.authoring import Checkpoint, Model, batched, load_strict, pixels, prefetch
+from salcli.authoring import Checkpoint, Exportable, Model, batched, load_strict, pixels, prefetch
 from salcli_stsnet import SMALLEST, Options, caffemodel, flow, pictures, training
 from salcli_stsnet.flow import METHODS, RAFT
 from salcli_stsnet.flowfiles import FlowFolder
 from salcli_stsnet.joining import joined
 from salcli_stsnet.maps import finish
-from salcli_stsnet.network import LAYERS, SHRINKING, SINGLE, STSNet, net_of
+from salcli_stsnet.network import LAYERS, SINGLE, Streams, STSNet, net_of
 from salcli_stsnet.settings import Settings
 from salcli_stsnet.streams import (
     Pair,
@@ -227,17 +227,37 @@ class Stsnet(Model):
 
     def _forward(self, frames: Tensor, flows: Tensor) -> Tensor:
         """The net's output; on a CPU, large batches are processed in parts."""
-        if self.settings.swap_streams:
-            frames, flows = flows, frames
-        height, width = frames.shape[-2:]
-        if self.options.pad:
-            margins = (0, -width % SHRINKING, 0, -height % SHRINKING)
-            frames, flows = (nn.functional.pad(x, margins, "reflect") for x in (frames, flows))
-        count = len(frames)
+        count, streams = len(frames), self._streams()
         if frames.device.type == "cpu":
             count = max(1, CPU_PIXELS // (frames.shape[-2] * frames.shape[-1]))
         parts = zip(torch.split(frames, count), torch.split(flows, count), strict=True)
-        return torch.cat([self.network(*part) for part in parts])[..., :height, :width]
+        return torch.cat([streams(*part)[0] for part in parts])
+
+    def _streams(self) -> Streams:
+        swapped = self.settings.swap_streams
+        return Streams(self.network, pad=self.options.pad, swapped=swapped).eval()
+
+    def exportable(self, size: tuple[int, int]) -> Exportable:
+        """The net: frames and pictures of their flow give maps; a single stream has one input."""
+        height, width, _ = self._resized(np.zeros((*size, 3), np.uint8)).shape
+        net, settings = self.options.net, self.settings
+        names = {"ssnet": ["frames"], "tsnet": ["flows"]}.get(net, ["frames", "flows"])
+        how = {
+            "resize": "by OpenCV in 8 bit",
+            "channels": settings.channels.upper(),
+            "mean": list(settings.mean),
+            "std": [1 / settings.input_scale] * 3,
+        }
+        flow = {"picture": self.options.flow_encoding, "of": self.options.flow_direction}
+        return Exportable(
+            self._streams(),
+            inputs=dict.fromkeys(names, (3, height, width)),
+            outputs=["saliency"],
+            finish=partial(
+                finish, size=size, settings=settings, stretched=self.options.stretch != "none"
+            ),
+            facts={"frames": how, "flows": {**how, **flow}},
+        )
 
     def training_inputs(self, frames: Sequence[Frame], random: np.random.Generator) -> Tensor:
         """Successive frames and the flow into each, `[T, 6, h, w]`; for ssnet `[T, 3, h, w]`.

@@ -19,7 +19,7 @@ from torch.nn import functional
 from salcli_stsnet import Net
 from salcli_stsnet.convolutions import TILES, Convolution, WideConvolution
 
-__all__ = ["CONVOLUTIONS", "LAYERS", "SINGLE", "STSNet", "net_of"]
+__all__ = ["CONVOLUTIONS", "LAYERS", "SINGLE", "STSNet", "Streams", "net_of"]
 
 CONVOLUTIONS = (
     (3, 96, 7),
@@ -42,8 +42,9 @@ ROWS = 32
 SHRINKING = 4
 """Two poolings halve the sides, and `deconv1` enlarges by the same factor."""
 
-MANY_CHANNELS = 128
-"""From this many input channels on, wide kernels are faster in the frequency domain."""
+MANY_CHANNELS = 96
+"""From this many input channels on, wide kernels are faster in the frequency domain: `conv2` takes
+two thirds of the time there, and all but `conv1`, `conv3` and `conv9` are computed so."""
 
 SINGLE: tuple[Net, ...] = ("ssnet", "tsnet")
 """Single-stream nets, with the same layers; their input is either the frame or the flow."""
@@ -218,3 +219,29 @@ class STSNet(nn.Module):
         """The chain's last layer."""
         enlarged: Tensor = self.get_submodule(f"deconv1{suffix}")(x)
         return enlarged
+
+
+class Streams(nn.Module):
+    """A net as a function of tensors: frames and flows `[N, 3, h, w]` to a tuple of its output.
+
+    Args:
+        network: The net.
+        pad: Whether the input is padded to a multiple of `SHRINKING`, so that the output has its
+            size.
+        swapped: Whether the first stream sees the flow.
+    """
+
+    def __init__(self, network: STSNet, *, pad: bool, swapped: bool) -> None:
+        super().__init__()
+        self.network, self.pad, self.swapped = network, pad, swapped
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Of a net that sees one of both, the only input may be given."""
+        frames, flows = inputs[0], inputs[-1]
+        if self.swapped:
+            frames, flows = flows, frames
+        height, width = frames.shape[-2:]
+        if self.pad:
+            margins = (0, -width % SHRINKING, 0, -height % SHRINKING)
+            frames, flows = (functional.pad(x, margins, "reflect") for x in (frames, flows))
+        return (self.network(frames, flows)[..., :height, :width],)

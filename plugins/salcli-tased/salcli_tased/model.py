@@ -26,6 +26,7 @@ from salcli import (
 from salcli.authoring import (
     MINUS_ONE_TO_ONE,
     Checkpoint,
+    Exportable,
     Model,
     input_chunks,
     losses,
@@ -36,7 +37,7 @@ from salcli_tased import Options, s3d
 from salcli_tased.clips import WindowSchedule, interpolated
 from salcli_tased.finishing import finish
 from salcli_tased.folded import Folded
-from salcli_tased.network import TasedNet
+from salcli_tased.network import ClipMap, TasedNet
 from salcli_tased.streaming import Naive, Sliding, Streaming
 
 EPSILON = 2.220446049250313e-16
@@ -143,6 +144,21 @@ class Tased(Model):
             return lambda: Naive(self.network, length, most=most)
         folded = Folded(self.network)
         return lambda: Streaming(folded, length, most=most)
+
+    def exportable(self, size: tuple[int, int]) -> Exportable:
+        """The network on whole clips; a map has the input's size."""
+        length, (height, width) = self.options.clip_length, self.options.input_size
+        order = f"frame t is predicted by the {length} frames that end with it, the first frames by"
+        return Exportable(
+            ClipMap(self.network).eval(),
+            inputs={"clips": (3, length, height, width)},
+            outputs=["raw"],
+            finish=lambda raw: finish(raw)[:, 0],
+            facts={
+                "clips": MINUS_ONE_TO_ONE.facts("bilinear, by OpenCV in 8 bit"),
+                "order": f"{order} those that begin with it, backwards",
+            },
+        )
 
     def losses(self, batch: Batch) -> Iterator[Loss]:
         """KLD of the last frames' maps: `kld` as published, `kld_each` the mean over the maps.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Features", "Mixed", "SeparableUnit", "TasedNet", "Unit", "unpool"]
+__all__ = ["ClipMap", "Features", "Mixed", "SeparableUnit", "TasedNet", "Unit", "unpool"]
 
 
 def norm(channels: int) -> nn.BatchNorm3d:
@@ -261,6 +261,18 @@ class TasedNet(nn.Module):
         All poolings must fit the height and width, see `salcli_tased.Options`.
         """
         return self.decode(self.encode(x))
+
+
+class ClipMap(nn.Module):
+    """The network as a function to a tuple, for one that is exported."""
+
+    def __init__(self, network: TasedNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
+        """The maps `[B, h, w]` of the last frames of clips `[B, 3, T, h, w]`."""
+        return (self.network(clips),)
 
 
 def pointwise(inputs: int, outputs: int) -> list[nn.Module]:
