@@ -119,7 +119,8 @@ def read(path: Path) -> Frame:
         InputError: The file cannot be read as an image; the message names it and the reason.
     """
     with _opened(path) as image:
-        return to_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)  # otherwise it copies upright ones, too
+        return to_rgb(image)
 
 
 def size_of(path: Path) -> tuple[int, int]:
