@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from salcli.media.video import Video
 from salcli.prediction import claims
 from salcli.prediction.claims import ClaimedElsewhere, claimed
 from salcli.processes import Process
+from salcli.terminal.ending import Ending
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Commands = Callable[..., Any]
@@ -273,8 +275,25 @@ def test_who_was_silent_too_long_leaves_the_input(
     assert path.read_bytes() == taken  # what is not mine is not removed
 
 
+def test_a_clock_that_jumps_frees_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / ".salcli-claim"
+    write_claim(path, Process.current())
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 10**6)
+    with pytest.raises(ClaimedElsewhere), claimed(path):
+        pass
+    path.unlink()
+    with claimed(path) as mine:
+        monkeypatch.setattr(time, "time", lambda: now - 10**6)
+        mine.touch()
+        assert claims.holder_of(path) is not None
+
+
 def test_only_the_leftovers_of_ended_processes_are_swept(tmp_path: Path) -> None:
     tag, pid = Process.current().tag, ended_pid()
+    own = atomic.LEFTOVER.match(atomic.temporary(tmp_path / "0001.png").name)
+    assert own
+    assert (own[1], own[2]) == (tag, str(os.getpid()))
     gone = [f".salcli-{tag}-{pid}-0001.png", f"salcli-{tag}-{pid}-abc"]
     reused = f".salcli-{tag}-{os.getpid()}.1-0001.png"  # its number was given to this process
     kept = [
@@ -291,6 +310,19 @@ def test_only_the_leftovers_of_ended_processes_are_swept(tmp_path: Path) -> None
     atomic.sweep(tmp_path)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_temporary_folders_of_ended_processes_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"salcli-{Process.current().tag}-{ended_pid()}-abc"
+    left.mkdir()
+    (left / "log").touch()
+
+    with atomic.temporary_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_results_compare_by_hash_and_a_cut_file_is_not_finished(
@@ -347,6 +379,20 @@ def test_signals_leave_nothing_temporary(
     assert not [p for p in (tmp_path / "saliency").rglob(".*") if atomic.LEFTOVER.match(p.name)]
 
 
+def test_further_signals_are_ignored_while_it_cleans_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[int] = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
+    ending = Ending()
+    with pytest.raises(KeyboardInterrupt):
+        ending.receive(signal.SIGTERM, None)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        ending.receive(number, None)
+    assert (ending.signal, raised) == (signal.SIGTERM, [])
+    ending.receive(signal.SIGINT, None)
+    assert raised == [signal.SIGINT]
+
+
 def test_a_journal_of_anyone_removes_nothing_outside(salcli: Run, tmp_path: Path) -> None:
     stills(tmp_path / "in", 3)
     precious = tmp_path / "precious/thesis.png"
@@ -356,7 +402,8 @@ def test_a_journal_of_anyone_removes_nothing_outside(salcli: Run, tmp_path: Path
     whole = everything(tmp_path / "out")
     journal = tmp_path / "out/in/salcli.part.json"
     head = {"settings": {}, "formats": ["png"], "batch_size": 1}
-    for entry in (["../../precious/thesis"], [["a"]], "p0", [], {"a": 1}, None, ["p0", "x"]):
+    outside = {"label": "../../precious/thesis"}
+    for entry in (outside, {"label": "p0", "shape": [3]}, [["a"]], "p0", [], {"a": 1}, None):
         (tmp_path / "out/in/salcli.json").unlink()
         journal.write_text(f"{json.dumps(head)}\n{json.dumps(entry)}\n")
 

@@ -17,6 +17,7 @@ from salcli.errors import PluginError, UnknownName, UsageError
 from salcli.filters.chain import Filter, check_trainable, choose, trained_part
 from salcli.models.loading import create
 from salcli.models.model import Model
+from salcli.plugins import loader
 from salcli.prediction import loop
 from salcli.scoring.predicted import PredictedMaps
 from salcli.terminal.progress import Watcher
@@ -362,6 +363,8 @@ def test_the_examples_of_the_guide_do_what_they_say(
     results = run(model, [frame, frame])
 
     assert [each.saliency.tolist() for each in results] == [expected, expected]
+    named = [plugin.distribution for plugin in loader.load().altering()]
+    assert named == ([] if example == "filter" else ["salcli-hooked"])  # as records name them
     sys.modules.pop("salcli_hooked", None)
 
 

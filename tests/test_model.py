@@ -1,5 +1,6 @@
 """A model reads the files of its own format, wherever weights are taken."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,12 @@ def test_the_store_s_file_is_read_by_the_model(
     assert loaded.model.offline
     assert loaded.label == "format:lines"
     assert loaded.model.network.gain.item() == 0.5
+    assert loaded.path
+    before = loaded.path.stat()
+    loaded.path.write_text("gain=0.6\n")  # as long, and it gets the same times
+    os.utime(loaded.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(WeightsError, match="has the hash"):
+        load_model("format", device="cpu", offline=True)
 
 
 @pytest.mark.usefixtures("format_plugin")

@@ -130,6 +130,7 @@ RECORD = {
     "settings": {"model": "centre"},
     **{"model": "centre", "rounding": "nearest", "formats": ["png"], "kind": "stills"},
     **{"frames": 1, "labels": ["a"], "extras": [], "problems": [], "single": False},
+    "files": {"a.png": 3},
     "trained_on": [{"data": "osie", "splits": ["train"]}],
 }
 
@@ -144,6 +145,12 @@ def test_records(tmp_path: Path, text: str) -> None:
     origin_of(place.folder)
     record = place.read(single=False)
     assert not record or all(file.parent == place.folder for file in place.files(record))
+
+
+def test_records_that_are_whole_are_read(tmp_path: Path) -> None:
+    OutputPaths(tmp_path, "maps").write(RECORD)
+
+    assert OutputPaths(tmp_path, "maps").read(single=False) == RECORD
 
 
 AREAS = {

@@ -114,6 +114,7 @@ def test_other_settings_replace_the_results(salcli: Run, clip_file: Path, tmp_pa
 @pytest.mark.parametrize(
     "change",
     [
+        {"files": {"../../precious/thesis.png": 13}},
         {"labels": ["../../precious/thesis"]},
         {"labels": None, "extras": ["/../../../precious/x"], "frames": 1},
         {"formats": ["../precious/thesis"]},

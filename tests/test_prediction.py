@@ -47,6 +47,8 @@ def test_results_carry_what_belongs_to_their_frame() -> None:
     assert all(r.frame is frame for r, frame in zip(results, frames, strict=True))
     levels = [r.saliency.mean() for r in results]
     assert levels == pytest.approx([10 * n / 255 for n in range(6)], abs=1e-6)
+    varying = Stimulus("s", frames[:3], fps=10.0, times=[0.5, 0.6, 1.2])
+    assert [r.time for r in loop.run(model_of("trail"), varying, notice=print)] == [0.5, 0.6, 1.2]
 
 
 def test_stills_of_many_sizes_keep_their_sizes() -> None:

@@ -1,6 +1,7 @@
 """`salcli report`: what is in the page, and what happens with bad input."""
 
 import base64
+import hashlib
 import json
 import re
 import subprocess
@@ -151,10 +152,16 @@ def test_nothing_leads_out_of_the_page_and_equal_input_gives_equal_bytes(
     salcli: Run, photos: list[Path], tmp_path: Path
 ) -> None:
     pages = []
+    photo = photos[0].rename(tmp_path / "<!--<script>.png")  # would hide the end of the data
     for name in ("one.html", "two.html"):
-        assert salcli("report", photos[0], "-m", "brightness", "-o", name).returncode == 0
+        assert salcli("report", photo, "-m", "brightness", "-o", name).returncode == 0
         pages.append((tmp_path / name).read_text("utf-8"))
     assert pages[0] == pages[1]
+    assert "<!--<script>" not in pages[0]
+    assert data_of(tmp_path / "one.html")["entries"][0]["name"] == "<!--<script>"
+    script = pages[0].rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in pages[0]
     assert "default-src 'none'" in pages[0]
     links = re.findall(r'(?:src|href)="([^"]*)"', pages[0])
     assert links

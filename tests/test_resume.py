@@ -23,6 +23,7 @@ from salcli.models.loading import Loaded, create
 from salcli.output import segments, writers
 from salcli.output.segments import Segments, count_pictures
 from salcli.prediction import parts, produce
+from salcli.prediction.finished import FinishedFrame, FinishedFrames
 from salcli.prediction.job import Job, Outcome
 from salcli.prediction.manifest import OutputPaths
 from salcli.prediction.parts import cut
@@ -217,6 +218,19 @@ def test_stills_with_a_table_and_extras_go_on(fakes: None, tmp_path: Path) -> No
 
     assert everything(tmp_path / "out") == everything(tmp_path / "calm")
     assert watcher.made <= 7  # behind the first whole batch, at least
+
+
+def test_stills_go_on_behind_whole_batches_only(tmp_path: Path) -> None:
+    done = FinishedFrames(tmp_path, settings={}, formats=("png",), batch_size=3)
+    done.resume(0)
+    counts = []
+    for number in range(8):
+        (tmp_path / f"p{number}.png").touch()
+        done.add(FinishedFrame(f"p{number}", (4, 6, 3) if number < 4 else (6, 4, 3)))
+        counts.append(len(done.whole_batches(None)))
+    assert counts == [0, 0, 3, 3, 4, 4, 7, 7]
+    (tmp_path / "p5.png").unlink()
+    assert len(done.whole_batches(None)) == 4
 
 
 @pytest.mark.usefixtures("fakes")

@@ -10,7 +10,7 @@ import pytest
 
 from salcli.errors import InputError
 from salcli.media.images import ahead
-from salcli.media.video import Video, is_video
+from salcli.media.video import Video, frame_rate, is_video
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 CODECS = {"webm": "libvpx", "3gp": "mpeg4", "flv": "flv1", "avi": "mpeg4", "mpg": "mpeg1video"}
@@ -88,6 +88,21 @@ def test_variable_rate_keeps_frames_and_times(tmp_path: Path) -> None:
 def test_ntsc_rates_are_exact(tmp_path: Path) -> None:
     assert Video(make(tmp_path / "a.mp4", rate="30000/1001")).fps == pytest.approx(30000 / 1001)
     assert Video(make(tmp_path / "b.mkv", rate="24000/1001")).fps == pytest.approx(24000 / 1001)
+
+
+@pytest.mark.parametrize(
+    ("stated", "timed", "expected"),
+    [
+        ("24.5 fps", True, 24.5),
+        ("29.97 fps", True, 30000 / 1001),
+        ("1k fps", True, 1000),
+        ("24.5 fps", False, 30),
+        ("30 tbr", True, 30),
+    ],
+)
+def test_a_variable_rate_is_the_average(stated: str, timed: bool, expected: float) -> None:
+    log = f"Stream #0:0: Video: h264 (High), yuv420p, 64x48, 9 kb/s, {stated}, 90k tbn"
+    assert frame_rate(log, 30, timed=timed) == pytest.approx(expected, rel=1e-12)
 
 
 def test_times_start_as_in_the_file(tmp_path: Path) -> None:

@@ -118,6 +118,11 @@ def test_dropout_at_prediction_only_on_request(make_model: Make) -> None:
     assert np.abs(one - plain).max() > 0.01
 
 
+def test_passes_of_monte_carlo_dropout_differ(make_model: Make) -> None:
+    (found,) = predictions_of(make_model(*PLAIN, "monte_carlo=2"), pictures(1))
+    assert found.extras["deviation"].max() > 0.001
+
+
 @pytest.mark.endurance
 def test_monte_carlo_dropout_is_the_mean_of_passes(make_model: Make) -> None:
     """With the masks of each frame and pass, whatever goes through the network at once."""

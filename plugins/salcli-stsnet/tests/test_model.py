@@ -169,6 +169,8 @@ def test_a_clip_may_be_divided_by_one_maximum(make: Callable[..., Stsnet]) -> No
     np.testing.assert_allclose(maps(whole, frames), plain / peaks.max(), rtol=1e-5)
     each = [map_.max() for map_ in maps(whole, frames, None)]
     assert each == pytest.approx([1, 1, 1])
+    assert whole.context is None  # a clip does not go on in its middle
+    assert make(settings, net="ssnet").context == 1
 
 
 def test_padded_frames_have_maps_of_all_of_them(make: Callable[..., Stsnet]) -> None:

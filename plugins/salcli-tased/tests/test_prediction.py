@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-from salcli_tased import fits
+from salcli_tased import TASED, Options, fits
 from salcli_tased.clips import WindowSchedule
 from salcli_tased.finishing import finish
 from salcli_tased.folded import Folded
@@ -146,6 +146,19 @@ def test_strict_refuses_what_the_original_refuses() -> None:
     assert len(windows(62, short="strict")) == 62
     with pytest.raises(InputError, match="it has 61 frames, and TASED-Net needs 62"):
         windows(61, short="strict")
+
+
+@pytest.mark.parametrize("length", [16, 32])
+def test_a_clip_goes_on_with_the_windows_of_the_whole(length: int) -> None:
+    options = Options(clip_length=length, short="strict")
+    context, whole = Tased(TASED, options).context, windows(100, length=length)
+    assert context is not None
+    for index in range(context + 1, 100, 9):
+        begin = index - context
+        rest = windows(100 - begin, length=length, short="strict")
+        for later in range(index, 100):
+            assert [begin + frame for frame in rest[later - begin]] == whole[later]
+    assert Tased(TASED, Options(stride=2)).context is None
 
 
 def test_nothing_gives_nothing() -> None:

@@ -247,6 +247,8 @@ def test_domain_is_chosen_by_the_kind_of_stimulus() -> None:
     assert model.domain(clip=False) == "SALICON"
     reduced = Unisal(model.spec, Options(sources=("SALICON",)))
     assert reduced.domain(clip=True) == "SALICON"
+    asked = Unisal(model.spec, Options(domain="UCFSports"))
+    assert asked.domain(clip=False) == asked.domain(clip=True) == "UCFSports"
 
 
 ABLATIONS = {
