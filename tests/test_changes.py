@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from salcli.errors import InputError, OutputError
 from salcli.models.loading import Loaded, create
+from salcli.prediction import claims
 from salcli.prediction.job import Job
 from salcli.prediction.manifest import OutputPaths
 from salcli.terminal.progress import Silence
@@ -49,6 +51,23 @@ def test_an_input_that_changes_while_it_is_read(tmp_path: Path, clip_file: Path)
     assert place.read(single=False) is None
     assert job().run(source, place, watcher=Silence()).frames == 12
     assert place.read(single=False) is not None
+
+
+def test_a_claim_counts_as_long_as_frames_pass(
+    tmp_path: Path, clip_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "TOUCH", 0)
+    place = OutputPaths(tmp_path / "out", "clip")
+    claim = place.claim_file(single=False)
+    fresh: list[bool] = []
+
+    class Watching(Silence):
+        def step(self) -> None:
+            fresh.append(claim.stat().st_mtime > 0)
+            os.utime(claim, (0, 0))
+
+    assert job().run(clip_file, place, watcher=Watching()).frames == 12
+    assert fresh[:6] == [True] * 6
 
 
 def test_a_folder_that_vanishes_is_told_and_made_again(tmp_path: Path, clip_file: Path) -> None:
