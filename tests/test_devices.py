@@ -1,5 +1,8 @@
 """Devices and precisions by name."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -65,6 +68,18 @@ def test_memory_of_the_process_is_known_where_the_system_says_it(
     assert (devices.peak_memory() or 0) > 10_000_000
     monkeypatch.setattr("sys.platform", "win32")
     assert devices.peak_memory() is None
+
+
+@pytest.mark.endurance
+def test_memory_of_the_process_that_started_it_does_not_count() -> None:
+    own = "from salcli.devices import peak_memory; print(peak_memory())"
+    large = f"""
+import os, sys
+block = b"x" * 2_000_000_000
+os.execv(sys.executable, [sys.executable, "-c", {own!r}])
+"""
+    run = subprocess.run([sys.executable, "-c", large], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 1_500_000_000
 
 
 @pytest.mark.parametrize(
