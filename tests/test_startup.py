@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from salcli.cli import build
 from salcli.testing import HEAVY
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -88,6 +89,18 @@ def test_weights_that_cannot_be_read_are_told(imported: Callable, tmp_path: Path
 
     assert run.returncode == 3
     assert run.stderr == "salcli: error: cannot read weights 'folder': Is a directory\n"
+
+
+def test_annotations_of_commands_are_evaluated_once() -> None:
+    app = build()
+    groups = [app, *(group.typer_instance for group in app.registered_groups)]
+    commands = [command.callback for group in groups for command in group.registered_commands]
+    assert len(commands) > 20
+    assert not [
+        command.__name__
+        for command in commands
+        if any(isinstance(annotation, str) for annotation in command.__annotations__.values())
+    ]
 
 
 @pytest.mark.endurance

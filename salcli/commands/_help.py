@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
+from typing import Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -80,8 +80,14 @@ class Group(TyperGroup):
 
 
 def arrange(app: typer.Typer) -> None:
-    """Give every command and group below `app` these classes, unless it has its own."""
+    """Give every command and group below `app` these classes, unless it has its own.
+
+    Annotations that are text are evaluated, since typer would do so at each of four readings.
+    """
     for command in app.registered_commands:
+        if command.callback is not None:
+            hints = get_type_hints(command.callback, include_extras=True)
+            command.callback.__annotations__ = hints
         if command.cls in (None, TyperCommand):
             command.cls = Command
     for group in app.registered_groups:

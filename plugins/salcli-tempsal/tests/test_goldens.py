@@ -24,6 +24,7 @@ from torch import nn
 
 from salcli import Prediction
 from salcli.authoring import checkpoint
+from salcli.testing import use_engine
 
 from .conftest import GAINS, GOLDENS, hollow, predict, published_shapes, read
 from .steps import assert_as_golden, image_batch
@@ -34,6 +35,9 @@ TOLERANCE, INTERMEDIATE = 1e-4, 1e-3
 BIKES, FAINT = GOLDENS / "image_bikes60_input.png", GOLDENS / "batch2_lowcontrast_input.png"
 
 SLICES = [f"slice{number}" for number in range(1, 6)]
+
+ENGINES = ("onnxruntime", "openvino")
+"""Each exports the network anew, which takes minutes."""
 
 MEMORY = 4 * 10**9
 """Maximum memory of a prediction in bytes."""
@@ -221,8 +225,17 @@ def test_installed_command_writes_what_the_original_writes(sw1_file: Path, tmp_p
     assert record["settings"]["options"]["slices"] == 5
 
 
-def test_maps_of_an_image_as_the_original_gives_them_of_it_alone(tempsal: TempSal) -> None:
+@pytest.mark.parametrize(
+    "engine",
+    ["torch", *(pytest.param(name, marks=pytest.mark.endurance) for name in ENGINES)],
+)
+def test_maps_of_an_image_as_the_original_gives_them_of_it_alone(
+    engine: str, tempsal: TempSal
+) -> None:
     model, arrays = with_options(tempsal, range="raw"), golden("batch2_lowcontrast_bikes60")
+    if engine != "torch":
+        pytest.importorskip(engine)
+        use_engine(model, engine, digest=None)
 
     (faint,) = predict(model, [read(FAINT)])
 
