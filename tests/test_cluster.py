@@ -112,22 +112,27 @@ def check(folder: Path, calm: dict[str, bytes]) -> None:
 
 
 @pytest.mark.endurance
-@pytest.mark.parametrize("seed", range(3))
 def test_actors_of_two_nodes_make_what_one_process_makes(
-    driver: Driver, nodes: Nodes, calm: dict[str, bytes], tmp_path: Path, seed: int
+    driver: Driver, nodes: Nodes, calm: dict[str, bytes], tmp_path: Path
 ) -> None:
-    """Actors are killed at random frames; then one clip after the other is cut."""
-    chance = random.Random(seed)
-    (tmp_path / "kills").mkdir()
-    for number in chance.sample(range(1, 12), 2):
-        (tmp_path / f"kills/{number}").touch()
-    share = ("--cluster", nodes.address)
+    """Actors are killed at random frames, a driver at a random moment, and another helps."""
+    kills = tmp_path / "kills"
+    kills.mkdir()
+    for seed in range(20):
+        chance = random.Random(seed)
+        for number in chance.sample(range(1, 12), 2):
+            (kills / str(number)).touch()
+        command = (*COMMAND, "--cluster", nodes.address, "-o", f"out{seed}", "--workers", "3")
+        first = driver(*command, seen=f"out{seed}/*/0002.png")
+        second = driver(*command)
+        time.sleep(chance.uniform(0, 6))
+        first.kill()
+        first.wait()
+        assert second.wait() == 0, (tmp_path / "errors").read_text()
+        check(tmp_path / f"out{seed}", calm)
+        assert len(list(kills.iterdir())) < 2, "no actor was killed"
 
-    run = driver(*COMMAND, *share, "-o", "out", "--workers", "3")
-
-    assert run.wait() == 0, (tmp_path / "errors").read_text()
-    check(tmp_path / "out", calm)
-    parts = driver(*COMMAND, *share, "-o", "cut", "--parts", "3")
+    parts = driver(*COMMAND, "--cluster", nodes.address, "-o", "cut", "--parts", "3")
     assert parts.wait() == 0, (tmp_path / "errors").read_text()
     check(tmp_path / "cut", calm)
 

@@ -288,12 +288,21 @@ def test_ctrl_c_leaves_no_orphan_and_nothing_temporary(
     assert "b.mp4: stopped; the first " in errors
 
 
+SHARES = {
+    "workers": [("--workers", "2")],
+    "shards": [("--shard", f"{number}/3") for number in (1, 2, 3)],
+    "parts": [("--parts", "3", "--workers", "2")],
+}
+"""What the commands say that together do all of the work."""
+
+
 @pytest.mark.endurance
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("way", SHARES)
 def test_whatever_is_killed_the_bytes_are_the_same(
-    driver: Callable[..., Any], clip_file: Path, tmp_path: Path, seed: int
+    driver: Callable[..., Any], clip_file: Path, tmp_path: Path, way: str, seed: int
 ) -> None:
-    """Workers are killed at random frames, a driver too, and a second driver helps."""
+    """Processes are killed at random frames, a driver at a random moment, and another helps."""
     chance = random.Random(seed)
     names = [f"{number}.mp4" for number in range(5)]
     for name in names:
@@ -307,15 +316,18 @@ def test_whatever_is_killed_the_bytes_are_the_same(
     (tmp_path / "kills").mkdir()
     for number in chance.sample(range(1, 30), 3):
         (tmp_path / f"kills/{number}").touch()
-    share = ("-o", "out", "--workers", "2")
-    first = driver(*command, *share, seen="out/*/00*.png")
+    command += ("-o", "out")
+    shares = SHARES[way]
+    drivers = [driver(*command, *share) for share in shares]
+    time.sleep(4 + chance.random() * 2)  # it takes some seconds to start
+    drivers.append(driver(*command, *shares[0]))
     time.sleep(chance.random() * 2)
-    second = driver(*command, *share)
-    time.sleep(chance.random() * 2)
-    first.send_signal(signal.SIGKILL)
-    assert gone(first.pid)
-    assert second.wait() == 0, (tmp_path / "errors").read_text()
-    assert driver(*command, *share).wait() == 0
+    drivers[0].send_signal(signal.SIGKILL)
+    ended = [process.wait() for process in drivers]
+    assert way == "shards" or ended[-1] == 0, (tmp_path / "errors").read_text()
+    assert all(gone(process.pid) for process in drivers)
+    for share in shares:  # without workers, a kill at a frame ends the driver
+        assert 0 in (driver(*command, *share).wait() for _ in range(4))
 
     assert everything(tmp_path / "out") == calm
     assert not leftovers(tmp_path)
