@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -98,3 +102,26 @@ def test_all_shards_make_what_one_run_makes(
     wrong = salcli("predict", *inputs, "-m", "brightness", "--shard", "4/3")
     assert wrong.returncode == 2
     assert "shard '4/3' is neither auto" in wrong.stderr
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shards_that_are_killed_at_random_frames_go_on_to_the_same_bytes(
+    processes: Callable[..., Any], clip_file: Path, tmp_path: Path, seed: int
+) -> None:
+    chance, names = random.Random(seed), ["a.mp4", "b.mp4", "c.mp4"]
+    for name in names:
+        shutil.copy(clip_file, tmp_path / name)
+    command = ["predict", *names, "-m", "brightness", "--save", "png", "--batch-size", "2"]
+    assert processes([*command, "-o", "one"], folder=tmp_path).codes == [0]
+
+    for number in (1, 2):
+        share = [*command, "-o", "all", "--shard", f"{number}/2"]
+        killed = processes(share, folder=tmp_path, kill_at=chance.randrange(1, 13))
+        assert killed.codes == [-signal.SIGKILL]
+        assert processes(share, folder=tmp_path).codes == [0]
+
+    one, every = (
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in (tmp_path / "one", tmp_path / "all")
+    )
+    assert every == one

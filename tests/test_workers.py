@@ -220,9 +220,9 @@ def test_workers_make_what_one_process_makes(salcli: Run, clip_file: Path, tmp_p
     assert (status["done"], status["left"]) == (3, 2)
 
 
-@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize(("seed", "parts"), [(2, 1), (3, 1), (4, 2), (5, 2), (6, 2)])
 def test_a_worker_that_is_killed_at_a_random_frame_changes_nothing(
-    salcli: Run, clip_file: Path, tmp_path: Path, seed: int
+    salcli: Run, clip_file: Path, tmp_path: Path, seed: int, parts: int
 ) -> None:
     command = ("predict", clip_file, clip_file, "-m", "mortal", "-O", "kills=kills")
     command += ("--save", "png", "--batch-size", "2")
@@ -230,7 +230,7 @@ def test_a_worker_that_is_killed_at_a_random_frame_changes_nothing(
     (tmp_path / "kills").mkdir()
     (tmp_path / "kills" / str(random.Random(seed).randrange(1, 13))).touch()
 
-    run = salcli(*command, "-o", "two", "--workers", "2")
+    run = salcli(*command, "-o", "two", "--workers", "2", "--parts", str(parts))
 
     assert run.returncode == 0, run.stderr
     assert "the worker died: it was killed by SIGKILL" in run.stderr
