@@ -311,7 +311,7 @@ def test_a_damaged_file_is_named_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     x=st.integers(0, 89),
     y=st.integers(0, 69),
