@@ -58,6 +58,17 @@ def test_no_time_is_spent_on_drawing_weights_that_come_from_a_file(build: Any) -
     assert is_filled(network)
 
 
+class Noted(nn.Linear):
+    """Has something beside tensors in its state."""
+
+    def get_extra_state(self) -> dict[str, str]:
+        return {"note": "of 2020"}
+
+
+def test_a_network_may_have_more_than_tensors_in_its_state() -> None:
+    assert is_filled(Noted(2, 2))
+
+
 @pytest.mark.usefixtures("format_plugin")
 def test_the_store_s_file_is_read_by_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, salcli: Callable[..., object]

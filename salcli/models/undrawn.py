@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -38,4 +39,4 @@ class Undrawn(TorchFunctionMode):
 
 def is_filled(network: nn.Module) -> bool:
     """Whether no weight is NaN any more."""
-    return not any(tensor.isnan().any() for tensor in network.state_dict().values())
+    return not any(part.isnan().any() for part in chain(network.parameters(), network.buffers()))
