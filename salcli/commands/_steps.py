@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -145,19 +146,23 @@ def each_file(
     workers: int | None,
     cluster: str | None,
     quiet: bool,
-    watcher: Watcher,
+    shard: str | None = None,
 ) -> list[Done]:
     """Do an order that needs no model, here or by the workers that the user wants.
 
     Raises:
-        UsageError: There is no such cluster.
+        UsageError: There is no such cluster or shard.
     """
     from salcli.scale.executor import Here
 
+    part = parsed_shard(shard)
+    todo = part.part(units) if part else units
     force = workforce("cpu", None, workers=workers, cluster=cluster, quiet=quiet, verbose=False)
     executor = force.executor if force else Here(order.begin("cpu"))
-    with results_apart():
-        return executor.run(order, units, watcher=watcher)
+    with watch(len(todo), quiet=quiet) as watcher, results_apart():
+        if part:
+            watcher.note(part.account(units))
+        return executor.run(order, todo, watcher=watcher)
 
 
 def introduction(loaded: Loaded) -> str:
@@ -344,7 +349,7 @@ def _import_torch() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     gc.disable()
     try:
-        import salcli.models.loading  # noqa: F401
+        import_module("salcli.models.loading")
     finally:
         gc.freeze()
         gc.enable()

@@ -22,6 +22,7 @@ from salcli.commands._options import (
     WorkerCount,
     complete_dataset,
 )
+from salcli.errors import InputError
 from salcli.types import KernelName
 
 if TYPE_CHECKING:
@@ -107,18 +108,14 @@ def check(
     from salcli.datasets.check import Look, check
     from salcli.datasets.open import open_dataset
     from salcli.scale.functions import FunctionOrder
-    from salcli.terminal.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())
-    with watch(1, quiet=quiet) as watcher:
 
-        def run(look: Look, recordings: Sequence[Recording]) -> Sequence[Finding]:
-            order = FunctionOrder(look, _unseen)
-            return _steps.each_file(
-                order, recordings, workers=workers, cluster=cluster, quiet=quiet, watcher=watcher
-            )
+    def run(look: Look, recordings: Sequence[Recording]) -> Sequence[Finding]:
+        order = FunctionOrder(look, _unseen)
+        return _steps.each_file(order, recordings, workers=workers, cluster=cluster, quiet=quiet)
 
-        parts = check(dataset, split or (), every_file=every_file, run=run)
+    parts = check(dataset, split or (), every_file=every_file, run=run)
     if as_json:
         typer.echo(json.dumps([part.document() for part in parts], indent=2))
     else:
@@ -164,7 +161,6 @@ def frames(
     """
     from salcli.datasets import extract
     from salcli.scale.functions import FunctionOrder
-    from salcli.terminal.progress import watch
 
     if videos:
         jobs = extract.of_videos(videos, pattern=pattern, output=output)
@@ -173,14 +169,9 @@ def frames(
     order: FunctionOrder[Extraction, int | None] = FunctionOrder(
         extract.extract, _nothing, name=_video, claim=_claim_file
     )
-    part = _steps.parsed_shard(shard)
-    todo = part.part(jobs) if part else jobs
-    with watch(len(todo), quiet=quiet) as watcher:
-        if part:
-            watcher.note(part.account(jobs))
-        found = _steps.each_file(
-            order, todo, workers=workers, cluster=cluster, quiet=quiet, watcher=watcher
-        )
+    found = _steps.each_file(
+        order, jobs, workers=workers, cluster=cluster, quiet=quiet, shard=shard
+    )
     if None in found:
         raise typer.Exit(1)
 
@@ -230,7 +221,6 @@ def maps(
     from salcli.datasets.open import open_dataset
     from salcli.gaze import kernels
     from salcli.scale.functions import FunctionOrder
-    from salcli.terminal.progress import watch
 
     dataset = open_dataset(name, root or (), options=option or ())
     chosen = kernels.choose(
@@ -241,20 +231,13 @@ def maps(
     order: FunctionOrder[Recording, WrittenMaps | None] = FunctionOrder(
         partial(write_maps, output=output, kernel=chosen, overwrite=overwrite), _nothing
     )
-    own = _steps.parsed_shard(shard)
-    todo = own.part(recordings) if own else recordings
-    with watch(len(todo), quiet=quiet) as watcher:
-        if own:
-            watcher.note(own.account(recordings))
-        found = _steps.each_file(
-            order, todo, workers=workers, cluster=cluster, quiet=quiet, watcher=watcher
-        )
-        failed = any(one is None or one.problems for one in found)
-        if not failed and not any(one.maps + one.skipped for one in found if one):
-            failed = True
-            watcher.fail(f"dataset '{name}' has no fixations to compute maps from")
-    if failed:
+    found = _steps.each_file(
+        order, recordings, workers=workers, cluster=cluster, quiet=quiet, shard=shard
+    )
+    if any(one is None or one.problems for one in found):
         raise typer.Exit(1)
+    if not any(one.maps + one.skipped for one in found if one):
+        raise InputError(f"dataset '{name}' has no fixations to compute maps from")
 
 
 @app.command()
