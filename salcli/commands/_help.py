@@ -70,9 +70,10 @@ class Group(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write options, then commands with the first paragraph of their help."""
-        commands = [self.commands[name] for name in self.list_commands(ctx)]
+        # typer adds the panels to its own commands alone
+        commands: list[Any] = [self.commands[name] for name in self.list_commands(ctx)]
         shown = (
-            (each.rich_help_panel or "Commands", str(each.name), _first_paragraph(each.help))  # type: ignore[attr-defined]
+            (each.rich_help_panel or "Commands", str(each.name), _first_paragraph(each.help))
             for each in commands
             if not each.hidden
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperOption
 
 from salcli.commands import _help, _options, _steps, _tables
 from salcli.commands._options import DataOptions, Roots
@@ -34,7 +35,8 @@ class ScoreCommand(_help.Command):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         (protocol,) = (each for each in self.params if each.name == "protocol")
-        protocol.help = f"{', '.join(registry.protocols())}."  # type: ignore[attr-defined]
+        assert isinstance(protocol, TyperOption)
+        protocol.help = f"{', '.join(registry.protocols())}."
         super().format_help(ctx, formatter)
 
 
