@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from salcli.errors import PluginError
 from salcli.recipe import ParameterGroup, Recipe
 from salcli.specs import resolve
 
 __all__ = [
+    "MovingAverage",
     "autocast",
     "freeze",
     "make_average",
@@ -87,20 +88,47 @@ def rate_factor(step: int, steps: int, recipe: Recipe, *, scheduled: bool = True
     return warmup
 
 
-def make_average(network: nn.Module, recipe: Recipe) -> AveragedModel:
+class MovingAverage(AveragedModel):
+    """An average of weights and buffers that follows a network; integers are copied.
+
+    The decay rises to `most`, or the random start would weigh on the average for many epochs. An
+    update is a few fused calls and never waits for the device, as that of the base class does.
+
+    Args:
+        network: What it follows, on its device.
+        most: Largest decay, below 1.
+    """
+
+    def __init__(self, network: nn.Module, most: float) -> None:
+        super().__init__(network, use_buffers=True)  # without a device it counts on the CPU
+        self._most = most
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Follow the network; the first update copies it."""
+        count = int(self.n_averaged)
+        decay = min(self._most, (1 + count) / (10 + count))
+        pairs = zip(_tensors(self.module), _tensors(model), strict=True)
+        moving, copied = [], []
+        for pair in pairs:
+            (moving if count and pair[0].is_floating_point() else copied).append(pair)
+        if moving:
+            get_ema_multi_avg_fn(decay)(*map(list, zip(*moving, strict=True)), count)
+        if copied:
+            torch._foreach_copy_(*map(list, zip(*copied, strict=True)))
+        self.n_averaged += 1
+
+
+def make_average(network: nn.Module, recipe: Recipe) -> MovingAverage:
     """The recipe's moving average of weights and buffers."""
-    most = recipe.ema
-    if most is None:
+    if recipe.ema is None:
         raise ValueError("the recipe has no moving average")
+    return MovingAverage(network, recipe.ema)
 
-    def follow(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
-            return current
-        # Rising, or the random start would weigh on the average for many epochs.
-        decay = min(most, (1 + float(count)) / (10 + float(count)))
-        return averaged + (1 - decay) * (current - averaged)
 
-    return AveragedModel(network, avg_fn=follow, use_buffers=True)
+def _tensors(network: nn.Module) -> Iterator[Tensor]:
+    yield from network.parameters()
+    yield from network.buffers()
 
 
 def freeze(network: nn.Module, recipe: Recipe, epoch: int) -> None:

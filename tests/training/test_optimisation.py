@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
+from torch.profiler import ProfilerActivity, profile
 
 from salcli.devices import to_channels_last
 from salcli.errors import PluginError
@@ -106,3 +108,39 @@ def test_a_plugin_can_bring_its_optimiser() -> None:
     assert (made.defaults["lr"], made.defaults["momentum"]) == (0.1, 0.7)
     with pytest.raises(PluginError, match="cannot import"):
         make_optimiser(nn.Linear(1, 1), plain_recipe(optimiser="torch.optim:Gone"))
+
+
+def test_a_moving_average_is_a_few_calls_whatever_the_network_has() -> None:
+    def calls(layers: int) -> int:
+        network = nn.Sequential(*(nn.BatchNorm1d(3) for _ in range(layers)))
+        average = make_average(network, plain_recipe(ema=0.9))
+        average.update_parameters(network)
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            average.update_parameters(network)
+        # of the operations, only how each is carried out on this device depends on the number
+        return sum(event.cpu_parent is None for event in found.events() or ())
+
+    assert calls(40) == calls(2) <= 10
+
+
+def test_a_moving_average_goes_on_from_the_state_of_pytorchs_own() -> None:
+    def follow(averaged: torch.Tensor, current: torch.Tensor, count: Any) -> torch.Tensor:
+        return averaged + (1 - min(0.9, (1 + float(count)) / (10 + float(count)))) * (
+            current - averaged
+        )
+
+    torch.manual_seed(0)
+    network = nn.Linear(4, 4)
+    plain = AveragedModel(network, avg_fn=follow)
+    average = make_average(network, plain_recipe(ema=0.9))
+    for step in range(6):
+        nn.init.normal_(network.weight)
+        plain.update_parameters(network)
+        if step == 2:
+            average.load_state_dict(plain.state_dict())
+        elif step > 2:
+            average.update_parameters(network)
+    found, expected = average.state_dict(), plain.state_dict()
+    assert found.keys() == expected.keys()
+    assert int(found["n_averaged"]) == 6
+    assert torch.allclose(found["module.weight"], expected["module.weight"], atol=1e-6)
