@@ -67,7 +67,8 @@ def measure(
             f"an epoch has {there} batches, and {ahead} to warm up and {batches} to measure are "
             "needed; choose fewer batches or workers, or a smaller batch size"
         )
-    loaded = Loader(made, workers=running.workers).epoch(0)
+    pinned = model.device.type == "cuda"
+    loaded = Loader(made, workers=running.workers, pinned=pinned).epoch(0)
     first, *_ = itertools.islice(loaded, ahead)
     started = time.perf_counter()
     samples = sum(len(batch.inputs) for batch in itertools.islice(loaded, batches))

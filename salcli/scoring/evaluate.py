@@ -30,7 +30,7 @@ from salcli.scoring.selection import FrameRef, Selection
 from salcli.scoring.sources import FrameMap, MapSource
 from salcli.types import Annotation
 
-__all__ = ["Evaluation", "FrameScores", "evaluate"]
+__all__ = ["Evaluation", "FrameScores", "evaluate", "metric_threads"]
 
 Values = dict[str, float]
 
@@ -168,7 +168,7 @@ class _Pipeline:
 
     def rows(self, start: int) -> Generator[FrameScores, None, None]:
         """The scores of each frame from recording `start` on, in order."""
-        threads = _threads()
+        threads = metric_threads()
         pending = deque[Future[FrameScores]]()
         # Each thread computes alone: nested thread pools, as BLAS has one, would slow each other
         # down, and sums would depend on the number of cores.
@@ -261,7 +261,7 @@ def _noted(truth: FrameTruth, saliency: Map, label: str, annotation: Annotation)
     return replace(truth, notes=[*truth.notes, (label, reason, annotation.label)])
 
 
-def _threads() -> int:
+def metric_threads() -> int:
     """One for each core that this process may use."""
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1

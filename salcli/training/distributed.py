@@ -11,7 +11,7 @@ those processes whose data have so many. All processes make every step, or their
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -64,14 +64,19 @@ class Ranks:
         distributed.all_gather_object(values, value)
         return values
 
-    def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
-        """Means of scalars over the processes, which all have the same names."""
+    def mean(self, values: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
+        """Means of scalars over the processes, which all have the same names in the same order."""
+        if not values:
+            return []
         # Together, since each transfer would wait for the device.
-        stacked = torch.stack([value.detach().float() for value in values.values()])
+        stacked = torch.stack(
+            [value.detach().float() for part in values for value in part.values()]
+        )
         if self.count > 1:
             distributed.all_reduce(stacked)
             stacked /= self.count
-        return dict(zip(values, stacked.tolist(), strict=True))
+        numbers = iter(stacked.tolist())
+        return [dict(zip(part, numbers, strict=False)) for part in values]
 
     def align(self, network: nn.Module) -> None:
         """Give all processes the buffers of process 0, such as statistics of batch norms."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from salcli.errors import SalcliError
@@ -18,7 +19,7 @@ __all__ = ["Loader", "moved"]
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
+    """The batch on a device; from pinned memory, without waiting for it."""
     inputs, density, fixations = (
         tensor.to(device, non_blocking=True)
         for tensor in (batch.inputs, batch.density, batch.fixations)
@@ -32,16 +33,18 @@ class Loader:
     Args:
         batches: What is loaded.
         workers: Processes; with 0 this one prepares the batches.
+        pinned: Whether batches lie in pinned memory, from which a GPU fetches them by itself.
     """
 
-    def __init__(self, batches: Batches, *, workers: int) -> None:
+    def __init__(self, batches: Batches, *, workers: int, pinned: bool = False) -> None:
         self.batches, self._order = batches, _Order()
         self._loader = DataLoader(
-            _ErrorsAsItems(batches),
+            _Items(batches),
             batch_size=None,
             sampler=self._order,
             num_workers=workers,
             persistent_workers=workers > 0,
+            pin_memory=pinned,
             worker_init_fn=_ignore_interrupts,
             # Its own, or starting it would draw from the generator that dropout uses.
             generator=torch.Generator(),
@@ -57,10 +60,10 @@ class Loader:
         count = len(self.batches.plan(epoch))
         self._order.keys = [(epoch, index) for index in range(start, count)]
         try:
-            for batch in self._loader:
-                if isinstance(batch, SalcliError):
-                    raise batch
-                yield batch
+            for item in self._loader:
+                if isinstance(item, SalcliError):
+                    raise item
+                yield Batch(*item)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -83,17 +86,21 @@ class _Order(Sampler[BatchKey]):
         return len(self.keys)
 
 
-class _ErrorsAsItems(Dataset[Batch | SalcliError]):
-    """Yields errors as items: raised in a worker, they would arrive with a traceback inside."""
+class _Items(Dataset[tuple[Tensor, Tensor, Tensor, str] | SalcliError]):
+    """Batches as tuples, which PyTorch can pin, and errors as items.
+
+    Raised in a worker, errors would arrive with a traceback inside.
+    """
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
 
-    def __getitem__(self, key: BatchKey) -> Batch | SalcliError:
+    def __getitem__(self, key: BatchKey) -> tuple[Tensor, Tensor, Tensor, str] | SalcliError:
         try:
-            return self._batches[key]
+            batch = self._batches[key]
         except SalcliError as error:
             return error
+        return batch.inputs, batch.density, batch.fixations, batch.domain
 
 
 def _ignore_interrupts(_: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from salcli.errors import PluginError
 from salcli.recipe import ParameterGroup, Recipe
@@ -108,14 +108,13 @@ class MovingAverage(AveragedModel):
         """Follow the network; the first update copies it."""
         count = int(self.n_averaged)
         decay = min(self._most, (1 + count) / (10 + count))
-        pairs = zip(_tensors(self.module), _tensors(model), strict=True)
-        moving, copied = [], []
-        for pair in pairs:
-            (moving if count and pair[0].is_floating_point() else copied).append(pair)
+        pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
+        moving = [pair for pair in pairs if count and pair[0].is_floating_point()]
+        copied = [pair for pair in pairs if not count or not pair[0].is_floating_point()]
         if moving:
-            get_ema_multi_avg_fn(decay)(*map(list, zip(*moving, strict=True)), count)
+            torch._foreach_lerp_([own for own, _ in moving], [new for _, new in moving], 1 - decay)
         if copied:
-            torch._foreach_copy_(*map(list, zip(*copied, strict=True)))
+            torch._foreach_copy_([own for own, _ in copied], [new for _, new in copied])
         self.n_averaged += 1
 
 

@@ -118,16 +118,21 @@ class RunFolder:
         text = json.dumps(self._metadata, sort_keys=True)
         checkpoint.save_training(self._output / LAST, {**content, "metadata": text})
 
-    def save_if_due(self, stop: Stop, *, seconds: float) -> None:
+    def save_if_due(
+        self, stop: Stop, *, seconds: float, first: Callable[[], None] = lambda: None
+    ) -> None:
         """Write the state if that is so many seconds ago, or if a signal asks for the end.
+
+        `first` is called before, by all processes; if it raises, nothing is written.
 
         Raises:
             Stopped: A signal does; the state is written.
             OutputError: The folder cannot be written.
         """
-        asked = self.ranks.largest(stop.signal, self._device)
-        due = self.ranks.largest(int(time.monotonic() - self._saved >= seconds), self._device)
+        late = time.monotonic() - self._saved >= seconds
+        asked, due = divmod(self.ranks.largest(2 * stop.signal + late, self._device), 2)
         if asked or due:
+            first()
             self.save()
         if asked:
             raise Stopped(asked, f"interrupted; the same command resumes in '{self._output}'")

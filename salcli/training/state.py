@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from salcli.errors import SalcliError
 from salcli.plugins import registry
 from salcli.recipe import Recipe
+from salcli.training.distributed import Ranks
 
-__all__ = ["Progress", "check_finite", "out_of_patience", "losses_line", "rank"]
+__all__ = ["Progress", "Unread", "out_of_patience", "losses_line", "rank"]
 
 
 @dataclass
@@ -77,14 +80,38 @@ class Progress:
         self.sums, self.losses = {}, {}
 
 
-def check_finite(loss: float, progress: Progress) -> None:
-    """Raise `SalcliError` if the loss is infinite or no number."""
-    if not math.isfinite(loss):
-        raise SalcliError(
-            f"the loss became {loss} in epoch {progress.epoch + 1}, step "
-            f"{progress.step + 1}; start again with a smaller learning rate, in another output "
-            "folder"
-        )
+class Unread:
+    """Losses of an epoch that are still on the device: to read one is to wait for it.
+
+    Args:
+        ranks: Processes whose losses are averaged.
+    """
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._ranks = ranks
+        self._losses: list[tuple[int, str, Mapping[str, Tensor]]] = []
+
+    def add(self, step: int, source: str, loss: Mapping[str, Tensor]) -> None:
+        """Keep the scalars of one more loss, among them `loss`, of a step counted from 0."""
+        values = {name: value.detach() for name, value in loss.items()}
+        self._losses.append((step, source, values))
+
+    def read(self, progress: Progress) -> None:
+        """Count what was kept since the last time, in all processes at once.
+
+        Raises:
+            SalcliError: A loss is infinite or no number.
+        """
+        losses, self._losses = self._losses, []
+        means = self._ranks.mean([values for _, _, values in losses])
+        for (step, source, _), values in zip(losses, means, strict=True):
+            if not math.isfinite(values["loss"]):
+                raise SalcliError(
+                    f"the loss became {values['loss']} in epoch {progress.epoch + 1}, step "
+                    f"{step + 1}; start again with a smaller learning rate, in another output "
+                    "folder"
+                )
+            progress.add(source, values)
 
 
 def out_of_patience(progress: Progress, recipe: Recipe) -> bool:

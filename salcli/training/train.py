@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from salcli.training.optimisation import (
 from salcli.training.plan import Corpus
 from salcli.training.rundir import BEST, ReportLine, RunFolder
 from salcli.training.signals import listening
-from salcli.training.state import Progress, check_finite, losses_line, out_of_patience, rank
+from salcli.training.state import Progress, Unread, losses_line, out_of_patience, rank
 from salcli.training.validation import Scores, by_losses, by_maps
 
 __all__ = ["Running", "train"]
@@ -113,9 +114,11 @@ def train(
     average = make_average(network, recipe) if recipe.ema is not None else None
     parts = {"network": network, "optimiser": optimiser, "schedule": schedule, "scaler": scaler}
     parts |= {"average": average} if average else {}
+    unread = Unread(ranks)
     run = RunFolder(output, parts, metadata, report=report, ranks=ranks, device=model.device)
-    loader = Loader(batches, workers=running.workers)
-    validation_loader = Loader(validation, workers=running.workers)
+    pinned = model.device.type == "cuda"
+    loader = Loader(batches, workers=running.workers, pinned=pinned)
+    validation_loader = Loader(validation, workers=running.workers, pinned=pinned)
 
     with listening() as stop:
         progress = run.start()
@@ -146,9 +149,7 @@ def train(
                 for number, loss in enumerate(passes):
                     check_accumulation(number, recipe)
                     total = loss.total(recipe.losses)
-                    values = ranks.mean({"loss": total, **loss.parts})
-                    check_finite(values["loss"], progress)
-                    progress.add(source, values)
+                    unread.add(progress.step, source, {"loss": total, **loss.parts})
                     torch.autograd.backward(scaler.scale(total / recipe.accumulation))
                     if not complete:
                         continue
@@ -161,16 +162,23 @@ def train(
                     optimiser.zero_grad()
                 progress.step += 1
                 running.watcher.step()
-                progress.seconds = time.perf_counter() - started
                 if complete:
                     schedule.step()
                     if average:
                         average.update_parameters(network)
-                if progress.step % STEPS_PER_LINE == 0 or progress.step == steps:
+                written = progress.step % STEPS_PER_LINE == 0 or progress.step == steps
+                if written:
+                    unread.read(progress)
+                progress.seconds = time.perf_counter() - started
+                if written:
                     rate = recipe.learning_rate * rate_factor(schedule.last_epoch, updates, recipe)
                     run.write(losses_line(progress, steps, recipe, rate=rate))
                 if complete:
-                    run.save_if_due(stop, seconds=running.checkpoint_seconds)
+                    run.save_if_due(
+                        stop,
+                        seconds=running.checkpoint_seconds,
+                        first=partial(unread.read, progress),
+                    )
 
             chosen = average.module if average else network
             ranks.align(chosen)

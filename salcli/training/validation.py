@@ -5,24 +5,30 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
 
 from salcli.errors import UsageError
 from salcli.gaze import groundtruth
+from salcli.gaze.groundtruth import FrameGroundTruth
 from salcli.models.model import Model
 from salcli.plugins import registry
 from salcli.prediction import loop
 from salcli.protocols.scorer import by_defaults
 from salcli.recipe import Recipe
+from salcli.scoring.evaluate import metric_threads
+from salcli.stream import in_order
 from salcli.training.distributed import ALONE, Ranks
 from salcli.training.loader import Loader, moved
 from salcli.training.plan import Corpus
 from salcli.training.reader import Excerpt
-from salcli.types import Annotation, Batch, Recording, Result, Stimulus
+from salcli.types import Annotation, Recording, Result, Stimulus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,15 +66,20 @@ def by_maps(
         ranks: Processes that share the recordings.
         pause: Called after each recording, by all processes equally often; may raise.
     """
-    rows: list[Row] = []
-    items = [(corpus, recording) for corpus in corpora for recording in corpus.validation]
-    for start in range(0, len(items), ranks.count):
-        position = start + ranks.number
-        if position < len(items):
-            corpus, recording = items[position]
-            means = _mean_scores(model.in_domain(corpus.domain), recording, recipe)
-            rows.append((position, (recording.group, corpus.name), 1.0, means))
-        pause()
+    found = defaultdict[tuple[int, tuple[str, ...]], dict[str, list[float]]](
+        lambda: defaultdict(list)
+    )
+    threads = max(2, metric_threads())  # beside this one, which predicts the next maps
+    maps = _maps(model, corpora, recipe, ranks=ranks, pause=pause)
+    with threadpool_limits(1, user_api="blas"), closing(maps):
+        for map_, scores in in_order(_scores, maps, workers=threads):
+            for name, value in scores.items():
+                if not math.isnan(value):
+                    found[map_.position, map_.groups][name].append(value)
+    rows = [
+        (*key, 1.0, {name: math.fsum(values) / len(values) for name, values in metrics.items()})
+        for key, metrics in found.items()
+    ]
     return _means(rows, ranks)
 
 
@@ -89,26 +100,30 @@ def by_losses(
         ranks: Processes that share the batches.
         pause: Called after each batch, by all processes equally often; may raise.
     """
-    rows: list[Row] = []
+    unread: list[tuple[int, str, int, list[dict[str, Tensor]]]] = []
     batches = loader.epoch(0)
     for number in range(ranks.largest(len(loader.batches.plan(0)), model.device)):
         batch = next(batches, None)
         if batch is not None:
             with torch.no_grad():
-                values = _loss_values(model, moved(batch, model.device), weights)
+                found = list(model.losses(moved(batch, model.device)))
+            passes = [{"loss": loss.total(weights), **loss.parts} for loss in found]
             position, corpus = number * ranks.count + ranks.number, loader.batches.corpus(0, number)
-            rows.append((position, (corpus,), float(len(batch.inputs)), values))
+            unread.append((position, corpus, len(batch.inputs), passes))
         pause()
+    rows = [  # read at the end, since reading waits for the device
+        (position, (corpus,), float(count), _pass_means(ALONE.mean(passes)))
+        for position, corpus, count, passes in unread
+    ]
     return _means(rows, ranks)
 
 
-def _loss_values(model: Model, batch: Batch, weights: Mapping[str, float]) -> dict[str, float]:
-    found = list(model.losses(batch))
+def _pass_means(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means of the losses of a batch over its passes."""
     sums = defaultdict[str, float](float)
-    for loss in found:
-        sums["loss"] += loss.total(weights).item() / len(found)
-        for name, value in loss.parts.items():
-            sums[name] += value.item() / len(found)
+    for values in passes:
+        for name, value in values.items():
+            sums[name] += value / len(passes)
     return dict(sums)
 
 
@@ -128,17 +143,40 @@ def _means(rows: Sequence[Row], ranks: Ranks) -> Scores:
     }
 
 
-def _mean_scores(model: Model, recording: Recording, recipe: Recipe) -> dict[str, float]:
-    """Of every metric over the frames on which it is defined."""
-    values = defaultdict[str, list[float]](list)
-    for name, value in _scores(model, recording, recipe):
-        if not math.isnan(value):
-            values[name].append(value)
-    return {name: math.fsum(found) / len(found) for name, found in values.items()}
+@dataclass(frozen=True)
+class _Map:
+    """The map of an observed frame, its ground truth, and of which recording it is."""
+
+    position: int
+    groups: tuple[str, ...]
+    saliency: npt.NDArray[np.float32]
+    truth: FrameGroundTruth
 
 
-def _scores(model: Model, recording: Recording, recipe: Recipe) -> Iterator[tuple[str, float]]:
-    """Every metric of every observed frame."""
+def _maps(
+    model: Model,
+    corpora: Sequence[Corpus],
+    recipe: Recipe,
+    *,
+    ranks: Ranks,
+    pause: Callable[[], None],
+) -> Generator[_Map, None, None]:
+    """Every map of the recordings of this process; see `by_maps`."""
+    items = [(corpus, recording) for corpus in corpora for recording in corpus.validation]
+    for start in range(0, len(items), ranks.count):
+        position = start + ranks.number
+        if position < len(items):
+            corpus, recording = items[position]
+            groups = recording.group, corpus.name
+            for saliency, truth in _pairs(model.in_domain(corpus.domain), recording, recipe):
+                yield _Map(position, groups, saliency, truth)
+        pause()
+
+
+def _pairs(
+    model: Model, recording: Recording, recipe: Recipe
+) -> Iterator[tuple[npt.NDArray[np.float32], FrameGroundTruth]]:
+    """The map and the ground truth, which is read in order, of every observed frame."""
     positions = _middle(recording, recipe)
     size, slices = groundtruth.frame_size(recording), recipe.slices
     frames = Excerpt(recording, positions)
@@ -148,11 +186,18 @@ def _scores(model: Model, recording: Recording, recipe: Recipe) -> Iterator[tupl
         for result in results:  # a video may end a frame before its annotations do
             first = positions[result.index] * slices
             shown = recording.annotations[first : first + slices]
-            for saliency, annotation in zip(_maps(result, shown), shown, strict=True):
-                yield from _frame_scores(saliency, annotation, size)
+            for saliency, annotation in zip(_shown(result, shown), shown, strict=True):
+                if annotation.density is not None or annotation.fixations is not None:
+                    yield saliency, groundtruth.read_ground_truth(annotation, size)
 
 
-def _maps(result: Result, shown: Sequence[Annotation]) -> Sequence[npt.NDArray[np.float32]]:
+def _scores(map_: _Map) -> tuple[_Map, dict[str, float]]:
+    """The map with its scores by every metric."""
+    names = [name for name, metric in registry.metrics().items() if metric.validates]
+    return map_, by_defaults(map_.saliency, map_.truth, names)
+
+
+def _shown(result: Result, shown: Sequence[Annotation]) -> Sequence[npt.NDArray[np.float32]]:
     """The map for each annotation of a frame: of several, the extra maps in their order.
 
     Raises:
@@ -175,13 +220,3 @@ def _middle(recording: Recording, recipe: Recipe) -> range:
     length = min(count, recipe.validation_frames or count)
     start = (count - length) // 2
     return range(start, start + length)
-
-
-def _frame_scores(
-    saliency: npt.NDArray[np.float32], annotation: Annotation, size: tuple[int, int]
-) -> Iterator[tuple[str, float]]:
-    if annotation.density is None and annotation.fixations is None:
-        return
-    truth = groundtruth.read_ground_truth(annotation, size)
-    names = [name for name, metric in registry.metrics().items() if metric.validates]
-    yield from by_defaults(saliency, truth, names).items()

@@ -1,5 +1,7 @@
 """Which epoch is the best one, by what, and when no further one comes."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +81,25 @@ def test_impossible_recipes_are_refused_at_once(fit: Fit, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="too few for the 9 batches of 2 of one step"):
         fit("tiny", accumulation=9)
     assert not list(tmp_path.iterdir())
+
+
+def test_metrics_are_computed_beside_the_network(
+    fit: Fit,
+    install_plugins: Callable[..., None],
+    make_site: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install_plugins(make_site("salcli_metric"))
+    from salcli_metric import peak
+
+    threads = set()
+
+    def where(saliency, fixations, *, factor=1.0):
+        threads.add(threading.current_thread())
+        return factor * saliency[fixations > 0].max()
+
+    monkeypatch.setattr(peak, "peak", where)
+    done = fit("tiny", epochs=1)
+    assert 0 < done.validations[0]["validation"]["all"]["peak"] <= 1
+    assert threads
+    assert threading.main_thread() not in threads

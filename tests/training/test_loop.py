@@ -1,5 +1,7 @@
 """What the loop does between two batches: add up, clip, freeze, average, in any precision."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,13 @@ from safetensors.torch import load_file
 from salcli.errors import SalcliError, UsageError
 from salcli.models.loading import create, load_model
 from salcli.recipe import Recipe, Source
+from salcli.training.distributed import Ranks
 from salcli.training.dryrun import measure
 from salcli.training.plan import Corpus
 from salcli.training.train import Running
 from salcli.types import Recording
 
-from .conftest import Fit, Lists, log_of
+from .conftest import Fit, Lists, log_of, progress
 
 PRECISIONS = (torch.bfloat16, torch.float16)
 
@@ -123,3 +126,35 @@ def test_a_dry_run_measures_everything_and_leaves_nothing(
     seconds = found["seconds"]
     assert 0 < seconds["step"] < seconds["training"]
     assert not list(tmp_path.iterdir())
+
+
+class Counted(Ranks):
+    """One process that counts how often losses are read."""
+
+    reads = 0
+
+    def mean(self, values: Sequence[Mapping[str, torch.Tensor]]) -> list[dict[str, float]]:
+        self.reads += 1
+        return super().mean(values)
+
+
+def test_losses_are_read_only_where_a_line_is_written(fit: Fit) -> None:
+    counted = Counted()
+    done = fit("tiny", epochs=1, batch_size=1, running=Running(ranks=counted))
+    (line,) = (line for line in done.lines if "losses" in line)
+    assert (line["step"], counted.reads) == (9, 1)
+    every = fit("tiny", epochs=1, batch_size=1, running=Running(checkpoint_seconds=0))
+    assert every.losses == done.losses
+
+
+def test_a_state_after_a_loss_that_is_no_number_is_not_saved(fit: Fit, tmp_path: Path) -> None:
+    def step(seconds: float) -> int:
+        output = tmp_path / str(seconds)
+        with pytest.raises(SalcliError, match=r"in epoch 1, step (\d+);") as found:
+            fit("tiny", output=output, **broken, running=Running(checkpoint_seconds=seconds))
+        assert progress(output)[0] == 0
+        return int(re.search(r"step (\d+)", str(found.value))[1]) - progress(output)[1]  # type: ignore[index]
+
+    broken: dict[str, Any] = {"learning_rate": 1e30, "gradient_clip": None, "batch_size": 1}
+    assert step(0) == 1  # saved before it
+    assert step(600) > 1
