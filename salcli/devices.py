@@ -6,13 +6,14 @@ import ctypes
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from salcli.errors import UsageError
 
@@ -20,6 +21,7 @@ __all__ = [
     "OutOfMemoryError",
     "available",
     "batch_size",
+    "beside",
     "choose",
     "exactly",
     "for_metrics",
@@ -174,6 +176,27 @@ def keep_freed_memory() -> None:
 def batch_size(device: torch.device) -> int:
     """The default batch size on a device, in frames."""
     return CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
+
+
+def beside(device: torch.device, make: Callable[[], Tensor]) -> Tensor:
+    """What `make` gives, copied and computed while a GPU goes on with what it has begun.
+
+    On CUDA this is a stream of its own, for which the calling thread waits.
+    """
+    if device.type != "cuda":
+        return make()
+    stream = _second_stream(device)
+    with torch.cuda.stream(stream):
+        found = make()
+    stream.synchronize()
+    # or its memory could be given away while the network still reads it
+    found.record_stream(torch.cuda.default_stream(device))
+    return found
+
+
+@lru_cache
+def _second_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class OutOfMemoryError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -82,19 +82,30 @@ def stretch(maps: Tensor, *, together: bool = False, least: float = 0.0) -> Tens
     return (maps - low) / (high - low).clamp(min=max(least, torch.finfo(maps.dtype).tiny))
 
 
-def to_8bit(saliency: npt.NDArray[np.float32], rounding: Rounding) -> npt.NDArray[np.uint8]:
-    """Grey levels 0 ... 255 of a float32 map in [0, 1], computed in float32 as the originals do.
+@overload
+def to_8bit(saliency: Tensor, rounding: Rounding) -> Tensor: ...
+@overload
+def to_8bit(saliency: npt.NDArray[Any], rounding: Rounding) -> npt.NDArray[np.uint8]: ...
+def to_8bit(
+    saliency: Tensor | npt.NDArray[Any], rounding: Rounding
+) -> Tensor | npt.NDArray[np.uint8]:
+    """Grey levels 0 ... 255 of float32 maps in [0, 1], computed in float32 as the originals do.
 
-    `saliency` is the map `[H, W]`. Of the ways of `rounding`, `floor` drops the fraction;
-    `nearest` rounds half up; `up` adds a half and then rounds, as those do who round the values to
-    which `torchvision.utils.save_image` adds a half.
+    `saliency` is an array or a tensor `[..., H, W]`; grey levels, uint8, stay as they are. Of the
+    ways of `rounding`, `floor` drops the fraction; `nearest` rounds half up; `up` adds a half and
+    then rounds, as those do who round the values to which `torchvision.utils.save_image` adds a
+    half.
     """
-    levels = saliency * np.float32(255)
+    if saliency.dtype in (np.uint8, torch.uint8):
+        return saliency
+    levels = saliency * 255
     if rounding != "floor":
-        levels += np.float32(0.5)
+        levels += 0.5
+    # arithmetic may exceed [0, 1] by an ulp, and an 8-bit number would wrap around
+    if isinstance(levels, Tensor):
+        return (levels.round_() if rounding == "up" else levels).clamp_(0, 255).byte()
     if rounding == "up":
         np.rint(levels, out=levels)
-    # arithmetic may exceed [0, 1] by an ulp, and an 8-bit number would wrap around
     return np.clip(levels, 0, 255, out=levels).astype(np.uint8)
 
 

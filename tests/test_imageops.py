@@ -63,6 +63,17 @@ def test_rounding_as_the_originals_do():
     assert saliency[0, 1] == np.float32(0.999 / 255)  # the caller's map is left alone
 
 
+def test_tensors_are_rounded_like_arrays_and_grey_levels_stay():
+    maps = np.random.default_rng(0).random((3, 40, 50), np.float32)
+    maps[0, 0, :4] = -1e-6, 1.00001, 0.5 / 255, 1.5 / 255
+    for rounding in ("floor", "nearest", "up"):
+        levels = to_8bit(torch.from_numpy(maps), rounding)
+        assert levels.dtype == torch.uint8
+        assert np.array_equal(levels.numpy(), to_8bit(maps, rounding))
+        assert to_8bit(levels, rounding) is levels
+        assert np.array_equal(to_8bit(levels.numpy(), rounding), levels.numpy())
+
+
 def test_an_ulp_outside_does_not_wrap_around():
     saliency = np.array([[-1e-6, 1.00001]], np.float32)
     for rounding in ("floor", "nearest", "up"):

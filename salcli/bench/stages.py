@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from salcli.bench.worker import RunSettings, Workload, refuse, stimulus_of
@@ -54,12 +55,15 @@ def measure(setup: RunSettings, workload: Workload, *, laps: int) -> list[StageT
     stimulus = stimulus_of(workload, model.spec.accepts)
     results = list(_results(model, stimulus))
     frames = [result.frame for result in results if result.frame is not None]
-    rounded = partial(to_8bit, rounding=model.spec.rounding)
+
+    def rounded(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        return to_8bit(saliency, model.spec.rounding)
+
     maps = [result.saliency for result in results]
     levels = [rounded(saliency) for saliency in maps]
     stages: dict[str, Callable[[], Iterable[object]]] = {
         "decode": lambda: stimulus.frames,
-        "preprocess": lambda: map(model.preprocessed, batched(frames, model.batch_size)),
+        "preprocess": lambda: map(model.inputs, batched(frames, model.batch_size)),
         "preprocess, network": lambda: _predictions(model, replace(stimulus, frames=frames)),
         "8 bit": lambda: map(rounded, maps),
         "PNG": lambda: map(png.encode, levels),
@@ -76,6 +80,8 @@ def _results(model: Model, stimulus: Stimulus) -> Iterator[Result]:
 def _predictions(model: Model, stimulus: Stimulus) -> Iterator[object]:
     with torch.inference_mode():
         yield from model.predict(stimulus)
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
 
 
 def _written(model: Model, stimulus: Stimulus) -> Iterator[Result]:

@@ -223,6 +223,7 @@ def load_model(
         )
     model.to(target, dtype)
     model.freeze()
+    model.input_device = target
     if target.type == "cpu":
         devices.keep_freed_memory()
     model.batch_size = batch_size or devices.batch_size(model.device)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
+from salcli import devices
 from salcli.errors import PluginError, UsageError
 from salcli.files import checkpoint
 from salcli.files.checkpoint import Checkpoint
@@ -41,6 +42,8 @@ class Model(ABC):
         options: An instance of `spec.options`, or `None`.
         network: The network from `build`, on `device`, in evaluation mode.
         device: Where the network runs.
+        input_device: Where `preprocess` may put network input: `device` once the model is frozen,
+            before that the CPU, since several processes prepare what a training sees.
         precision: Floating-point type in which the network runs.
         batch_size: Frames that go through the network at once.
         offline: Whether downloads are forbidden, for a model that loads more than one file.
@@ -56,7 +59,7 @@ class Model(ABC):
         self.spec = spec
         self.options = options
         self.network: nn.Module = nn.Identity()
-        self.device = torch.device("cpu")
+        self.device = self.input_device = torch.device("cpu")
         self.precision = torch.float32
         self.batch_size = 1
         self.offline = False
@@ -100,7 +103,10 @@ class Model(ABC):
 
     @abstractmethod
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
-        """Network input `[N, 3, h, w]` float32 on the CPU for RGB frames of one size."""
+        """Network input `[N, 3, h, w]` float32 for RGB frames of one size.
+
+        On the CPU, or on `input_device`.
+        """
 
     @abstractmethod
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
@@ -238,7 +244,7 @@ class Model(ABC):
         return torch.get_num_threads() if self.device.type == "cpu" else 1
 
     def preprocessed(self, frames: Sequence[Frame]) -> Tensor:
-        """Output of the `preprocess` hook for RGB frames of one size, float32 on the CPU."""
+        """Output of the `preprocess` hook for RGB frames of one size: see `preprocess`."""
         plugins = loader.load()
         found = plugins.hook.preprocess(model=self, frames=frames)
         if not isinstance(found, Tensor):
@@ -249,8 +255,16 @@ class Model(ABC):
         return found
 
     def inputs(self, frames: Sequence[Frame]) -> Tensor:
-        """Network input for a chunk, through the `preprocess` hook, on the model's device."""
-        return self.preprocessed(frames).to(self.device, self.precision, non_blocking=True)
+        """Network input for a chunk, through the `preprocess` hook, on the model's device.
+
+        A GPU goes on with other chunks meanwhile.
+        """
+
+        def make() -> Tensor:
+            found = self.preprocessed(frames)
+            return found.to(self.device, self.precision, non_blocking=True)
+
+        return devices.beside(self.device, make)
 
     def to(self, device: torch.device, precision: torch.dtype) -> None:
         """Move the network to a device and precision, ready for prediction."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "Writer",
+    "are_8bit",
     "count_kept",
     "files_of",
     "open_writer",
@@ -46,6 +47,9 @@ MAPS = ("png", "png16", "npy", "npz")
 """Formats with one file per frame, and one per extra map."""
 
 LEVELS_16 = 65535
+
+EIGHT_BIT = {"png", "grey"}
+"""Formats that need grey levels alone."""
 
 PICTURES = ("grey", "heatmap", "overlay")
 """Formats that give a movie for clips and a PNG per frame for stills."""
@@ -74,6 +78,11 @@ def files_of(
     if single and "csv" in formats:
         names.append(f"{label}.csv")
     return [folder / name for name in names]
+
+
+def are_8bit(formats: Sequence[str]) -> bool:
+    """Whether the formats need no more of a map than its grey levels."""
+    return set(formats) <= EIGHT_BIT
 
 
 def suffix_of(format_: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Layer: TypeAlias = Callable[[Stimulus], Iterator[Prediction]]
 
-__all__ = ["check_values", "of_model", "outermost", "predictions"]
+__all__ = ["check_ranges", "of_model", "outermost", "predictions", "ranges"]
 
 ROUNDING = 1e-5
 """How far float32 arithmetic may leave [0, 1]."""
@@ -65,24 +65,28 @@ def outermost(model: Model) -> str:
     return f"filter '{model.filters[0].spec.name}'" if model.filters else _named(model)
 
 
-def check_values(who: str, maps: Tensor, *, name: str, first: int) -> None:
-    """Reject values of maps `[N, h, w]` that are not finite or not in [0, 1]; waits for the device.
+def ranges(maps: Tensor) -> Tensor:
+    """Minimum and maximum of maps `[N, h, w]`, `[N, 2]`, for `check_ranges`."""
+    return torch.stack([maps.amin((1, 2)), maps.amax((1, 2))], dim=1)
+
+
+def check_ranges(who: str, found: Tensor, *, name: str, first: int) -> None:
+    """Reject values of maps that are not finite or not in [0, 1].
 
     Args:
         who: Gave the maps.
-        maps: Those of consecutive frames.
+        found: The `ranges` of the maps of consecutive frames.
         name: Which map of a prediction they are.
         first: Position of the first frame, from 0.
 
     Raises:
         PluginError: There are such values.
     """
-    ranges = torch.stack(torch.aminmax(maps.flatten(1), dim=1), dim=1).tolist()
-    for row, (low, high) in enumerate(ranges):
+    for row, (low, high) in enumerate(found.tolist()):
         if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # both are NaN if any value is
-            found = "NaN" if math.isnan(low) else f"{low:.4g} ... {high:.4g}"
+            text = "NaN" if math.isnan(low) else f"{low:.4g} ... {high:.4g}"
             raise PluginError(
-                f"{who} gave values outside [0, 1] as {name} of frame {first + row + 1}: {found}"
+                f"{who} gave values outside [0, 1] as {name} of frame {first + row + 1}: {text}"
             )
 
 
@@ -133,5 +137,5 @@ def _in_range(who: str, layer: Layer, stimulus: Stimulus) -> Iterator[Prediction
     """The predictions of a layer, with their values checked, before a filter changes them."""
     for index, prediction in enumerate(layer(stimulus)):
         for name, map_ in (("saliency", prediction.saliency), *prediction.extras.items()):
-            check_values(who, map_[None], name=name, first=index)
+            check_ranges(who, ranges(map_[None]), name=name, first=index)
         yield prediction

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from salcli import stream
 from salcli.devices import OutOfMemoryError, exactly, reporting_shortage
 from salcli.errors import InputError, SalcliError
-from salcli.maps import rescale, resize
+from salcli.maps import rescale, resize, to_8bit
 from salcli.models.model import Model
 from salcli.prediction import layers
-from salcli.types import Frame, Prediction, Result, Scale, Size, Stimulus
+from salcli.types import Frame, Prediction, Result, Rounding, Scale, Size, Stimulus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,6 +35,7 @@ def run(
     scale: Scale = "published",
     extras: bool = True,
     keep_frames: bool = False,
+    rounding: Rounding | None = None,
     skip: int = 0,
     notice: Callable[[str], None],
 ) -> Generator[Result, None, None]:
@@ -51,6 +51,8 @@ def run(
         scale: Scale of their values.
         extras: Whether each result includes the model's extra maps.
         keep_frames: Whether each result includes its frame.
+        rounding: Whoever takes the results needs 8 bit only, rounded so: maps that come from
+            another device than the CPU may be uint8 then. `None`: all are float32.
         skip: How many first results to leave out, which only give the model its past.
         notice: Called with a line of text for the user.
 
@@ -66,7 +68,7 @@ def run(
             f"'{model.spec.name}' takes {' and '.join(sorted(model.spec.accepts))} only; "
             "a folder can be taken as stills or as a clip"
         )
-    wanted = _OutputSettings(size, scale, extras, keep_frames)
+    wanted = _OutputSettings(size, scale, extras, keep_frames, rounding)
     given = skip
     while True:
         try:
@@ -90,6 +92,7 @@ class _OutputSettings:
     scale: Scale
     extras: bool
     keep_frames: bool
+    rounding: Rounding | None
 
     def facts(self, frame: Frame) -> tuple[tuple[int, int], Frame | None]:
         """What is remembered of a frame until its map comes back: its size, and itself if kept."""
@@ -172,14 +175,18 @@ def _finished(
     model: Model, stimulus: Stimulus, wanted: _OutputSettings, *, group: Sequence[_Pending]
 ) -> list[Result]:
     """Check, resize and scale maps of one shape on their device, and move them off it together."""
-    arrays: dict[str, npt.NDArray[np.float32]] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    who, first = layers.outermost(model), stimulus.first + group[0].index
     with reporting_shortage(), torch.inference_mode(), stream.one_core():
         for name in group[0].maps:
             maps = torch.stack([pending.maps[name] for pending in group])
-            who, first = layers.outermost(model), stimulus.first + group[0].index
-            layers.check_values(who, maps, name=name or "saliency", first=first)
+            found = layers.ranges(maps).to("cpu", non_blocking=True)
             maps = resize(maps, wanted.target(maps, group[0].frame_size))
-            arrays[name] = rescale(maps, wanted.scale).cpu().numpy()
+            maps = rescale(maps, wanted.scale)
+            if wanted.rounding and maps.device.type != "cpu":
+                maps = to_8bit(maps, wanted.rounding)
+            arrays[name] = maps.cpu().numpy()  # waits for the device
+            layers.check_ranges(who, found, name=name or "saliency", first=first)
     saliency = arrays.pop("")
     return [
         Result(

@@ -174,6 +174,7 @@ class Production:
             scale=wanted.scale,
             extras=wanted.extras,
             keep_frames="overlay" in wanted.formats or isinstance(self.stimulus.frames, Stills),
+            rounding=self.model.spec.rounding if writers.are_8bit(wanted.formats) else None,
             skip=rest.skip,
             notice=self.watcher.note,
         )

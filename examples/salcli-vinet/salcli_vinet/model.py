@@ -101,9 +101,9 @@ class Vinet(Model):
 
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Colours, standardised, or brightness three times, by the rule of the options."""
-        size = self.options.input_size
+        size, device = self.options.input_size, self.input_device
         if self.options.input_rule == "vinet":
-            return resized_by_pillow(frames, size, standardised=IMAGENET)
+            return resized_by_pillow(frames, size, standardised=IMAGENET, device=device)
         lumas = [np.asarray(cv2.cvtColor(f, cv2.COLOR_RGB2YUV)[..., 0], np.uint8) for f in frames]
         if self.options.input_rule == "train":
             bicubic = Image.Resampling.BICUBIC
@@ -111,7 +111,7 @@ class Vinet(Model):
                 resized_by_pillow([_grey(luma) for luma in lumas], size, resampling=bicubic) / 255
             )
         planes = [np.asarray(cv2.resize(luma, size[::-1]), np.uint8) for luma in lumas]
-        return pixels([_grey(plane) for plane in planes]) / 127.5 - 1
+        return pixels([_grey(plane) for plane in planes], device=device) / 127.5 - 1
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Maps as the original writes them, before it rounds to 8 bit.

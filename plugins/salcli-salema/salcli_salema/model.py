@@ -158,8 +158,9 @@ class Salema(Model):
             np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
             for frame in frames
         ]
-        mean = torch.tensor(starts.MEAN, dtype=torch.float64)[:, None, None]
-        return (pixels(pictures).flip(1) - mean).float()  # as the original subtracts it
+        found = pixels(pictures, device=self.input_device).flip(1)
+        mean = torch.tensor(starts.MEAN, dtype=torch.float64)[:, None, None].to(found.device)
+        return (found - mean).float()  # as the original subtracts it
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Maps stretched from minimum to maximum, at the input size; stills have no state.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import torch
 from torch import Tensor
@@ -37,12 +39,16 @@ def finish(
         grey, size=size, mode=MODES[settings.interpolation], align_corners=False
     )
     if settings.blur:
-        # for five pixels [1 4 6 4 1] / 16
-        kernel = torch.from_numpy(cv2.getGaussianKernel(settings.blur, 0)[:, 0]).to(grey)
-        grey = blur(grey, kernel, border="mirror")
+        grey = blur(grey, _kernel(settings.blur, grey.device), border="mirror")
     maps = grey[:, 0].clamp(0.0, WHITE)
     if not stretched:
         return maps / WHITE
     if peak is None:
         return peaked(maps)
     return maps / torch.where(peak > 0, WHITE * peak, torch.ones_like(peak))
+
+
+@lru_cache
+def _kernel(side: int, device: torch.device) -> Tensor:
+    """OpenCV's Gaussian of so many pixels in float32: for five, [1 4 6 4 1] / 16."""
+    return torch.from_numpy(cv2.getGaussianKernel(side, 0)[:, 0]).float().to(device)

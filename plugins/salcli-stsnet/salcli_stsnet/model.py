@@ -26,7 +26,16 @@ from salcli import (
     UsageError,
     WeightsError,
 )
-from salcli.authoring import Checkpoint, Exportable, Model, batched, load_strict, pixels, prefetch
+from salcli.authoring import (
+    Checkpoint,
+    Exportable,
+    Model,
+    batched,
+    devices,
+    load_strict,
+    pixels,
+    prefetch,
+)
 from salcli_stsnet import SMALLEST, Options, caffemodel, flow, pictures, training
 from salcli_stsnet.flow import METHODS, RAFT
 from salcli_stsnet.flowfiles import FlowFolder
@@ -134,10 +143,11 @@ class Stsnet(Model):
         Raises:
             InputError: A frame is too thin for the net.
         """
-        found = pixels([self._resized(frame) for frame in frames]).contiguous()
+        small = [self._resized(frame) for frame in frames]
+        found = pixels(small, device=self.input_device).contiguous()
         if self.settings.channels == "bgr":
             found = found.flip(1)
-        mean = torch.tensor(self.settings.mean)[:, None, None]
+        mean = torch.tensor(self.settings.mean)[:, None, None].to(found.device)
         return found.sub_(mean).mul_(self.settings.input_scale)
 
     def _resized(self, frame: Frame) -> Frame:
@@ -188,7 +198,9 @@ class Stsnet(Model):
         for chunk in batched(frames(), self.batch_size):
             inputs = self.inputs(chunk)
             seen = [pictures.popleft() for _ in chunk]
-            flows = inputs if seen[0] is chunk[0] else self._flow_inputs(seen, inputs).to(inputs)
+            flows = inputs
+            if seen[0] is not chunk[0]:
+                flows = devices.beside(self.device, partial(self._flow_inputs, seen, inputs))
             yield inputs, flows, (chunk[0].shape[0], chunk[0].shape[1])
 
     def _pairs(self, stimulus: Stimulus) -> Iterator[Pair]:
@@ -223,7 +235,7 @@ class Stsnet(Model):
         if self.options.input_size is None:
             size = (inputs.shape[-1], inputs.shape[-2])
             pictures = [np.asarray(cv2.resize(picture, size), np.uint8) for picture in pictures]
-        return self.preprocess(pictures)
+        return self.preprocess(pictures).to(inputs)
 
     def _forward(self, frames: Tensor, flows: Tensor) -> Tensor:
         """The net's output; on a CPU, large batches are processed in parts."""

@@ -120,7 +120,7 @@ class Tased(Model):
         """Resized by OpenCV in 8 bit, as published, then scaled to [-1, 1]: `[N, 3, h, w]`."""
         size = self.options.input_size[::-1]
         pictures = [np.asarray(cv2.resize(frame, size), np.uint8) for frame in frames]
-        return pixels(pictures, standardised=MINUS_ONE_TO_ONE)
+        return pixels(pictures, standardised=MINUS_ONE_TO_ONE, device=self.input_device)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Maps as the original writes them, before it rounds to 8 bit.

@@ -178,7 +178,7 @@ class TempSal(Model):
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Resized to a square by Pillow, bilinear on 8 bits, in [-1, 1]: `[N, 3, h, h]`."""
         size = (self.options.input_size, self.options.input_size)
-        return resized(frames, size, standardised=MINUS_ONE_TO_ONE)
+        return resized(frames, size, standardised=MINUS_ONE_TO_ONE, device=self.input_device)
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """The aggregate map, and as extras `slice1` ... in the order of viewing."""

@@ -133,6 +133,11 @@ class Unisal(Model):
         else:
             self.load(saved)
 
+    def to(self, device: torch.device, precision: torch.dtype) -> None:
+        """Move the network; what makes logits stays in float32."""
+        super().to(device, precision)
+        self.network.keep_logits_exact()
+
     def freeze(self) -> None:
         """From now on, predict with networks whose layers are fused, one for each domain."""
         self._fused = functools.cache(self.network.fused)
@@ -190,7 +195,13 @@ class Unisal(Model):
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Lanczos-resized by Pillow, as published, then standardised: `[N, 3, h, w]`."""
         size = input_size((frames[0].shape[0], frames[0].shape[1]), self.options.rules)
-        return resized(frames, size, standardised=IMAGENET, resampling=Image.Resampling.LANCZOS)
+        return resized(
+            frames,
+            size,
+            standardised=IMAGENET,
+            resampling=Image.Resampling.LANCZOS,
+            device=self.input_device,
+        )
 
     def predict(self, stimulus: Stimulus) -> Iterator[Prediction]:
         """Density divided by its maximum, at the frame's size."""

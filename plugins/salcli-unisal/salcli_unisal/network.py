@@ -207,10 +207,16 @@ class UNISAL(nn.Module):
         """Unnormalised log-saliency `[N, 1, h, w]` at the network's input size."""
         x = self.upsampling_2.upsampled(feature, skip_2x, domain)
         x = self.post_upsampling_2.upsampled(x, skip_4x, domain)
-        x = self.get_submodule(self._name("adaptation", self.ds_adaptation, domain))(x)
         smoothing = self.get_submodule(self._name("smoothing", self.ds_smoothing, domain))
         assert isinstance(smoothing, nn.Conv2d)
-        return smooth_upsampled(x, smoothing.weight)
+        adaptation = self.get_submodule(self._name("adaptation", self.ds_adaptation, domain))
+        return smooth_upsampled(adaptation(x.to(smoothing.weight.dtype)), smoothing.weight)
+
+    def keep_logits_exact(self) -> None:
+        """Compute logits in float32 in any precision: their exponentials are the maps."""
+        for name, module in self.named_children():
+            if name.startswith(("adaptation", "smoothing")):
+                module.float()
 
     @torch.inference_mode(mode=False)  # what is made in that mode cannot be exported
     def fused(self, domain: str) -> UNISAL:
