@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING, Any
-
-from typer.main import get_command
-from typer.testing import CliRunner
 
 from salcli import cli
 from salcli.authoring import Negatives, Preparation
@@ -86,7 +84,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 def command_pages() -> dict[str, str]:
     """A page for each command, with the help texts of the commands below it."""
-    application: Any = get_command(cli.build())
+    application: Any = cli.build()
     root = application.make_context("salcli", [], resilient_parsing=True, terminal_width=WIDTH)
     made = {"commands/salcli.md": f"# salcli\n\n{screen(application.get_help(root))}"}
     for name in application.list_commands(root):
@@ -114,11 +112,12 @@ def screen(text: str) -> str:
 def model_pages() -> dict[str, str]:
     """A page for each model: what `salcli models NAME` prints."""
     application = cli.build()
-    run: Callable[..., Any] = partial(CliRunner().invoke, application, catch_exceptions=False)
-    return {
-        f"models/{name}.md": f"# {name}\n\n{screen(run(['models', name]).output)}"
-        for name in sorted(registry.models())
-    }
+    made = {}
+    for name in sorted(registry.models()):
+        with redirect_stdout(StringIO()) as shown:
+            application(["models", name], standalone_mode=False)
+        made[f"models/{name}.md"] = f"# {name}\n\n{screen(shown.getvalue())}"
+    return made
 
 
 def hooks_page() -> str:

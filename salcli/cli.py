@@ -7,36 +7,17 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
-from typer.core import TyperCommand
-from typer.main import get_command
+from typer.models import CommandInfo, TyperInfo
 
 from salcli._version import __version__
-from salcli.commands import _help
-from salcli.commands.aoi import aoi
-from salcli.commands.bench import bench
-from salcli.commands.compare import compare
-from salcli.commands.crop import crop
-from salcli.commands.datasets import app as datasets
-from salcli.commands.doctor import doctor
-from salcli.commands.encode import encode
-from salcli.commands.export import export
-from salcli.commands.filters import filters
-from salcli.commands.finetune import finetune
-from salcli.commands.models import models
-from salcli.commands.plugins import app as plugins
-from salcli.commands.predict import predict
-from salcli.commands.report import report
-from salcli.commands.score import ScoreCommand, score
-from salcli.commands.serve import serve
-from salcli.commands.status import status
-from salcli.commands.train import train
-from salcli.commands.visualize import visualize
-from salcli.commands.weights import app as weights
+from salcli.commands import _help, _tree
 from salcli.errors import InputError, OutputError, SalcliError
 from salcli.files.atomic import ESCAPED
 from salcli.plugins import loader
@@ -44,23 +25,21 @@ from salcli.terminal import ending
 
 __all__ = ["build", "main"]
 
-COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
-    _help.LOOK: {
-        "predict": predict,
-        "status": status,
-        "visualize": visualize,
-        "report": report,
-        "serve": serve,
-    },
-    _help.USE: {"crop": crop, "encode": encode},
-    _help.MEASURE: {"aoi": aoi, "score": score, "compare": compare, "bench": bench},
-    _help.TRAIN: {"train": train, "finetune": finetune},
-    _help.STORE: {"datasets": datasets, "weights": weights, "export": export},
-    _help.ABOUT: {"models": models, "filters": filters, "plugins": plugins, "doctor": doctor},
+COMMANDS: Mapping[str, Sequence[str]] = {
+    _help.LOOK: ("predict", "status", "visualize", "report", "serve"),
+    _help.USE: ("crop", "encode"),
+    _help.MEASURE: ("aoi", "score", "compare", "bench"),
+    _help.TRAIN: ("train", "finetune"),
+    _help.STORE: ("export", "datasets", "weights"),
+    _help.ABOUT: ("models", "filters", "doctor", "plugins"),
 }
-"""Commands and groups of commands by the panel of the help in which they stand."""
+"""Commands and groups of commands by the panel of the help in which they stand.
 
-CLASSES: Mapping[str, type[TyperCommand]] = {"score": ScoreCommand}
+Each is a file in `commands/`, imported when it is needed, that defines the name.
+"""
+
+CLASSES: Mapping[str, str] = {"score": "ScoreCommand"}
+"""Commands that show their help in their own way, and the class in their file that does."""
 
 
 class Root(_help.Group):
@@ -101,7 +80,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        code = build(next(iter(sys.argv[1:]), None))(prog_name="salcli", standalone_mode=False)
+        code = build()(prog_name="salcli", standalone_mode=False)
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
@@ -135,36 +114,32 @@ def _surprised(error: Exception) -> int:
     return 1
 
 
-def build(only: str | None = None) -> typer.Typer:
-    """The application with the commands of the core and of the plugins.
-
-    Args:
-        only: If this names a command of the core, all others are left out: typer takes half of
-            the time of `salcli models` to make them all.
-    """
-    known = {name for commands in COMMANDS.values() for name in commands}
-    alone = only in known
+def build() -> Any:
+    """The application with the commands of the core and of the plugins, as `click` knows it."""
     app = typer.Typer(
         help="Where humans look in images and video.",
         cls=Root,
+        callback=_root,
         no_args_is_help=True,
-        pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_root)
-    for panel, commands in COMMANDS.items():
-        for name, command in commands.items():
-            if alone and name != only:
-                continue
-            if isinstance(command, typer.Typer):
-                app.add_typer(command, name=name, rich_help_panel=panel)
-            else:
-                app.command(name, cls=CLASSES.get(name), rich_help_panel=panel)(command)
-    if not alone:
-        _add_plugin_commands(app, taken=known)
-    _help.arrange(app)
-    return app
+    own = {
+        name: partial(_own_command, name, panel)
+        for panel, names in COMMANDS.items()
+        for name in names
+    }
+    return _tree.root(app, _tree.Commands(own, partial(_plugin_commands, own.keys())))
+
+
+def _own_command(name: str, panel: str) -> _tree.Info:
+    """What typer makes a command of the core of."""
+    module = import_module(f"salcli.commands.{name}")
+    found = getattr(module, name)
+    if isinstance(found, typer.Typer):
+        return TyperInfo(found, name=name, rich_help_panel=panel)
+    shown = getattr(module, CLASSES[name]) if name in CLASSES else None
+    return CommandInfo(name, cls=shown, callback=found, rich_help_panel=panel)
 
 
 def _show_version(asked: bool) -> None:
@@ -183,33 +158,22 @@ def _root(
     """Options that may precede a command; a callback shows the version."""
 
 
-def _add_plugin_commands(app: typer.Typer, taken: set[str]) -> None:
-    """Add the commands of each plugin, unless they are broken or their name is taken."""
+def _plugin_commands(own: Set[str]) -> dict[str, _tree.Info]:
+    """What the plugins register, unless it is broken or a name is taken."""
+    found: dict[str, _tree.Info] = {}
     loaded = loader.load()
     for plugin, register in loaded.answers("register_commands"):
-        own = typer.Typer()  # separate, so that a failure halfway leaves nothing behind
+        app = typer.Typer()  # separate, so that a failure halfway leaves nothing behind
         with loaded.guest(plugin, "register_commands"):
-            register(app=own)
-            taken |= _checked(own, taken)
-            for command in own.registered_commands:
-                command.rich_help_panel = _help.PLUGINS
-            for group in own.registered_groups:
-                group.rich_help_panel = _help.PLUGINS
-            app.registered_commands += own.registered_commands
-            app.registered_groups += own.registered_groups
-
-
-def _checked(own: typer.Typer, taken: set[str]) -> set[str]:
-    """The names of these commands; raises if typer cannot build them, or a name is taken."""
-    holder = typer.Typer()
-    holder.callback()(_root)
-    holder.registered_commands = own.registered_commands
-    holder.registered_groups = own.registered_groups
-    built: Any = get_command(holder)
-    names = set(built.commands)
-    if doubled := sorted(names & taken):
-        raise ValueError(f"there is already a command '{doubled[0]}'")
-    return names
+            register(app=app)
+            new = _tree.listed(app)
+            if doubled := sorted(new.keys() & (own | found.keys())):
+                raise ValueError(f"there is already a command '{doubled[0]}'")
+            for info in new.values():
+                info.rich_help_panel = _help.PLUGINS
+            _tree.make_all(_tree.Commands({}, partial(_tree.listed, app)))
+            found |= new
+    return found
 
 
 def _misused(error: Any) -> int:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 import salcli as package
 from salcli import cli
@@ -46,7 +45,7 @@ def test_every_option_and_argument_is_explained() -> None:
         for name, below in getattr(command, "commands", {}).items():
             yield from parameters(below, f"{path} {name}")
 
-    found = dict(parameters(get_command(cli.build()), "salcli"))
+    found = dict(parameters(cli.build(), "salcli"))
     assert len(found) > 200
     assert [name for name, parameter in found.items() if not parameter.help] == []
 

@@ -237,6 +237,18 @@ def test_a_plugin_cannot_replace_a_command(
     assert noisy["error"]
 
 
+def test_a_command_that_typer_cannot_make_is_left_out(
+    salcli: Run, install_plugins: Install, make_site: Make
+) -> None:
+    install_plugins(make_site("salcli_fake", "salcli_rude"))
+
+    shown = salcli("--help").stdout
+    assert "fake" in shown
+    assert "twice" not in shown
+    assert "No such command 'twice'" in salcli("twice").stderr
+    assert "multiple `Annotated` Typer arguments for 'word'" in errors()["rude"]
+
+
 def test_the_list_of_plugins(salcli: Run, install_plugins: Install, make_site: Make) -> None:
     install_plugins(make_site("salcli_broken"))
 

@@ -15,7 +15,6 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
-from typer.main import get_command
 
 from salcli import cli, errors
 
@@ -151,7 +150,7 @@ def parse(group: Any, words: list[str]) -> None:
 @pytest.fixture(scope="module")
 def application() -> Any:
     """The command line as click knows it."""
-    return get_command(cli.build())
+    return cli.build()
 
 
 @pytest.mark.parametrize("words", [w for m in NOT_RUN for w in commands(m)], ids=" ".join)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from salcli import cli
 
@@ -52,7 +51,7 @@ def walk(command: Any, name: str, parent: Any = None) -> Iterator[tuple[Any, Any
 
 def helps() -> dict[str, str]:
     """The help text of every command."""
-    found = walk(get_command(cli.build()), "salcli")
+    found = walk(cli.build(), "salcli")
     return {context.command_path: plain(command.get_help(context)) for command, context in found}
 
 
@@ -94,7 +93,7 @@ def examples() -> dict[str, list[str]]:
 
 
 def test_every_command_has_two_examples_that_can_be_typed() -> None:
-    application: Any = get_command(cli.build())
+    application: Any = cli.build()
     groups = {"salcli", "salcli datasets", "salcli plugins", "salcli weights"}
     for name, lines in examples().items():
         assert len(lines) == 0 if name in groups else len(lines) >= 2, name

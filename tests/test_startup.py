@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from salcli.cli import build
+from salcli.cli import COMMANDS, build
 from salcli.testing import HEAVY
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -52,8 +53,14 @@ def test_nothing_heavy_is_imported(imported: Callable, arguments: tuple[str, ...
 
     assert run.returncode == 0, run.stderr
     assert modules.isdisjoint(HEAVY)
-    # the help of one command needs no plugin
-    assert ("salcli_fake" in modules) is (arguments[1:] != ("--help",))
+    # the version and the help of one command need no plugin
+    alone = arguments == ("--version",) or arguments[1:] == ("--help",)
+    assert ("salcli_fake" in modules) is not alone
+    # typer needs pydantic to convert what is given, unless that is a text
+    assert "pydantic" not in modules
+    commands = {name for names in COMMANDS.values() for name in names}
+    wanted = commands if arguments[0] == "--help" else commands & {arguments[0]}
+    assert {name for name in commands if f"salcli.commands.{name}" in modules} == wanted
 
 
 def test_the_import_of_the_package_is_light() -> None:
@@ -91,16 +98,44 @@ def test_weights_that_cannot_be_read_are_told(imported: Callable, tmp_path: Path
     assert run.stderr == "salcli: error: cannot read weights 'folder': Is a directory\n"
 
 
+def every_command(group: Any) -> Iterator[Any]:
+    for command in group.commands.values():
+        yield command
+        if hasattr(command, "commands"):
+            yield from every_command(command)
+
+
 def test_annotations_of_commands_are_evaluated_once() -> None:
-    app = build()
-    groups = [app, *(group.typer_instance for group in app.registered_groups)]
-    commands = [command.callback for group in groups for command in group.registered_commands]
+    commands = [c.callback for c in every_command(build()) if not hasattr(c, "commands")]
     assert len(commands) > 20
     assert not [
         command.__name__
         for command in commands
         if any(isinstance(annotation, str) for annotation in command.__annotations__.values())
     ]
+
+
+def test_the_list_of_commands_makes_none_of_them() -> None:
+    application = build()
+    with application.make_context("salcli", [], resilient_parsing=True) as context:
+        assert "predict" in application.get_help(context)
+    with pytest.raises(Exception, match="Did you mean 'predict'"):
+        application(["predicd"], standalone_mode=False)
+    assert application.commands._made == {}
+
+
+def test_defaults_are_what_typer_would_make_of_them() -> None:
+    checked = 0
+    for command in every_command(build()):
+        context = command.make_context(command.name, [], resilient_parsing=True)
+        for parameter in command.params:
+            typers = type(parameter).get_runtime_param(parameter)
+            wanted = typers.coerce(parameter.default, param=parameter, ctx=context)
+            if parameter.name in context.params and parameter.default is not None:
+                found = context.params[parameter.name]
+                assert (found, type(found)) == (wanted, type(wanted)), parameter.name
+                checked += 1
+    assert checked > 200
 
 
 @pytest.mark.endurance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any, get_type_hints
+from typing import Any, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -31,7 +31,6 @@ __all__ = [
     "USE",
     "Command",
     "Group",
-    "arrange",
 ]
 
 INPUTS, MAPS, PICTURES, MODEL, DATA = "Input", "Maps", "Pictures", "Model", "Dataset"
@@ -57,8 +56,45 @@ COLUMN = 24
 """Width of the names; the text of a longer name begins below it."""
 
 
+TEXTS = (str, list[str])
+
+
+class _Conversion:
+    """Lets typer convert what was given for a parameter; it imports pydantic for that.
+
+    Texts that no function parses need it not, nor do defaults that have their type already.
+    """
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The value for the command."""
+        kind = param.type_descriptor.annotation
+        parser = param.type_descriptor.parameter_info.parser
+        default = ctx.get_parameter_source(param.name).name == "DEFAULT"
+        if default and parser and value is not None:
+            return parser(value)
+        if _fits(value, kind) if default else kind in TEXTS and not parser:
+            return value
+        return type(param).get_runtime_param(param).coerce(value, param=param, ctx=ctx)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a default has its type, or is one of the choices."""
+    fits = issubclass(type(value), kind) if isinstance(kind, type) else value in get_args(kind)
+    return value is None or fits
+
+
+def _spared(parameters: list[Any]) -> list[Any]:
+    for each in parameters:
+        each.get_runtime_param = _Conversion
+    return parameters
+
+
 class Command(TyperCommand):
     """A command whose options are shown in the panels that they name (`rich_help_panel`)."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters, that of the help included."""
+        return _spared(super().get_params(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options."""
@@ -68,33 +104,23 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands, which are shown in the panels that they name."""
 
+    commands: Any  # a `_tree.Commands`, which makes them when they are asked for
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters, that of the help included."""
+        return _spared(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all commands."""
+        return list(self.commands)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write options, then commands with the first paragraph of their help."""
-        # typer adds the panels to its own commands alone
-        commands: list[Any] = [self.commands[name] for name in self.list_commands(ctx)]
         shown = (
-            (each.rich_help_panel or "Commands", str(each.name), _first_paragraph(each.help))
-            for each in commands
-            if not each.hidden
+            (panel, name, " ".join(text.partition("\n\n")[0].split()))
+            for panel, name, text in self.commands.described()
         )
         _write(chain(shown, _parameters(self, ctx)), formatter)
-
-
-def arrange(app: typer.Typer) -> None:
-    """Give every command and group below `app` these classes, unless it has its own.
-
-    Annotations that are text are evaluated, since typer would do so at each of four readings.
-    """
-    for command in app.registered_commands:
-        if command.callback is not None:
-            hints = get_type_hints(command.callback, include_extras=True)
-            command.callback.__annotations__ = hints
-        if command.cls in (None, TyperCommand):
-            command.cls = Command
-    for group in app.registered_groups:
-        group.cls = Group
-        if group.typer_instance is not None:
-            arrange(group.typer_instance)
 
 
 def _parameters(command: Any, context: Any) -> Iterable[tuple[str, str, str]]:
@@ -121,7 +147,3 @@ def _write(rows: Iterable[tuple[str, str, str]], formatter: Any) -> None:
         if found:
             with formatter.section(typer.style(panel, bold=True)):
                 formatter.write_dl(found, col_max=COLUMN)
-
-
-def _first_paragraph(text: str | None) -> str:
-    return " ".join((text or "").partition("\n\n")[0].split())

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from salcli.specs import DatasetSpec
     from salcli.types import Recording
 
-__all__ = ["app"]
+__all__ = ["datasets"]
 
-app = typer.Typer()
+datasets = typer.Typer()
 
 Name: TypeAlias = Annotated[
     str, typer.Argument(metavar="NAME", help="The dataset.", autocompletion=complete_dataset)
@@ -42,14 +42,14 @@ SHOWN = 20
 """Limit of printed problems per split; all are counted."""
 
 
-@app.callback(invoke_without_command=True)
-def datasets(context: typer.Context) -> None:
+@datasets.callback(invoke_without_command=True)
+def _datasets(context: typer.Context) -> None:
     """List, check and prepare datasets; without a command, list them."""
     if context.invoked_subcommand is None:
         list_()
 
 
-@app.command("list")
+@datasets.command("list")
 def list_(
     name: Annotated[
         str | None,
@@ -80,7 +80,7 @@ def list_(
         show_all(specs)
 
 
-@app.command()
+@datasets.command()
 def check(
     name: Name,
     *,
@@ -124,7 +124,7 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
+@datasets.command()
 def frames(
     videos: Annotated[
         list[str] | None,
@@ -176,7 +176,7 @@ def frames(
         raise typer.Exit(1)
 
 
-@app.command()
+@datasets.command()
 def maps(
     name: Name,
     *,
@@ -240,7 +240,7 @@ def maps(
         raise InputError(f"dataset '{name}' has no fixations to compute maps from")
 
 
-@app.command()
+@datasets.command()
 def pack(
     name: Name,
     predictions: Annotated[
@@ -285,7 +285,7 @@ def pack(
         typer.echo(f"{output}: {len(entries)} files")
 
 
-@app.command("export")
+@datasets.command("export")
 def export_(
     name: Name,
     *,

@@ -20,9 +20,9 @@ from salcli.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from salcli.plugins.loader import Plugin
 
-__all__ = ["app"]
+__all__ = ["plugins"]
 
-app = typer.Typer()
+plugins = typer.Typer()
 
 KINDS = ("models", "engines", "filters", "datasets", "metrics", "protocols", "styles")
 """What plugins bring that has a name."""
@@ -47,8 +47,8 @@ Name: TypeAlias = Annotated[
 ]
 
 
-@app.callback(invoke_without_command=True)
-def plugins(context: typer.Context, *, as_json: Json = False) -> None:
+@plugins.callback(invoke_without_command=True)
+def _plugins(context: typer.Context, *, as_json: Json = False) -> None:
     """List the installed plugins; describe, install, check, switch and begin them."""
     if context.invoked_subcommand is not None:
         return
@@ -80,7 +80,7 @@ def plugins(context: typer.Context, *, as_json: Json = False) -> None:
                 typer.echo(f"{word}: {row['name']} ({row['distribution']}): {row[state]}")
 
 
-@app.command("show")
+@plugins.command("show")
 def show(name: Name, *, as_json: Json = False) -> None:
     """Show what a plugin is, brings, and may change.
 
@@ -121,7 +121,7 @@ def show(name: Name, *, as_json: Json = False) -> None:
         typer.echo(line)
 
 
-@app.command("check")
+@plugins.command("check")
 def check(
     name: Annotated[
         str | None,
@@ -173,7 +173,7 @@ def check(
         raise typer.Exit(4)
 
 
-@app.command("disable")
+@plugins.command("disable")
 def disable(name: Name) -> None:
     """Do not load a plugin any more, in all later starts.
 
@@ -185,7 +185,7 @@ def disable(name: Name) -> None:
     _switch(name, enabled=False)
 
 
-@app.command("enable")
+@plugins.command("enable")
 def enable(name: Name) -> None:
     """Load a plugin again that was disabled.
 
@@ -197,7 +197,7 @@ def enable(name: Name) -> None:
     _switch(name, enabled=True)
 
 
-@app.command("new")
+@plugins.command("new")
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower case letters and digits.")],
     *,
@@ -231,7 +231,7 @@ def new(
     typer.echo(f"next: pip install -e {folder} && salcli plugins check {name}", err=True)
 
 
-@app.command()
+@plugins.command()
 def install(
     names: Annotated[
         list[str],

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from salcli.specs import ModelSpec, Weights
     from salcli.weights.store import Condition
 
-__all__ = ["app"]
+__all__ = ["weights"]
 
-app = typer.Typer(
+weights = typer.Typer(
     no_args_is_help=True, help="List, fetch, verify, import and remove published weights."
 )
 
@@ -39,7 +39,7 @@ Name: TypeAlias = Annotated[
 Everything: TypeAlias = Annotated[bool, typer.Option("--all", help="All weights of all models.")]
 
 
-@app.command("list")
+@weights.command("list")
 def list_(
     names: Annotated[
         list[str] | None,
@@ -86,7 +86,7 @@ def list_(
     return _tables.show(("WEIGHTS", "SIZE", "STATE", "LICENCE"), rows)
 
 
-@app.command()
+@weights.command()
 def fetch(names: Names = None, *, everything: Everything = False, offline: Offline = False) -> None:
     """Download weights unless they are cached; print their paths.
 
@@ -113,7 +113,7 @@ def fetch(names: Names = None, *, everything: Everything = False, offline: Offli
         raise WeightsError("\n".join(failures))
 
 
-@app.command()
+@weights.command()
 def verify(names: Names = None, *, as_json: Json = False) -> None:
     """Verify the hashes of weights on this machine; exit code 3 if any are damaged.
 
@@ -144,7 +144,7 @@ def verify(names: Names = None, *, as_json: Json = False) -> None:
         raise WeightsError("\n".join(damaged))
 
 
-@app.command()
+@weights.command()
 def path(name: Name) -> None:
     """Print where the file is, or where to put a copy downloaded by hand.
 
@@ -158,7 +158,7 @@ def path(name: Name) -> None:
     typer.echo(store.cache_path(*_one(name)))
 
 
-@app.command("import")
+@weights.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy downloaded by hand.")],
     *,
@@ -187,7 +187,7 @@ def import_(
     typer.echo(f"{store.label(spec, row)}  {placed}")
 
 
-@app.command()
+@weights.command()
 def remove(names: Names = None, *, everything: Everything = False) -> None:
     """Delete downloaded weights from the cache, including interrupted downloads.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from salcli.commands.weights import app
+from salcli.commands.weights import weights
 from salcli.errors import PluginError, SalcliError, UnknownName, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def run(
     monkeypatch.delitem(sys.modules, "toyplugin", raising=False)
 
     def invoke(*arguments: str | Path) -> Any:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+        return CliRunner().invoke(weights, [str(argument) for argument in arguments])
 
     return invoke
 

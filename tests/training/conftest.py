@@ -34,6 +34,7 @@ from ..conftest import install
 PRELOADED = [
     *(
         "salcli.cli",
+        "salcli.commands.train",
         "salcli.training.train",
         "salcli.training.session",
         "salcli.datasets.folder",

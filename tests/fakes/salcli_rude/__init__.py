@@ -1,5 +1,9 @@
 """A plugin that prints into results, interrupts, and answers nonsense."""
 
+from typing import Annotated
+
+import typer
+
 from salcli import ModelSpec, hookimpl
 
 print("thank you for installing me")
@@ -19,3 +23,10 @@ def register_datasets():
 @hookimpl
 def preprocess(model, frames):
     return "nonsense"
+
+
+@hookimpl
+def register_commands(app):
+    @app.command()
+    def twice(word: Annotated[str, typer.Option(), typer.Option()]) -> None:
+        """Has an option that typer refuses."""
