@@ -282,12 +282,13 @@ class Salema(Model):
         length = 1 if static else self.options.clip_length
         size = (batch.inputs.shape[-2], batch.inputs.shape[-1])
         truth, known = ground_truth(batch.density, size)
+        learned = known.cpu()  # read once: each pass would wait for the device
         state: State | None = None
         for start in range(0, batch.inputs.shape[1], length):
             part = slice(start, start + length)
             maps, state = self._run(batch.inputs[:, part], state, kernels=None)
             state = tuple(value.detach() for value in state)
-            if not known[:, part].any():
+            if not learned[:, part].any():
                 continue
             pixels = cross_entropy(maps, truth[:, part])
             frames = pixels.mean((2, 3, 4)) * known[:, part]

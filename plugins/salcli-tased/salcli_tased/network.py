@@ -79,12 +79,29 @@ class Mixed(nn.Module):
         self.branch0 = nn.Sequential(Unit(inputs, plain))
         self.branch1 = nn.Sequential(Unit(inputs, reduced1), SeparableUnit(reduced1, out1, 3))
         self.branch2 = nn.Sequential(Unit(inputs, reduced2), SeparableUnit(reduced2, out2, 3))
-        self.branch3 = nn.Sequential(nn.MaxPool3d(3, stride=1, padding=1), Unit(inputs, pooled))
+        self.branch3 = nn.Sequential(Pooling(3, stride=1, padding=1), Unit(inputs, pooled))
 
     def forward(self, x: Tensor) -> Tensor:
         """The branches' outputs for `[B, C, T, h, w]`, in order, as channels."""
         branches = (self.branch0, self.branch1, self.branch2, self.branch3)
         return torch.cat([branch(x) for branch in branches], dim=1)
+
+
+class Pooling(nn.MaxPool3d):
+    """Max-pooling with a gradient that can repeat itself to the last bit on CUDA.
+
+    PyTorch's own adds it up in any order there, and refuses where algorithms must be deterministic;
+    then the maxima are gathered from their places, whose gradient PyTorch adds up in order.
+    """
+
+    def forward(self, x: Tensor) -> Any:
+        """The maxima of `[B, C, T, h, w]`, and their flat places if `return_indices`."""
+        if not torch.are_deterministic_algorithms_enabled():
+            return super().forward(x)
+        how = self.kernel_size, self.stride, self.padding
+        places: Tensor = functional.max_pool3d(x.detach(), *how, return_indices=True)[1]
+        values = x.flatten(2).gather(2, places.flatten(2)).view_as(places)
+        return (values, places) if self.return_indices else values
 
 
 class Unpool(torch.autograd.Function):
@@ -150,14 +167,14 @@ class Features:
     size1: torch.Size
 
 
-def over_time(factor: int, *, switches: bool = False) -> nn.MaxPool3d:
+def over_time(factor: int, *, switches: bool = False) -> Pooling:
     """Max-pooling of groups of `factor` slices."""
-    return nn.MaxPool3d((factor, 1, 1), return_indices=switches)
+    return Pooling((factor, 1, 1), return_indices=switches)
 
 
-def over_space(*, switches: bool = False) -> nn.MaxPool3d:
+def over_space(*, switches: bool = False) -> Pooling:
     """Max-pooling that halves height and width."""
-    return nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1), return_indices=switches)
+    return Pooling((1, 3, 3), (1, 2, 2), (0, 1, 1), return_indices=switches)
 
 
 def upwards(inputs: int, outputs: int, size: int, stride: int = 1) -> list[nn.Module]:
@@ -208,9 +225,9 @@ class TasedNet(nn.Module):
             Mixed(832, (256, 160, 320, 32, 128, 128)), Mixed(832, (384, 192, 384, 48, 128, 128))
         )
         self.maxp2 = over_space()
-        self.maxp3 = nn.MaxPool3d(3, 2, 1)
+        self.maxp3 = Pooling(3, 2, 1)
         self.maxt4 = over_time(clip_length // 16)
-        self.maxp4 = nn.MaxPool3d((1, 2, 2), return_indices=True)
+        self.maxp4 = Pooling((1, 2, 2), return_indices=True)
         self.maxm2 = over_time(clip_length // 8)
         self.maxt2 = over_space(switches=True)
         self.maxm3 = over_time(clip_length // 8)

@@ -1,6 +1,7 @@
 """TASED-Net against the original, from the network's input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from salcli_tased import s3d
 from salcli_tased.folded import Folded
 from salcli_tased.model import Tased
-from salcli_tased.network import TasedNet, unpool
+from salcli_tased.network import Pooling, TasedNet, over_space, over_time, unpool
 from salcli_tased.streaming import Streaming
 from torch import nn
 from torch.nn import functional
@@ -25,6 +26,13 @@ Make = Callable[..., Tased]
 
 def close(ours: torch.Tensor, golden: np.ndarray, tolerance: float) -> None:
     np.testing.assert_allclose(ours.numpy(), golden, rtol=0, atol=tolerance)
+
+
+@contextmanager
+def algorithms(*, deterministic: bool) -> Iterator[None]:
+    torch.use_deterministic_algorithms(deterministic)
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 def test_state_dict_keys_are_the_published_ones(network: TasedNet) -> None:
@@ -178,3 +186,20 @@ def test_a_foreign_start_is_refused(kinetics: dict[str, torch.Tensor], make: Mak
         make({}).start_from(saved({"features.0.0.weight": torch.zeros(1)}))
     with pytest.raises(WeightsError, match=r"S3D_kinetics400\.pt"):
         make({}).start_from(saved({"fc.weight": torch.zeros(1)}))
+
+
+def test_poolings_have_a_gradient_that_is_deterministic_on_a_gpu() -> None:
+    torch.manual_seed(0)
+    start = functional.relu(torch.randn(1, 2, 4, 9, 11))  # many maxima are equal, to 0
+    for pooling in (over_space(), over_time(2, switches=True), Pooling(3, stride=1, padding=1)):
+        found = []
+        for deterministic in (False, True):
+            x = start.clone().requires_grad_()
+            with algorithms(deterministic=deterministic):
+                pooled = pooling(x)
+                values = pooled[0] if pooling.return_indices else pooled
+                assert ("MaxPool3D" in values.grad_fn.name()) != deterministic
+                values.square().sum().backward()
+            found.append((values, x.grad, *(pooled[1:] if pooling.return_indices else ())))
+        for plain, other in zip(*found, strict=True):
+            torch.testing.assert_close(other, plain)

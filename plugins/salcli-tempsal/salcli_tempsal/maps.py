@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from salcli.authoring import gaussian_blur, losses, stretch
 
-__all__ = ["blurred", "compared", "end_to_end", "log_density", "resized", "stretched"]
+__all__ = ["bicubic", "blurred", "compared", "end_to_end", "log_density", "resized", "stretched"]
 
 FLATTEST = 1e-5
 """The smallest range by which a map is stretched, as in torchvision's `save_image`."""
@@ -59,6 +59,23 @@ def log_density(maps: Tensor) -> Tensor:
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Resize maps `[B, T, h, w]` to (H, W): bilinear without antialiasing, as OpenCV does."""
     return functional.interpolate(maps, size=tuple(size), mode="bilinear")
+
+
+def bicubic(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize maps `[B, T, h, w]` to (H, W) bicubically, without antialiasing.
+
+    PyTorch's own gradient is added up in any order on CUDA, which refuses where algorithms must be
+    deterministic; then both directions are matrices.
+    """
+    if not torch.are_deterministic_algorithms_enabled():
+        return functional.interpolate(maps, size=tuple(size), mode="bicubic")
+    rows, columns = (
+        functional.interpolate(
+            torch.eye(own, device=maps.device)[None, None], size=(wanted, own), mode="bicubic"
+        )[0, 0].to(maps.dtype)
+        for own, wanted in zip(maps.shape[-2:], size, strict=True)
+    )
+    return rows @ maps @ columns.T
 
 
 def end_to_end(maps: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from salcli_tempsal.maps import bicubic
 from salcli_tempsal.pnasnet import PNASNet5Large
 
 __all__ = ["Branch", "ImageBranch", "Maps", "Plain", "SimpleMixing", "SliceBranch", "TempSAL"]
@@ -157,7 +158,7 @@ class TempSAL(nn.Module):
         maps = torch.cat([single, slices], dim=1).to(first.dtype)
         mixed = first
         for number, skip in enumerate(reversed(skips), start=1):
-            resized = functional.interpolate(maps, size=skip.shape[-2:], mode="bicubic")
+            resized = bicubic(maps, skip.shape[-2:])
             layer = self.get_submodule(f"deconv_layer{number}")
             mixed = layer(torch.cat([mixed, skip, resized], dim=1))
         mixed = self.deconv_mix(torch.cat([mixed, maps], dim=1))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import torch
-from salcli_tempsal.maps import compared
+from salcli_tempsal.maps import bicubic, compared
 from salcli_tempsal.model import TempSal
 
 from salcli import UsageError
@@ -64,3 +64,19 @@ def test_the_slice_branch_learns_as_the_original(
     wrong = dataclasses.replace(image_batch(wave), inputs=batch.inputs[..., :32, :32])
     with pytest.raises(UsageError, match="gives 5 maps per picture, and the ground truth has 1"):
         list(model.losses(wrong))
+
+
+@pytest.mark.parametrize("size", [(12, 20), (64, 48)])
+def test_bicubic_maps_have_a_gradient_that_is_deterministic_on_a_gpu(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    start = torch.rand(2, 3, 32, 24)
+    found = []
+    for deterministic in (False, True):
+        x = start.clone().requires_grad_()
+        torch.use_deterministic_algorithms(deterministic)
+        resized = bicubic(x, size)
+        torch.use_deterministic_algorithms(False)
+        assert ("Bicubic" in resized.grad_fn.name()) != deterministic
+        resized.square().sum().backward()
+        found.append((resized, x.grad))
+    torch.testing.assert_close(found[1], found[0])
