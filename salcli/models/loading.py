@@ -224,8 +224,7 @@ def load_model(
     model.to(target, dtype)
     model.freeze()
     model.input_device = target
-    if target.type == "cpu":
-        devices.keep_freed_memory()
+    devices.keep_freed_memory()
     model.batch_size = batch_size or devices.batch_size(model.device)
     use_engine(model, engine, digest=digest)
     trained_on = row.trained_on if row else _trained_on(spec, saved) if saved else ()
