@@ -78,6 +78,8 @@ def test_what_is_finished_is_skipped_before_torch_is_imported(
     first, modules = imported(*arguments)
     assert first.returncode == 0, first.stderr
     assert "torch" in modules
+    # not needed for one picture whose lines go into a pipe
+    assert modules.isdisjoint({"rich", "natsort", "PIL.DdsImagePlugin"})
 
     again, modules = imported(*arguments)
     assert again.returncode == 0
@@ -86,6 +88,24 @@ def test_what_is_finished_is_skipped_before_torch_is_imported(
         "a.png: already done, 1 map in out",
         "to look at: out/a.overlay.png",
     ]
+
+
+def test_the_process_ends_without_freeing_its_objects() -> None:
+    code = """if True:
+        import atexit, sys, threading, time
+        from salcli.__main__ import main
+        class Kept:
+            def __del__(self):
+                print("freed")
+        kept = Kept()
+        atexit.register(print, "exit function")
+        threading.Thread(target=lambda: time.sleep(0.1) or print("thread")).start()
+        sys.argv = ["salcli", "dance"]
+        main()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == "thread\nexit function\n"
 
 
 def test_weights_that_cannot_be_read_are_told(imported: Callable, tmp_path: Path) -> None:

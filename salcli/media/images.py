@@ -142,11 +142,9 @@ class _NotAnImageError(InputError):
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image; whatever Pillow raises in the block becomes an `InputError`."""
-    Image.init()
-    formats = sorted((ANIMATED_FORMATS | STILL_FORMATS) & Image.OPEN.keys())
     try:
         # Not by name: Pillow would memory-map the file, which scrambles rotated TIFF files.
-        with path.open("rb") as file, _bounded(file, formats) as image:
+        with path.open("rb") as file, _bounded(file) as image:
             yield image
     except UnidentifiedImageError as error:
         raise _NotAnImageError(f"'{path}' is not an image that can be read") from error
@@ -159,11 +157,22 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise InputError(f"'{path}' cannot be read as an image: {reason}") from error
 
 
-def _bounded(file: BinaryIO, formats: list[str]) -> Image.Image:
+def _bounded(file: BinaryIO) -> Image.Image:
     """Open an image; above 89 megapixels Pillow only warns, which is an error here."""
     with WARNING_FILTERS, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file, formats=formats)
+        Image.preinit()  # the usual formats; to import those of all forty takes a tenth of a second
+        try:
+            return Image.open(file, formats=_formats())
+        except UnidentifiedImageError:
+            if not Image.init():
+                raise
+        return Image.open(file, formats=_formats())
+
+
+def _formats() -> list[str]:
+    """The formats that are read, of those that Pillow has imported."""
+    return sorted((ANIMATED_FORMATS | STILL_FORMATS) & Image.OPEN.keys())
 
 
 def to_rgb(image: Image.Image) -> Frame:

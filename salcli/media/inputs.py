@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from natsort import natsorted, ns
-
 from salcli.errors import InputError, UsageError
 from salcli.media.images import SUFFIXES, is_animation
 from salcli.media.video import is_video
@@ -83,6 +81,8 @@ def _matches(pattern: str) -> list[Path]:
 
 
 def _sorted(paths: Iterable[Path]) -> list[Path]:
+    from natsort import natsorted, ns  # one picture needs none of its tables
+
     # By parts, so that a folder's files stay together whatever characters its name contains.
     return natsorted(paths, key=lambda path: path.parts, alg=ns.IGNORECASE)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, PackageMetadata, entry_points
 from traceback import walk_tb
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
@@ -102,8 +102,8 @@ class Plugins:
     def load(self, entry_point: EntryPoint) -> None:
         """Import one entry point and register it; what cannot be used is kept as broken."""
         name = entry_point.name
-        distribution = entry_point.dist.name if entry_point.dist else "?"
-        version = entry_point.dist.version if entry_point.dist else "?"
+        about = _about(entry_point.dist) if entry_point.dist else {"Name": "?", "Version": "?"}
+        distribution, version = about["Name"], about["Version"]
         if name in self._plugins:
             first = self._plugins[name].distribution
             name = f"{name} ({distribution})"
@@ -180,7 +180,7 @@ class Plugins:
 
 def _misfit(entry_point: EntryPoint) -> str:
     """Why a plugin is not for this version of salcli, as its metadata say; empty if it is."""
-    if not entry_point.dist or entry_point.dist.name == GROUP:
+    if not entry_point.dist or _about(entry_point.dist)["Name"] == GROUP:
         return ""
     for needed in filter(None, map(CORE.fullmatch, entry_point.dist.requires or ())):
         try:
@@ -190,7 +190,7 @@ def _misfit(entry_point: EntryPoint) -> str:
         if not fits:
             return (
                 f"it needs salcli {needed['versions']}, and this is {__version__}; install "
-                f"versions of salcli and {entry_point.dist.name} that fit each other"
+                f"versions of salcli and {_about(entry_point.dist)['Name']} that fit each other"
             )
     return ""
 
@@ -208,9 +208,15 @@ def _check_marked(module: ModuleType) -> None:
             raise ValueError(f"{name} is not marked; write @salcli.hookimpl above it")
 
 
+@cache
+def _about(distribution: Distribution) -> PackageMetadata:
+    """Name, version and so on, which `importlib.metadata` would parse at each question."""
+    return distribution.metadata
+
+
 def _place(entry_point: EntryPoint) -> tuple[bool, str, str]:
     """The core's own first, then by name, so that the order does not depend on the disk."""
-    distribution = entry_point.dist.name if entry_point.dist else ""
+    distribution = _about(entry_point.dist)["Name"] if entry_point.dist else ""
     return distribution != GROUP, entry_point.name, distribution
 
 

@@ -212,18 +212,7 @@ def download_bar(name: str, *, quiet: bool = False, style: Style = "auto") -> It
 
     `quiet` shows nothing, `style` is that of `watch`.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    console = Console(stderr=True, quiet=quiet)
-    if quiet or style != "auto" or not console.is_terminal:
+    if quiet or style != "auto" or not sys.stderr.isatty():
         announced = False
 
         def tell(done: int, total: int | None) -> None:
@@ -235,8 +224,19 @@ def download_bar(name: str, *, quiet: bool = False, style: Style = "auto") -> It
 
         yield tell
         return
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), *columns, console=console) as bars:
+    with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True)) as bars:
         task = bars.add_task(name, total=None, start=False, visible=False)
 
         def move(done: int, total: int | None) -> None:
