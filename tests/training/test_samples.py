@@ -19,7 +19,7 @@ from salcli.models.model import Model
 from salcli.recipe import Augmentation, Recipe
 from salcli.specs import ModelSpec
 from salcli.training.batches import Batches
-from salcli.training.loader import Loader
+from salcli.training.loader import Loader, moved
 from salcli.training.plan import Corpus
 from salcli.types import Annotation, Batch, Frame, Prediction, Recording, Stimulus
 
@@ -157,6 +157,22 @@ def test_the_number_of_workers_makes_no_difference(
     shared = list(epoch_of(recordings).load(workers=workers))
     assert len(alone) == len(shared) == 3
     assert all(same(one, other) for one, other in zip(alone, shared, strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_gpu_fetches_batches_from_pinned_memory(
+    recordings: list[Recording], workers: int
+) -> None:
+    plain = epoch_of(recordings)
+    pinned = list(Loader(plain.batches, workers=workers, pinned=True).epoch(plain.number))
+    assert all(tensor.is_pinned() for batch in pinned for tensor in content(batch))
+    there = (moved(batch, torch.device("cuda")) for batch in pinned)
+    assert all(
+        torch.equal(one, other.cpu())
+        for batch, fetched in zip(plain, there, strict=True)
+        for one, other in zip(content(batch), content(fetched), strict=True)
+    )
 
 
 def test_shapes_and_kinds(recordings: list[Recording]) -> None:

@@ -175,12 +175,13 @@ class Tased(Model):
                 f"model 'tased' is trained with clips of {self.options.clip_length} frames, not "
                 f"{length}; change the recipe, or the option 'clip_length'"
             )
-        seen = batch.density[:, -1].flatten(1).sum(dim=1) > 0
-        if not seen.any():
+        sums = batch.density[:, -1].flatten(1).sum(dim=1).tolist()  # waits for the device, once
+        seen = [number for number, total in enumerate(sums) if total > 0]
+        if not seen:
             return
         saliency = self.network(batch.inputs.transpose(1, 2)).float()
         density = resize(batch.density[:, -1, 0], (saliency.shape[1], saliency.shape[2]))
-        each = [kld(saliency[i], density[i]) for i in seen.nonzero()[:, 0].tolist()]
+        each = [kld(saliency[i], density[i]) for i in seen]
         yield Loss({"kld": kld(saliency, density), "kld_each": torch.stack(each).mean()})
 
     def recipes(self) -> Mapping[str, Recipe]:
