@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -65,16 +66,16 @@ def test_maps_are_those_of_the_processor(
 def test_half_precision_of_unisal_is_near_enough_to_look_the_same() -> None:
     found = maps("unisal:open", {}, "stills", device="cuda", precision="float16")
     wanted = maps("unisal:open", {}, "stills", device="cpu")
-    assert np.abs(found - wanted).max() <= 4 / 255
+    assert np.abs(found - wanted).max() <= 8 / 255  # these frames are noise
+    assert np.abs(found - wanted).mean() <= 0.5 / 255
 
 
 def test_files_hold_the_same_grey_levels(
-    salcli: Callable[..., object], clip_file: Path, tmp_path: Path
+    salcli: Callable[..., CompletedProcess[str]], clip_file: Path, tmp_path: Path
 ) -> None:
     for device in ("cuda", "cpu"):
-        salcli(
-            "predict", clip_file, "-m", "unisal:open", "--device", device, "-o", tmp_path / device
-        )
+        run = salcli("predict", clip_file, "--device", device, "-o", tmp_path / device)
+        assert run.returncode == 0, run.stderr
     files = sorted((tmp_path / "cpu").rglob("*.png"))
     assert files
     for file in files:

@@ -1,5 +1,6 @@
 """Several threads at once: switches of the process, redirected output, predictions."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -33,6 +34,22 @@ def test_exact_float32_holds_until_the_last_thread_leaves() -> None:
     finally:
         for each, value in zip(switches, before, strict=True):
             each.allow_tf32 = value
+
+
+def test_the_user_chooses_how_many_cores_the_network_uses(
+    salcli: Callable[..., subprocess.CompletedProcess[str]],
+    clip_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    before = torch.get_num_threads()
+    try:
+        run = salcli("predict", clip_file, "--model", "centre", "--threads", "1")
+        assert run.returncode == 0, run.stderr
+        assert torch.get_num_threads() == 1
+        assert os.environ["OMP_NUM_THREADS"] == "1"  # for the processes that it starts
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_threads_that_load_plugins_give_stdout_back(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from salcli.bench.worker import RunSettings, Workload, refuse, stimulus_of
+from salcli.devices import exactly
 from salcli.files.atomic import temporary_folder
 from salcli.maps import to_8bit
 from salcli.models.model import Model
@@ -78,7 +79,7 @@ def _results(model: Model, stimulus: Stimulus) -> Iterator[Result]:
 
 
 def _predictions(model: Model, stimulus: Stimulus) -> Iterator[object]:
-    with torch.inference_mode():
+    with torch.inference_mode(), exactly(model.precision):
         yield from model.predict(stimulus)
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -43,6 +45,7 @@ __all__ = [
     "ShardOf",
     "Splits",
     "Start",
+    "Threads",
     "Untrained",
     "Verbose",
     "WeightsFile",
@@ -75,6 +78,15 @@ def _engines(incomplete: str) -> list[str]:
 
 def _devices(incomplete: str) -> list[str]:
     return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
+
+
+def _use_threads(count: int | None) -> int | None:
+    """Let PyTorch use so many cores, in this process and in those that it starts."""
+    if count is not None:
+        os.environ["OMP_NUM_THREADS"] = str(count)
+        if "torch" in sys.modules:  # which has read the variable
+            sys.modules["torch"].set_num_threads(count)
+    return count
 
 
 def _batch_size(text: str) -> int | None:
@@ -223,6 +235,17 @@ Device: TypeAlias = Annotated[
         parser=_device,
         help="auto, cpu, cuda, cuda:N or mps.",
         autocompletion=_devices,
+        rich_help_panel=MODEL,
+    ),
+]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        callback=_use_threads,
+        help="Cores that the network uses, of each worker if there are several.",
+        show_default="all, or OMP_NUM_THREADS",
         rich_help_panel=MODEL,
     ),
 ]

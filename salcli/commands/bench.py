@@ -65,6 +65,7 @@ def bench(
     ] = False,
     laps: Annotated[int, typer.Option(min=1, help="Timed runs; the fastest counts.")] = 1,
     device: _options.Device = "auto",
+    threads: _options.Threads = None,
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
     engine: _options.Engine = "torch",

@@ -90,6 +90,7 @@ def encode(
     filters: _options.Filters = None,
     untrained: _options.Untrained = False,
     device: _options.Device = "auto",
+    threads: _options.Threads = None,
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
     offline: _options.Offline = False,

@@ -125,6 +125,7 @@ def predict(
     filters: _options.Filters = None,
     untrained: _options.Untrained = False,
     device: _options.Device = "auto",
+    threads: _options.Threads = None,
     precision: _options.Precision = "auto",
     batch_size: _options.BatchSize = None,
     engine: _options.Engine = "torch",

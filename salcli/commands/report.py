@@ -59,6 +59,7 @@ def report(
     areas: _options.AreasFile = None,
     area: _options.AreaBoxes = None,
     device: _options.Device = "auto",
+    threads: _options.Threads = None,
     offline: _options.Offline = False,
     progress: _options.Progress = "auto",
     quiet: _options.Quiet = False,

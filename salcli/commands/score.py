@@ -83,6 +83,7 @@ def score(
     weights: _options.WeightsFile = None,
     filters: _options.Filters = None,
     device: _options.Device = "auto",
+    threads: _options.Threads = None,
     protocol: Annotated[
         str | None,
         typer.Option(

@@ -64,6 +64,7 @@ def serve(
         ),
     ] = None,
     device: _options.Device = "auto",
+    threads: _options.Threads = None,
     idle: Annotated[
         float,
         typer.Option(

@@ -157,6 +157,7 @@ def training_command(
         workers: _options.Workers = 2,
         frame_memory: _options.FrameMemory = 512,
         device: _options.Device = "auto",
+        threads: _options.Threads = None,
         precision: _options.Precision = "auto",
         deterministic: Annotated[
             bool,

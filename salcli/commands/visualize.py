@@ -49,6 +49,7 @@ def visualize(
     weights: _options.WeightsFile = None,
     filters: _options.Filters = None,
     device: _options.Device = "auto",
+    threads: _options.Threads = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pictures.")
     ] = Path("viz_out"),
