@@ -69,7 +69,10 @@ class Hooks(Protocol):
 
     @hookspec
     def register_commands(self, app: typer.Typer) -> None:
-        """Add commands to `app` under the plugin's own name; asked at each start: import lazily."""
+        """Add commands to `app` under the plugin's own name; import lazily.
+
+        Asked when commands are listed, and when one is named that is none of the core's.
+        """
 
     @hookspec(firstresult=True)
     def fetch_weights(
