@@ -173,9 +173,9 @@ def keep_freed_memory() -> None:
         libc.mallopt(parameter, value)
 
 
-def batch_size(device: torch.device) -> int:
-    """The default batch size on a device, in frames."""
-    return CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
+def batch_size(device: torch.device, *, on_cpu: int = CPU_BATCH) -> int:
+    """The default batch size on a device, in frames; a model may have another one on a CPU."""
+    return on_cpu if device.type == "cpu" else ACCELERATOR_BATCH
 
 
 def beside(device: torch.device, make: Callable[[], Tensor]) -> Tensor:

@@ -225,7 +225,7 @@ def load_model(
     model.freeze()
     model.input_device = target
     devices.keep_freed_memory()
-    model.batch_size = batch_size or devices.batch_size(model.device)
+    model.batch_size = batch_size or devices.batch_size(target, on_cpu=model.cpu_batch)
     use_engine(model, engine, digest=digest)
     trained_on = row.trained_on if row else _trained_on(spec, saved) if saved else ()
     return Loaded(model, row, path, digest, trained_on, untrained=path is None and untrained)

@@ -52,6 +52,9 @@ class Model(ABC):
             nothing of them.
     """
 
+    cpu_batch = devices.CPU_BATCH
+    """Frames that go through the network at once on a CPU, unless the user says otherwise."""
+
     runs_in_engines = False
     """Whether `predict` computes by `runner`, so that other engines can run the network."""
 

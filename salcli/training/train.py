@@ -240,4 +240,5 @@ def with_network(model: Model, network: nn.Module) -> Model:
     """The same model around another network, ready to predict."""
     other = copy.copy(model)
     other.network = network.eval()
+    other.input_device = other.device
     return other

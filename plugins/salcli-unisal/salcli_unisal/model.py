@@ -112,6 +112,7 @@ def recurred(
 class Unisal(Model):
     """One network for stills and clips."""
 
+    cpu_batch = 3
     runs_in_engines = True
     options: Options
     network: UNISAL
