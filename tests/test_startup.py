@@ -93,14 +93,17 @@ def test_what_is_finished_is_skipped_before_torch_is_imported(
 
 def test_the_process_ends_without_freeing_its_objects() -> None:
     code = """if True:
-        import atexit, sys, threading, time
+        import atexit, os, sys, threading, time
         from salcli.__main__ import main
+        def late():  # not by print: what is printed while plugins are loaded is swallowed
+            time.sleep(1)
+            os.write(1, b"thread\\n")
         class Kept:
             def __del__(self):
                 print("freed")
         kept = Kept()
         atexit.register(print, "exit function")
-        threading.Thread(target=lambda: time.sleep(0.1) or print("thread")).start()
+        threading.Thread(target=late).start()
         sys.argv = ["salcli", "dance"]
         main()
     """
