@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from salcli.maps import blur, gaussian_blur, peaked, resize, stretch, to_8bit
     from salcli.media import images
     from salcli.media.open import open_stimulus
+    from salcli.models import winograd
     from salcli.models.framewise import framewise, input_chunks, one_by_one
     from salcli.models.fusion import FusedConvolution, fuse, with_shared_weights
     from salcli.models.loading import create
@@ -154,6 +155,7 @@ __all__ = [
     "ucf_sports_clips",
     "validation_clips",
     "watch",
+    "winograd",
     "with_shared_weights",
     "write_gif",
 ]
@@ -244,6 +246,7 @@ __getattr__ = lazily(
         "ucf_sports_clips": "salcli.datasets.published",
         "validation_clips": "salcli.datasets.ucfsports",
         "watch": "salcli.terminal.progress",
+        "winograd": "salcli.models.winograd",
         "with_shared_weights": "salcli.models.fusion",
         "write_gif": "salcli.panels.files",
     },

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from salcli.models import winograd
+
 __all__ = ["FusedConvolution", "fuse", "with_shared_weights"]
 
 ACTIVATIONS: dict[type[nn.Module] | None, tuple[str, list[float]]] = {
@@ -32,8 +34,8 @@ class FusedConvolution(nn.Module):
     """A 2-D convolution with its batch norm folded in, and its activation applied in the same pass.
 
     The folding is computed in float64. On a CPU in float32, oneDNN rectifies each output while it
-    is in the cache; elsewhere PyTorch's own convolution runs. Results differ from those of the
-    separate layers by rounding only.
+    is in the cache, and wide 3x3 kernels are computed by Winograd's way; elsewhere PyTorch's own
+    convolution runs. Results differ from those of the separate layers by rounding only.
 
     Args:
         convolution: Padded by zeros, by numbers of pixels.
@@ -60,6 +62,7 @@ class FusedConvolution(nn.Module):
         self.stride, self.padding = convolution.stride, convolution.padding
         self.dilation, self.groups = convolution.dilation, convolution.groups
         self._orders: dict[tuple[int, ...], Tensor] = {}
+        self._matrices: Tensor | None = None
         kind = type(activation) if activation else None
         self.activation, self.limits = ACTIVATIONS[kind]
 
@@ -80,6 +83,8 @@ class FusedConvolution(nn.Module):
                 x, self.weight, self.bias, stride, padding, self.dilation, self.groups
             )
             return self.activate(y)
+        if self._is_tiled(x, stride, padding):
+            return self.activate(winograd.winograd_conv(x, self._spectra(), self.bias))
         packs = self.groups == 1 and self.weight.numel() >= LARGE
         few = x.shape[0] * x.shape[2] * x.shape[3] <= FEW
         weight = self._packed(x, stride, padding) if packs and few else self.weight
@@ -88,6 +93,17 @@ class FusedConvolution(nn.Module):
             *(self.activation, self.limits, ""),
         )
         return fused
+
+    def _is_tiled(self, x: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> bool:
+        """Whether Winograd's way computes this convolution, and pays."""
+        plain = stride == padding == self.dilation == (1, 1) and self.groups == 1
+        return plain and winograd.is_wide(self.weight) and winograd.fits(x)
+
+    def _spectra(self) -> Tensor:
+        """The weight as Winograd's matrices, computed when they are first used."""
+        if self._matrices is None:
+            self._matrices = winograd.winograd_kernels(self.weight)
+        return self._matrices
 
     def _packed(self, x: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
         """The weight in oneDNN's own order for inputs of this shape, kept for the next ones."""

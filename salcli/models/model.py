@@ -52,9 +52,6 @@ class Model(ABC):
             nothing of them.
     """
 
-    cpu_batch = devices.CPU_BATCH
-    """Frames that go through the network at once on a CPU, unless the user says otherwise."""
-
     runs_in_engines = False
     """Whether `predict` computes by `runner`, so that other engines can run the network."""
 
@@ -245,6 +242,11 @@ class Model(ABC):
     def chunks_at_once(self) -> int:
         """How many independent chunks of frames to compute at once: one for each core of a CPU."""
         return torch.get_num_threads() if self.device.type == "cpu" else 1
+
+    @property
+    def cpu_batch(self) -> int:
+        """Frames that go through the network at once on a CPU, unless the user says otherwise."""
+        return devices.CPU_BATCH
 
     def preprocessed(self, frames: Sequence[Frame]) -> Tensor:
         """Output of the `preprocess` hook for RGB frames of one size: see `preprocess`."""

@@ -204,8 +204,8 @@ SALEMA = ModelSpec(
     ),
     card={
         "parameters": "31.79 million (SalCLSTM30: 50.66 million)",
-        "cost": "39.95 billion multiply-adds per frame (SalCLSTM30: 43.57); 22.33 in mode fast "
-        "(SalCLSTM30: 25.96)",
+        "cost": "39.95 billion multiply-adds per frame (SalCLSTM30: 43.57); 15.16 in mode fast "
+        "(SalCLSTM30: 18.79)",
         "input": "BGR minus its mean, resized to 192x256 (height x width) whatever the frame's "
         "shape",
         "output": "each map stretched from its minimum (0) to its maximum (1), 192x256",

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from salcli.authoring import FusedConvolution, in_order
 from salcli_salema.architecture import ENCODER, LAYERS, LayerSpec
-from salcli_salema.convolutions import (
-    phase_kernels,
-    upsampled_conv,
-    winograd_conv,
-    winograd_kernels,
-    worthwhile,
-)
+from salcli_salema.convolutions import DoublingConvolution
 
 __all__ = ["Kernels", "SalGANGenerator", "make", "no_bias"]
 
-Kernels: TypeAlias = Mapping[str, Tensor]
-"""Transformed weights, computed once for a prediction."""
+Kernels: TypeAlias = Mapping[str, Callable[[Tensor], Tensor]]
+"""What computes layers in a prediction, with weights in their fastest form."""
 
 
 def make(layer: LayerSpec) -> nn.Module:
@@ -64,38 +60,40 @@ class SalGANGenerator(nn.Sequential):
         return layer
 
     def run(self, x: Tensor, first: int, last: int, kernels: Kernels | None = None) -> Tensor:
-        """Layers `first` to `last`, both included, on `[N, C, h, w]`."""
-        kernels, index = kernels or {}, first
+        """Layers `first` to `last`, both included, on `[N, C, h, w]`.
+
+        With kernels, each of several images is computed on a core of its own.
+        """
+        if kernels is None or x.device.type != "cpu" or len(x) == 1:
+            return self._run(x, first, last, kernels or {})
+        images, workers = torch.split(x, 1), torch.get_num_threads()
+        return torch.cat(
+            list(in_order(lambda x: self._run(x, first, last, kernels), images, workers=workers))
+        )
+
+    def _run(self, x: Tensor, first: int, last: int, kernels: Kernels) -> Tensor:
+        index = first
         while index <= last:
             layer = self[index]
-            phases = kernels.get(f"phases.{index + 1}") if index < last else None
-            if phases is not None:
+            doubled = kernels.get(f"doubled.{index + 1}") if index < last else None
+            if doubled is not None:
                 index += 1
-                x = upsampled_conv(x, phases, self.conv(index).bias)
-            elif isinstance(layer, nn.Conv2d):
-                x = self._convolved(x, layer, kernels.get(f"winograd.{index}"))
+                x = doubled(x)
             elif isinstance(layer, nn.ReLU):
                 x = functional.relu(x, inplace=index > first)  # the caller's input stays
             else:
-                x = layer(x)
+                x = kernels.get(f"plain.{index}", layer)(x)
             index += 1
         return x
 
-    def _convolved(self, x: Tensor, conv: nn.Conv2d, matrices: Tensor | None) -> Tensor:
-        odd = x.shape[-2] % 2 or x.shape[-1] % 2
-        found: Tensor = (
-            conv(x) if matrices is None or odd else winograd_conv(x, matrices, conv.bias)
-        )
-        return found
-
-    def kernels(self) -> dict[str, Tensor]:
-        """The transformed weights, by the convolution's index."""
-        found = {}
+    def kernels(self) -> dict[str, Callable[[Tensor], Tensor]]:
+        """What computes the convolutions, by their index: alone, or with the doubling before."""
+        found: dict[str, Callable[[Tensor], Tensor]] = {}
         for index, layer in enumerate(self):
             if not isinstance(layer, nn.Conv2d):
                 continue
             if index and isinstance(self[index - 1], nn.Upsample):
-                found[f"phases.{index}"] = phase_kernels(layer.weight)
-            elif worthwhile(layer):
-                found[f"winograd.{index}"] = winograd_kernels(layer.weight)
+                found[f"doubled.{index}"] = DoublingConvolution(layer)
+            else:
+                found[f"plain.{index}"] = FusedConvolution(layer)
         return found

@@ -151,6 +151,11 @@ class Salema(Model):
         if self.options.mode == "fast":
             devices.to_channels_last(self.network)
 
+    @property
+    def cpu_batch(self) -> int:
+        """A frame for each core."""
+        return self.chunks_at_once
+
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Resized to the input size by OpenCV in 8 bit, as published; BGR minus its mean."""
         size = self.options.input_size[::-1]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from salcli_salema.architecture import BOTTLENECK, LAST, LAYERS
+from salcli_salema.convolutions import convolution
 from salcli_salema.generator import Kernels, SalGANGenerator, make, no_bias
 
 __all__ = ["AveragingStep", "DROPOUT", "SalCLSTM30", "SalCLSTM56", "SalEMA", "State", "start_cells"]
@@ -183,13 +184,13 @@ def cells(
     """
     shape = (runs, gates.out_channels // 4, *x.shape[-2:])
     hidden, cell = state or (x.new_zeros(shape), x.new_zeros(shape, dtype=torch.float32))
-    known = None if kernels is None else functional.conv2d(x, kernels["x"], gates.bias, padding=1)
+    known = None if kernels is None else kernels["x"](x)
     found = []
     for t, value in enumerate(torch.split(x if known is None else known, runs)):
         if kernels is None:
             value = gates(torch.cat([value, hidden], dim=1))
         elif state is not None or t > 0:  # a convolution of zeros is zero
-            value = value + functional.conv2d(hidden, kernels["h"], padding=1)
+            value = value + kernels["h"](hidden)
         enter, forget, leave, candidate = value.float().chunk(4, dim=1)
         cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
         hidden = (leave.sigmoid() * cell.tanh()).to(x.dtype)
@@ -197,13 +198,13 @@ def cells(
     return torch.cat(found), (hidden, cell)
 
 
-def gate_kernels(gates: nn.Conv2d) -> dict[str, Tensor]:
+def gate_kernels(gates: nn.Conv2d) -> Kernels:
     """The convolution of `[x, h]` as one of x, for all frames at once, and one of h."""
     channels = gates.in_channels // 2
-    halves = torch.split(gates.weight, channels, dim=1)
-    form = torch.channels_last
+    halves = torch.split(gates.weight.detach(), channels, dim=1)
     return {
-        name: half.contiguous(memory_format=form) for name, half in zip("xh", halves, strict=True)
+        name: convolution(half, bias, padding=1)
+        for name, half, bias in zip("xh", halves, (gates.bias, None), strict=True)
     }
 
 

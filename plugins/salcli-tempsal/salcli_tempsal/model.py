@@ -175,6 +175,11 @@ class TempSal(Model):
             return [self.network.pnas_vol, self.network.pnas]
         return [] if isinstance(self.network, BackboneBranch) else [self.network]
 
+    @property
+    def cpu_batch(self) -> int:
+        """A picture for each core, unless pictures of a batch depend on each other."""
+        return super().cpu_batch if self.options.maximum == "batch" else self.chunks_at_once
+
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Resized to a square by Pillow, bilinear on 8 bits, in [-1, 1]: `[N, 3, h, h]`."""
         size = (self.options.input_size, self.options.input_size)

@@ -155,7 +155,9 @@ class TempSAL(nn.Module):
         slices = self.pnas_vol.maps(logits, batchwide=batchwide)
         again = self.pnas_sal.pnas(x, stages[: self.shared_stages()])
         single = self.pnas_sal.map(self.pnas_sal.decode(again)[2])
-        maps = torch.cat([single, slices], dim=1).to(first.dtype)
+        maps = torch.cat([single, slices], dim=1)
+        # features are in this order, too, when the network predicts: no layer has to reorder them
+        maps = maps.to(first.dtype, memory_format=torch.channels_last)
         mixed = first
         for number, skip in enumerate(reversed(skips), start=1):
             resized = bicubic(maps, skip.shape[-2:])
