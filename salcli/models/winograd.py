@@ -9,6 +9,7 @@ Networks", ACM TOMS 2020); the convolution itself still rounds a quarter as much
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -37,9 +38,8 @@ def is_wide(weight: Tensor) -> bool:
 
 
 def fits(x: Tensor) -> bool:
-    """Whether an input `[N, I, h, w]` consists of whole tiles, and of enough of them."""
-    height, width = x.shape[-2:]
-    return height % 4 == 0 and width % 4 == 0 and height * width >= 16 * FEWEST
+    """Whether an input `[N, I, h, w]` has enough tiles."""
+    return math.prod(-(-side // 4) for side in x.shape[-2:]) >= FEWEST
 
 
 def winograd_kernels(weight: Tensor) -> Tensor:
@@ -70,19 +70,20 @@ def winograd_conv(x: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
     Returns:
         `[N, O, h, w]`, in channels-last memory.
     """
-    count, _, height, width = x.shape
-    wide = max(kernels.shape[1:])
-    rows = 4 * max(1, AT_ONCE // (9 * width * wide))
-    out = x.new_empty(count, height, width, kernels.shape[2])
-    padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+    height, width = x.shape[-2:]
+    below, right = -height % 4, -width % 4  # tiles are whole
+    padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1 + right, 1, 1 + below))
+    out = x.new_empty(len(x), height + below, width + right, kernels.shape[2])
+    rows = 4 * max(1, AT_ONCE // (9 * out.shape[2] * max(kernels.shape[1:])))
     for image, whole in zip(padded, out, strict=True):
-        for top, found in zip(range(0, height, rows), whole.split(rows), strict=True):
+        for top, found in zip(range(0, len(whole), rows), whole.split(rows), strict=True):
             tiles = _spread(image[top : top + len(found) + 2])
             products = torch.bmm(tiles.flatten(2, 3).flatten(0, 1), kernels)
             _gather(products.view(*tiles.shape[:4], -1), found)
             if bias is not None:
                 found += bias
-    return out.permute(0, 3, 1, 2)
+    inside = out[:, :height, :width].permute(0, 3, 1, 2)
+    return inside.contiguous(memory_format=torch.channels_last)
 
 
 def _spread(rows: Tensor) -> Tensor:

@@ -330,7 +330,7 @@ def test_doubling_and_convolution_by_phases(
     torch.testing.assert_close(ours, true, rtol=0, atol=1e-5)
 
 
-def test_sides_that_are_odd_take_the_plain_convolution(make_ema: Callable[..., SalEMA]) -> None:
+def test_small_maps_take_the_plain_convolution(make_ema: Callable[..., SalEMA]) -> None:
     x, network = 40 * torch.randn(2, 3, 48, 80), make_ema((30,), (W,))
     wanted = run(network, x, (1,), fast=False)
     torch.testing.assert_close(run(network, x, (), fast=True), wanted, rtol=0, atol=SAME)

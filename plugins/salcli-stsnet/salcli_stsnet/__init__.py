@@ -74,8 +74,8 @@ class Options:
     )
     convolution: Literal["frequency", "direct"] = option(
         "frequency",
-        "how a CPU computes wide convolutions in float32: in the frequency domain, "
-        "or directly, which yields the same maps with less memory but more time",
+        "how a CPU computes wide convolutions in float32: in the frequency domain (those of 3x3 by "
+        "Winograd's way), or directly, which yields the same maps with less memory but more time",
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,6 @@
-"""Convolutions that keep the size, and wide ones as products in the frequency domain.
+"""Convolutions that keep the size, and wide ones with fewer multiplications.
+
+Those of 3x3 pixels are computed by Winograd's way, larger ones in the frequency domain.
 
 A convolution of a tile is a product of spectra, one matrix over the channels for each frequency.
 For kernels of 5 to 11 pixels a side this needs several times fewer multiplications than the direct
@@ -10,11 +12,15 @@ frequencies of real tiles come in conjugate pairs, of which one is enough.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from salcli.authoring import winograd
 
 __all__ = ["TILES", "Convolution", "WideConvolution"]
 
@@ -58,34 +64,43 @@ class _Spectrum:
 
 
 class WideConvolution(Convolution):
-    """A convolution that is computed in the frequency domain after `prepare` was called.
+    """A convolution that takes fewer multiplications after `prepare` was called.
 
     The prepared kernel is discarded in training mode, where weights change.
+
+    Attributes:
+        prepared: Computes `[N, outputs, h, w]` from `[N, inputs, h, w]`, with a prepared kernel.
     """
 
     def __init__(self, inputs: int, outputs: int, side: int) -> None:
         super().__init__(inputs, outputs, side)
-        self.spectrum: _Spectrum | None = None
+        self.prepared: Callable[[Tensor], Tensor] | None = None
 
     def prepare(self) -> None:
         """Transform the kernel, which takes some memory, and use it from now on.
 
         The kernel must be float32 and on a CPU, where this is worthwhile.
         """
-        self.spectrum = _transformed(self.weight.detach(), TILES[self.kernel_size[0]])
+        weight, bias, side = self.weight.detach(), self.bias, self.kernel_size[0]
+        if side in TILES:
+            spectrum = _transformed(weight, TILES[side])
+            self.prepared = partial(_convolved, spectrum=spectrum, bias=bias)
+        else:
+            kernels = winograd.winograd_kernels(weight)
+            self.prepared = partial(winograd.winograd_conv, kernels=kernels, bias=bias)
 
     def train(self, mode: bool = True) -> WideConvolution:
         """Set training mode, which discards the prepared kernel, or evaluation mode."""
         if mode:
-            self.spectrum = None
+            self.prepared = None
         super().train(mode)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
         """`[N, outputs, h, w]` for `[N, inputs, h, w]`."""
-        if self.spectrum is None or self.bias is None or torch.compiler.is_compiling():
+        if self.prepared is None or torch.compiler.is_compiling():
             return super().forward(x)
-        return _convolved(x, self.spectrum) + self.bias[:, None, None]
+        return self.prepared(x)
 
 
 def _transformed(weight: Tensor, tile: int) -> _Spectrum:
@@ -111,7 +126,7 @@ def _transformed(weight: Tensor, tile: int) -> _Spectrum:
     )
 
 
-def _convolved(x: Tensor, spectrum: _Spectrum) -> Tensor:
+def _convolved(x: Tensor, spectrum: _Spectrum, bias: Tensor | None) -> Tensor:
     """Cross-correlation of `[N, inputs, h, w]` with zero padding, some rows of tiles at a time."""
     number, _, height, width = x.shape
     step = spectrum.step
@@ -126,7 +141,7 @@ def _convolved(x: Tensor, spectrum: _Spectrum) -> Tensor:
         part = tiles[:, :, first : first + rows]
         result[:, :, first * step : (first + rows) * step] = _tiles_convolved(part, spectrum)
     inside: Tensor = result[..., :height, :width]
-    return inside
+    return inside if bias is None else inside + bias[:, None, None]
 
 
 def _tiles_convolved(tiles: Tensor, spectrum: _Spectrum) -> Tensor:

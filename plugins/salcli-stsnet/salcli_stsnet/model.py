@@ -32,6 +32,7 @@ from salcli.authoring import (
     Model,
     batched,
     devices,
+    in_order,
     load_strict,
     pixels,
     prefetch,
@@ -137,6 +138,11 @@ class Stsnet(Model):
         if exact and self.options.convolution == "frequency":
             self.network.prepare()
 
+    @property
+    def cpu_batch(self) -> int:
+        """One frame, as each core computes one."""
+        return 1
+
     def preprocess(self, frames: Sequence[Frame]) -> Tensor:
         """Resized by OpenCV, mean subtracted, scaled, blue first: `[N, 3, h, w]`.
 
@@ -176,8 +182,14 @@ class Stsnet(Model):
 
     def _maps(self, stimulus: Stimulus, **how: Any) -> Iterator[Tensor]:
         """Finished maps `[N, H, W]` of consecutive frames; for `how` see `finish`."""
-        for frames, flows, size in prefetch(self._chunks(stimulus)):
-            yield finish(self._forward(frames, flows).float(), size, settings=self.settings, **how)
+
+        def compute(chunk: tuple[Tensor, Tensor, tuple[int, int]]) -> Tensor:
+            frames, flows, size = chunk
+            found = self._forward(frames, flows).float()
+            return finish(found, size, settings=self.settings, **how)
+
+        chunks = prefetch(self._chunks(stimulus))
+        yield from in_order(compute, chunks, workers=self.chunks_at_once)
 
     def _peak(self, stimulus: Stimulus) -> Tensor | None:
         """The largest value in all maps of a clip, in [0, 1]; `None` if there are none."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from salcli_stsnet import Net
-from salcli_stsnet.convolutions import TILES, Convolution, WideConvolution
+from salcli_stsnet.convolutions import Convolution, WideConvolution
 
 __all__ = ["CONVOLUTIONS", "LAYERS", "SINGLE", "STSNet", "Streams", "net_of"]
 
@@ -43,8 +43,8 @@ SHRINKING = 4
 """Two poolings halve the sides, and `deconv1` enlarges by the same factor."""
 
 MANY_CHANNELS = 96
-"""From this many input channels on, wide kernels are faster in the frequency domain: `conv2` takes
-two thirds of the time there, and all but `conv1`, `conv3` and `conv9` are computed so."""
+"""From this many input channels on, convolutions are faster with fewer multiplications: all but
+`conv1` and `conv9`."""
 
 SINGLE: tuple[Net, ...] = ("ssnet", "tsnet")
 """Single-stream nets, with the same layers; their input is either the frame or the flow."""
@@ -126,7 +126,7 @@ def begin(layer: Convolution, x: Tensor) -> Tensor:
 
 def convolution(inputs: int, outputs: int, side: int) -> Convolution:
     """A convolution that keeps the size, of the fastest kind."""
-    if side in TILES and inputs >= MANY_CHANNELS:
+    if inputs >= MANY_CHANNELS:
         return WideConvolution(inputs, outputs, side)
     return Convolution(inputs, outputs, side)
 
@@ -176,7 +176,7 @@ class STSNet(nn.Module):
             self.add_module(f"deconv1{suffix}", Upsampling())
 
     def prepare(self) -> None:
-        """Compute wide convolutions in the frequency domain until the next training."""
+        """Compute wide convolutions with fewer multiplications until the next training."""
         for module in self.modules():
             if isinstance(module, WideConvolution):
                 module.prepare()

@@ -270,13 +270,13 @@ def test_net_is_told_by_the_file(
     for path in (tmp_path / "single.pth", weights_file("ssnet")):
         loaded = load_model("stsnet", weights_file=path, device="cpu", options=["flow=none"])
         assert loaded.model.options.net == "ssnet"
-        assert loaded.model.network.conv4.spectrum is not None
+        assert loaded.model.network.conv4.prepared is not None
         state = filled("ssnet").state_dict()
         assert all(torch.equal(state[k], v) for k, v in loaded.model.network.state_dict().items())
     options = ["net=tsnet", "convolution=direct"]
     loaded = load_model("stsnet", weights_file=weights_file("ssnet"), device="cpu", options=options)
     assert loaded.model.options.net == "tsnet"
-    assert loaded.model.network.conv4.spectrum is None
+    assert loaded.model.network.conv4.prepared is None
 
 
 def test_half_precision_is_computed_directly(weights_file: Callable[[Net], Path]) -> None:
@@ -284,7 +284,7 @@ def test_half_precision_is_computed_directly(weights_file: Callable[[Net], Path]
         "stsnet", weights_file=weights_file("ssnet"), device="cpu", precision="bfloat16"
     )
     assert isinstance(loaded.model, Stsnet)
-    assert loaded.model.network.conv4.spectrum is None
+    assert loaded.model.network.conv4.prepared is None
     (map_,) = maps(loaded.model, [picture(0, (8, 8))], None)
     assert map_.dtype == np.float32
     assert map_.max() == 1
