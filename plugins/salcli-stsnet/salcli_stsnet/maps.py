@@ -39,7 +39,9 @@ def finish(
         grey, size=size, mode=MODES[settings.interpolation], align_corners=False
     )
     if settings.blur:
-        grey = blur(grey, _kernel(settings.blur, grey.device), border="mirror")
+        # what is made while an exporter traces is no tensor, and must not be kept
+        kernel = _kernel if torch.compiler.is_compiling() else _kept_kernel
+        grey = blur(grey, kernel(settings.blur, grey.device), border="mirror")
     maps = grey[:, 0].clamp(0.0, WHITE)
     if not stretched:
         return maps / WHITE
@@ -48,7 +50,9 @@ def finish(
     return maps / torch.where(peak > 0, WHITE * peak, torch.ones_like(peak))
 
 
-@lru_cache
 def _kernel(side: int, device: torch.device) -> Tensor:
     """OpenCV's Gaussian of so many pixels in float32: for five, [1 4 6 4 1] / 16."""
     return torch.from_numpy(cv2.getGaussianKernel(side, 0)[:, 0]).float().to(device)
+
+
+_kept_kernel = lru_cache(_kernel)
