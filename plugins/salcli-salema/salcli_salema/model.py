@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -68,6 +69,7 @@ class Salema(Model):
 
     options: Options
     network: Network
+    _prepared: Callable[[], Kernels] | None = None
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
@@ -151,6 +153,10 @@ class Salema(Model):
         if self.options.mode == "fast":
             devices.to_channels_last(self.network)
 
+    def freeze(self) -> None:
+        """From now on, what is prepared for the first clip is kept for the next ones."""
+        self._prepared = functools.cache(self.network.prepared)
+
     @property
     def cpu_batch(self) -> int:
         """A frame for each core."""
@@ -231,7 +237,8 @@ class Salema(Model):
         fast, clip = self.options.mode == "fast", stimulus.is_clip
         # for a single frame, preparing takes as long as it saves
         lone = 1 in (stimulus.count, stop)
-        kernels = self.network.prepared() if fast and not lone else None
+        prepared = self._prepared or self.network.prepared
+        kernels = prepared() if fast and not lone else None
         layout = torch.channels_last if fast else torch.contiguous_format
         frames = itertools.islice(stimulus.frames, stop)
         states: list[State | None] = [None] * max(1, self.options.monte_carlo)

@@ -58,6 +58,18 @@ def test_frames_are_squeezed_and_centred_as_published(make_model: Make) -> None:
     assert np.array_equal(inputs[1, :, 100, 100].numpy(), expected)
 
 
+def test_layers_are_prepared_once_for_all_clips(
+    make_model: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, frames, times = make_model(SMALL), pictures(2), []
+    expected, prepare = maps_of(model, frames), model.network.prepared
+    monkeypatch.setattr(model.network, "prepared", lambda: times.append(1) or prepare())
+    model.freeze()
+    for _ in range(2):
+        assert np.array_equal(maps_of(model, frames), expected)
+    assert times == [1]
+
+
 def test_shrinking_averages_areas(make_model: Make) -> None:
     frame = np.zeros((384, 512, 3), np.uint8)
     frame[::2] = 200
